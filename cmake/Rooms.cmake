@@ -1,0 +1,34 @@
+# One static library per room. A room sees its own headers and those of the rooms it names in
+# USES, and no others: each room's public headers are reached through a private include root that
+# holds nothing but a link to include/sluice/<room>, so an include of a room that is not linked
+# fails to compile.
+add_library(sluice_options INTERFACE)
+target_compile_options(sluice_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion>
+  $<$<BOOL:${SLUICE_WERROR}>:-Werror>)
+if(SLUICE_SANITIZE)
+  target_compile_options(sluice_options INTERFACE -fsanitize=${SLUICE_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(sluice_options INTERFACE -fsanitize=${SLUICE_SANITIZE})
+endif()
+
+function(sluice_room name)
+  cmake_parse_arguments(ROOM "" "" "USES" ${ARGN})
+  set(root ${PROJECT_BINARY_DIR}/rooms/${name})
+  file(MAKE_DIRECTORY ${root}/sluice)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/include/sluice/${name} ${root}/sluice/${name} SYMBOLIC)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  if(NOT sources)
+    set(sources ${PROJECT_SOURCE_DIR}/cmake/empty.cpp)
+  endif()
+  add_library(sluice_${name} STATIC ${sources})
+  add_library(sluice::${name} ALIAS sluice_${name})
+  target_include_directories(sluice_${name}
+    PUBLIC $<BUILD_INTERFACE:${root}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  set_target_properties(sluice_${name} PROPERTIES EXPORT_NAME ${name})
+  target_link_libraries(sluice_${name} PRIVATE $<BUILD_INTERFACE:sluice_options>)
+  target_compile_features(sluice_${name} PUBLIC cxx_std_20)
+  foreach(used ${ROOM_USES})
+    target_link_libraries(sluice_${name} PUBLIC sluice_${used})
+  endforeach()
+  set_property(GLOBAL APPEND PROPERTY SLUICE_ROOMS sluice_${name})
+endfunction()

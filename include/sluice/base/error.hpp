@@ -1,0 +1,27 @@
+#pragma once
+// Errors: one sentence saying operation, argument, expected, got, remedy.
+
+#include <stdexcept>
+#include <string>
+
+namespace sluice {
+
+/// Anything the library refuses or fails at. what() is one complete sentence for a person.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A request that is malformed whatever the state of the machine: an unknown name, a value out of
+/// range, a layer spec that does not parse. Programs exit with status 2 for it, 1 for other errors.
+class UsageError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Names from `known` nearest to `name` by edit distance, best first, at most `most`; for
+/// "did you mean" in messages. Empty when nothing is near.
+std::string nearest_names(const std::string& name, const std::string* known, std::size_t count,
+                          std::size_t most = 3);
+
+}  // namespace sluice

@@ -1,0 +1,36 @@
+#pragma once
+// Splitting work over threads (one OpenMP pool, shared with oneDNN).
+
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+namespace sluice {
+
+/// Number of threads parallel_for and GEMM use. Starts as the number of cores this process may run
+/// on (affinity and OMP_NUM_THREADS respected).
+int thread_count();
+
+/// Sets the number of threads; n >= 1, else UsageError.
+void set_thread_count(int n);
+
+namespace detail {
+using RangeFunction = void (*)(void* context, std::int64_t begin, std::int64_t end);
+void parallel_ranges(std::int64_t n, std::int64_t grain, RangeFunction function, void* context);
+}  // namespace detail
+
+/// Calls body(begin, end) on disjoint ranges that cover [0, n), possibly at the same time.
+/// The ranges are contiguous, at most one per thread, and begin at multiples of `grain`; they
+/// depend only on n, grain and thread_count(). Nested calls run on the calling thread.
+template <class Body>
+void parallel_for(std::int64_t n, std::int64_t grain, Body&& body) {
+  using Plain = std::remove_reference_t<Body>;
+  detail::parallel_ranges(
+      n, grain,
+      [](void* context, std::int64_t begin, std::int64_t end) {
+        (*static_cast<Plain*>(context))(begin, end);
+      },
+      const_cast<void*>(static_cast<const void*>(std::addressof(body))));
+}
+
+}  // namespace sluice
