@@ -1,0 +1,77 @@
+#pragma once
+// Variables and the tape: reverse-mode differentiation by an iterative walk over recorded ops.
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "sluice/tensor/tensor.hpp"
+
+namespace sluice {
+
+/// A tensor that may take part in differentiation. Copies share value and gradient.
+class Variable {
+ public:
+  Variable() = default;
+  explicit Variable(Tensor value, bool requires_grad = false);
+
+  bool defined() const { return state_ != nullptr; }
+  const Tensor& value() const;
+  /// Replaces the value (loading a model, an optimizer with its own storage).
+  void set_value(Tensor value) const;
+  bool requires_grad() const { return state_ && state_->requires_grad; }
+  /// The gradient accumulated so far; undefined when there is none.
+  const Tensor& grad() const;
+  /// grad += g: takes g itself when there was none, so g must not be written afterwards.
+  void accumulate_grad(Tensor g) const;
+  void zero_grad() const;
+  /// Detaches and returns the gradient.
+  Tensor take_grad() const;
+
+ private:
+  struct State {
+    Tensor value;
+    Tensor grad;
+    bool requires_grad = false;
+  };
+  std::shared_ptr<State> state_;
+};
+
+/// Records ops while it lives, on the thread that made it. Tapes nest; the newest records.
+class Tape {
+ public:
+  Tape();
+  ~Tape();
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  /// Adds an op's gradient closure; called by ops.
+  void record(std::function<void()> backward);
+  /// Runs the closures in reverse from `loss` (one element) with dloss = 1, freeing each closure's
+  /// saved tensors as it goes. The tape is empty afterwards. Throws Error when loss has more than
+  /// one element or does not depend on a variable that requires a gradient.
+  void backward(const Variable& loss);
+  std::size_t size() const { return closures_.size(); }
+
+  /// The recording tape of this thread, or null (none, or under NoGrad).
+  static Tape* current();
+
+ private:
+  friend class NoGrad;
+  std::vector<std::function<void()>> closures_;
+  Tape* previous_ = nullptr;
+};
+
+/// While it lives, ops on this thread record nothing.
+class NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+
+ private:
+  Tape* saved_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,68 @@
+#pragma once
+// What a model is: everything needed to build it, as config.json's "model" object holds it.
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+/// One convolution layer as fairseq and the tables of Dauphin et al. 2017 write it.
+struct LayerSpec {
+  std::int64_t channels = 0;
+  std::int64_t kernel = 1;
+  /// r > 0 adds the input of the layer r-1 places earlier (1: this layer's own input), 0 nothing.
+  std::int64_t residual = 1;
+  bool operator==(const LayerSpec&) const = default;
+};
+
+/// Parses '[(512,5)] + [(128,1,0),(128,5,0),(512,1,3)]*3'. Throws UsageError with the position and
+/// what was expected there. Channels 1..65536, kernel 1..64, residual 0..(number of layers so far
+/// + 1), at most 1000 layers.
+std::vector<LayerSpec> parse_layers(std::string_view spec);
+/// The inverse, runs of equal layers written with *N.
+std::string layers_string(const std::vector<LayerSpec>& layers);
+
+struct ModelConfig {
+  std::string arch = "gcnn";
+  std::vector<LayerSpec> layers;
+  std::int64_t vocabulary = 0;
+  /// Embedding width D.
+  std::int64_t dim = 0;
+  std::string unit = "glu";
+  bool weight_norm = true;
+  float dropout = 0;
+  /// "adaptive" (Grave et al. 2017) or "full".
+  std::string softmax = "adaptive";
+  /// Ascending band ends for the adaptive softmax, each in (0, vocabulary), without the last.
+  std::vector<std::int64_t> cutoffs;
+  /// Output weights shared with the embedding; with the adaptive softmax this is the adaptive
+  /// input of Baevski & Auli 2019 with tied bands and projections.
+  bool tie = false;
+
+  /// Throws UsageError naming the first field that is out of range or inconsistent.
+  void validate() const;
+  /// Number of scalars of the model this builds, without building it.
+  std::int64_t parameter_count() const;
+};
+
+void to_json(nlohmann::json& json, const ModelConfig& config);
+/// Throws Error naming the missing or ill-typed field.
+void from_json(const nlohmann::json& json, ModelConfig& config);
+
+/// A named model shape.
+struct Preset {
+  std::string name;
+  std::string layers;
+  std::int64_t dim;
+  std::vector<std::int64_t> cutoffs;
+  /// Where the shape comes from, or what it is for.
+  std::string description;
+};
+const std::vector<Preset>& presets();
+/// Throws UsageError naming the nearest presets.
+const Preset& find_preset(std::string_view name);
+
+}  // namespace sluice

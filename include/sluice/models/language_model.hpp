@@ -1,0 +1,69 @@
+#pragma once
+// The interface every language model offers to the trainer, the scorers and the samplers.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "sluice/autograd/ops.hpp"
+#include "sluice/models/config.hpp"
+#include "sluice/nn/module.hpp"
+
+namespace sluice {
+
+/// What a model carries from one chunk of a text to the next: for convolutions the last K-1 inputs
+/// of each layer, [B, K-1, C]. Empty means the start of a text. The tensors are never written once
+/// made, so copying a state is cheap and safe.
+struct ModelState {
+  std::vector<Tensor> tensors;
+};
+
+/// How a forward pass runs.
+struct ForwardOptions {
+  /// Dropout on, drawn from (seed, step).
+  bool training = false;
+  std::uint64_t seed = 0;
+  std::uint32_t step = 0;
+  Precision precision = Precision::f32;
+};
+
+class LanguageModel {
+ public:
+  virtual ~LanguageModel() = default;
+
+  const ModelConfig& config() const { return config_; }
+  /// Every trainable tensor, in file order.
+  virtual const Parameters& parameters() const = 0;
+  /// Positions a prediction depends on.
+  virtual std::int64_t receptive_field() const = 0;
+
+  /// Last hidden layer for ids [B, T] (row-major): [B·T, D]. Reads `state` as what came before
+  /// (empty: the start of the text) and replaces it with what comes after.
+  virtual Variable hidden(std::span<const std::int32_t> ids, std::int64_t batch, std::int64_t time,
+                          ModelState& state, const ForwardOptions& options) = 0;
+
+  /// Mean negative log-likelihood (nats) of targets [R] given hidden rows [R, D]: [1]. When `nll`
+  /// [R] is given it receives each row's.
+  virtual Variable loss(const Variable& hidden, std::span<const std::int32_t> targets,
+                        const ForwardOptions& options, Tensor* nll = nullptr) = 0;
+
+  /// log p(token | ..) for every token: [R, V].
+  virtual Tensor log_probabilities(const Tensor& hidden) = 0;
+
+  /// Computes derived weights (weight normalisation) once, for repeated forwards without training.
+  /// Training again, or loading parameters, requires calling unfreeze() first.
+  virtual void freeze() = 0;
+  virtual void unfreeze() = 0;
+
+ protected:
+  explicit LanguageModel(ModelConfig config) : config_(std::move(config)) {}
+  ModelConfig config_;
+};
+
+/// Builds a model with initial weights drawn from `seed` (see docs). dtype is f32, or f64 in
+/// gradient tests. Throws UsageError for an invalid config.
+std::unique_ptr<LanguageModel> make_model(const ModelConfig& config, std::uint64_t seed,
+                                          DType dtype = DType::f32);
+
+}  // namespace sluice
