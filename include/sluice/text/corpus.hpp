@@ -1,0 +1,80 @@
+#pragma once
+// Corpora: text files tokenised once into a memory-mapped file of token ids.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sluice/text/tokenizer.hpp"
+
+namespace sluice {
+
+/// Counts over a corpus. The end of an unterminated last line counts as a newline.
+struct CorpusInfo {
+  std::int64_t tokens = 0;      ///< tokens, one eos per line included
+  std::int64_t lines = 0;       ///< lines
+  std::int64_t oov = 0;         ///< tokens that are unk
+  std::int64_t characters = 0;  ///< Unicode code points, newlines included, dropped '\r' not
+  std::int64_t bytes = 0;       ///< bytes of the input files
+
+  bool operator==(const CorpusInfo&) const = default;
+};
+
+/// The files behind `paths`: a file stands for itself, a directory for all regular files below it,
+/// sorted by path, names starting with a dot left out. Throws Error for a path that does not exist
+/// and for a directory without files.
+std::vector<std::filesystem::path> expand_inputs(const std::vector<std::filesystem::path>& paths);
+
+/// A tokenised corpus, read where it lies in the page cache, so it may be larger than memory.
+/// Cheap to copy; copies share the mapping.
+class TokenShards {
+ public:
+  /// Tokens held in memory (small texts, tests). `info` is derived: tokens, and lines as eos count.
+  TokenShards(const std::vector<TokenId>& tokens, TokenId eos, std::int64_t vocabulary);
+
+  /// Number of tokens.
+  std::int64_t size() const { return info_.tokens; }
+  const CorpusInfo& info() const { return info_; }
+  /// The token that ends each line.
+  TokenId eos() const { return eos_; }
+  /// Size of the vocabulary that the ids are from.
+  std::int64_t vocabulary() const { return vocabulary_; }
+
+  /// Copies tokens [offset, offset + n) to `out`. Throws Error when they are not all there.
+  void read(std::int64_t offset, std::int64_t n, TokenId* out) const;
+
+  /// Targets are tokens [offset, offset + n); inputs are the tokens one place earlier, with eos()
+  /// before the first of the text, so that every token is predicted once.
+  void read_pairs(std::int64_t offset, std::int64_t n, TokenId* inputs, TokenId* targets) const;
+
+ private:
+  class Storage;
+  friend TokenShards tokenize_corpus(const std::vector<std::filesystem::path>& files,
+                                     const Tokenizer& tokenizer,
+                                     const std::filesystem::path& cache_directory,
+                                     const Progress& progress);
+  TokenShards() = default;
+
+  std::shared_ptr<const Storage> storage_;
+  CorpusInfo info_;
+  TokenId eos_ = 0;
+  std::int64_t vocabulary_ = 0;
+};
+
+/// Tokenises `files`, one after another, on all cores and in bounded memory, into one file in
+/// `cache_directory` (made when missing), named after the files' paths. The file records the
+/// tokenizer's fingerprint and a checksum of the text; when both still hold and the file is whole,
+/// it is used as it is, else it is replaced. Reading the text to take its checksum is the only cost
+/// of reuse. Two processes may do this at once.
+///
+/// Throws Error for files that are missing, unreadable or directories, for a corpus without a
+/// single byte, for NUL bytes or invalid UTF-8 (see Tokenizer::check_text) and when the cache
+/// cannot be written (a full disk); nothing half-written is left behind.
+TokenShards tokenize_corpus(const std::vector<std::filesystem::path>& files,
+                            const Tokenizer& tokenizer,
+                            const std::filesystem::path& cache_directory,
+                            const Progress& progress = {});
+
+}  // namespace sluice

@@ -1,0 +1,112 @@
+#pragma once
+// Tokenizers: text to token ids and back. All are immutable once made, and safe to use from many
+// threads at once.
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+/// A token's number, 0 <= id < Tokenizer::size().
+using TokenId = std::int32_t;
+
+/// Called now and then, from the calling thread, with the fraction done (0 to 1) and what is being
+/// done. May be empty.
+using Progress = std::function<void(double fraction, std::string_view what)>;
+
+/// What tokenizer to train.
+struct TokenizerOptions {
+  /// "word": words between ASCII blanks, the WikiText convention. "char": Unicode code points.
+  /// "byte": bytes. "bpe", "unigram": subwords trained by SentencePiece.
+  std::string kind = "word";
+  /// Tokens in the vocabulary, `<eos>` and `<unk>` included: the most frequent are kept. 0 means
+  /// all for word and char, 8000 for bpe and unigram; byte has always 256. bpe and unigram stop at
+  /// fewer when the text has no more to give, and need at least 258 plus the text's alphabet.
+  std::int64_t vocabulary = 0;
+  /// word and char: tokens seen fewer times than this become `<unk>`.
+  std::int64_t min_count = 1;
+};
+
+/// A vocabulary and the way text is cut into it.
+///
+/// Text is lines ended by '\n'; every line, blank ones and an unterminated last one included, is
+/// followed by eos(). All but "byte" drop one '\r' at the end of a line, so Windows line ends read
+/// as Unix ones.
+///
+/// Ids of word, char, bpe and unigram are in order of falling frequency in the training text (ties
+/// by bytes), as adaptive softmax needs them. Ids of byte are the bytes' values.
+///
+/// Cutting a line before a blank that follows a non-blank never changes its tokens: encoding the
+/// parts one after another gives the tokens of the whole.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  /// "word", "char", "byte", "bpe" or "unigram".
+  virtual std::string_view kind() const = 0;
+  /// Number of tokens in the vocabulary.
+  virtual std::int64_t size() const = 0;
+  /// The token that ends each line.
+  virtual TokenId eos() const = 0;
+  /// The token that stands for what the vocabulary lacks; -1 when nothing can be lacking (byte, and
+  /// bpe and unigram, which fall back to bytes).
+  virtual TokenId unk() const = 0;
+
+  /// Appends the tokens of one line, without its '\n' and without eos(), to `out`. The text must be
+  /// valid (check_text); invalid UTF-8 gives unk() or a replacement, never undefined behaviour.
+  virtual void encode(std::string_view line, std::vector<TokenId>& out) const = 0;
+
+  /// The text to print for `next` when `previous` was printed before it (eos() at the start): a
+  /// word with a blank before it unless it starts a line; a character; bytes, which may be part of
+  /// a UTF-8 sequence; "\n" for eos(). Throws Error when `next` is not in the vocabulary.
+  virtual std::string text_after(TokenId previous, TokenId next) const = 0;
+
+  /// A printable name of the token: "the", "<eos>", "<unk>", "▁the", "<0x0A>". Throws Error when it
+  /// is not in the vocabulary.
+  virtual std::string token(TokenId id) const = 0;
+
+  /// The bytes of the tokenizer's file.
+  virtual std::string serialize() const = 0;
+  /// "tokenizer.json" (word, char, byte) or "tokenizer.model" (bpe, unigram: a SentencePiece model
+  /// that other programs read, too).
+  virtual std::string_view file_name() const = 0;
+
+  /// The tokens of a whole text: of every line, each followed by eos().
+  std::vector<TokenId> encode_text(std::string_view text) const;
+  /// The text of tokens that start a line; what encode_text took apart, but for what `<unk>`,
+  /// blanks around words ("word") and '\r' before '\n' have lost.
+  std::string decode(std::span<const TokenId> tokens) const;
+  /// Throws Error naming `name` and the offset (plus `offset`) of the first bad byte when the
+  /// tokenizer cannot take `text`: NUL bytes or invalid UTF-8, for all but "byte".
+  void check_text(std::string_view text, const std::string& name, std::int64_t offset = 0) const;
+  /// Replaces DIRECTORY/file_name() atomically.
+  void save(const std::filesystem::path& directory) const;
+  /// A checksum of serialize(): equal for tokenizers that cut text alike.
+  std::uint64_t fingerprint() const;
+};
+
+/// The kinds of tokenizer, in the order in which help lists them.
+std::span<const std::string> tokenizer_kinds();
+
+/// Trains a tokenizer on `files` (see expand_inputs for directories). The result depends on the
+/// options and the text alone. bpe and unigram learn from a sample of the lines when there are more
+/// than 100 MB of them.
+///
+/// Throws UsageError for an unknown kind (nearest names), a vocabulary or min_count out of range;
+/// Error for a file that is missing, unreadable or a directory, for NUL bytes or invalid UTF-8 (the
+/// offset of the first bad byte) and when there is no text at all.
+std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
+                                           const std::vector<std::filesystem::path>& files,
+                                           const Progress& progress = {});
+
+/// Loads what save() wrote into `directory`. Throws Error when the file is missing, truncated or
+/// not a tokenizer.
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory);
+
+}  // namespace sluice
