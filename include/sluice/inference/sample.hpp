@@ -9,7 +9,8 @@ namespace sluice {
 
 /// temperature 0 is greedy (the most probable token, the first of equals). Otherwise p^(1/t)
 /// restricted to the top_k most probable tokens (0: all) and, of what remains, to the smallest set
-/// of most probable tokens whose probability reaches top_p (nucleus sampling, Holtzman et al. 2020).
+/// of most probable tokens whose probability reaches top_p (nucleus sampling, Holtzman et al.
+/// 2020).
 struct SamplingOptions {
   double temperature = 1;
   std::int64_t top_k = 0;

@@ -17,8 +17,8 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  /// Reads `ids` (in parallel over time, in chunks); nothing is recomputed for what was read before.
-  /// Throws Error when an id is outside the vocabulary.
+  /// Reads `ids` (in parallel over time, in chunks); nothing is recomputed for what was read
+  /// before. Throws Error when an id is outside the vocabulary.
   void feed(std::span<const std::int32_t> ids);
   void feed(std::int32_t id) { feed({&id, 1}); }
   /// Back to the start of a text.
