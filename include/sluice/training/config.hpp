@@ -1,0 +1,69 @@
+#pragma once
+// How to train: config.json's "training" object.
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "sluice/autograd/ops.hpp"
+#include "sluice/training/optimizer.hpp"
+#include "sluice/training/schedule.hpp"
+
+namespace sluice {
+
+/// Fields stand in JSON under the names they have here; the optimizer's and the schedule's stand
+/// beside the others, `kind` as "optimizer" and "schedule".
+struct TrainConfig {
+  /// Parallel streams, and positions per chunk of each.
+  std::int64_t batch = 16;
+  std::int64_t context = 128;
+
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+  /// Gradients are scaled down to this global norm; 0: never.
+  double clip = 0.1;
+
+  /// Budgets; 0: none. Training ends when the first of them is used up, and at least one is needed.
+  /// `minutes` counts wall time in train(), validation included. Runs that end by `minutes` are not
+  /// reproducible: how many steps fit depends on the machine, and so does the cosine schedule,
+  /// whose progress is the largest used fraction of any budget.
+  std::int64_t epochs = 0;
+  double minutes = 0;
+  std::int64_t steps = 0;
+  std::int64_t tokens = 0;
+
+  /// Validations in a row without improvement after which training stops; 0: never.
+  std::int64_t patience = 0;
+  /// Steps between validations; 0: one at the end of each epoch. There is always one at the end.
+  std::int64_t validate_every = 0;
+  /// Steps between checkpoints; 0: one whenever five minutes have passed. There is always one after
+  /// a validation, at the end and when interrupted. Checkpoints never change what is learnt.
+  std::int64_t checkpoint_every = 0;
+  /// Steps per "train" line of metrics.jsonl.
+  std::int64_t log_every = 50;
+
+  /// Start each chunk from the state the one before ended with, instead of from zeros.
+  bool carry = true;
+  /// Seeds dropout (the model's initial weights have their own seed, see make_model).
+  std::uint64_t seed = 1;
+  Precision precision = Precision::f32;
+
+  /// Throws UsageError naming the first field that is out of range, or saying that there is no
+  /// budget.
+  void validate() const;
+  /// Steps the budgets other than `minutes` allow, given the steps of an epoch; 0 when there is no
+  /// such budget.
+  std::int64_t total_steps(std::int64_t steps_per_epoch) const;
+  bool operator==(const TrainConfig&) const = default;
+};
+
+void to_json(nlohmann::json& json, const TrainConfig& config);
+/// Fields that are missing keep the value `config` has. Throws UsageError naming the first field
+/// that is unknown (with the nearest names) or of the wrong type.
+void from_json(const nlohmann::json& json, TrainConfig& config);
+
+/// "f32" or "bf16", and its inverse (UsageError).
+std::string precision_name(Precision precision);
+Precision parse_precision(const std::string& name);
+
+}  // namespace sluice

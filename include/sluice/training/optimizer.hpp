@@ -1,0 +1,102 @@
+#pragma once
+// Optimizers with PyTorch's semantics, and gradient clipping by the global norm.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sluice/models/safetensors.hpp"
+#include "sluice/nn/module.hpp"
+
+namespace sluice {
+
+enum class OptimizerKind : std::uint8_t { nesterov, sgd, adam, adamw };
+
+/// "nesterov", "sgd", "adam", "adamw", in that order.
+const std::vector<std::string>& optimizer_names();
+std::string_view optimizer_name(OptimizerKind kind);
+/// The inverse of optimizer_name. Throws UsageError naming the nearest names.
+OptimizerKind parse_optimizer(std::string_view name);
+/// A learning rate to start from when nothing else is known: 1 for nesterov and sgd (with clipping
+/// at 0.1, as Dauphin et al. 2017, §4.2 train), 0.001 for adam and adamw.
+double default_learning_rate(OptimizerKind kind);
+/// The clipping threshold that goes with default_learning_rate: 0.1 for nesterov and sgd, 1 for
+/// adam and adamw.
+double default_clip(OptimizerKind kind);
+
+struct OptimizerConfig {
+  OptimizerKind kind = OptimizerKind::nesterov;
+  /// nesterov and sgd, in [0, 1); nesterov needs more than 0.
+  double momentum = 0.99;
+  /// adam and adamw: decay of the first and second moment, and the denominator's offset.
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  /// Added to the gradient (nesterov, sgd, adam), or taken from the weight as lr·weight_decay·w
+  /// (adamw); only where Parameter::decay says so.
+  double weight_decay = 0;
+
+  /// Throws UsageError naming the first value that is out of range.
+  void validate() const;
+  bool operator==(const OptimizerConfig&) const = default;
+};
+
+/// Updates parameters in place from their gradients, all in one parallel pass over fixed blocks;
+/// the result does not depend on the number of threads. The rules are torch.optim.SGD's (dampening
+/// 0), Adam's (Kingma & Ba 2015, algorithm 1) and AdamW's (Loshchilov & Hutter 2019, algorithm 2).
+/// As in PyTorch, a parameter without a gradient is left alone, moments and step count included.
+class Optimizer {
+ public:
+  /// `parameters` must outlive the optimizer. Throws UsageError for an invalid config, Error for a
+  /// parameter that is not float32.
+  Optimizer(const Parameters& parameters, const OptimizerConfig& config);
+
+  const OptimizerConfig& config() const { return config_; }
+
+  /// ‖all gradients‖₂, summed in double over fixed blocks: the same for any number of threads. 0
+  /// when there are no gradients.
+  double gradient_norm() const;
+
+  /// One update with every gradient multiplied by `gradient_scale` first (clipping).
+  void step(double learning_rate, double gradient_scale = 1);
+
+  /// Forgets every gradient.
+  void zero_gradients() const;
+
+  /// The moments, as "momentum.NAME", or "first.NAME" and "second.NAME" in the files' layout, and
+  /// "steps", one count per parameter.
+  NamedTensors state() const;
+  /// Takes back what state() gave. Throws Error naming the first tensor that is missing, unknown or
+  /// of another shape.
+  void load_state(const NamedTensors& state);
+
+ private:
+  struct Block {
+    std::size_t parameter;
+    std::int64_t begin;
+    std::int64_t end;
+  };
+
+  bool adaptive() const {
+    return config_.kind == OptimizerKind::adam || config_.kind == OptimizerKind::adamw;
+  }
+  void update(const Block& block, float learning_rate, float gradient_scale);
+
+  const Parameters& parameters_;
+  OptimizerConfig config_;
+  std::vector<Block> blocks_;
+  /// One per block, kept to avoid allocating in every step.
+  mutable std::vector<double> partial_;
+  /// Momentum, or first and second moment, one per parameter; undefined where there is none.
+  std::vector<Tensor> first_;
+  std::vector<Tensor> second_;
+  /// Updates each parameter has had.
+  std::vector<std::int32_t> steps_;
+};
+
+/// The factor torch.nn.utils.clip_grad_norm_ multiplies gradients by: min(1, clip / (norm + 1e-6));
+/// 1 when clip is 0 (no clipping).
+double clip_coefficient(double norm, double clip);
+
+}  // namespace sluice

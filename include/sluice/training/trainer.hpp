@@ -1,0 +1,125 @@
+#pragma once
+// The training loop.
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <map>
+#include <string>
+
+#include "sluice/models/language_model.hpp"
+#include "sluice/text/corpus.hpp"
+#include "sluice/training/config.hpp"
+
+namespace sluice {
+
+/// Where a run stands after a step.
+struct TrainProgress {
+  /// Steps done, and steps in all: 0 when only time limits the run.
+  std::int64_t step = 0;
+  std::int64_t total_steps = 0;
+  /// Epoch of that step, from 1, and steps in one.
+  std::int64_t epoch = 0;
+  std::int64_t steps_per_epoch = 0;
+  /// Targets learnt from so far.
+  std::int64_t tokens = 0;
+  /// Nats per token of this step, and its moving average (over about 50 steps).
+  double loss = 0;
+  double smoothed_loss = 0;
+  /// exp(smoothed_loss).
+  double perplexity = 0;
+  double learning_rate = 0;
+  /// Global norm before clipping.
+  double gradient_norm = 0;
+  /// Recent speed, validation left out.
+  double tokens_per_second = 0;
+  /// Used fraction of the budget, in [0, 1].
+  double fraction = 0;
+  /// Seconds spent, earlier parts of a resumed run included, and the estimate of those to come.
+  double elapsed = 0;
+  double eta = 0;
+};
+
+/// One validation.
+struct ValidationReport {
+  std::int64_t step = 0;
+  std::int64_t epoch = 0;
+  /// Nats per token, its exponential, and tokens scored.
+  double loss = 0;
+  double perplexity = 0;
+  std::int64_t tokens = 0;
+  double seconds = 0;
+  /// Whether it is the best so far.
+  bool best = false;
+  /// Validations in a row, this one included, that did not improve on the best.
+  std::int64_t without_improvement = 0;
+};
+
+/// Called from the thread that called train(). Any may be empty. What they throw ends training.
+struct TrainCallbacks {
+  std::function<void(const TrainProgress&)> stepped;
+  /// The fraction of a validation that is done.
+  std::function<void(double fraction)> validating;
+  std::function<void(const ValidationReport&)> validated;
+  std::function<void(std::int64_t step)> checkpointed;
+};
+
+struct TrainOptions {
+  /// Continue from DIRECTORY/checkpoint.safetensors; false: start anew, replacing what is there.
+  bool resume = false;
+  /// Named facts a resumed run must share with the one it continues, beside those train() checks
+  /// itself (model, batch, context, carry, optimizer, data): e.g. "vocabulary" and the tokenizer's
+  /// fingerprint.
+  std::map<std::string, std::string> fingerprint;
+  TrainCallbacks callbacks;
+  /// Polled between steps and while validating: not 0 asks training to save and return. A signal
+  /// handler may store the signal's number here. May be null.
+  const std::atomic<int>* stop = nullptr;
+};
+
+enum class TrainStatus : std::uint8_t { finished, stopped_early, interrupted };
+
+struct TrainResult {
+  TrainStatus status = TrainStatus::finished;
+  /// What *TrainOptions::stop held when interrupted.
+  int stop = 0;
+  std::int64_t step = 0;
+  /// Epochs completed.
+  std::int64_t epochs = 0;
+  std::int64_t tokens = 0;
+  /// Moving average of the training loss at the end.
+  double smoothed_loss = 0;
+  /// Best validation loss (nats per token) and its step; infinite and 0 without validation.
+  double best_loss = std::numeric_limits<double>::infinity();
+  std::int64_t best_step = 0;
+  double last_validation_loss = std::numeric_limits<double>::infinity();
+  /// Seconds spent, earlier parts of a resumed run included.
+  double elapsed = 0;
+};
+
+/// Trains `model` on `train`, validating on `valid` when it is not null, and writes into the
+/// existing directory `directory`:
+///   model.safetensors       the parameters of the best validation (the last without validation)
+///   checkpoint.safetensors  all that is needed to continue (training/checkpoint.hpp)
+///   metrics.jsonl           one JSON object per line, "event": "train" or "validation"
+/// The caller holds the directory's lock (base/file.hpp) and writes config.json and the tokenizer.
+/// `model` has the last parameters afterwards, not the best.
+///
+/// Resuming reproduces the uninterrupted run bit for bit, metrics.jsonl included except for its
+/// timings ("seconds", "tokens_per_second"), as long as the configuration and number of threads are
+/// the same and no time budget is set. With a time budget the saved elapsed time counts on.
+/// Budgets, learning rate and other values that the checks of TrainOptions::fingerprint leave out
+/// may differ in a resumed run.
+///
+/// Throws UsageError for an invalid config; Error when the corpus is shorter than a batch of
+/// chunks, the vocabulary of the data is not the model's, a resumed run does not match (naming the
+/// field), a file cannot be written (what was there before remains), or when the loss, a gradient
+/// or a weight is no longer finite: the message names the step, the suspect, the learning rate and
+/// the last good checkpoint, which is kept.
+TrainResult train(LanguageModel& model, const TokenShards& train, const TokenShards* valid,
+                  const TrainConfig& config, const std::filesystem::path& directory,
+                  const TrainOptions& options = {});
+
+}  // namespace sluice
