@@ -1,0 +1,20 @@
+#pragma once
+// Whole-tensor elementwise work, split over threads.
+
+#include "sluice/tensor/tensor.hpp"
+
+namespace sluice {
+
+/// Smallest number of elements worth a thread of its own.
+inline constexpr std::int64_t kElementGrain = 1 << 14;
+
+/// y += a · x (same shape and type, else Error naming both).
+void add_in_place(const Tensor& y, const Tensor& x, double a = 1.0);
+/// a · x.
+Tensor scaled(const Tensor& x, double a);
+/// A tensor of equal elements (float types).
+Tensor filled(Shape shape, DType dtype, double value);
+/// Zeroes a tensor on all threads.
+void zero_in_place(const Tensor& x);
+
+}  // namespace sluice

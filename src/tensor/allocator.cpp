@@ -1,0 +1,149 @@
+#include "allocator.hpp"
+
+#include <sys/mman.h>
+
+#include <bit>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <unordered_map>
+#include <vector>
+
+#include "sluice/base/error.hpp"
+#include "sluice/tensor/tensor.hpp"
+
+#include <fmt/format.h>
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kMapThreshold = std::size_t{1} << 21;
+static_assert(sizeof(detail::Buffer) <= kAlignment);
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kCache = false;  // let AddressSanitizer see every free
+#else
+constexpr bool kCache = true;
+#endif
+
+// Eight sizes per power of two: at most 12.5% of a buffer is unused.
+std::size_t size_class(std::size_t bytes) {
+  if (bytes <= 512) return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  const std::size_t step = std::bit_floor(bytes - 1) / 8;
+  return (bytes + step - 1) / step * step;
+}
+
+struct Cache {
+  std::mutex mutex;
+  std::unordered_map<std::size_t, std::vector<detail::Buffer*>> free;
+  AllocatorStats stats;
+};
+
+// Never destroyed: tensors with static storage may outlive any destructor order.
+Cache& cache() {
+  static Cache* instance = new Cache;
+  return *instance;
+}
+
+void* system_allocate(std::size_t bytes) {
+  if (bytes < kMapThreshold) return std::aligned_alloc(kAlignment, bytes);
+  void* memory =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  madvise(memory, bytes, MADV_HUGEPAGE);
+  return memory;
+}
+
+void system_free(detail::Buffer* buffer) {
+  const std::size_t total = buffer->capacity + kAlignment;
+  buffer->~Buffer();
+  if (total < kMapThreshold) {
+    std::free(buffer);
+  } else {
+    munmap(buffer, total);
+  }
+}
+
+void release_all(Cache& c) {
+  for (auto& [capacity, buffers] : c.free) {
+    for (detail::Buffer* buffer : buffers) system_free(buffer);
+    buffers.clear();
+  }
+  c.stats.bytes_cached = 0;
+}
+
+}  // namespace
+
+namespace detail {
+
+Buffer* allocate(std::size_t bytes) {
+  Cache& c = cache();
+  const std::lock_guard lock(c.mutex);
+  if (bytes > std::size_t{1} << 46) {
+    throw Error(fmt::format("cannot allocate a tensor of {} bytes; use smaller sizes", bytes));
+  }
+  const std::size_t capacity = size_class(bytes == 0 ? 1 : bytes);
+  Buffer* buffer = nullptr;
+  auto& free = c.free[capacity];
+  if (!free.empty()) {
+    buffer = free.back();
+    free.pop_back();
+    c.stats.bytes_cached -= capacity;
+    buffer->references.store(1, std::memory_order_relaxed);
+  } else {
+    void* memory = system_allocate(capacity + kAlignment);
+    if (memory == nullptr) {
+      release_all(c);
+      memory = system_allocate(capacity + kAlignment);
+    }
+    if (memory == nullptr) {
+      throw Error(
+          fmt::format("out of memory: a tensor of {:.1f} MiB could not be allocated with {:.1f} MiB "
+                      "in use; lower the batch, the context or the width",
+                      static_cast<double>(capacity) / 1048576.0,
+                      static_cast<double>(c.stats.bytes_in_use) / 1048576.0));
+    }
+    ++c.stats.system_allocations;
+    buffer = new (memory) Buffer;
+    buffer->capacity = capacity;
+  }
+  c.stats.bytes_in_use += capacity;
+  c.stats.peak_bytes_in_use = std::max(c.stats.peak_bytes_in_use, c.stats.bytes_in_use);
+  return buffer;
+}
+
+void retain(Buffer* buffer) {
+  if (buffer != nullptr) buffer->references.fetch_add(1, std::memory_order_relaxed);
+}
+
+void release(Buffer* buffer) {
+  if (buffer == nullptr || buffer->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  Cache& c = cache();
+  const std::lock_guard lock(c.mutex);
+  c.stats.bytes_in_use -= buffer->capacity;
+  if (kCache) {
+    c.stats.bytes_cached += buffer->capacity;
+    c.free[buffer->capacity].push_back(buffer);
+  } else {
+    system_free(buffer);
+  }
+}
+
+void* buffer_data(Buffer* buffer) { return reinterpret_cast<std::byte*>(buffer) + kAlignment; }
+
+}  // namespace detail
+
+AllocatorStats allocator_stats() {
+  Cache& c = cache();
+  const std::lock_guard lock(c.mutex);
+  return c.stats;
+}
+
+void release_cached_memory() {
+  Cache& c = cache();
+  const std::lock_guard lock(c.mutex);
+  release_all(c);
+}
+
+}  // namespace sluice

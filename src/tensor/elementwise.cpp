@@ -1,0 +1,62 @@
+#include "sluice/tensor/elementwise.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "sluice/base/error.hpp"
+#include "sluice/base/parallel.hpp"
+#include "sluice/kernels/elementwise.hpp"
+
+namespace sluice {
+
+void add_in_place(const Tensor& y, const Tensor& x, double a) {
+  if (!(y.shape() == x.shape()) || y.dtype() != x.dtype()) {
+    throw Error(fmt::format("cannot add a {} tensor of shape {} to a {} tensor of shape {}",
+                            dtype_name(x.dtype()), x.shape().str(), dtype_name(y.dtype()),
+                            y.shape().str()));
+  }
+  dispatch_float(y.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T* out = y.data<T>();
+    const T* in = x.data<T>();
+    parallel_for(y.elements(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
+      kernels::add_scaled(out + begin, in + begin, static_cast<T>(a),
+                          static_cast<std::size_t>(end - begin));
+    });
+  });
+}
+
+Tensor scaled(const Tensor& x, double a) {
+  Tensor y(x.shape(), x.dtype());
+  dispatch_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T* out = y.data<T>();
+    const T* in = x.data<T>();
+    parallel_for(x.elements(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
+      kernels::scale_into(out + begin, in + begin, static_cast<T>(a),
+                          static_cast<std::size_t>(end - begin));
+    });
+  });
+  return y;
+}
+
+Tensor filled(Shape shape, DType dtype, double value) {
+  Tensor y(shape, dtype);
+  dispatch_float(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    std::ranges::fill(y.span<T>(), static_cast<T>(value));
+  });
+  return y;
+}
+
+void zero_in_place(const Tensor& x) {
+  auto* out = static_cast<std::byte*>(x.raw());
+  parallel_for(static_cast<std::int64_t>(x.bytes()), kElementGrain * 4,
+               [&](std::int64_t begin, std::int64_t end) {
+                 std::memset(out + begin, 0, static_cast<std::size_t>(end - begin));
+               });
+}
+
+}  // namespace sluice

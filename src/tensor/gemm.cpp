@@ -1,0 +1,155 @@
+#include "sluice/tensor/gemm.hpp"
+
+#include <omp.h>
+
+#include <array>
+#include <cstring>
+#include <dnnl.hpp>
+#include <functional>
+#include <mutex>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "sluice/base/error.hpp"
+#include "sluice/base/parallel.hpp"
+
+namespace sluice {
+namespace {
+
+// Everything that selects a primitive.
+struct Key {
+  std::int64_t m, n, k, lda, ldb, ldc;
+  bool ta, tb, accumulate, bf16;
+  int threads;
+  bool operator==(const Key&) const = default;
+};
+
+struct KeyHash {
+  std::size_t operator()(const Key& key) const {
+    std::size_t h = 0;
+    for (const std::int64_t v :
+         {key.m, key.n, key.k, key.lda, key.ldb, key.ldc,
+          std::int64_t{key.ta} | std::int64_t{key.tb} << 1 | std::int64_t{key.accumulate} << 2 |
+              std::int64_t{key.bf16} << 3,
+          std::int64_t{key.threads}}) {
+      h = (h ^ std::hash<std::int64_t>{}(v)) * 0x9E3779B97F4A7C15ULL;
+      h ^= h >> 29U;
+    }
+    return h;
+  }
+};
+
+struct Entry {
+  dnnl::matmul primitive;
+  dnnl::memory::desc a, b, c;
+};
+
+const dnnl::engine& engine() {
+  static const dnnl::engine instance(dnnl::engine::kind::cpu, 0);
+  return instance;
+}
+
+dnnl::memory::desc layout(std::int64_t rows, std::int64_t columns, std::int64_t ld, bool transposed,
+                          dnnl::memory::data_type type) {
+  // oneDNN wants a leading dimension of at least the row even where there is one row only.
+  using dims = dnnl::memory::dims;
+  return {dims{rows, columns}, type, transposed ? dims{1, ld} : dims{ld, 1}};
+}
+
+Entry make_entry(const Key& key) {
+  using type = dnnl::memory::data_type;
+  const type operand = key.bf16 ? type::bf16 : type::f32;
+  Entry entry;
+  entry.a = layout(key.m, key.k, key.lda, key.ta, operand);
+  entry.b = layout(key.k, key.n, key.ldb, key.tb, operand);
+  entry.c = layout(key.m, key.n, key.ldc, false, type::f32);
+  dnnl::primitive_attr attributes;
+  if (key.accumulate) {
+    dnnl::post_ops sum;
+    sum.append_sum(1.0F);
+    attributes.set_post_ops(sum);
+  }
+  const dnnl::matmul::primitive_desc descriptor(dnnl::matmul::desc(entry.a, entry.b, entry.c),
+                                                attributes, engine());
+  entry.primitive = dnnl::matmul(descriptor);
+  return entry;
+}
+
+// Shapes vary without bound while scoring lines, so the cache is emptied when it grows past this.
+constexpr std::size_t kMostPrimitives = 4096;
+
+const Entry& find_entry(const Key& key) {
+  thread_local std::unordered_map<Key, Entry, KeyHash> cache;
+  const auto found = cache.find(key);
+  if (found != cache.end()) return found->second;
+  if (cache.size() >= kMostPrimitives) cache.clear();
+  return cache.emplace(key, make_entry(key)).first->second;
+}
+
+void check(const MatrixView& a, const MatrixView& b, DType c) {
+  const bool types = a.dtype == b.dtype &&
+                     (a.dtype == c || (a.dtype == DType::bf16 && c == DType::f32));
+  if (!types) {
+    throw Error(fmt::format("gemm: cannot multiply {} by {} into {}", dtype_name(a.dtype),
+                            dtype_name(b.dtype), dtype_name(c)));
+  }
+  if (a.columns != b.rows) {
+    throw Error(fmt::format("gemm: inner dimensions differ, [{}, {}] by [{}, {}]", a.rows,
+                            a.columns, b.rows, b.columns));
+  }
+}
+
+template <class T>
+void clear(T* c, std::int64_t ldc, std::int64_t rows, std::int64_t columns) {
+  for (std::int64_t i = 0; i < rows; ++i) {
+    std::memset(c + i * ldc, 0, static_cast<std::size_t>(columns) * sizeof(T));
+  }
+}
+
+}  // namespace
+
+void gemm(float* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b, bool accumulate) {
+  check(a, b, DType::f32);
+  if (a.rows == 0 || b.columns == 0) return;
+  if (a.columns == 0) {
+    if (!accumulate) clear(c, ldc, a.rows, b.columns);
+    return;
+  }
+  const int threads = thread_count();
+  if (omp_get_max_threads() != threads) omp_set_num_threads(threads);
+  const Entry& entry =
+      find_entry({a.rows, b.columns, a.columns, a.ld, b.ld, ldc, a.transposed, b.transposed,
+                  accumulate, a.dtype == DType::bf16, threads});
+  thread_local dnnl::stream stream(engine());
+  const dnnl::memory ma(entry.a, engine(), const_cast<void*>(a.data));
+  const dnnl::memory mb(entry.b, engine(), const_cast<void*>(b.data));
+  const dnnl::memory mc(entry.c, engine(), c);
+  entry.primitive.execute(
+      stream, {{DNNL_ARG_SRC, ma}, {DNNL_ARG_WEIGHTS, mb}, {DNNL_ARG_DST, mc}});
+  stream.wait();
+}
+
+void gemm(double* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b, bool accumulate) {
+  check(a, b, DType::f64);
+  if (!accumulate) clear(c, ldc, a.rows, b.columns);
+  const auto* pa = static_cast<const double*>(a.data);
+  const auto* pb = static_cast<const double*>(b.data);
+  const std::int64_t a_row = a.transposed ? 1 : a.ld, a_column = a.transposed ? a.ld : 1;
+  const std::int64_t b_row = b.transposed ? 1 : b.ld, b_column = b.transposed ? b.ld : 1;
+  for (std::int64_t i = 0; i < a.rows; ++i) {
+    for (std::int64_t k = 0; k < a.columns; ++k) {
+      const double value = pa[i * a_row + k * a_column];
+      for (std::int64_t j = 0; j < b.columns; ++j) {
+        c[i * ldc + j] += value * pb[k * b_row + j * b_column];
+      }
+    }
+  }
+}
+
+bool has_fast_bfloat16() {
+  const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
+  return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
+}
+
+}  // namespace sluice
