@@ -1,0 +1,203 @@
+#include "sluice/base/file.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "sluice/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+class FileTest : public testing::Test {
+ protected:
+  FileTest() {
+    directory_ = fs::temp_directory_path() / ("sluice-file-test-" + std::to_string(::getpid()));
+    fs::remove_all(directory_);
+    fs::create_directories(directory_);
+  }
+  ~FileTest() override { fs::remove_all(directory_); }
+
+  fs::path path(const std::string& name) const { return directory_ / name; }
+  std::size_t entries() const {
+    return static_cast<std::size_t>(
+        std::distance(fs::directory_iterator(directory_), fs::directory_iterator()));
+  }
+
+  fs::path directory_;
+};
+
+template <class Action>
+std::string message_of(Action&& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+/// Runs `action` in a child process and returns its exit status, or minus the signal that ended it.
+template <class Action>
+int in_child(Action&& action) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(action());
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+TEST_F(FileTest, WritesAndReadsBack) {
+  const std::string text("a\0b\xff\n", 5);
+  write_file(path("x"), text);
+  EXPECT_EQ(read_file(path("x")), text);
+  EXPECT_EQ(MappedFile(path("x")).text(), text);
+  write_file(path("x"), "shorter");
+  EXPECT_EQ(read_file(path("x")), "shorter");
+  EXPECT_EQ(entries(), 1U);
+}
+
+TEST_F(FileTest, EmptyFilesAreEmpty) {
+  write_file(path("x"), "");
+  EXPECT_EQ(read_file(path("x")), "");
+  EXPECT_TRUE(MappedFile(path("x")).bytes().empty());
+}
+
+TEST_F(FileTest, ReadsLargeFilesAndFilesThatDoNotSayTheirSize) {
+  const std::string text(3'000'000, 'q');
+  write_file(path("x"), text);
+  EXPECT_EQ(read_file(path("x")), text);
+  EXPECT_FALSE(read_file("/proc/self/status").empty());
+}
+
+TEST_F(FileTest, MappingsMove) {
+  write_file(path("x"), "one");
+  write_file(path("y"), "two");
+  MappedFile a(path("x"));
+  MappedFile b(std::move(a));
+  EXPECT_EQ(b.text(), "one");
+  b = MappedFile(path("y"));
+  EXPECT_EQ(b.text(), "two");
+  EXPECT_EQ(b.path(), path("y"));
+}
+
+TEST_F(FileTest, SaysWhyAFileCannotBeRead) {
+  const std::string missing = message_of([&] { MappedFile file(path("missing")); });
+  EXPECT_EQ(missing, "cannot read '" + path("missing").string() + "': No such file or directory");
+  EXPECT_EQ(message_of([&] { read_file(path("missing")); }), missing);
+  const std::string directory = message_of([&] { MappedFile file(directory_); });
+  EXPECT_EQ(directory,
+            "cannot read '" + directory_.string() + "': it is a directory, expected a file");
+  EXPECT_EQ(message_of([&] { read_file(directory_); }), directory);
+  EXPECT_NE(message_of([&] { MappedFile file("/dev/null"); }).find("not a regular file"),
+            std::string::npos);
+}
+
+TEST_F(FileTest, UncommittedWritesChangeNothing) {
+  write_file(path("x"), "old");
+  {
+    AtomicFile file(path("x"));
+    file.write("new");
+    EXPECT_EQ(read_file(path("x")), "old");
+  }
+  EXPECT_EQ(read_file(path("x")), "old");
+  EXPECT_EQ(entries(), 1U);
+}
+
+TEST_F(FileTest, WritingAfterCommitIsRefused) {
+  AtomicFile file(path("x"));
+  file.commit();
+  EXPECT_THROW(file.write("more"), Error);
+  EXPECT_THROW(file.commit(), Error);
+}
+
+TEST_F(FileTest, TwoWritersOfOneFileDoNotMix) {
+  AtomicFile first(path("x"));
+  AtomicFile second(path("x"));
+  first.write("first");
+  second.write("second");
+  first.commit();
+  EXPECT_EQ(read_file(path("x")), "first");
+  second.commit();
+  EXPECT_EQ(read_file(path("x")), "second");
+  EXPECT_EQ(entries(), 1U);
+}
+
+TEST_F(FileTest, KilledWritersLeaveTheOldFileAndAtMostOneTemporary) {
+  write_file(path("x"), "old");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(in_child([&] {
+                AtomicFile file(path("x"));
+                file.write("a long text that never gets there");
+                return ::raise(SIGKILL);
+              }),
+              -SIGKILL);
+  }
+  EXPECT_EQ(read_file(path("x")), "old");
+  EXPECT_EQ(entries(), 2U);
+  write_file(path("x"), "new");
+  EXPECT_EQ(read_file(path("x")), "new");
+  EXPECT_EQ(entries(), 1U);
+}
+
+TEST_F(FileTest, AFullDiskLeavesTheOldFile) {
+  write_file(path("x"), "old");
+  // A limit on file size stands in for a full disk: write() fails part-way in the same place.
+  const int status = in_child([&] {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{100'000, 100'000};
+    if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return 2;
+    const std::string message =
+        message_of([&] { write_file(path("x"), std::string(200'000, 'z')); });
+    return message == "cannot write '" + path("x").string() + "': File too large" ? 0 : 1;
+  });
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(read_file(path("x")), "old");
+  EXPECT_EQ(entries(), 1U);
+}
+
+TEST_F(FileTest, SaysWhyAFileCannotBeWritten) {
+  EXPECT_NE(message_of([&] { write_file(path("no/such/x"), "text"); }).find("No such file"),
+            std::string::npos);
+  fs::create_directory(path("d"));
+  EXPECT_NE(message_of([&] { write_file(path("d"), "text"); }).find("Is a directory"),
+            std::string::npos);
+}
+
+TEST_F(FileTest, LocksExcludeAndNameTheHolder) {
+  auto lock = std::make_unique<DirectoryLock>(directory_);
+  const std::string message = message_of([&] { DirectoryLock again(directory_); });
+  EXPECT_NE(message.find(directory_.string()), std::string::npos);
+  EXPECT_NE(message.find("process " + std::to_string(::getpid()) + " holds it"), std::string::npos)
+      << message;
+  lock.reset();
+  DirectoryLock again(directory_);
+  EXPECT_THROW(DirectoryLock(path("missing")), Error);
+}
+
+TEST_F(FileTest, KillReleasesALock) {
+  EXPECT_EQ(in_child([&] {
+              DirectoryLock lock(directory_);
+              return ::raise(SIGKILL);
+            }),
+            -SIGKILL);
+  EXPECT_NO_THROW(DirectoryLock lock(directory_));
+}
+
+TEST(Checksum, IsXxh3) {
+  // XXH3_64bits of the empty string, from the xxHash specification.
+  EXPECT_EQ(checksum("", 0), 0x2d06800538d394c2U);
+  EXPECT_EQ(checksum_hex("", 0), "2d06800538d394c2");
+  EXPECT_NE(checksum("a", 1), checksum("b", 1));
+}
+
+}  // namespace
+}  // namespace sluice
