@@ -1,0 +1,208 @@
+#include "sluice/training/optimizer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <span>
+
+#include "names.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/parallel.hpp"
+#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/optim.hpp"
+
+namespace sluice {
+namespace {
+
+/// Scalars per block: large enough to hide the cost of a call, small enough to share out evenly.
+constexpr std::int64_t block_size = 16384;
+
+Tensor to_file(const Parameter& parameter, const Tensor& tensor) {
+  return parameter.to_file ? parameter.to_file(tensor) : tensor;
+}
+
+void check_range(bool ok, std::string_view name, double value, std::string_view expected) {
+  if (!ok) throw UsageError(fmt::format("{} must be {}, got {}", name, expected, value));
+}
+
+}  // namespace
+
+const std::vector<std::string>& optimizer_names() {
+  static const std::vector<std::string> names{"nesterov", "sgd", "adam", "adamw"};
+  return names;
+}
+
+std::string_view optimizer_name(OptimizerKind kind) {
+  return optimizer_names()[static_cast<std::size_t>(kind)];
+}
+
+OptimizerKind parse_optimizer(std::string_view name) {
+  return static_cast<OptimizerKind>(parse_name("optimizer", name, optimizer_names()));
+}
+
+double default_learning_rate(OptimizerKind kind) {
+  return kind == OptimizerKind::nesterov || kind == OptimizerKind::sgd ? 1 : 0.001;
+}
+
+double default_clip(OptimizerKind kind) {
+  return kind == OptimizerKind::nesterov || kind == OptimizerKind::sgd ? 0.1 : 1;
+}
+
+void OptimizerConfig::validate() const {
+  const bool nesterov = kind == OptimizerKind::nesterov;
+  check_range(momentum >= 0 && momentum < 1 && (momentum > 0 || !nesterov), "momentum", momentum,
+              nesterov ? "in (0, 1) for nesterov" : "in [0, 1)");
+  check_range(beta1 >= 0 && beta1 < 1, "beta1", beta1, "in [0, 1)");
+  check_range(beta2 >= 0 && beta2 < 1, "beta2", beta2, "in [0, 1)");
+  check_range(epsilon > 0 && epsilon < 1, "epsilon", epsilon, "in (0, 1)");
+  check_range(weight_decay >= 0 && std::isfinite(weight_decay), "weight_decay", weight_decay,
+              "finite and not negative");
+}
+
+Optimizer::Optimizer(const Parameters& parameters, const OptimizerConfig& config)
+    : parameters_(parameters), config_(config) {
+  config_.validate();
+  const bool momentum = adaptive() || config_.momentum > 0;
+  first_.resize(parameters.size());
+  second_.resize(parameters.size());
+  steps_.resize(parameters.size());
+  for (std::size_t p = 0; p < parameters.size(); ++p) {
+    const Tensor& value = parameters[p].variable.value();
+    if (value.dtype() != DType::f32) {
+      throw Error(fmt::format("optimizer: parameter '{}' must be float32, got {}",
+                              parameters[p].name, dtype_name(value.dtype())));
+    }
+    if (momentum) first_[p] = Tensor::zeros(value.shape());
+    if (adaptive()) second_[p] = Tensor::zeros(value.shape());
+    for (std::int64_t begin = 0; begin < value.elements(); begin += block_size) {
+      blocks_.push_back({p, begin, std::min(begin + block_size, value.elements())});
+    }
+  }
+  partial_.resize(blocks_.size());
+}
+
+double Optimizer::gradient_norm() const {
+  parallel_for(
+      static_cast<std::int64_t>(blocks_.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const Block& block = blocks_[static_cast<std::size_t>(i)];
+          const Tensor& grad = parameters_[block.parameter].variable.grad();
+          partial_[static_cast<std::size_t>(i)] =
+              grad.defined()
+                  ? kernels::sum_of_squares(grad.data<float>() + block.begin,
+                                            static_cast<std::size_t>(block.end - block.begin))
+                  : 0;
+        }
+      });
+  double sum = 0;
+  for (const double part : partial_) sum += part;
+  return std::sqrt(sum);
+}
+
+void Optimizer::step(double learning_rate, double gradient_scale) {
+  for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    if (parameters_[p].variable.grad().defined()) ++steps_[p];
+  }
+  parallel_for(static_cast<std::int64_t>(blocks_.size()), 1,
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end; ++i) {
+                   update(blocks_[static_cast<std::size_t>(i)], static_cast<float>(learning_rate),
+                          static_cast<float>(gradient_scale));
+                 }
+               });
+}
+
+void Optimizer::update(const Block& block, float learning_rate, float gradient_scale) {
+  const std::size_t p = block.parameter;
+  const Parameter& parameter = parameters_[p];
+  const Tensor& grad = parameter.variable.grad();
+  if (!grad.defined()) return;
+  const auto at = [&](const Tensor& tensor) {
+    return tensor.defined() ? tensor.data<float>() + block.begin : nullptr;
+  };
+  const auto n = static_cast<std::size_t>(block.end - block.begin);
+  const float decay = parameter.decay ? static_cast<float>(config_.weight_decay) : 0.0F;
+  float* w = at(parameter.variable.value());
+  if (!adaptive()) {
+    kernels::sgd_step(w, at(first_[p]), at(grad), gradient_scale, learning_rate,
+                      static_cast<float>(config_.momentum), decay,
+                      config_.kind == OptimizerKind::nesterov, n);
+    return;
+  }
+  const kernels::AdamStep step{
+      .gradient_scale = gradient_scale,
+      .lr = learning_rate,
+      .beta1 = static_cast<float>(config_.beta1),
+      .beta2 = static_cast<float>(config_.beta2),
+      .epsilon = static_cast<float>(config_.epsilon),
+      .weight_decay = decay,
+      .bias_correction1 = static_cast<float>(1 - std::pow(config_.beta1, steps_[p])),
+      .bias_correction2 = static_cast<float>(1 - std::pow(config_.beta2, steps_[p])),
+      .decoupled = config_.kind == OptimizerKind::adamw};
+  kernels::adam_step(w, at(first_[p]), at(second_[p]), at(grad), step, n);
+}
+
+void Optimizer::zero_gradients() const {
+  for (const Parameter& parameter : parameters_) parameter.variable.zero_grad();
+}
+
+NamedTensors Optimizer::state() const {
+  NamedTensors out;
+  for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    const Parameter& parameter = parameters_[p];
+    if (first_[p].defined()) {
+      out.emplace_back((adaptive() ? "first." : "momentum.") + parameter.name,
+                       to_file(parameter, first_[p]));
+    }
+    if (second_[p].defined()) {
+      out.emplace_back("second." + parameter.name, to_file(parameter, second_[p]));
+    }
+  }
+  out.emplace_back("steps", Tensor::of(Shape{static_cast<std::int64_t>(steps_.size())},
+                                       std::span<const std::int32_t>(steps_)));
+  return out;
+}
+
+void Optimizer::load_state(const NamedTensors& state) {
+  // Everything is checked against what state() would give before anything is replaced.
+  const NamedTensors expected = this->state();
+  std::map<std::string_view, const Tensor*> found;
+  for (const auto& [name, tensor] : state) found[name] = &tensor;
+  for (const auto& [name, tensor] : expected) {
+    const auto it = found.find(name);
+    if (it == found.end()) {
+      throw Error(fmt::format("optimizer state: tensor '{}' is missing", name));
+    }
+    if (it->second->shape() != tensor.shape() || it->second->dtype() != tensor.dtype()) {
+      throw Error(fmt::format("optimizer state: tensor '{}' must be {} {}, got {} {}", name,
+                              dtype_name(tensor.dtype()), tensor.shape().str(),
+                              dtype_name(it->second->dtype()), it->second->shape().str()));
+    }
+    found.erase(it);
+  }
+  if (!found.empty()) {
+    throw Error(fmt::format("optimizer state: tensor '{}' is unknown", found.begin()->first));
+  }
+  std::size_t next = 0;
+  std::map<std::string_view, const Tensor*> by_name;
+  for (const auto& [name, tensor] : state) by_name[name] = &tensor;
+  const auto take = [&](const Parameter& parameter, const Tensor& target) {
+    if (!target.defined()) return;
+    const Tensor& source = *by_name.at(expected[next++].first);
+    target.copy_from(parameter.from_file ? parameter.from_file(source) : source);
+  };
+  for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    take(parameters_[p], first_[p]);
+    take(parameters_[p], second_[p]);
+  }
+  const auto steps = by_name.at("steps")->span<std::int32_t>();
+  std::copy(steps.begin(), steps.end(), steps_.begin());
+}
+
+double clip_coefficient(double norm, double clip) {
+  return clip == 0 ? 1 : std::min(1.0, clip / (norm + 1e-6));
+}
+
+}  // namespace sluice
