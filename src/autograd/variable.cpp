@@ -10,9 +10,33 @@ namespace {
 thread_local Tape* current_tape = nullptr;
 }  // namespace
 
+void GradientSlot::accumulate(Tensor g) {
+  if (!(g.shape() == shape_)) {
+    throw Error(fmt::format("a gradient of shape {} does not fit a variable of shape {}",
+                            g.shape().str(), shape_.str()));
+  }
+  if (!grad_.defined()) {
+    grad_ = std::move(g);
+  } else {
+    add_in_place(grad_, g);
+  }
+}
+
+Tensor& GradientSlot::writable() {
+  if (!grad_.defined()) {
+    grad_ = Tensor(shape_, dtype_);
+    zero_in_place(grad_);
+  }
+  return grad_;
+}
+
+Tensor GradientSlot::take() { return std::exchange(grad_, Tensor()); }
+
 Variable::Variable(Tensor value, bool requires_grad) : state_(std::make_shared<State>()) {
+  if (requires_grad) {
+    state_->gradient = std::make_shared<GradientSlot>(value.shape(), value.dtype());
+  }
   state_->value = std::move(value);
-  state_->requires_grad = requires_grad;
 }
 
 const Tensor& Variable::value() const {
@@ -20,33 +44,26 @@ const Tensor& Variable::value() const {
   return state_ ? state_->value : undefined;
 }
 
-void Variable::set_value(Tensor value) const { state_->value = std::move(value); }
+void Variable::set_value(Tensor value) const {
+  if (!(value.shape() == shape()) || value.dtype() != dtype()) {
+    throw Error(fmt::format("a value of shape {} cannot replace one of shape {}",
+                            value.shape().str(), shape().str()));
+  }
+  state_->value = std::move(value);
+}
+
+const Gradient& Variable::gradient() const {
+  static const Gradient none;
+  return state_ ? state_->gradient : none;
+}
 
 const Tensor& Variable::grad() const {
   static const Tensor undefined;
-  return state_ ? state_->grad : undefined;
-}
-
-void Variable::accumulate_grad(Tensor g) const {
-  if (!requires_grad()) return;
-  if (!(g.shape() == state_->value.shape())) {
-    throw Error(fmt::format("a gradient of shape {} does not fit a variable of shape {}",
-                            g.shape().str(), state_->value.shape().str()));
-  }
-  if (!state_->grad.defined()) {
-    state_->grad = std::move(g);
-  } else {
-    add_in_place(state_->grad, g);
-  }
+  return requires_grad() ? state_->gradient->grad() : undefined;
 }
 
 void Variable::zero_grad() const {
-  if (state_) state_->grad = Tensor();
-}
-
-Tensor Variable::take_grad() const {
-  if (!state_) return {};
-  return std::exchange(state_->grad, Tensor());
+  if (requires_grad()) state_->gradient->take();
 }
 
 Tape::Tape() : previous_(std::exchange(current_tape, this)) {}
@@ -67,7 +84,7 @@ void Tape::backward(const Variable& loss) {
   }
   // Gradient closures call ops' kernels only; nothing they do is recorded.
   const NoGrad guard;
-  loss.accumulate_grad(filled(loss.value().shape(), loss.value().dtype(), 1.0));
+  loss.gradient()->accumulate(filled(loss.shape(), loss.dtype(), 1.0));
   while (!closures_.empty()) {
     const std::function<void()> closure = std::move(closures_.back());
     closures_.pop_back();

@@ -31,6 +31,9 @@ Variable embedding(std::span<const std::int32_t> ids, const Variable& table);
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
                 Precision precision = Precision::f32);
 
+/// y = x·W: x [R, C], w [C, N]; y [R, N].
+Variable matmul(const Variable& x, const Variable& w, Precision precision = Precision::f32);
+
 /// Inverted dropout (Srivastava et al. 2014).
 Variable dropout(const Variable& x, const Dropout& dropout);
 
@@ -45,6 +48,17 @@ Variable reshape(const Variable& x, Shape shape);
 
 /// Rows of x [R, C] picked by index (each within [0, R)): [n, C].
 Variable gather_rows(const Variable& x, std::span<const std::int32_t> index);
+
+/// [top; bottom]: [n, C] over [m, C].
+Variable concat_rows(const Variable& top, const Variable& bottom);
+
+/// Rows placed by index into a matrix of `rows` rows: y[part.index[i]] = part.rows[i]. Indices are
+/// distinct over all parts; rows no part names are zero.
+struct RowPart {
+  Variable rows;
+  std::vector<std::int32_t> index;
+};
+Variable scatter_rows(const std::vector<RowPart>& parts, std::int64_t rows);
 
 /// Weight normalisation over the columns of v [.., N]: w = g ⊙ v / ‖v‖ (Salimans & Kingma 2016),
 /// the norm over all dimensions but the last; g [N].

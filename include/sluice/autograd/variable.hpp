@@ -9,6 +9,30 @@
 
 namespace sluice {
 
+/// Where a variable's gradient gathers. Gradient closures hold slots, not variables, so a value no
+/// other op saved is freed as soon as the forward pass drops it.
+class GradientSlot {
+ public:
+  GradientSlot(Shape shape, DType dtype) : shape_(shape), dtype_(dtype) {}
+
+  /// The gradient accumulated so far; undefined when there is none.
+  const Tensor& grad() const { return grad_; }
+  /// grad += g: takes g itself when there was none, so g must not be written afterwards. Throws
+  /// Error naming both shapes when they differ.
+  void accumulate(Tensor g);
+  /// The gradient as a tensor to add into, zeros when there was none.
+  Tensor& writable();
+  /// Detaches and returns the gradient.
+  Tensor take();
+
+ private:
+  Tensor grad_;
+  Shape shape_;
+  DType dtype_;
+};
+/// Null when no gradient is required.
+using Gradient = std::shared_ptr<GradientSlot>;
+
 /// A tensor that may take part in differentiation. Copies share value and gradient.
 class Variable {
  public:
@@ -17,22 +41,21 @@ class Variable {
 
   bool defined() const { return state_ != nullptr; }
   const Tensor& value() const;
-  /// Replaces the value (loading a model, an optimizer with its own storage).
+  const Shape& shape() const { return value().shape(); }
+  DType dtype() const { return value().dtype(); }
+  /// Replaces the value by one of the same shape (loading a model).
   void set_value(Tensor value) const;
-  bool requires_grad() const { return state_ && state_->requires_grad; }
+  bool requires_grad() const { return state_ && state_->gradient; }
+  /// Where this variable's gradient gathers; null when it requires none.
+  const Gradient& gradient() const;
   /// The gradient accumulated so far; undefined when there is none.
   const Tensor& grad() const;
-  /// grad += g: takes g itself when there was none, so g must not be written afterwards.
-  void accumulate_grad(Tensor g) const;
   void zero_grad() const;
-  /// Detaches and returns the gradient.
-  Tensor take_grad() const;
 
  private:
   struct State {
     Tensor value;
-    Tensor grad;
-    bool requires_grad = false;
+    Gradient gradient;
   };
   std::shared_ptr<State> state_;
 };

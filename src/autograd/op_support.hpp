@@ -1,0 +1,34 @@
+#pragma once
+// What ops share: recording a gradient closure, and operands of matrix products.
+
+#include <initializer_list>
+#include <utility>
+
+#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/variable.hpp"
+
+namespace sluice {
+
+/// Wraps an op's result. When a tape records and one of `inputs` requires a gradient, the result
+/// does too, and `backward(dy)` runs in the reverse walk if a gradient reached the result.
+template <class Backward>
+Variable record(const Tensor& value, std::initializer_list<Variable> inputs, Backward backward) {
+  Tape* tape = Tape::current();
+  bool wanted = false;
+  for (const Variable& input : inputs) wanted = wanted || input.requires_grad();
+  if (tape == nullptr || !wanted) return Variable(value);
+  Variable result(value, true);
+  tape->record([slot = result.gradient(), backward = std::move(backward)] {
+    const Tensor dy = slot->take();
+    if (dy.defined()) backward(dy);
+  });
+  return result;
+}
+
+/// Element type of GEMM operands at a precision: bfloat16 for float32 tensors at bf16.
+DType gemm_dtype(DType dtype, Precision precision);
+
+/// `x` as a GEMM operand of type `dtype`: x itself, or rounded to bfloat16 on all threads.
+Tensor as_operand(const Tensor& x, DType dtype);
+
+}  // namespace sluice

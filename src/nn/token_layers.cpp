@@ -1,0 +1,285 @@
+#include "sluice/nn/token_layers.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "sluice/base/parallel.hpp"
+#include "sluice/kernels/softmax.hpp"
+#include "sluice/tensor/elementwise.hpp"
+
+namespace sluice {
+namespace {
+
+// Where one band's tokens stand in a batch, and their indices within the band.
+struct Band {
+  std::vector<std::int32_t> rows, local;
+};
+
+// Splits ids over bands [0, ends[0]), [ends[0], ends[1]), ..
+std::vector<Band> split_bands(std::span<const std::int32_t> ids,
+                              const std::vector<std::int64_t>& ends) {
+  std::vector<Band> bands(ends.size());
+  for (std::size_t r = 0; r < ids.size(); ++r) {
+    const auto at = static_cast<std::size_t>(
+        std::upper_bound(ends.begin(), ends.end(), std::int64_t{ids[r]}) - ends.begin());
+    const std::size_t band = std::min(at, ends.size() - 1);
+    const std::int64_t first = band == 0 ? 0 : ends[band - 1];
+    bands[band].rows.push_back(static_cast<std::int32_t>(r));
+    bands[band].local.push_back(static_cast<std::int32_t>(ids[r] - first));
+  }
+  return bands;
+}
+
+void log_softmax_rows(const Tensor& logits) {
+  dispatch_float(logits.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const std::int64_t n = logits.dim(1);
+    parallel_for(logits.dim(0), 4, [&](std::int64_t begin, std::int64_t end) {
+      kernels::log_softmax(logits.data<T>() + begin * n, static_cast<std::size_t>(end - begin),
+                           static_cast<std::size_t>(n));
+    });
+  });
+}
+
+// Weights of one tail of an adaptive softmax: h·projectionᵀ·outputᵀ.
+struct Tail {
+  Variable projection, output;
+};
+
+// The adaptive softmax given its weights, whoever owns them.
+Variable adaptive_loss(const Variable& h, std::span<const std::int32_t> targets, const Tensor& nll,
+                       Precision precision, const Variable& head, const Variable& head_bias,
+                       const std::vector<Tail>& tails, const std::vector<std::int64_t>& ends) {
+  const double scale = 1.0 / static_cast<double>(std::max<std::size_t>(targets.size(), 1));
+  const std::vector<Band> bands = split_bands(targets, ends);
+  std::vector<std::int32_t> head_targets(targets.begin(), targets.end());
+  for (std::size_t band = 1; band < bands.size(); ++band) {
+    for (const std::int32_t row : bands[band].rows) {
+      head_targets[static_cast<std::size_t>(row)] =
+          static_cast<std::int32_t>(ends[0] + static_cast<std::int64_t>(band) - 1);
+    }
+  }
+  Variable total =
+      linear_cross_entropy(h, head, head_bias, head_targets, scale, nll, {}, precision);
+  for (std::size_t i = 0; i < tails.size(); ++i) {
+    const Band& band = bands[i + 1];
+    // A band none of whose tokens came up still takes part, so that its gradient is zeros.
+    const Variable rows = gather_rows(h, band.rows);
+    const Variable projected = linear(rows, tails[i].projection, {}, precision);
+    const Variable tail = linear_cross_entropy(projected, tails[i].output, {}, band.local, scale,
+                                               nll, band.rows, precision);
+    total = add_scaled(total, 1.0, tail, 1.0);
+  }
+  return total;
+}
+
+Tensor adaptive_log_probabilities(const Tensor& h, const Variable& head, const Variable& head_bias,
+                                  const std::vector<Tail>& tails,
+                                  const std::vector<std::int64_t>& ends) {
+  const NoGrad guard;
+  const Variable x(h);
+  const Tensor head_logs = linear(x, head, head_bias).value();
+  log_softmax_rows(head_logs);
+  const std::int64_t rows = h.dim(0), v = ends.back(), first = ends.front();
+  const std::int64_t head_size = head_logs.dim(1);
+  Tensor out(Shape{rows, v}, h.dtype());
+  return dispatch_float(h.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      std::copy_n(head_logs.data<T>() + r * head_size, first, out.data<T>() + r * v);
+    }
+    for (std::size_t i = 0; i < tails.size(); ++i) {
+      const Variable projected = linear(x, tails[i].projection, {});
+      const Tensor logs = linear(projected, tails[i].output, {}).value();
+      log_softmax_rows(logs);
+      const std::int64_t size = logs.dim(1);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const T cluster =
+            head_logs.data<T>()[r * head_size + first + static_cast<std::int64_t>(i)];
+        const T* from = logs.data<T>() + r * size;
+        T* to = out.data<T>() + r * v + ends[i];
+        for (std::int64_t j = 0; j < size; ++j) to[j] = cluster + from[j];
+      }
+    }
+    return out;
+  });
+}
+
+// Hands out initialiser streams one after another.
+struct Streams {
+  InitKey key;
+  InitKey next() {
+    const InitKey now = key;
+    ++key.stream;
+    return now;
+  }
+};
+
+Variable trainable(Shape shape, DType dtype, double deviation, Streams& streams) {
+  return Variable(normal(shape, dtype, deviation, streams.next()), true);
+}
+
+Variable zeros(Shape shape, DType dtype) { return Variable(Tensor::zeros(shape, dtype), true); }
+
+double inverse_sqrt(std::int64_t n) {
+  return 1.0 / std::sqrt(static_cast<double>(std::max<std::int64_t>(n, 1)));
+}
+
+std::int64_t tail_width(std::int64_t width, std::size_t band) {
+  for (std::size_t i = 0; i < band; ++i) width /= 4;
+  return std::max<std::int64_t>(width, 1);
+}
+
+// Standard deviation of untied embeddings (Gehring et al. 2017).
+constexpr double kEmbeddingDeviation = 0.1;
+
+class FullLayers final : public TokenLayers {
+ public:
+  FullLayers(const TokenLayersOptions& o, DType dtype, Streams streams) : tie_(o.tie) {
+    embedding_ = trainable(Shape{o.vocabulary, o.dim}, dtype,
+                           o.tie ? inverse_sqrt(o.dim) : kEmbeddingDeviation, streams);
+    weight_ = o.tie ? embedding_
+                    : trainable(Shape{o.vocabulary, o.hidden}, dtype, inverse_sqrt(o.hidden),
+                                streams);
+    bias_ = zeros(Shape{o.vocabulary}, dtype);
+  }
+
+  Variable embed(std::span<const std::int32_t> ids, Precision) const override {
+    return embedding(ids, embedding_);
+  }
+  Variable loss(const Variable& h, std::span<const std::int32_t> targets, const Tensor& nll,
+                Precision precision) const override {
+    const double scale = 1.0 / static_cast<double>(std::max<std::size_t>(targets.size(), 1));
+    return linear_cross_entropy(h, weight_, bias_, targets, scale, nll, {}, precision);
+  }
+  Tensor log_probabilities(const Tensor& h) const override {
+    const NoGrad guard;
+    const Tensor logits = linear(Variable(h), weight_, bias_).value();
+    log_softmax_rows(logits);
+    return logits;
+  }
+  void collect(Parameters& parameters) const override {
+    parameters.push_back({"embedding.weight", embedding_, {}, {}, true});
+    if (!tie_) parameters.push_back({"softmax.weight", weight_, {}, {}, true});
+    parameters.push_back({"softmax.bias", bias_, {}, {}, false});
+  }
+
+ private:
+  bool tie_;
+  Variable embedding_, weight_, bias_;
+};
+
+class AdaptiveLayers final : public TokenLayers {
+ public:
+  AdaptiveLayers(const TokenLayersOptions& o, DType dtype, Streams streams) : ends_(o.cutoffs) {
+    ends_.push_back(o.vocabulary);
+    embedding_ = trainable(Shape{o.vocabulary, o.dim}, dtype, kEmbeddingDeviation, streams);
+    const std::int64_t head =
+        ends_[0] + static_cast<std::int64_t>(o.cutoffs.size());
+    head_ = trainable(Shape{head, o.hidden}, dtype, inverse_sqrt(o.hidden), streams);
+    bias_ = zeros(Shape{head}, dtype);
+    for (std::size_t i = 0; i + 1 < ends_.size(); ++i) {
+      const std::int64_t width = tail_width(o.hidden, i + 1);
+      Variable projection =
+          trainable(Shape{width, o.hidden}, dtype, inverse_sqrt(o.hidden), streams);
+      Variable output =
+          trainable(Shape{ends_[i + 1] - ends_[i], width}, dtype, inverse_sqrt(width), streams);
+      tails_.push_back({std::move(projection), std::move(output)});
+    }
+  }
+
+  Variable embed(std::span<const std::int32_t> ids, Precision) const override {
+    return embedding(ids, embedding_);
+  }
+  Variable loss(const Variable& h, std::span<const std::int32_t> targets, const Tensor& nll,
+                Precision precision) const override {
+    return adaptive_loss(h, targets, nll, precision, head_, bias_, tails_, ends_);
+  }
+  Tensor log_probabilities(const Tensor& h) const override {
+    return adaptive_log_probabilities(h, head_, bias_, tails_, ends_);
+  }
+  void collect(Parameters& parameters) const override {
+    parameters.push_back({"embedding.weight", embedding_, {}, {}, true});
+    parameters.push_back({"softmax.head.weight", head_, {}, {}, true});
+    parameters.push_back({"softmax.head.bias", bias_, {}, {}, false});
+    for (std::size_t i = 0; i < tails_.size(); ++i) {
+      const std::string prefix = fmt::format("softmax.tails.{}.", i);
+      parameters.push_back({prefix + "projection.weight", tails_[i].projection, {}, {}, true});
+      parameters.push_back({prefix + "output.weight", tails_[i].output, {}, {}, true});
+    }
+  }
+
+ private:
+  std::vector<std::int64_t> ends_;
+  Variable embedding_, head_, bias_;
+  std::vector<Tail> tails_;
+};
+
+class TiedAdaptiveLayers final : public TokenLayers {
+ public:
+  TiedAdaptiveLayers(const TokenLayersOptions& o, DType dtype, Streams streams)
+      : ends_(o.cutoffs) {
+    ends_.push_back(o.vocabulary);
+    const auto bands = static_cast<std::int64_t>(o.cutoffs.size());
+    first_ = trainable(Shape{ends_[0], o.dim}, dtype, inverse_sqrt(o.dim), streams);
+    clusters_ = trainable(Shape{bands, o.dim}, dtype, inverse_sqrt(o.dim), streams);
+    bias_ = zeros(Shape{ends_[0] + bands}, dtype);
+    for (std::size_t i = 0; i + 1 < ends_.size(); ++i) {
+      const std::int64_t width = tail_width(o.dim, i + 1);
+      Variable projection = trainable(Shape{width, o.dim}, dtype, inverse_sqrt(o.dim), streams);
+      Variable output =
+          trainable(Shape{ends_[i + 1] - ends_[i], width}, dtype, inverse_sqrt(width), streams);
+      tails_.push_back({std::move(projection), std::move(output)});
+    }
+  }
+
+  Variable embed(std::span<const std::int32_t> ids, Precision precision) const override {
+    std::vector<Band> bands = split_bands(ids, ends_);
+    std::vector<RowPart> parts;
+    parts.push_back({gather_rows(first_, bands[0].local), std::move(bands[0].rows)});
+    for (std::size_t i = 0; i < tails_.size(); ++i) {
+      Band& band = bands[i + 1];
+      const Variable rows = gather_rows(tails_[i].output, band.local);
+      parts.push_back({matmul(rows, tails_[i].projection, precision), std::move(band.rows)});
+    }
+    return scatter_rows(parts, static_cast<std::int64_t>(ids.size()));
+  }
+  Variable loss(const Variable& h, std::span<const std::int32_t> targets, const Tensor& nll,
+                Precision precision) const override {
+    return adaptive_loss(h, targets, nll, precision, concat_rows(first_, clusters_), bias_, tails_,
+                         ends_);
+  }
+  Tensor log_probabilities(const Tensor& h) const override {
+    const NoGrad guard;
+    return adaptive_log_probabilities(h, concat_rows(first_, clusters_), bias_, tails_, ends_);
+  }
+  void collect(Parameters& parameters) const override {
+    parameters.push_back({"embedding.bands.0.weight", first_, {}, {}, true});
+    for (std::size_t i = 0; i < tails_.size(); ++i) {
+      const std::string prefix = fmt::format("embedding.bands.{}.", i + 1);
+      parameters.push_back({prefix + "weight", tails_[i].output, {}, {}, true});
+      parameters.push_back({prefix + "projection.weight", tails_[i].projection, {}, {}, true});
+    }
+    parameters.push_back({"softmax.clusters.weight", clusters_, {}, {}, true});
+    parameters.push_back({"softmax.head.bias", bias_, {}, {}, false});
+  }
+
+ private:
+  std::vector<std::int64_t> ends_;
+  Variable first_, clusters_, bias_;
+  std::vector<Tail> tails_;
+};
+
+}  // namespace
+
+std::unique_ptr<TokenLayers> make_token_layers(const TokenLayersOptions& options, DType dtype,
+                                               InitKey key) {
+  const Streams streams{key};
+  if (options.cutoffs.empty()) return std::make_unique<FullLayers>(options, dtype, streams);
+  if (options.tie) return std::make_unique<TiedAdaptiveLayers>(options, dtype, streams);
+  return std::make_unique<AdaptiveLayers>(options, dtype, streams);
+}
+
+}  // namespace sluice
