@@ -19,10 +19,11 @@ struct LayerSpec {
 };
 
 /// Parses '[(512,5)] + [(128,1,0),(128,5,0),(512,1,3)]*3'. Throws UsageError with the position and
-/// what was expected there. Channels 1..65536, kernel 1..64, residual 0..(number of layers so far
+/// what was expected there, counted from 0. Channels 1..65536, kernel 1..64, residual 0..(number of
+/// layers so far
 /// + 1), at most 1000 layers.
 std::vector<LayerSpec> parse_layers(std::string_view spec);
-/// The inverse, runs of equal layers written with *N.
+/// The inverse, repeated blocks of layers written with *N.
 std::string layers_string(const std::vector<LayerSpec>& layers);
 
 struct ModelConfig {
@@ -64,5 +65,8 @@ struct Preset {
 const std::vector<Preset>& presets();
 /// Throws UsageError naming the nearest presets.
 const Preset& find_preset(std::string_view name);
+/// The preset's config for a vocabulary: cutoffs beyond it dropped, a full softmax when none is
+/// left.
+ModelConfig preset_config(const Preset& preset, std::int64_t vocabulary);
 
 }  // namespace sluice

@@ -22,8 +22,8 @@ void save_parameters(const std::filesystem::path& file, const LanguageModel& mod
 /// shape (expected and found).
 void load_parameters(const std::filesystem::path& file, LanguageModel& model);
 
-/// DIRECTORY/config.json, parsed: an object with at least "format_version" and "model". Throws Error
-/// for a directory that holds no model, a damaged file, or a newer format version.
+/// DIRECTORY/config.json, parsed: an object with at least "format_version" and "model". Throws
+/// Error for a directory that holds no model, a damaged file, or a newer format version.
 nlohmann::json read_model_config(const std::filesystem::path& directory);
 
 /// Reads DIRECTORY's best weights (model.safetensors) and tokenizer, checking that the vocabulary

@@ -1,0 +1,88 @@
+// Named model shapes.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sluice/base/error.hpp"
+#include "sluice/models/config.hpp"
+
+namespace sluice {
+
+const std::vector<Preset>& presets() {
+  static const std::vector<Preset> all = {
+      {"tiny", "[(64,4)]*4", 64, {}, "for tests and first tries; trains in seconds"},
+      {"small", "[(256,4)]*8", 256, {2000, 10000}, "for small corpora on a few cores"},
+      {"medium", "[(512,4)]*8", 512, {2000, 10000}, "for corpora of a few million words on a CPU"},
+      {"large",
+       "[(1024,4)]*10",
+       512,
+       {4000, 20000, 100000},
+       "for corpora of tens of millions of words and a machine with many cores"},
+      {"gcnn-8",
+       "[(900,4)]*8",
+       280,
+       {10000, 20000, 200000},
+       "WikiText-103 on one GPU, perplexity 44.9 (Dauphin et al. 2017, tables 1 and 3)"},
+      {"gcnn-8b",
+       "[(512,1)] + [(128,1,0),(128,5,0),(512,1,3)]*3 + [(256,1,0),(256,5,0),(512,1,3)]*3 + "
+       "[(1024,1,0),(1024,1,0),(2048,1,3)]",
+       128,
+       {2000, 10000, 50000},
+       "Google Billion Word with bottlenecks, made for speed (Dauphin et al. 2017, tables 1 and "
+       "4)"},
+      {"gcnn-9",
+       "[(807,4)] + [(807,4,0),(807,4,2)]*4",
+       128,
+       {2000, 10000, 50000},
+       "Google Billion Word, for the comparison of speeds (Dauphin et al. 2017, tables 1 and 4)"},
+      {"gcnn-13",
+       "[(1268,4)]*13",
+       128,
+       {10000, 40000, 200000},
+       "Google Billion Word on one GPU, perplexity 38.1 (Dauphin et al. 2017, tables 1 and 2; the "
+       "layers are those of fairseq's fconv_lm)"},
+      {"gcnn-14",
+       "[(850,6)]*3 + [(850,1)] + [(850,5)]*4 + [(850,1)] + [(850,4)]*3 + [(1024,4),(2048,4)]",
+       280,
+       {10000, 20000, 200000},
+       "WikiText-103 on four GPUs, perplexity 37.2 (Dauphin et al. 2017, tables 1 and 3; fairseq's "
+       "fconv_lm_dauphin_wikitext103)"},
+      {"gcnn-14b",
+       "[(512,5)] + [(128,1,0),(128,5,0),(512,1,3)]*3 + [(512,1,0),(512,5,0),(1024,1,3)]*3 + "
+       "[(1024,1,0),(1024,5,0),(2048,1,3)]*6 + [(1024,1,0),(1024,5,0),(4096,1,3)]",
+       128,
+       {10000, 50000, 200000},
+       "Google Billion Word on eight GPUs, perplexity 31.9 (Dauphin et al. 2017, tables 1 and 2; "
+       "bands and layers of fairseq's fconv_lm_dauphin_gbw)"},
+  };
+  return all;
+}
+
+const Preset& find_preset(std::string_view name) {
+  const auto& all = presets();
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&](const Preset& preset) { return preset.name == name; });
+  if (found != all.end()) return *found;
+  std::vector<std::string> names;
+  names.reserve(all.size());
+  for (const Preset& preset : all) names.push_back(preset.name);
+  const std::string nearest = nearest_names(std::string(name), names.data(), names.size());
+  throw UsageError(fmt::format("unknown preset '{}'; {}", name,
+                               nearest.empty() ? fmt::format("there are {}", fmt::join(names, ", "))
+                                               : fmt::format("did you mean {}?", nearest)));
+}
+
+ModelConfig preset_config(const Preset& preset, std::int64_t vocabulary) {
+  ModelConfig config;
+  config.layers = parse_layers(preset.layers);
+  config.vocabulary = vocabulary;
+  config.dim = preset.dim;
+  for (const std::int64_t cutoff : preset.cutoffs) {
+    if (cutoff < vocabulary) config.cutoffs.push_back(cutoff);
+  }
+  if (config.cutoffs.empty()) config.softmax = "full";
+  return config;
+}
+
+}  // namespace sluice
