@@ -77,6 +77,8 @@ class Tokenizer {
   /// that other programs read, too).
   virtual std::string_view file_name() const = 0;
 
+  /// The tokens of text that may go on: eos() for every '\n', none after an unterminated last line.
+  std::vector<TokenId> encode_prompt(std::string_view text) const;
   /// The tokens of a whole text: of every line, each followed by eos().
   std::vector<TokenId> encode_text(std::string_view text) const;
   /// The text of tokens that start a line; what encode_text took apart, but for what `<unk>`,

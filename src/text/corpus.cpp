@@ -1,0 +1,162 @@
+#include "sluice/text/corpus.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <system_error>
+
+#include "reading.hpp"
+#include "shard_file.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
+#include "sluice/base/parallel.hpp"
+#include "sluice/text/utf8.hpp"
+#include "splitting.hpp"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A checksum of the files' contents and of where each ends.
+std::uint64_t text_checksum(const std::vector<fs::path>& files) {
+  std::uint64_t sum = 0;
+  for (const fs::path& path : files) {
+    const MappedFile file(path);
+    const std::array<std::uint64_t, 3> parts = {
+        sum, checksum(file.bytes().data(), file.bytes().size()), file.bytes().size()};
+    sum = checksum(parts.data(), sizeof parts);
+  }
+  return sum;
+}
+
+fs::path shard_path(const std::vector<fs::path>& files, const fs::path& cache_directory) {
+  std::string names;
+  for (const fs::path& file : files) {
+    names += fs::absolute(file).lexically_normal().string();
+    names += '\0';
+  }
+  return cache_directory / fmt::format("tokens-{}.bin", checksum_hex(names.data(), names.size()));
+}
+
+struct EncodedBlock {
+  std::vector<TokenId> tokens;
+  CorpusInfo info;
+};
+
+void encode_block(const Block& block, const Tokenizer& tokenizer, EncodedBlock& out) {
+  tokenizer.check_text(block.text, block.file->path().string(), block.offset);
+  const bool bytes_kept = tokenizer.kind() == "byte";
+  out.tokens.clear();
+  out.info = {};
+  out.info.characters = count_characters(block.text);
+  out.info.bytes = static_cast<std::int64_t>(block.text.size());
+  for_each_line(block, [&](std::string_view line, bool ended) {
+    tokenizer.encode(line, out.tokens);
+    if (!ended) return;
+    out.tokens.push_back(tokenizer.eos());
+    ++out.info.lines;
+    if (!bytes_kept && without_return(line).size() != line.size()) --out.info.characters;
+  });
+  // The newline that an unterminated last line lacks.
+  if (block.ends_file && block.text.back() != '\n') ++out.info.characters;
+  out.info.tokens = static_cast<std::int64_t>(out.tokens.size());
+  if (tokenizer.unk() >= 0) {
+    out.info.oov = std::count(out.tokens.begin(), out.tokens.end(), tokenizer.unk());
+  }
+}
+
+void write_shard(const std::vector<fs::path>& files, const Tokenizer& tokenizer,
+                 const fs::path& path, const ShardKey& key, const Progress& progress) {
+  BlockReader reader(files);
+  ShardWriter writer(path, tokenizer.size());
+  CorpusInfo info;
+  std::vector<EncodedBlock> encoded;
+  reader.for_each_round(progress, "tokenising", [&](const std::vector<Block>& round) {
+    encoded.resize(std::max(encoded.size(), round.size()));
+    parallel_for(
+        static_cast<std::int64_t>(round.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+          for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+            encode_block(round[i], tokenizer, encoded[i]);
+          }
+        });
+    for (std::size_t i = 0; i < round.size(); ++i) {
+      writer.write(encoded[i].tokens);
+      info.tokens += encoded[i].info.tokens;
+      info.lines += encoded[i].info.lines;
+      info.oov += encoded[i].info.oov;
+      info.characters += encoded[i].info.characters;
+      info.bytes += encoded[i].info.bytes;
+    }
+  });
+  writer.finish(key, info);
+}
+
+}  // namespace
+
+std::vector<fs::path> expand_inputs(const std::vector<fs::path>& paths) {
+  std::vector<fs::path> files;
+  for (const fs::path& path : paths) {
+    std::error_code error;
+    const fs::file_status status = fs::status(path, error);
+    if (!fs::exists(status)) {
+      throw Error(fmt::format("cannot read '{}': {}", path.string(), error.message()));
+    }
+    if (!fs::is_directory(status)) {
+      files.push_back(path);
+      continue;
+    }
+    std::vector<fs::path> below;
+    try {
+      for (auto entry = fs::recursive_directory_iterator(path);
+           entry != fs::recursive_directory_iterator(); ++entry) {
+        const bool hidden = entry->path().filename().string().front() == '.';
+        if (hidden && entry->is_directory()) entry.disable_recursion_pending();
+        if (!hidden && entry->is_regular_file()) below.push_back(entry->path());
+      }
+    } catch (const fs::filesystem_error& failure) {
+      throw Error(fmt::format("cannot list the files in '{}': {}", path.string(),
+                              failure.code().message()));
+    }
+    if (below.empty()) {
+      throw Error(
+          fmt::format("cannot read text from the directory '{}': it has no files", path.string()));
+    }
+    std::sort(below.begin(), below.end());
+    files.insert(files.end(), below.begin(), below.end());
+  }
+  return files;
+}
+
+TokenShards tokenize_corpus(const std::vector<fs::path>& files, const Tokenizer& tokenizer,
+                            const fs::path& cache_directory, const Progress& progress) {
+  std::error_code error;
+  fs::create_directories(cache_directory, error);
+  if (error) {
+    throw Error(fmt::format("cannot make the directory '{}': {}", cache_directory.string(),
+                            error.message()));
+  }
+  const fs::path path = shard_path(files, cache_directory);
+  const ShardKey key{tokenizer.fingerprint(), text_checksum(files)};
+  std::optional<LoadedShard> loaded = load_shard(path, key);
+  if (!loaded) {
+    write_shard(files, tokenizer, path, key, progress);
+    loaded = load_shard(path, key);
+    if (!loaded) {
+      throw Error(fmt::format(
+          "cannot read back '{}' just after writing it: another process changed it, or the disk "
+          "fails",
+          path.string()));
+    }
+  }
+  TokenShards shards;
+  shards.info_ = loaded->info;
+  shards.eos_ = tokenizer.eos();
+  shards.vocabulary_ = tokenizer.size();
+  shards.storage_ = std::make_shared<const TokenShards::Storage>(std::move(loaded->file),
+                                                                 loaded->tokens, loaded->narrow);
+  return shards;
+}
+
+}  // namespace sluice

@@ -1,0 +1,120 @@
+#include "counting.hpp"
+
+#include <fmt/format.h>
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+
+#include "reading.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/parallel.hpp"
+#include "sluice/text/utf8.hpp"
+#include "splitting.hpp"
+
+namespace sluice {
+namespace {
+
+void add(Counts& counts, std::string_view unit, std::int64_t count = 1) {
+  const auto found = counts.find(unit);
+  if (found != counts.end()) {
+    found->second += count;
+  } else {
+    counts.emplace(unit, count);
+  }
+}
+
+void count_line(std::string_view line, Unit unit, Counts& counts) {
+  switch (unit) {
+    case Unit::word:
+      for_each_word(line, [&](std::string_view word) { add(counts, word); });
+      break;
+    case Unit::character:
+      while (!line.empty()) {
+        const std::size_t length = sequence_length(line);
+        add(counts, line.substr(0, length));
+        line.remove_prefix(length);
+      }
+      break;
+    case Unit::blank_word:
+      for_each_segment(line, [&](std::string_view part) { add(counts, part); });
+      break;
+  }
+}
+
+}  // namespace
+
+TextCounts count_units(const std::vector<std::filesystem::path>& files, Unit unit,
+                       std::int64_t sample_bytes, const Progress& progress) {
+  BlockReader reader(files);
+  const double kept_share =
+      std::min(1.0, static_cast<double>(sample_bytes) / static_cast<double>(reader.bytes()));
+  // Keeps the blocks at which the running share passes a whole number: evenly spread.
+  const auto kept = [kept_share](std::int64_t block) {
+    const auto at = static_cast<double>(block);
+    return block == 0 || std::floor((at + 1) * kept_share) > std::floor(at * kept_share);
+  };
+  std::int64_t blocks_before = 0;
+  TextCounts total;
+  std::mutex mutex;
+  reader.for_each_round(progress, "counting", [&](const std::vector<Block>& round) {
+    const auto count = static_cast<std::int64_t>(round.size());
+    parallel_for(count, 1, [&](std::int64_t begin, std::int64_t end) {
+      TextCounts part;
+      for (std::int64_t i = begin; i < end; ++i) {
+        const Block& block = round[static_cast<std::size_t>(i)];
+        require_text(block.text, block.file->path().string(), block.offset);
+        if (!kept(blocks_before + i)) continue;
+        for_each_line(block, [&](std::string_view line, bool ended) {
+          count_line(without_return(line), unit, part.units);
+          part.lines += ended ? 1 : 0;
+        });
+      }
+      const std::lock_guard<std::mutex> guard(mutex);
+      total.lines += part.lines;
+      for (const auto& [text, times] : part.units) add(total.units, text, times);
+    });
+    blocks_before += count;
+  });
+  return total;
+}
+
+std::vector<std::pair<std::string, std::int64_t>> by_frequency(Counts counts) {
+  std::vector<std::pair<std::string, std::int64_t>> sorted;
+  sorted.reserve(counts.size());
+  while (!counts.empty()) {
+    auto node = counts.extract(counts.begin());
+    sorted.emplace_back(std::move(node.key()), node.mapped());
+  }
+  std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
+    return a.second != b.second ? a.second > b.second : a.first < b.first;
+  });
+  return sorted;
+}
+
+std::size_t sequence_length(std::string_view text) {
+  utf8proc_int32_t code_point = 0;
+  const auto size = static_cast<utf8proc_ssize_t>(std::min<std::size_t>(text.size(), 4));
+  const utf8proc_ssize_t length =
+      utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), size, &code_point);
+  return length > 0 ? static_cast<std::size_t>(length) : 1;
+}
+
+void require_text(std::string_view text, const std::string& name, std::int64_t offset) {
+  const std::size_t valid = valid_text_length(text);
+  if (valid == text.size()) return;
+  const std::int64_t at = offset + static_cast<std::int64_t>(valid);
+  if (text[valid] == '\0') {
+    throw Error(fmt::format(
+        "cannot read '{}' as text: byte {} is NUL, so it looks like a binary file; use text in "
+        "UTF-8 or the byte tokenizer",
+        name, at));
+  }
+  throw Error(fmt::format(
+      "cannot read '{}' as text: byte {} (0x{:02x}) is not valid UTF-8; convert it to UTF-8 or use "
+      "the byte tokenizer",
+      name, at, static_cast<unsigned char>(text[valid])));
+}
+
+}  // namespace sluice

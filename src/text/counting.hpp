@@ -1,0 +1,54 @@
+#pragma once
+// Counting what a text is made of, to choose a vocabulary from.
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "sluice/text/tokenizer.hpp"
+
+namespace sluice {
+
+/// Lets unordered_map<std::string, ...> be searched with a string_view.
+struct TextHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const {
+    return std::hash<std::string_view>{}(text);
+  }
+};
+
+using Counts = std::unordered_map<std::string, std::int64_t, TextHash, std::equal_to<>>;
+
+/// How often each unit and how many lines there are.
+struct TextCounts {
+  Counts units;
+  std::int64_t lines = 0;
+};
+
+/// What count_units counts.
+enum class Unit {
+  word,        ///< maximal runs of non-blanks
+  character,   ///< code points
+  blank_word,  ///< as for_each_segment cuts them: blanks and the word after them
+};
+
+/// Counts the units of `files` on all cores. Every byte is validated; only an evenly spread part of
+/// about `sample_bytes` is counted when there is more.
+TextCounts count_units(const std::vector<std::filesystem::path>& files, Unit unit,
+                       std::int64_t sample_bytes, const Progress& progress);
+
+/// By falling count, ties by bytes.
+std::vector<std::pair<std::string, std::int64_t>> by_frequency(Counts counts);
+
+/// Length of the UTF-8 sequence that starts `text` (1 for a byte that starts none); text not empty.
+std::size_t sequence_length(std::string_view text);
+
+/// Throws the Error of Tokenizer::check_text.
+void require_text(std::string_view text, const std::string& name, std::int64_t offset);
+
+}  // namespace sluice

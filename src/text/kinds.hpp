@@ -1,0 +1,40 @@
+#pragma once
+// The kinds of tokenizer: how each is trained and loaded.
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sluice/text/tokenizer.hpp"
+
+namespace sluice {
+
+/// word or char from counted text.
+std::unique_ptr<Tokenizer> train_vocabulary_tokenizer(
+    const TokenizerOptions& options, const std::vector<std::filesystem::path>& files,
+    const Progress& progress);
+
+/// bpe or unigram.
+std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& options,
+                                                   const std::vector<std::filesystem::path>& files,
+                                                   const Progress& progress);
+
+std::unique_ptr<Tokenizer> make_byte_tokenizer();
+
+/// A tokenizer from the bytes of tokenizer.json or tokenizer.model; `name` is for errors.
+std::unique_ptr<Tokenizer> parse_vocabulary_tokenizer(std::string_view bytes,
+                                                      const std::string& name);
+std::unique_ptr<Tokenizer> parse_subword_tokenizer(std::string_view bytes, const std::string& name);
+
+inline constexpr std::string_view vocabulary_file = "tokenizer.json";
+inline constexpr std::string_view subword_file = "tokenizer.model";
+
+/// Throws Error for a token that is not in a vocabulary of `size`.
+void require_token(TokenId id, std::int64_t size);
+
+/// The bytes of tokenizer.json.
+std::string vocabulary_json(std::string_view kind, const std::vector<std::string>& tokens);
+
+}  // namespace sluice

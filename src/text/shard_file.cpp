@@ -1,0 +1,145 @@
+#include "shard_file.hpp"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "sluice/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+/// The end of a shard file; before it are the tokens, from byte 0, padded to eight bytes. It is
+/// written last, so a file that has one was written to the end. Numbers are little-endian, as on
+/// every machine this runs on.
+struct Footer {
+  std::array<char, 8> magic{};
+  std::uint32_t version = 0;
+  std::uint32_t width = 0;  ///< bytes per token
+  ShardKey key;
+  CorpusInfo info;
+  std::uint64_t checksum = 0;  ///< XXH3 of the tokens, their padding and the footer before this
+};
+static_assert(sizeof(Footer) == 80);
+
+constexpr std::array<char, 8> shard_magic = {'S', 'L', 'U', 'I', 'T', 'O', 'K', '\n'};
+/// Changes with the format of the file and with what any tokenizer makes of a text.
+constexpr std::uint32_t shard_version = 1;
+
+}  // namespace
+
+TokenShards::Storage::Storage(std::vector<TokenId> tokens)
+    : memory_(std::move(tokens)), tokens_(reinterpret_cast<const std::byte*>(memory_.data())) {}
+
+TokenShards::Storage::Storage(MappedFile file, const std::byte* tokens, bool narrow)
+    : file_(std::move(file)), tokens_(tokens), narrow_(narrow) {}
+
+void TokenShards::Storage::read(std::int64_t offset, std::int64_t n, TokenId* out) const {
+  if (n == 0) return;
+  if (narrow_) {
+    const auto* from = reinterpret_cast<const std::uint16_t*>(tokens_) + offset;
+    for (std::int64_t i = 0; i < n; ++i) out[i] = from[i];
+  } else {
+    std::memcpy(out, reinterpret_cast<const TokenId*>(tokens_) + offset,
+                static_cast<std::size_t>(n) * sizeof(TokenId));
+  }
+}
+
+TokenShards::TokenShards(const std::vector<TokenId>& tokens, TokenId eos, std::int64_t vocabulary)
+    : storage_(std::make_shared<const Storage>(tokens)), eos_(eos), vocabulary_(vocabulary) {
+  info_.tokens = static_cast<std::int64_t>(tokens.size());
+  for (const TokenId token : tokens) {
+    if (token < 0 || token >= vocabulary) {
+      throw Error(fmt::format("token {} is not in a vocabulary of {}", token, vocabulary));
+    }
+    info_.lines += token == eos ? 1 : 0;
+  }
+}
+
+void TokenShards::read(std::int64_t offset, std::int64_t n, TokenId* out) const {
+  if (offset < 0 || n < 0 || offset > size() || n > size() - offset) {
+    throw Error(fmt::format("cannot read {} tokens at {}: the corpus has {}", n, offset, size()));
+  }
+  storage_->read(offset, n, out);
+}
+
+void TokenShards::read_pairs(std::int64_t offset, std::int64_t n, TokenId* inputs,
+                             TokenId* targets) const {
+  read(offset, n, targets);
+  if (n == 0) return;
+  inputs[0] = eos_;
+  if (offset > 0) read(offset - 1, 1, inputs);
+  std::copy(targets, targets + n - 1, inputs + 1);
+}
+
+struct ShardWriter::Hash {
+  Hash() : state(XXH3_createState()) { XXH3_64bits_reset(state); }
+  ~Hash() { XXH3_freeState(state); }
+  Hash(const Hash&) = delete;
+  Hash& operator=(const Hash&) = delete;
+  XXH3_state_t* state;
+  std::uint64_t bytes = 0;
+};
+
+ShardWriter::ShardWriter(const std::filesystem::path& path, std::int64_t vocabulary)
+    : file_(path), hash_(std::make_unique<Hash>()), narrow_(vocabulary <= 65536) {}
+
+ShardWriter::~ShardWriter() = default;
+
+void ShardWriter::put(const void* data, std::size_t size) {
+  XXH3_64bits_update(hash_->state, data, size);
+  hash_->bytes += size;
+  file_.write(data, size);
+}
+
+void ShardWriter::write(std::span<const TokenId> tokens) {
+  if (narrow_) {
+    narrow_buffer_.assign(tokens.begin(), tokens.end());
+    put(narrow_buffer_.data(), narrow_buffer_.size() * sizeof(std::uint16_t));
+  } else {
+    put(tokens.data(), tokens.size_bytes());
+  }
+}
+
+void ShardWriter::finish(const ShardKey& key, const CorpusInfo& info) {
+  const std::uint64_t zeros = 0;
+  put(&zeros, (8 - hash_->bytes % 8) % 8);
+  Footer footer;
+  footer.magic = shard_magic;
+  footer.version = shard_version;
+  footer.width = narrow_ ? 2 : 4;
+  footer.key = key;
+  footer.info = info;
+  put(&footer, offsetof(Footer, checksum));
+  footer.checksum = XXH3_64bits_digest(hash_->state);
+  file_.write(&footer.checksum, sizeof footer.checksum);
+  file_.commit();
+}
+
+std::optional<LoadedShard> load_shard(const std::filesystem::path& path, const ShardKey& key) {
+  if (!std::filesystem::is_regular_file(path)) return std::nullopt;
+  MappedFile file(path);
+  const auto bytes = file.bytes();
+  if (bytes.size() < sizeof(Footer)) return std::nullopt;
+  Footer footer;
+  std::memcpy(&footer, bytes.data() + bytes.size() - sizeof footer, sizeof footer);
+  if (footer.magic != shard_magic || footer.version != shard_version || footer.key != key ||
+      (footer.width != 2 && footer.width != 4)) {
+    return std::nullopt;
+  }
+  const std::uint64_t room = bytes.size() - sizeof footer;
+  const auto tokens = static_cast<std::uint64_t>(footer.info.tokens);
+  if (footer.info.tokens < 0 || tokens > room / footer.width ||
+      (tokens * footer.width + 7) / 8 * 8 != room ||
+      checksum(bytes.data(), bytes.size() - sizeof footer.checksum) != footer.checksum) {
+    return std::nullopt;
+  }
+  const std::byte* data = bytes.data();
+  return LoadedShard{std::move(file), data, footer.info, footer.width == 2};
+}
+
+}  // namespace sluice

@@ -1,0 +1,71 @@
+#pragma once
+// The file of a tokenised corpus: header, tokens, checksum.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "sluice/base/file.hpp"
+#include "sluice/text/corpus.hpp"
+
+namespace sluice {
+
+/// What a shard file was made from.
+struct ShardKey {
+  std::uint64_t tokenizer = 0;  ///< Tokenizer::fingerprint
+  std::uint64_t text = 0;       ///< checksum of the files' contents
+  bool operator==(const ShardKey&) const = default;
+};
+
+/// Where a TokenShards' tokens are: two or four bytes each, in a mapped file or in memory.
+class TokenShards::Storage {
+ public:
+  explicit Storage(std::vector<TokenId> tokens);
+  Storage(MappedFile file, const std::byte* tokens, bool narrow);
+  void read(std::int64_t offset, std::int64_t n, TokenId* out) const;
+
+ private:
+  std::vector<TokenId> memory_;
+  std::optional<MappedFile> file_;
+  const std::byte* tokens_ = nullptr;
+  bool narrow_ = false;  // tokens are uint16
+};
+
+/// Writes a shard file; it takes the place of an older one on finish() and not before.
+class ShardWriter {
+ public:
+  /// Vocabularies of at most 65536 take two bytes per token.
+  ShardWriter(const std::filesystem::path& path, std::int64_t vocabulary);
+  ~ShardWriter();
+  ShardWriter(const ShardWriter&) = delete;
+  ShardWriter& operator=(const ShardWriter&) = delete;
+
+  void write(std::span<const TokenId> tokens);
+  void finish(const ShardKey& key, const CorpusInfo& info);
+
+ private:
+  struct Hash;
+  void put(const void* data, std::size_t size);
+
+  AtomicFile file_;
+  std::unique_ptr<Hash> hash_;
+  std::vector<std::uint16_t> narrow_buffer_;
+  bool narrow_;
+};
+
+/// A shard file that is whole, and made from what `key` says.
+struct LoadedShard {
+  MappedFile file;
+  const std::byte* tokens;
+  CorpusInfo info;
+  bool narrow;
+};
+
+/// The shard file at `path`; nothing when it is missing, made from something else, of another
+/// version, cut short or damaged.
+std::optional<LoadedShard> load_shard(const std::filesystem::path& path, const ShardKey& key);
+
+}  // namespace sluice

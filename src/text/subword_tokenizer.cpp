@@ -1,0 +1,286 @@
+// Subwords: SentencePiece, fed with counted words and with its pieces put in order of frequency.
+#include <fmt/format.h>
+#include <sentencepiece_processor.h>
+#include <sentencepiece_trainer.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <numeric>
+#include <unordered_map>
+#include <utility>
+
+#include "counting.hpp"
+#include "kinds.hpp"
+#include "piece_order.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/parallel.hpp"
+#include "splitting.hpp"
+
+namespace sluice {
+namespace {
+
+namespace sp = sentencepiece;
+
+constexpr std::int64_t default_vocabulary = 8000;
+constexpr std::int64_t sample_bytes = 100'000'000;
+constexpr std::string_view blank_mark = "\xE2\x96\x81";  // U+2581, SentencePiece's blank
+
+/// What was encoded before on this thread: text repeats its words, and looking one up is about
+/// twenty times faster than segmenting it.
+class SegmentCache {
+ public:
+  /// Forgets what belongs to another tokenizer.
+  void own(std::uint64_t owner) {
+    if (owner_ == owner) return;
+    owner_ = owner;
+    forget();
+  }
+  bool append_to(std::string_view segment, std::vector<TokenId>& out) const {
+    const auto found = entries_.find(segment);
+    if (found == entries_.end()) return false;
+    const auto begin = tokens_.begin() + found->second.first;
+    out.insert(out.end(), begin, begin + found->second.second);
+    return true;
+  }
+  void add(std::string_view segment, std::span<const TokenId> tokens) {
+    constexpr std::size_t most_entries = 1U << 17;
+    constexpr std::size_t longest = 64;
+    if (segment.size() > longest) return;
+    if (entries_.size() == most_entries) forget();
+    entries_.emplace(segment, std::pair(static_cast<std::ptrdiff_t>(tokens_.size()),
+                                        static_cast<std::ptrdiff_t>(tokens.size())));
+    tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  }
+
+ private:
+  void forget() {
+    entries_.clear();
+    tokens_.clear();
+  }
+
+  std::uint64_t owner_ = 0;
+  std::unordered_map<std::string, std::pair<std::ptrdiff_t, std::ptrdiff_t>, TextHash,
+                     std::equal_to<>>
+      entries_;
+  std::vector<TokenId> tokens_;
+};
+
+class SubwordTokenizer final : public Tokenizer {
+ public:
+  /// Throws Error when `model` is not a model that this class trained.
+  SubwordTokenizer(std::string model, const std::string& name) : model_(std::move(model)) {
+    static std::atomic<std::uint64_t> instances{0};
+    instance_ = ++instances;
+    const auto refuse = [&](std::string_view why) {
+      return Error(fmt::format("cannot load the tokenizer '{}': {}", name, why));
+    };
+    if (!processor_.LoadFromSerializedProto(model_).ok()) {
+      throw refuse("it is not a SentencePiece model, or damaged");
+    }
+    eos_ = processor_.eos_id();
+    if (eos_ < 0) throw refuse("it has no end-of-line token </s>");
+    for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte) {
+      byte_ids_[byte] = processor_.PieceToId(fmt::format("<0x{:02X}>", byte));
+      if (!processor_.IsByte(byte_ids_[byte])) throw refuse("it has no byte fallback");
+    }
+    bytes_.assign(static_cast<std::size_t>(processor_.GetPieceSize()), -1);
+    for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte) {
+      bytes_[static_cast<std::size_t>(byte_ids_[byte])] = static_cast<int>(byte);
+    }
+    kind_ = model_kind(model_);
+    if (kind_.empty()) throw refuse("it is neither a bpe nor a unigram model");
+  }
+
+  std::string_view kind() const override { return kind_; }
+  std::int64_t size() const override { return processor_.GetPieceSize(); }
+  TokenId eos() const override { return eos_; }
+  TokenId unk() const override { return -1; }
+
+  void encode(std::string_view line, std::vector<TokenId>& out) const override {
+    thread_local SegmentCache cache;
+    cache.own(instance_);
+    for_each_segment(without_return(line), [&](std::string_view segment) {
+      if (cache.append_to(segment, out)) return;
+      const std::size_t before = out.size();
+      encode_segment(segment, out);
+      cache.add(segment, std::span(out).subspan(before));
+    });
+  }
+
+  std::string text_after(TokenId /*previous*/, TokenId next) const override {
+    require_token(next, size());
+    if (next == eos_) return "\n";
+    const int byte = bytes_[static_cast<std::size_t>(next)];
+    if (byte >= 0) return {static_cast<char>(byte)};
+    if (processor_.IsUnknown(next)) return "\xEF\xBF\xBD";
+    std::string text;
+    std::string_view piece = processor_.IdToPiece(next);
+    while (!piece.empty()) {
+      const bool blank = piece.substr(0, blank_mark.size()) == blank_mark;
+      text += blank ? ' ' : piece.front();
+      piece.remove_prefix(blank ? blank_mark.size() : 1);
+    }
+    return text;
+  }
+
+  std::string token(TokenId id) const override {
+    require_token(id, size());
+    return processor_.IdToPiece(id);
+  }
+  std::string serialize() const override { return model_; }
+  std::string_view file_name() const override { return subword_file; }
+
+ private:
+  void encode_segment(std::string_view segment, std::vector<TokenId>& out) const {
+    // SentencePiece would take a U+2581 in the text for a blank: it goes in as its bytes.
+    while (!segment.empty()) {
+      const std::size_t mark = segment.find(blank_mark);
+      const std::string_view plain = segment.substr(0, mark);
+      if (!plain.empty()) {
+        std::vector<int> ids;
+        const auto status = processor_.Encode(plain, &ids);
+        if (!status.ok()) {
+          throw Error(fmt::format("cannot encode text: SentencePiece says '{}'", status.message()));
+        }
+        out.insert(out.end(), ids.begin(), ids.end());
+      }
+      if (mark == std::string_view::npos) return;
+      for (const char byte : blank_mark) {
+        out.push_back(byte_ids_[static_cast<unsigned char>(byte)]);
+      }
+      segment.remove_prefix(mark + blank_mark.size());
+    }
+  }
+
+  std::string model_;
+  sp::SentencePieceProcessor processor_;
+  std::string kind_;
+  TokenId eos_ = -1;
+  std::array<TokenId, 256> byte_ids_{};
+  std::vector<int> bytes_;  // by token: the byte it stands for, or -1
+  std::uint64_t instance_ = 0;
+};
+
+/// Sentences with their counts, as the trainer's tsv format has them.
+class Sentences final : public sp::SentenceIterator {
+ public:
+  explicit Sentences(std::vector<std::string> lines) : lines_(std::move(lines)) {}
+  bool done() const override { return at_ == lines_.size(); }
+  void Next() override { ++at_; }
+  const std::string& value() const override { return lines_[at_]; }
+  sp::util::Status status() const override { return {}; }
+
+ private:
+  std::vector<std::string> lines_;
+  std::size_t at_ = 0;
+};
+
+using SortedCounts = std::vector<std::pair<std::string, std::int64_t>>;
+
+/// What the trainer learns from: every word once with its count. The unigram trainer takes as
+/// candidates only substrings that something different follows at different places; so that whole
+/// words are among them, one occurrence of each goes in front of the next word.
+std::vector<std::string> sentences_of(const SortedCounts& words, bool unigram) {
+  // The trainer's own format reserves the tab; U+2581 is its blank.
+  const auto usable = [](const std::string& word) {
+    return word.find('\t') == std::string::npos && word.find(blank_mark) == std::string::npos;
+  };
+  std::vector<std::string> sentences;
+  std::string pending;
+  for (const auto& [word, count] : words) {
+    if (!usable(word)) continue;
+    std::int64_t rest = count;
+    if (unigram && count >= 3 && word.front() == ' ') {
+      if (!pending.empty()) sentences.push_back(pending + word + "\t1");
+      if (!pending.empty()) --rest;
+      pending = word;
+      --rest;
+    }
+    sentences.push_back(fmt::format("{}\t{}", word, rest));
+  }
+  if (!pending.empty()) sentences.push_back(pending + "\t1");
+  return sentences;
+}
+
+/// How often each token of `tokenizer` occurs in the words.
+std::vector<std::int64_t> token_counts(const Tokenizer& tokenizer, const SortedCounts& words) {
+  std::vector<std::int64_t> total(static_cast<std::size_t>(tokenizer.size()), 0);
+  std::mutex mutex;
+  parallel_for(
+      static_cast<std::int64_t>(words.size()), 1024, [&](std::int64_t begin, std::int64_t end) {
+        std::vector<std::int64_t> counts(total.size(), 0);
+        std::vector<TokenId> tokens;
+        for (std::int64_t i = begin; i < end; ++i) {
+          const auto& [word, count] = words[static_cast<std::size_t>(i)];
+          tokens.clear();
+          tokenizer.encode(word, tokens);
+          for (const TokenId token : tokens) {
+            counts[static_cast<std::size_t>(token)] += count;
+          }
+        }
+        const std::lock_guard<std::mutex> guard(mutex);
+        std::transform(counts.begin(), counts.end(), total.begin(), total.begin(), std::plus<>());
+      });
+  return total;
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& options,
+                                                   const std::vector<std::filesystem::path>& files,
+                                                   const Progress& progress) {
+  TextCounts counts = count_units(files, Unit::blank_word, sample_bytes, progress);
+  const std::int64_t lines = counts.lines;
+  const SortedCounts words = by_frequency(std::move(counts.units));
+  std::vector<std::string> sentences = sentences_of(words, options.kind == "unigram");
+  if (sentences.empty()) {
+    throw Error(fmt::format("cannot train a {} tokenizer: the text in '{}' has no words",
+                            options.kind, files.front().string()));
+  }
+  const std::int64_t size = options.vocabulary == 0 ? default_vocabulary : options.vocabulary;
+  if (progress) progress(0, "learning subwords");
+  Sentences iterator(std::move(sentences));
+  std::string model;
+  const auto status = sp::SentencePieceTrainer::Train(
+      {
+          {"model_type", options.kind},
+          {"vocab_size", std::to_string(size)},
+          {"hard_vocab_limit", "false"},
+          {"input_format", "tsv"},
+          {"byte_fallback", "true"},
+          {"normalization_rule_name", "identity"},
+          {"add_dummy_prefix", "false"},
+          {"remove_extra_whitespaces", "false"},
+          {"allow_whitespace_only_pieces", "true"},
+          {"unk_id", "0"},
+          {"eos_id", "1"},
+          {"bos_id", "-1"},
+          // A fixed number: the order of its sums, and so the result, depends on it.
+          {"num_threads", "8"},
+          {"minloglevel", "4"},
+      },
+      &iterator, &model);
+  if (!status.ok()) {
+    throw Error(fmt::format(
+        "cannot train a {} tokenizer of {} tokens: SentencePiece says '{}'; try another size",
+        options.kind, size, status.message()));
+  }
+  const std::string name = options.kind;
+  const SubwordTokenizer trained(model, name);
+  std::vector<std::int64_t> used = token_counts(trained, words);
+  used[static_cast<std::size_t>(trained.eos())] = lines;
+  std::vector<std::size_t> order(used.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return used[a] > used[b]; });
+  return std::make_unique<SubwordTokenizer>(reorder_pieces(model, order), name);
+}
+
+std::unique_ptr<Tokenizer> parse_subword_tokenizer(std::string_view bytes,
+                                                   const std::string& name) {
+  return std::make_unique<SubwordTokenizer>(std::string(bytes), name);
+}
+
+}  // namespace sluice
