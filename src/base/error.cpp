@@ -1,0 +1,58 @@
+#include "sluice/base/error.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+// Optimal string alignment distance: Levenshtein, with a swap of neighbours as one edit, because
+// swapped letters are the commonest typing error.
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> before(b.size() + 1);
+  std::vector<std::size_t> last(b.size() + 1);
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t change = a[i - 1] == b[j - 1] ? 0 : 1;
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + change});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        row[j] = std::min(row[j], before[j - 2] + 1);
+      }
+    }
+    std::swap(before, last);
+    std::swap(last, row);
+  }
+  return last[b.size()];
+}
+
+}  // namespace
+
+std::string nearest_names(const std::string& name, const std::string* known, std::size_t count,
+                          std::size_t most) {
+  // A third of the letters wrong is a typing error; more is another word. A name that begins like
+  // the one asked for was perhaps cut short.
+  const std::size_t near = std::max<std::size_t>(1, name.size() / 3);
+  std::vector<std::pair<std::size_t, std::size_t>> found;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t distance = edit_distance(name, known[i]);
+    if (distance <= near) {
+      found.emplace_back(distance, i);
+    } else if (name.size() >= 2 && known[i].starts_with(name)) {
+      found.emplace_back(near + 1, i);
+    }
+  }
+  std::sort(found.begin(), found.end());
+  found.resize(std::min(found.size(), most));
+  std::string names;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (i > 0) names += i + 1 == found.size() ? " or " : ", ";
+    names += known[found[i].second];
+  }
+  return names;
+}
+
+}  // namespace sluice

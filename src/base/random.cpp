@@ -1,0 +1,52 @@
+#include "sluice/base/random.hpp"
+
+#include <cmath>
+#include <numbers>
+
+namespace sluice {
+
+std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                        std::array<std::uint32_t, 2> key) {
+  // Multipliers and Weyl increments of Salmon et al. 2011, section 3.3.
+  constexpr std::uint64_t multiplier0 = 0xD2511F53;
+  constexpr std::uint64_t multiplier1 = 0xCD9E8D57;
+  constexpr std::uint32_t weyl0 = 0x9E3779B9;
+  constexpr std::uint32_t weyl1 = 0xBB67AE85;
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t product0 = multiplier0 * counter[0];
+    const std::uint64_t product1 = multiplier1 * counter[2];
+    counter = {static_cast<std::uint32_t>(product1 >> 32) ^ counter[1] ^ key[0],
+               static_cast<std::uint32_t>(product1),
+               static_cast<std::uint32_t>(product0 >> 32) ^ counter[3] ^ key[1],
+               static_cast<std::uint32_t>(product0)};
+    key[0] += weyl0;
+    key[1] += weyl1;
+  }
+  return counter;
+}
+
+std::uint32_t RandomKey::bits(std::uint64_t index) const {
+  const std::uint64_t block = index / 4;
+  return philox4x32(
+      {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), stream, step},
+      {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)})[index % 4];
+}
+
+float RandomKey::uniform(std::uint64_t index) const {
+  return static_cast<float>(bits(index) >> 8) * 0x1p-24F;
+}
+
+double RandomKey::uniform_double(std::uint64_t index) const {
+  const std::uint64_t high = bits(2 * index);
+  const std::uint64_t low = bits(2 * index + 1);
+  const std::uint64_t fraction = (high << 21) | (low >> 11);
+  // 0 would be outside the open interval (and infinite under the logarithm of `normal`).
+  return fraction == 0 ? 0x1p-54 : static_cast<double>(fraction) * 0x1p-53;
+}
+
+double RandomKey::normal(std::uint64_t index) const {
+  const double radius = std::sqrt(-2.0 * std::log(uniform_double(2 * index)));
+  return radius * std::cos(2.0 * std::numbers::pi * uniform_double(2 * index + 1));
+}
+
+}  // namespace sluice

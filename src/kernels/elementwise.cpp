@@ -1,0 +1,172 @@
+// The plain elementwise kernels for float: exponential, scaling, sums, bfloat16.
+#include "sluice/kernels/elementwise.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "reduce.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "elementwise.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "math-inl.hpp"
+#include "span-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace sluice::kernels {
+namespace HWY_NAMESPACE {
+
+void Exponential(float* y, const float* x, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+    span.Store(Exp(d, span.Load(d, x + i)), d, y + i);
+  });
+}
+
+void ScaleInto(float* y, const float* x, float a, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  const auto factor = hn::Set(d, a);
+  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+    span.Store(hn::Mul(factor, span.Load(d, x + i)), d, y + i);
+  });
+}
+
+void AddScaled(float* y, const float* x, float a, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  const auto factor = hn::Set(d, a);
+  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+    const auto sum = hn::MulAdd(factor, span.Load(d, x + i), span.Load(d, y + i));
+    span.Store(sum, d, y + i);
+  });
+}
+
+// Four rows at a time: a quarter of the traffic in `out`, and a quarter of its roundings.
+void ColumnSums(float* out, const float* x, std::size_t rows, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  std::size_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    const float* const at = x + r * n;
+    ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+      const auto first = hn::Add(span.Load(d, at + i), span.Load(d, at + n + i));
+      const auto second = hn::Add(span.Load(d, at + 2 * n + i), span.Load(d, at + 3 * n + i));
+      span.Store(hn::Add(span.Load(d, out + i), hn::Add(first, second)), d, out + i);
+    });
+  }
+  for (; r < rows; ++r) AddScaled(out, x + r * n, 1.0F, n);
+}
+
+// Element i goes to partial sum i mod kSquareSums, whatever the vector's length: each SIMD target
+// gives the same bits (squares of floats are exact in double). A pass over a block, which lies in
+// the first-level cache, serves as many partial sums as four vectors hold.
+void SquareSums(double* sums, const float* x, std::size_t n) {
+  const hn::CappedTag<double, 8> d;
+  const hn::Rebind<float, decltype(d)> df;
+  const std::size_t lanes = hn::Lanes(d);
+  constexpr std::size_t kBlock = 128 * kSquareSums;
+  const auto square = [&](auto sum, const float* p) HWY_ATTR {
+    const auto value = hn::PromoteTo(d, hn::LoadU(df, p));
+    return hn::MulAdd(value, value, sum);
+  };
+  for (std::size_t begin = 0; begin < n; begin += kBlock) {
+    const std::size_t end = std::min(n, begin + kBlock);
+    for (std::size_t k = 0; k < kSquareSums; k += 4 * lanes) {
+      auto s0 = hn::LoadU(d, sums + k);
+      auto s1 = hn::LoadU(d, sums + k + lanes);
+      auto s2 = hn::LoadU(d, sums + k + 2 * lanes);
+      auto s3 = hn::LoadU(d, sums + k + 3 * lanes);
+      for (std::size_t i = begin + k; i + kSquareSums <= end + k; i += kSquareSums) {
+        s0 = square(s0, x + i);
+        s1 = square(s1, x + i + lanes);
+        s2 = square(s2, x + i + 2 * lanes);
+        s3 = square(s3, x + i + 3 * lanes);
+      }
+      hn::StoreU(s0, d, sums + k);
+      hn::StoreU(s1, d, sums + k + lanes);
+      hn::StoreU(s2, d, sums + k + 2 * lanes);
+      hn::StoreU(s3, d, sums + k + 3 * lanes);
+    }
+  }
+  const std::size_t done = n - n % kSquareSums;
+  for (std::size_t i = done; i < n; ++i) {
+    sums[i - done] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  }
+}
+
+void ToBfloat16(std::uint16_t* y, const float* x, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  const hn::RebindToUnsigned<decltype(d)> du;
+  const hn::Rebind<std::uint16_t, decltype(d)> d16;
+  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+    const auto value = span.Load(d, x + i);
+    const auto bits = hn::BitCast(du, value);
+    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1U));
+    const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7FFFU)));
+    // Rounding could carry a NaN's payload away: keep it NaN by its quiet bit.
+    const auto nan = hn::Or(bits, hn::Set(du, 0x400000U));
+    const auto chosen =
+        hn::BitCast(du, hn::IfThenElse(hn::IsNaN(value), hn::BitCast(d, nan),
+                                       hn::BitCast(d, rounded)));
+    span.Store(hn::TruncateTo(d16, hn::ShiftRight<16>(chosen)), d16, y + i);
+  });
+}
+
+void FromBfloat16(float* y, const std::uint16_t* x, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  const hn::RebindToUnsigned<decltype(d)> du;
+  const hn::Rebind<std::uint16_t, decltype(d)> d16;
+  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+    const auto bits = hn::ShiftLeft<16>(hn::PromoteTo(du, span.Load(d16, x + i)));
+    span.Store(hn::BitCast(d, bits), d, y + i);
+  });
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace sluice::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sluice::kernels {
+namespace {
+HWY_EXPORT(Exponential);
+HWY_EXPORT(ScaleInto);
+HWY_EXPORT(AddScaled);
+HWY_EXPORT(ColumnSums);
+HWY_EXPORT(SquareSums);
+HWY_EXPORT(ToBfloat16);
+HWY_EXPORT(FromBfloat16);
+}  // namespace
+
+void exponential(float* y, const float* x, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(Exponential)(y, x, n);
+}
+
+void scale_into(float* y, const float* x, float a, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(ScaleInto)(y, x, a, n);
+}
+
+void add_scaled(float* y, const float* x, float a, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(AddScaled)(y, x, a, n);
+}
+
+void column_sums(float* out, const float* x, std::size_t rows, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(ColumnSums)(out, x, rows, n);
+}
+
+double sum_of_squares(const float* x, std::size_t n) {
+  std::array<double, kSquareSums> sums{};
+  HWY_DYNAMIC_DISPATCH(SquareSums)(sums.data(), x, n);
+  return total(sums);
+}
+
+void to_bfloat16(std::uint16_t* y, const float* x, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(ToBfloat16)(y, x, n);
+}
+
+void from_bfloat16(float* y, const std::uint16_t* x, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(FromBfloat16)(y, x, n);
+}
+
+}  // namespace sluice::kernels
+#endif

@@ -1,0 +1,94 @@
+// SGD and Adam: one pass over parameters, gradients and moments, bound by memory.
+#include "sluice/kernels/optim.hpp"
+
+#include <cmath>
+#include <cstddef>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "optim.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "span-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace sluice::kernels {
+namespace HWY_NAMESPACE {
+
+// A moment whose gradients stay 0 (a word that does not occur) decays until it is denormal, and
+// denormals are slow: end at 0 before.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Flush(D d, V moment) {
+  return hn::IfThenZeroElse(hn::Lt(hn::Abs(moment), hn::Set(d, 1e-36F)), moment);
+}
+
+void Sgd(float* w, float* v, const float* grad, float gradient_scale, float lr, float momentum,
+         float weight_decay, bool nesterov, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  const auto scales = hn::Set(d, gradient_scale);
+  const auto rate = hn::Set(d, lr);
+  const auto keep = hn::Set(d, momentum);
+  const auto decay = hn::Set(d, weight_decay);
+  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+    const auto weight = span.Load(d, w + i);
+    const auto g = hn::MulAdd(decay, weight, hn::Mul(scales, span.Load(d, grad + i)));
+    auto direction = g;
+    if (momentum != 0.0F) {
+      const auto moment = Flush(d, hn::MulAdd(keep, span.Load(d, v + i), g));
+      span.Store(moment, d, v + i);
+      direction = nesterov ? hn::MulAdd(keep, moment, g) : moment;
+    }
+    span.Store(hn::NegMulAdd(rate, direction, weight), d, w + i);
+  });
+}
+
+void Adam(float* w, float* m, float* v, const float* grad, const AdamStep& step, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  const auto scales = hn::Set(d, step.gradient_scale);
+  const auto beta1 = hn::Set(d, step.beta1);
+  const auto beta2 = hn::Set(d, step.beta2);
+  const auto gain1 = hn::Set(d, 1.0F - step.beta1);
+  const auto gain2 = hn::Set(d, 1.0F - step.beta2);
+  const auto epsilon = hn::Set(d, step.epsilon);
+  const auto rate = hn::Set(d, step.lr / step.bias_correction1);
+  const auto root_correction = hn::Set(d, 1.0F / std::sqrt(step.bias_correction2));
+  // Weight decay shrinks the weight (AdamW), or adds to the gradient (Adam).
+  const auto shrink = hn::Set(d, step.decoupled ? 1.0F - step.lr * step.weight_decay : 1.0F);
+  const auto decay = hn::Set(d, step.decoupled ? 0.0F : step.weight_decay);
+  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+    const auto weight = span.Load(d, w + i);
+    const auto g = hn::MulAdd(decay, weight, hn::Mul(scales, span.Load(d, grad + i)));
+    const auto first = Flush(d, hn::MulAdd(beta1, span.Load(d, m + i), hn::Mul(gain1, g)));
+    const auto second =
+        Flush(d, hn::MulAdd(hn::Mul(gain2, g), g, hn::Mul(beta2, span.Load(d, v + i))));
+    span.Store(first, d, m + i);
+    span.Store(second, d, v + i);
+    const auto size = hn::MulAdd(hn::Sqrt(second), root_correction, epsilon);
+    const auto change = hn::Div(hn::Mul(rate, first), size);
+    span.Store(hn::Sub(hn::Mul(shrink, weight), change), d, w + i);
+  });
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace sluice::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sluice::kernels {
+namespace {
+HWY_EXPORT(Sgd);
+HWY_EXPORT(Adam);
+}  // namespace
+
+void sgd_step(float* w, float* v, const float* grad, float gradient_scale, float lr, float momentum,
+              float weight_decay, bool nesterov, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(Sgd)(w, v, grad, gradient_scale, lr, momentum, weight_decay, nesterov, n);
+}
+
+void adam_step(float* w, float* m, float* v, const float* grad, const AdamStep& step,
+               std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(Adam)(w, m, v, grad, step, n);
+}
+
+}  // namespace sluice::kernels
+#endif

@@ -1,0 +1,183 @@
+// Weight normalisation of columns, for float and double. Rows are read in strips of up to kStrip
+// columns, in order: long enough for the memory to stream, short enough for the strip's sums and
+// factors to stay on the stack and in the first-level cache.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+
+#include "sluice/kernels/optim.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "weight_norm.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "span-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace sluice::kernels {
+namespace HWY_NAMESPACE {
+
+// sums[j] += Σ_r x[r, j] y[r, j] for a strip of `columns` columns, four rows at a time.
+void StripProducts(float* sums, const float* x, const float* y, std::size_t rows, std::size_t n,
+                   std::size_t columns) {
+  const hn::ScalableTag<float> d;
+  std::size_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    const std::size_t at = r * n;
+    ForEachVector(d, columns, [&](std::size_t j, auto span) HWY_ATTR {
+      const auto product = [&](std::size_t k) HWY_ATTR {
+        const std::size_t i = at + k * n + j;
+        return hn::Mul(span.Load(d, x + i), span.Load(d, y + i));
+      };
+      const auto sum = hn::Add(hn::Add(product(0), product(1)), hn::Add(product(2), product(3)));
+      span.Store(hn::Add(span.Load(d, sums + j), sum), d, sums + j);
+    });
+  }
+  for (; r < rows; ++r) {
+    ForEachVector(d, columns, [&](std::size_t j, auto span) HWY_ATTR {
+      const std::size_t i = r * n + j;
+      const auto product = hn::Mul(span.Load(d, x + i), span.Load(d, y + i));
+      span.Store(hn::Add(span.Load(d, sums + j), product), d, sums + j);
+    });
+  }
+}
+
+// w[r, j] = factor[j] · v[r, j].
+void StripScale(float* w, const float* v, const float* factor, std::size_t rows, std::size_t n,
+                std::size_t columns) {
+  const hn::ScalableTag<float> d;
+  for (std::size_t r = 0; r < rows; ++r) {
+    ForEachVector(d, columns, [&](std::size_t j, auto span) HWY_ATTR {
+      const std::size_t i = r * n + j;
+      span.Store(hn::Mul(span.Load(d, factor + j), span.Load(d, v + i)), d, w + i);
+    });
+  }
+}
+
+// dv[r, j] += along[j] · dw[r, j] - radial[j] · v[r, j].
+void StripGradient(float* dv, const float* dw, const float* v, const float* along,
+                   const float* radial, std::size_t rows, std::size_t n, std::size_t columns) {
+  const hn::ScalableTag<float> d;
+  for (std::size_t r = 0; r < rows; ++r) {
+    ForEachVector(d, columns, [&](std::size_t j, auto span) HWY_ATTR {
+      const std::size_t i = r * n + j;
+      auto sum = hn::MulAdd(span.Load(d, along + j), span.Load(d, dw + i), span.Load(d, dv + i));
+      sum = hn::NegMulAdd(span.Load(d, radial + j), span.Load(d, v + i), sum);
+      span.Store(sum, d, dv + i);
+    });
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace sluice::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sluice::kernels {
+namespace {
+HWY_EXPORT(StripProducts);
+HWY_EXPORT(StripScale);
+HWY_EXPORT(StripGradient);
+
+constexpr std::size_t kStrip = 1024;
+
+// The steps of a strip by scalar type, so that the algorithm below stands once.
+void strip_products(float* sums, const float* x, const float* y, std::size_t rows, std::size_t n,
+                    std::size_t columns) {
+  HWY_DYNAMIC_DISPATCH(StripProducts)(sums, x, y, rows, n, columns);
+}
+void strip_products(double* sums, const double* x, const double* y, std::size_t rows,
+                    std::size_t n, std::size_t columns) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t j = 0; j < columns; ++j) sums[j] += x[r * n + j] * y[r * n + j];
+  }
+}
+
+void strip_scale(float* w, const float* v, const float* factor, std::size_t rows, std::size_t n,
+                 std::size_t columns) {
+  HWY_DYNAMIC_DISPATCH(StripScale)(w, v, factor, rows, n, columns);
+}
+void strip_scale(double* w, const double* v, const double* factor, std::size_t rows, std::size_t n,
+                 std::size_t columns) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t j = 0; j < columns; ++j) w[r * n + j] = factor[j] * v[r * n + j];
+  }
+}
+
+void strip_gradient(float* dv, const float* dw, const float* v, const float* along,
+                    const float* radial, std::size_t rows, std::size_t n, std::size_t columns) {
+  HWY_DYNAMIC_DISPATCH(StripGradient)(dv, dw, v, along, radial, rows, n, columns);
+}
+void strip_gradient(double* dv, const double* dw, const double* v, const double* along,
+                    const double* radial, std::size_t rows, std::size_t n, std::size_t columns) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t j = 0; j < columns; ++j) {
+      const std::size_t i = r * n + j;
+      dv[i] += along[j] * dw[i] - radial[j] * v[i];
+    }
+  }
+}
+
+template <class T>
+void forward(T* w, T* norm, const T* v, const T* g, std::size_t rows, std::size_t n,
+             std::size_t begin, std::size_t end) {
+  std::array<T, kStrip> factor;
+  for (std::size_t strip = begin; strip < end; strip += kStrip) {
+    const std::size_t columns = std::min(kStrip, end - strip);
+    std::fill_n(norm + strip, columns, T(0));
+    strip_products(norm + strip, v + strip, v + strip, rows, n, columns);
+    for (std::size_t j = 0; j < columns; ++j) {
+      norm[strip + j] = std::sqrt(norm[strip + j]);
+      factor[j] = g[strip + j] / norm[strip + j];
+    }
+    strip_scale(w + strip, v + strip, factor.data(), rows, n, columns);
+  }
+}
+
+template <class T>
+void backward(T* dv, T* dg, const T* dw, const T* v, const T* g, const T* norm, std::size_t rows,
+              std::size_t n, std::size_t begin, std::size_t end) {
+  std::array<T, kStrip> along;
+  std::array<T, kStrip> radial;
+  for (std::size_t strip = begin; strip < end; strip += kStrip) {
+    const std::size_t columns = std::min(kStrip, end - strip);
+    std::fill_n(radial.begin(), columns, T(0));
+    strip_products(radial.data(), dw + strip, v + strip, rows, n, columns);
+    for (std::size_t j = 0; j < columns; ++j) {
+      const T length = norm[strip + j];
+      const T component = radial[j] / length;
+      dg[strip + j] += component;
+      along[j] = g[strip + j] / length;
+      radial[j] = along[j] * component / length;
+    }
+    strip_gradient(dv + strip, dw + strip, v + strip, along.data(), radial.data(), rows, n,
+                   columns);
+  }
+}
+
+}  // namespace
+
+void weight_norm_forward(float* w, float* norm, const float* v, const float* g, std::size_t rows,
+                         std::size_t n, std::size_t begin, std::size_t end) {
+  forward(w, norm, v, g, rows, n, begin, end);
+}
+void weight_norm_forward(double* w, double* norm, const double* v, const double* g,
+                         std::size_t rows, std::size_t n, std::size_t begin, std::size_t end) {
+  forward(w, norm, v, g, rows, n, begin, end);
+}
+
+void weight_norm_backward(float* dv, float* dg, const float* dw, const float* v, const float* g,
+                          const float* norm, std::size_t rows, std::size_t n, std::size_t begin,
+                          std::size_t end) {
+  backward(dv, dg, dw, v, g, norm, rows, n, begin, end);
+}
+void weight_norm_backward(double* dv, double* dg, const double* dw, const double* v,
+                          const double* g, const double* norm, std::size_t rows, std::size_t n,
+                          std::size_t begin, std::size_t end) {
+  backward(dv, dg, dw, v, g, norm, rows, n, begin, end);
+}
+
+}  // namespace sluice::kernels
+#endif
