@@ -1,0 +1,308 @@
+#include "sluice/autograd/ops.hpp"
+
+#include <gtest/gtest.h>
+
+#include "sluice/base/error.hpp"
+#include "sluice/base/parallel.hpp"
+#include "sluice/kernels/elementwise.hpp"
+#include "support/gradient_check.hpp"
+
+namespace sluice {
+namespace {
+
+using test::check_gradients;
+using test::random_tensor;
+using test::weighted_sum;
+
+Variable leaf(Shape shape, std::uint32_t stream, double deviation = 1.0) {
+  return Variable(random_tensor(shape, stream, deviation), true);
+}
+
+TEST(Ops, LinearGradients) {
+  const Variable x = leaf({5, 7}, 1), w = leaf({3, 7}, 2), b = leaf({3}, 3);
+  check_gradients({x, w, b}, [&] { return weighted_sum(linear(x, w, b)); });
+}
+
+TEST(Ops, MatmulGradients) {
+  const Variable x = leaf({5, 7}, 1), w = leaf({7, 4}, 2);
+  check_gradients({x, w}, [&] { return weighted_sum(matmul(x, w)); });
+}
+
+TEST(Ops, EmbeddingAddsGradientsOfRepeatedIds) {
+  const Variable table = leaf({6, 5}, 1);
+  const std::vector<std::int32_t> ids{2, 0, 2, 5, 2};
+  check_gradients({table}, [&] { return weighted_sum(embedding(ids, table)); });
+}
+
+TEST(Ops, EmbeddingRefusesIdsOutsideTheTable) {
+  const Variable table = leaf({6, 5}, 1);
+  for (const std::int32_t id : {-1, 6}) {
+    const std::vector<std::int32_t> ids{id};
+    EXPECT_THROW(embedding(ids, table), Error);
+  }
+}
+
+TEST(Ops, RowPlumbingGradients) {
+  const Variable a = leaf({4, 3}, 1), b = leaf({2, 3}, 2);
+  const std::vector<std::int32_t> pick{5, 1, 1};
+  check_gradients({a, b}, [&] { return weighted_sum(gather_rows(concat_rows(a, b), pick)); });
+  check_gradients({a, b}, [&] {
+    return weighted_sum(scatter_rows({{a, {6, 0, 3, 1}}, {b, {2, 5}}}, 7));
+  });
+}
+
+TEST(Ops, AddScaledReshapeSumMeanGradients) {
+  const Variable x = leaf({4, 3}, 1), z = leaf({4, 3}, 2);
+  check_gradients({x, z}, [&] { return weighted_sum(add_scaled(x, 0.5, z, -2.0)); });
+  check_gradients({x}, [&] { return weighted_sum(add_scaled(x, 0.5, x, 2.0)); });
+  check_gradients({x}, [&] { return sum(unit(reshape(x, Shape{3, 4}), parse_unit("glu"))); });
+  check_gradients({x}, [&] { return mean(unit(x, parse_unit("tanh"))); });
+}
+
+TEST(Ops, DropoutGradientUsesTheSameMask) {
+  const Variable x = leaf({11, 13}, 1);
+  const Dropout d{0.4F, 7, 3, 9};
+  check_gradients({x}, [&] { return weighted_sum(dropout(x, d)); });
+  const Tensor y = dropout(x, d).value();
+  std::int64_t dropped = 0;
+  for (const double v : y.span<double>()) dropped += v == 0;
+  EXPECT_GT(dropped, 30);
+  EXPECT_LT(dropped, 85);
+}
+
+TEST(Ops, WeightNormGradients) {
+  const Variable v = leaf({2, 4, 6}, 1), g = leaf({6}, 2);
+  check_gradients({v, g}, [&] { return weighted_sum(weight_norm(v, g)); });
+}
+
+TEST(Ops, LinearCrossEntropyGradients) {
+  const Variable h = leaf({9, 5}, 1), w = leaf({7, 5}, 2), b = leaf({7}, 3);
+  const std::vector<std::int32_t> targets{0, 6, 3, 3, 1, 2, 5, 4, 0};
+  check_gradients({h, w, b}, [&] { return linear_cross_entropy(h, w, b, targets, 0.25); });
+  // A factor above the loss reaches every gradient.
+  check_gradients({h, w, b}, [&] {
+    const Variable loss = linear_cross_entropy(h, w, b, targets, 0.25);
+    return add_scaled(loss, -3.0, loss, 0.5);
+  });
+}
+
+TEST(Ops, LinearCrossEntropyWorksInBlocksOfRows) {
+  // More logits than one block holds: the same loss and gradients as row by row.
+  const std::int64_t rows = 130, v = 50000;
+  const Variable h(random_tensor({rows, 2}, 1).to(DType::f32), true);
+  const Variable w(random_tensor({v, 2}, 2).to(DType::f32), true);
+  std::vector<std::int32_t> targets;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    targets.push_back(static_cast<std::int32_t>(r * 383 % v));
+  }
+  const Tensor nll = Tensor::zeros(Shape{rows});
+  Tape tape;
+  const Variable loss = linear_cross_entropy(h, w, {}, targets, 1.0 / 130, nll);
+  tape.backward(loss);
+  double total = 0;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const Variable row(h.value().rows(r, r + 1), true);
+    const Variable one = linear_cross_entropy(row, w, {}, std::span(targets).subspan(
+                                                  static_cast<std::size_t>(r), 1), 1.0 / 130);
+    w.zero_grad();
+    Tape inner;
+    inner.backward(linear_cross_entropy(row, w, {}, std::span(targets).subspan(
+                                            static_cast<std::size_t>(r), 1), 1.0 / 130));
+    total += static_cast<double>(*one.value().data<float>());
+    EXPECT_NEAR(nll.data<float>()[r], *one.value().data<float>() * 130, 1e-4);
+    for (int c = 0; c < 2; ++c) {
+      EXPECT_NEAR(h.grad().data<float>()[r * 2 + c], row.grad().data<float>()[c], 1e-6);
+    }
+    if (r >= 2) break;
+  }
+  EXPECT_GT(*loss.value().data<float>(), total);
+}
+
+class UnitGradients : public testing::TestWithParam<std::string> {};
+
+TEST_P(UnitGradients, AgainstCentralDifferences) {
+  const Unit u = parse_unit(GetParam());
+  const Variable x = leaf({6, 10}, 4);
+  check_gradients({x}, [&] { return weighted_sum(unit(x, u)); });
+}
+
+TEST_P(UnitGradients, OfTheFusedConvolution) {
+  const Unit u = parse_unit(GetParam());
+  const std::int64_t n = 3, m = u.inputs(n);
+  for (const std::int64_t kernel : {1, 2, 4}) {
+    const Variable x = leaf({2, 5, 4}, 1), w = leaf({kernel, 4, m}, 2, 0.5), b = leaf({m}, 3, 0.5);
+    const Variable residual = leaf({2, 5, n}, 4);
+    CausalConv conv;
+    conv.unit = u;
+    conv.scale = 0.7;
+    conv.context = random_tensor({2, kernel - 1, 4}, 5);
+    conv.dropout = {0.3F, 1, 2, 3};
+    check_gradients({x, w, b, residual},
+                    [&] { return weighted_sum(causal_conv_unit(x, w, b, residual, conv)); });
+    CausalConv plain;
+    plain.unit = u;
+    check_gradients({x, w, b},
+                    [&] { return weighted_sum(causal_conv_unit(x, w, b, {}, plain)); });
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(AllUnits, UnitGradients, testing::ValuesIn([] {
+                           std::vector<std::string> names = unit_names();
+                           names.insert(names.end(), {"tanh(a)*b", "a*silu(b)", "a*relu(b)"});
+                           return names;
+                         }()));
+
+// z by the definition, one element at a time.
+TEST(CausalConvUnit, EqualsItsDefinition) {
+  const std::int64_t batch = 2, time = 6, c = 3, n = 4, kernel = 3;
+  const Variable x = leaf({batch, time, c}, 1), w = leaf({kernel, c, n}, 2), b = leaf({n}, 3);
+  CausalConv conv;
+  conv.context = random_tensor({batch, kernel - 1, c}, 4);
+  Tensor next;
+  const Tensor y = causal_conv_unit(x, w, b, {}, conv, &next).value();
+  const auto input = [&](std::int64_t stream, std::int64_t t, std::int64_t i) {
+    return t >= 0 ? x.value().data<double>()[(stream * time + t) * c + i]
+                  : conv.context.data<double>()[(stream * (kernel - 1) + t + kernel - 1) * c + i];
+  };
+  for (std::int64_t s = 0; s < batch; ++s) {
+    for (std::int64_t t = 0; t < time; ++t) {
+      for (std::int64_t j = 0; j < n; ++j) {
+        double z = b.value().data<double>()[j];
+        for (std::int64_t k = 0; k < kernel; ++k) {
+          for (std::int64_t i = 0; i < c; ++i) {
+            z += input(s, t - (kernel - 1) + k, i) * w.value().data<double>()[(k * c + i) * n + j];
+          }
+        }
+        EXPECT_NEAR(y.data<double>()[(s * time + t) * n + j], z, 1e-12);
+      }
+    }
+    for (std::int64_t t = 0; t < kernel - 1; ++t) {
+      for (std::int64_t i = 0; i < c; ++i) {
+        EXPECT_EQ(next.data<double>()[(s * (kernel - 1) + t) * c + i],
+                  input(s, time - (kernel - 1) + t, i));
+      }
+    }
+  }
+}
+
+TEST(CausalConvUnit, ChunksShorterThanTheKernelCarryTheirContext) {
+  const Variable x = leaf({2, 7, 3}, 1), w = leaf({4, 3, 5}, 2), b = leaf({5}, 3);
+  const Tensor whole = causal_conv_unit(x, w, b, {}, {}).value();
+  CausalConv conv;
+  for (std::int64_t t = 0; t < 7; ++t) {
+    Tensor step(Shape{2, 1, 3}, DType::f64);
+    for (std::int64_t s = 0; s < 2; ++s) {
+      for (std::int64_t i = 0; i < 3; ++i) {
+        step.data<double>()[s * 3 + i] = x.value().data<double>()[(s * 7 + t) * 3 + i];
+      }
+    }
+    Tensor next;
+    const Tensor y = causal_conv_unit(Variable(step), w, b, {}, conv, &next).value();
+    conv.context = next;
+    for (std::int64_t s = 0; s < 2; ++s) {
+      for (std::int64_t j = 0; j < 5; ++j) {
+        EXPECT_NEAR(y.data<double>()[s * 5 + j], whole.data<double>()[(s * 7 + t) * 5 + j], 1e-12);
+      }
+    }
+  }
+}
+
+TEST(CausalConvUnit, Bfloat16IsWithinItsRounding) {
+  const auto f32 = [](Shape shape, std::uint32_t stream, double deviation) {
+    return Variable(random_tensor(shape, stream, deviation).to(DType::f32), true);
+  };
+  const Variable x = f32({2, 9, 32}, 1, 1), w = f32({4, 32, 16}, 2, 0.1), b = f32({16}, 3, 1);
+  CausalConv conv;
+  conv.unit = parse_unit("glu");
+  std::vector<Tensor> values, gradients;
+  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+    conv.precision = precision;
+    w.zero_grad();
+    Tape tape;
+    const Variable y = causal_conv_unit(x, w, b, {}, conv);
+    values.push_back(y.value());
+    tape.backward(sum(y));
+    gradients.push_back(w.grad());
+  }
+  for (const auto* pair : {&values, &gradients}) {
+    double error = 0, norm = 0;
+    for (std::int64_t i = 0; i < (*pair)[0].elements(); ++i) {
+      const double a = (*pair)[0].data<float>()[i], c = (*pair)[1].data<float>()[i];
+      error += (a - c) * (a - c);
+      norm += a * a;
+    }
+    EXPECT_LT(std::sqrt(error / norm), 0.01);
+    EXPECT_GT(error, 0);
+  }
+}
+
+TEST(CausalConvUnit, ResultsDoNotDependOnTheThreadCount) {
+  const auto run = [](int threads) {
+    const int before = thread_count();
+    set_thread_count(threads);
+    const Variable x = leaf({3, 70, 8}, 1), w = leaf({3, 8, 12}, 2), b = leaf({12}, 3);
+    CausalConv conv;
+    conv.unit = parse_unit("glu");
+    conv.dropout = {0.2F, 5, 6, 7};
+    Tape tape;
+    tape.backward(weighted_sum(causal_conv_unit(x, w, b, {}, conv)));
+    set_thread_count(before);
+    return std::vector<Tensor>{x.grad(), w.grad(), b.grad()};
+  };
+  const auto one = run(1), three = run(3);
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    for (std::int64_t j = 0; j < one[i].elements(); ++j) {
+      EXPECT_EQ(one[i].data<double>()[j], three[i].data<double>()[j]);
+    }
+  }
+}
+
+TEST(CausalConvUnit, ShapeErrorsSayBothShapes) {
+  const Variable x = leaf({2, 7, 3}, 1), w = leaf({4, 5, 6}, 2), b = leaf({6}, 3);
+  try {
+    causal_conv_unit(x, w, b, {}, {});
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("[2, 7, 3]"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("[4, 5, 6]"), std::string::npos) << error.what();
+  }
+}
+
+TEST(Tape, AddsGradientsOfAVariableUsedTwiceExactly) {
+  const Variable x = leaf({1, 3}, 1);
+  Tape tape;
+  const Variable y = add_scaled(x, 2.0, x, 3.0);
+  tape.backward(sum(add_scaled(y, 1.0, x, 4.0)));
+  for (const double g : x.grad().span<double>()) EXPECT_EQ(g, 9.0);
+}
+
+TEST(Tape, NoGradRecordsNothing) {
+  const Variable x = leaf({1, 3}, 1);
+  Tape tape;
+  {
+    const NoGrad guard;
+    EXPECT_FALSE(sum(x).requires_grad());
+  }
+  EXPECT_EQ(tape.size(), 0U);
+  EXPECT_TRUE(sum(x).requires_grad());
+  EXPECT_EQ(tape.size(), 1U);
+}
+
+TEST(Tape, RefusesALossItCannotWalkBackFrom) {
+  Tape tape;
+  const Variable x = leaf({1, 3}, 1);
+  EXPECT_THROW(tape.backward(x), Error);
+  EXPECT_THROW(tape.backward(Variable(random_tensor({1}, 1))), Error);
+}
+
+TEST(Tape, WalksALongChainWithoutRecursion) {
+  const Variable x = leaf({1, 1}, 1);
+  Tape tape;
+  Variable y = x;
+  for (int i = 0; i < 200000; ++i) y = reshape(y, Shape{1, 1});
+  tape.backward(sum(y));
+  EXPECT_EQ(*x.grad().data<double>(), 1.0);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,134 @@
+#include "sluice/tensor/tensor.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "sluice/base/error.hpp"
+#include "sluice/base/parallel.hpp"
+#include "sluice/base/random.hpp"
+#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/gemm.hpp"
+
+namespace sluice {
+namespace {
+
+TEST(Tensor, SharesElementsOnCopyAndCopiesThemOnClone) {
+  const std::vector<float> values{1, 2, 3, 4, 5, 6};
+  const Tensor a = Tensor::of<float>(Shape{2, 3}, values);
+  const Tensor b = a, c = a.clone();
+  a.data<float>()[0] = 9;
+  EXPECT_EQ(b.data<float>()[0], 9);
+  EXPECT_EQ(c.data<float>()[0], 1);
+  EXPECT_EQ(a.rows(1, 2).data<float>()[0], 4);
+  EXPECT_TRUE(a.reshape(Shape{3, 2}).shape() == (Shape{3, 2}));
+}
+
+TEST(Tensor, ErrorsNameBothShapes) {
+  const Tensor a(Shape{2, 3});
+  for (const auto& attempt : std::vector<std::function<void()>>{
+           [&] { static_cast<void>(a.reshape(Shape{4, 2})); },
+           [&] { a.copy_from(Tensor(Shape{4, 2})); },
+           [&] { add_in_place(a, Tensor(Shape{4, 2})); }}) {
+    try {
+      attempt();
+      ADD_FAILURE() << "accepted";
+    } catch (const Error& error) {
+      const std::string what = error.what();
+      EXPECT_NE(what.find("[2, 3]"), std::string::npos) << what;
+      EXPECT_NE(what.find("[4, 2]"), std::string::npos) << what;
+    }
+  }
+  EXPECT_THROW(static_cast<void>(a.data<double>()), Error);
+  EXPECT_THROW(static_cast<void>(a.rows(1, 3)), Error);
+  EXPECT_THROW(Tensor(Shape{1 << 30, 1 << 30, 8}), Error);
+}
+
+TEST(Tensor, EmptyTensorsWork) {
+  const Tensor a(Shape{0, 3});
+  EXPECT_EQ(a.elements(), 0);
+  EXPECT_EQ(a.clone().elements(), 0);
+  a.fill_zero();
+  EXPECT_EQ(a.rows(0, 0).elements(), 0);
+}
+
+#if !defined(__SANITIZE_ADDRESS__)
+TEST(Allocator, HandsFreedBuffersOutAgain) {
+  { const Tensor warm(Shape{1000, 1000}); }
+  const AllocatorStats before = allocator_stats();
+  for (int i = 0; i < 10; ++i) {
+    const Tensor a(Shape{1000, 1000});
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(a.raw()) % 64, 0U);
+  }
+  EXPECT_EQ(allocator_stats().system_allocations, before.system_allocations);
+  EXPECT_EQ(allocator_stats().bytes_in_use, before.bytes_in_use);
+  release_cached_memory();
+  EXPECT_EQ(allocator_stats().bytes_cached, 0U);
+}
+#endif
+
+// Random float32 and the same in float64.
+struct Operand {
+  Tensor f32, f64, bf16;
+};
+
+Operand operand(std::int64_t rows, std::int64_t columns, std::uint32_t stream) {
+  Operand o{Tensor(Shape{rows, columns}), {}, {}};
+  const RandomKey key{3, stream, 0};
+  for (std::int64_t i = 0; i < rows * columns; ++i) {
+    o.f32.data<float>()[i] = static_cast<float>(key.normal(static_cast<std::uint64_t>(i)));
+  }
+  o.bf16 = o.f32.to(DType::bf16);
+  o.f64 = o.f32.to(DType::f64);
+  return o;
+}
+
+MatrixView view(const Tensor& x, bool transposed) {
+  const MatrixView v{x.raw(), x.dtype(), x.dim(0), x.dim(1), x.dim(1), false};
+  return transposed ? transpose(v) : v;
+}
+
+TEST(Gemm, EqualsFloat64OnEveryLayoutAndOddSizes) {
+  for (const auto& [m, n, k] : std::vector<std::array<std::int64_t, 3>>{
+           {1, 1, 1}, {1, 17, 5}, {3, 5, 7}, {33, 1, 65}, {64, 48, 32}, {5, 7, 0}, {0, 4, 3}}) {
+    for (int layout = 0; layout < 8; ++layout) {
+      const bool ta = (layout & 1) != 0, tb = (layout & 2) != 0, accumulate = (layout & 4) != 0;
+      const Operand a = ta ? operand(k, m, 1) : operand(m, k, 1);
+      const Operand b = tb ? operand(n, k, 2) : operand(k, n, 2);
+      const Operand c = operand(m, n, 3);
+      const Tensor expected = c.f64.clone(), got = c.f32.clone(), rounded = c.f32.clone();
+      gemm(expected.data<double>(), n, view(a.f64, ta), view(b.f64, tb), accumulate);
+      gemm(got.data<float>(), n, view(a.f32, ta), view(b.f32, tb), accumulate);
+      gemm(rounded.data<float>(), n, view(a.bf16, ta), view(b.bf16, tb), accumulate);
+      const double scale = std::sqrt(static_cast<double>(k + 1));
+      for (std::int64_t i = 0; i < m * n; ++i) {
+        EXPECT_NEAR(got.data<float>()[i], expected.data<double>()[i], 1e-5 * scale);
+        EXPECT_NEAR(rounded.data<float>()[i], expected.data<double>()[i], 0.03 * scale);
+      }
+    }
+  }
+}
+
+TEST(Gemm, WritesOnlyItsColumns) {
+  const Operand a = operand(4, 3, 1), b = operand(3, 2, 2);
+  const Tensor c = filled(Shape{4, 5}, DType::f32, 7.0);
+  gemm(c.data<float>(), 5, view(a.f32, false), view(b.f32, false));
+  for (int r = 0; r < 4; ++r) {
+    for (int j = 2; j < 5; ++j) EXPECT_EQ(c.data<float>()[r * 5 + j], 7.0F);
+  }
+}
+
+TEST(Gemm, ErrorsSayBothShapes) {
+  const Operand a = operand(4, 3, 1), b = operand(5, 2, 2);
+  std::vector<float> c(64);
+  try {
+    gemm(c.data(), 2, view(a.f32, false), view(b.f32, false));
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "gemm: inner dimensions differ, [4, 3] by [5, 2]");
+  }
+  EXPECT_THROW(gemm(c.data(), 2, view(a.f32, false), view(a.f64, true)), Error);
+}
+
+}  // namespace
+}  // namespace sluice
