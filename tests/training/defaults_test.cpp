@@ -1,0 +1,169 @@
+#include "sluice/training/defaults.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TextFacts facts_of(const std::string& text) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("sluice-defaults-" + std::to_string(getpid()) + ".txt");
+  write_file(path, text);
+  TextFacts facts;
+  try {
+    facts = inspect_text({path});
+  } catch (...) {
+    std::filesystem::remove(path);
+    throw;
+  }
+  std::filesystem::remove(path);
+  return facts;
+}
+
+TEST(InspectText, TellsTextThatIsCutIntoWords) {
+  const TextFacts cut = facts_of("the <unk> sat , and\nslept .\n");
+  EXPECT_TRUE(cut.spaced_punctuation);
+  EXPECT_TRUE(cut.has_unk);
+  EXPECT_EQ(cut.bytes, 28);
+  const TextFacts running = facts_of("The cat sat, and slept.\n");
+  EXPECT_FALSE(running.spaced_punctuation);
+  EXPECT_FALSE(running.has_unk);
+  EXPECT_THROW(facts_of(""), Error);
+}
+
+TEST(ChooseTokenizer, FollowsTheText) {
+  Notes notes;
+  EXPECT_EQ(choose_tokenizer(json::object(), {.bytes = 1'000'000}, notes).kind, "char");
+  const TokenizerOptions subwords = choose_tokenizer(json::object(), {.bytes = 5'000'000}, notes);
+  EXPECT_EQ(subwords.kind, "bpe");
+  EXPECT_EQ(subwords.vocabulary, 4000);
+  const TokenizerOptions words = choose_tokenizer(
+      json::object(), {.bytes = 5'000'000, .spaced_punctuation = true, .has_unk = true}, notes);
+  EXPECT_EQ(words.kind, "word");
+  EXPECT_EQ(words.min_count, 1);
+  EXPECT_EQ(notes.size(), 3U);
+}
+
+TEST(ChooseTokenizer, KeepsWhatIsGiven) {
+  Notes notes;
+  const TokenizerOptions options =
+      choose_tokenizer({{"kind", "unigram"}, {"vocabulary", 500}}, {.bytes = 5'000'000}, notes);
+  EXPECT_EQ(options.kind, "unigram");
+  EXPECT_EQ(options.vocabulary, 500);
+  EXPECT_TRUE(notes.empty());
+  // Without "<unk>" in the text, nothing would teach the model what an unknown word is like.
+  EXPECT_EQ(choose_tokenizer({{"kind", "word"}}, {.bytes = 1000}, notes).min_count, 2);
+  EXPECT_EQ(notes.size(), 1U);
+}
+
+TEST(ChooseModel, GrowsWithTheText) {
+  Notes notes;
+  std::int64_t before = 0;
+  for (const std::int64_t tokens : {50'000, 1'000'000, 10'000'000, 100'000'000, 1'000'000'000}) {
+    const std::int64_t now = choose_model(json::object(), tokens, 10'000, notes).parameter_count();
+    EXPECT_GT(now, before) << tokens;
+    before = now;
+  }
+  EXPECT_EQ(choose_model(json::object(), 1'000'000, 300, notes).softmax, "full");
+  EXPECT_EQ(choose_model(json::object(), 1'000'000, 33'278, notes).softmax, "adaptive");
+}
+
+TEST(ChooseModel, KeepsWhatIsGiven) {
+  Notes notes;
+  const ModelConfig config = choose_model({{"layers", "[(32,3)]*2"},
+                                           {"unit", "gtu"},
+                                           {"dropout", 0.25},
+                                           {"softmax", "full"},
+                                           {"tie", true}},
+                                          1000, 9000, notes);
+  EXPECT_EQ(config.layers.size(), 2U);
+  EXPECT_EQ(config.dim, 32);
+  EXPECT_EQ(config.unit, "gtu");
+  EXPECT_EQ(config.dropout, 0.25F);
+  EXPECT_EQ(config.softmax, "full");
+  EXPECT_TRUE(config.cutoffs.empty());
+  EXPECT_TRUE(config.tie);
+  EXPECT_TRUE(notes.empty());
+  const ModelConfig preset = choose_model({{"preset", "gcnn-8"}, {"dim", 64}}, 1000, 9000, notes);
+  EXPECT_EQ(preset.layers.size(), 8U);
+  EXPECT_EQ(preset.dim, 64);
+}
+
+TEST(ChooseModel, AConfigItGaveComesBackUnchanged) {
+  Notes notes;
+  const ModelConfig config = choose_model(json::object(), 1'000'000, 33'278, notes);
+  notes.clear();
+  const json saved = config;
+  EXPECT_EQ(json(choose_model(saved, 77, 33'278, notes)), saved);
+  EXPECT_TRUE(notes.empty());
+}
+
+TEST(ChooseModel, RefusesWithTheNearestNames) {
+  EXPECT_NE(message_of([] {
+              check_model_request({{"unit", "gul"}});
+            }).find("glu"),
+            std::string::npos);
+  EXPECT_NE(message_of([] {
+              check_model_request({{"preset", "gcnn8"}});
+            }).find("gcnn-8"),
+            std::string::npos);
+  EXPECT_NE(message_of([] {
+              check_model_request({{"layer", "[(4,4)]"}});
+            }).find("layers"),
+            std::string::npos);
+  EXPECT_NE(message_of([] {
+              check_model_request({{"layers", 7}});
+            }).find("layers"),
+            std::string::npos);
+  Notes notes;
+  EXPECT_NE(message_of([&] {
+              choose_model({{"dim", 2.5}}, 1000, 100, notes);
+            }).find("dim"),
+            std::string::npos);
+}
+
+TEST(ChooseTraining, FollowsTheTextAndTheOptimizer) {
+  Notes notes;
+  const TrainConfig large = choose_training(json::object(), 2'000'000, notes);
+  EXPECT_EQ(large.batch, 16);
+  EXPECT_EQ(large.context, 128);
+  EXPECT_EQ(large.epochs, 10);
+  EXPECT_EQ(choose_training(json::object(), 1'000'000'000, notes).epochs, 1);
+  const TrainConfig small = choose_training(json::object(), 5'000, notes);
+  EXPECT_GE(5'000 / (small.batch * small.context), 50);
+
+  const TrainConfig adam = choose_training({{"optimizer", "adam"}}, 2'000'000, notes);
+  EXPECT_EQ(adam.schedule.lr, default_learning_rate(OptimizerKind::adam));
+  EXPECT_EQ(adam.clip, default_clip(OptimizerKind::adam));
+  notes.clear();
+  const TrainConfig given = choose_training(
+      {{"optimizer", "adam"}, {"lr", 0.5}, {"batch", 3}, {"context", 7}, {"minutes", 2.5}},
+      2'000'000, notes);
+  EXPECT_EQ(given.schedule.lr, 0.5);
+  EXPECT_EQ(given.batch, 3);
+  EXPECT_EQ(given.epochs, 0);
+  EXPECT_TRUE(notes.empty());
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,247 @@
+#include "sluice/training/optimizer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "sluice/base/error.hpp"
+#include "sluice/base/parallel.hpp"
+#include "sluice/base/random.hpp"
+
+namespace sluice {
+namespace {
+
+/// Sizes around the optimizer's blocks; the second has no weight decay.
+const std::vector<std::int64_t> sizes{5, 40, 16384, 50001};
+
+Tensor random_tensor(std::int64_t n, std::uint32_t stream, std::uint32_t step) {
+  const RandomKey key{.seed = 3, .stream = stream, .step = step};
+  Tensor out(Shape{n});
+  for (std::int64_t i = 0; i < n; ++i) {
+    out.data<float>()[i] = static_cast<float>(key.normal(static_cast<std::uint64_t>(i)));
+  }
+  return out;
+}
+
+Parameters make_parameters() {
+  Parameters out;
+  for (std::size_t p = 0; p < sizes.size(); ++p) {
+    out.push_back(
+        {.name = "p" + std::to_string(p),
+         .variable = Variable(random_tensor(sizes[p], static_cast<std::uint32_t>(p), 0), true),
+         .to_file = {},
+         .from_file = {},
+         .decay = p != 1});
+  }
+  return out;
+}
+
+/// Parameter 0 has no gradient in step 2.
+void set_gradients(const Parameters& parameters, std::uint32_t step) {
+  for (std::size_t p = 0; p < sizes.size(); ++p) {
+    if (p == 0 && step == 2) continue;
+    parameters[p].variable.accumulate_grad(
+        random_tensor(sizes[p], static_cast<std::uint32_t>(p) + 100, step));
+  }
+}
+
+/// torch.optim's rules in double, as its documentation writes them.
+struct Reference {
+  explicit Reference(const OptimizerConfig& c) : config(c) {}
+  OptimizerConfig config;
+  std::vector<double> w, m, v;
+  int t = 0;
+
+  void step(const float* grad, double scale, double lr, double decay) {
+    ++t;
+    const bool adam = config.kind == OptimizerKind::adam || config.kind == OptimizerKind::adamw;
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      double g = static_cast<double>(grad[i]) * scale;
+      if (config.kind == OptimizerKind::adamw) {
+        w[i] -= lr * decay * w[i];
+      } else {
+        g += decay * w[i];
+      }
+      if (adam) {
+        m[i] = config.beta1 * m[i] + (1 - config.beta1) * g;
+        v[i] = config.beta2 * v[i] + (1 - config.beta2) * g * g;
+        const double mh = m[i] / (1 - std::pow(config.beta1, t));
+        const double vh = v[i] / (1 - std::pow(config.beta2, t));
+        w[i] -= lr * mh / (std::sqrt(vh) + config.epsilon);
+      } else {
+        m[i] = config.momentum * m[i] + g;
+        w[i] -= lr * (config.kind == OptimizerKind::nesterov ? g + config.momentum * m[i] : m[i]);
+      }
+    }
+  }
+};
+
+class OptimizerKinds : public testing::TestWithParam<OptimizerKind> {};
+
+INSTANTIATE_TEST_SUITE_P(All, OptimizerKinds,
+                         testing::Values(OptimizerKind::nesterov, OptimizerKind::sgd,
+                                         OptimizerKind::adam, OptimizerKind::adamw),
+                         [](const auto& info) { return std::string(optimizer_name(info.param)); });
+
+// Tolerance 2e-5 absolute on weights of size 1 moved by steps of 0.1: float32 rounding over five
+// updates, Adam's square root included.
+TEST_P(OptimizerKinds, FollowsPyTorchsRule) {
+  OptimizerConfig config;
+  config.kind = GetParam();
+  config.momentum = 0.9;
+  config.weight_decay = 0.05;
+  const Parameters parameters = make_parameters();
+  std::vector<Reference> references(sizes.size(), Reference(config));
+  for (std::size_t p = 0; p < sizes.size(); ++p) {
+    const auto values = parameters[p].variable.value().span<float>();
+    references[p].w.assign(values.begin(), values.end());
+    references[p].m.resize(values.size());
+    references[p].v.resize(values.size());
+  }
+  Optimizer optimizer(parameters, config);
+  for (std::uint32_t step = 1; step <= 5; ++step) {
+    set_gradients(parameters, step);
+    const double lr = 0.1 / step;
+    const double scale = 0.5;
+    for (std::size_t p = 0; p < sizes.size(); ++p) {
+      const Tensor& grad = parameters[p].variable.grad();
+      if (!grad.defined()) continue;
+      references[p].step(grad.data<float>(), scale, lr, p == 1 ? 0 : config.weight_decay);
+    }
+    optimizer.step(lr, scale);
+    optimizer.zero_gradients();
+    for (const Parameter& parameter : parameters) {
+      EXPECT_FALSE(parameter.variable.grad().defined());
+    }
+  }
+  for (std::size_t p = 0; p < sizes.size(); ++p) {
+    const auto values = parameters[p].variable.value().span<float>();
+    double worst = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      worst = std::max(worst, std::abs(static_cast<double>(values[i]) - references[p].w[i]));
+    }
+    EXPECT_LT(worst, 2e-5) << parameters[p].name;
+  }
+}
+
+TEST_P(OptimizerKinds, SavedStateContinuesBitForBit) {
+  OptimizerConfig config;
+  config.kind = GetParam();
+  const Parameters straight = make_parameters();
+  const Parameters resumed = make_parameters();
+  Optimizer a(straight, config);
+  Optimizer b(resumed, config);
+  NamedTensors saved;
+  for (std::uint32_t step = 1; step <= 6; ++step) {
+    if (step == 4) {
+      for (const auto& [name, tensor] : b.state()) saved.emplace_back(name, tensor.clone());
+    }
+    const bool before = step < 4;
+    set_gradients(straight, step);
+    a.step(0.01);
+    a.zero_gradients();
+    if (!before) continue;
+    set_gradients(resumed, step);
+    b.step(0.01);
+    b.zero_gradients();
+  }
+  Optimizer c(resumed, config);
+  c.load_state(saved);
+  for (std::uint32_t step = 4; step <= 6; ++step) {
+    set_gradients(resumed, step);
+    c.step(0.01);
+    c.zero_gradients();
+  }
+  for (std::size_t p = 0; p < sizes.size(); ++p) {
+    const Tensor& x = straight[p].variable.value();
+    EXPECT_EQ(std::memcmp(x.raw(), resumed[p].variable.value().raw(), x.bytes()), 0);
+  }
+}
+
+TEST_P(OptimizerKinds, ThreadsDoNotMatter) {
+  const int threads = thread_count();
+  OptimizerConfig config;
+  config.kind = GetParam();
+  std::vector<Parameters> results;
+  std::vector<double> norms;
+  for (const int n : {1, 2, 3, 7}) {
+    set_thread_count(n);
+    results.push_back(make_parameters());
+    Optimizer optimizer(results.back(), config);
+    set_gradients(results.back(), 1);
+    norms.push_back(optimizer.gradient_norm());
+    optimizer.step(0.1, 0.3);
+  }
+  set_thread_count(threads);
+  for (std::size_t i = 1; i < results.size(); ++i) {
+    EXPECT_EQ(norms[i], norms[0]);
+    for (std::size_t p = 0; p < sizes.size(); ++p) {
+      const Tensor& x = results[0][p].variable.value();
+      EXPECT_EQ(std::memcmp(x.raw(), results[i][p].variable.value().raw(), x.bytes()), 0);
+    }
+  }
+}
+
+TEST(Optimizer, GradientNormIsTheGlobalOne) {
+  const Parameters parameters = make_parameters();
+  const Optimizer optimizer(parameters, {});
+  EXPECT_EQ(optimizer.gradient_norm(), 0);
+  set_gradients(parameters, 2);
+  double sum = 0;
+  for (const Parameter& parameter : parameters) {
+    if (!parameter.variable.grad().defined()) continue;
+    for (const float g : parameter.variable.grad().span<float>()) {
+      sum += static_cast<double>(g) * static_cast<double>(g);
+    }
+  }
+  EXPECT_NEAR(optimizer.gradient_norm(), std::sqrt(sum), 1e-9 * std::sqrt(sum));
+}
+
+TEST(Optimizer, ClipCoefficient) {
+  EXPECT_EQ(clip_coefficient(0, 0.1), 1);
+  EXPECT_EQ(clip_coefficient(0.05, 0.1), 1);
+  EXPECT_DOUBLE_EQ(clip_coefficient(0.1, 0.1), 0.1 / (0.1 + 1e-6));
+  EXPECT_DOUBLE_EQ(clip_coefficient(5, 0.1), 0.1 / (5 + 1e-6));
+  EXPECT_EQ(clip_coefficient(5, 0), 1);
+}
+
+TEST(Optimizer, RefusesForeignState) {
+  const Parameters parameters = make_parameters();
+  Optimizer optimizer(parameters, {});
+  const auto message = [&](const NamedTensors& state) -> std::string {
+    try {
+      optimizer.load_state(state);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  NamedTensors state = optimizer.state();
+  EXPECT_EQ(message(state), "");
+  state[0].second = Tensor::zeros(Shape{6});
+  EXPECT_EQ(message(state),
+            "optimizer state: tensor 'momentum.p0' must be float32 [5], got float32 [6]");
+  state.erase(state.begin());
+  EXPECT_EQ(message(state), "optimizer state: tensor 'momentum.p0' is missing");
+  state = optimizer.state();
+  state.emplace_back("momentum.p9", Tensor::zeros(Shape{1}));
+  EXPECT_EQ(message(state), "optimizer state: tensor 'momentum.p9' is unknown");
+}
+
+TEST(Optimizer, RefusesDoubleParameters) {
+  Parameters parameters(1);
+  parameters[0].name = "w";
+  parameters[0].variable = Variable(Tensor::zeros(Shape{2}, DType::f64), true);
+  EXPECT_THROW(Optimizer(parameters, {}), Error);
+}
+
+TEST(Optimizer, NamesReadBack) {
+  for (const std::string& name : optimizer_names()) {
+    EXPECT_EQ(optimizer_name(parse_optimizer(name)), name);
+  }
+  EXPECT_THROW(parse_optimizer("adagrad"), UsageError);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,243 @@
+// A resumed run equals the uninterrupted one, bit for bit.
+#include <gtest/gtest.h>
+
+#include "sluice/base/error.hpp"
+#include "sluice/models/model_directory.hpp"
+#include "training/support.hpp"
+
+namespace sluice::training_test {
+namespace {
+
+struct Recipe {
+  const char* name;
+  OptimizerKind optimizer;
+  ScheduleKind schedule;
+  bool carry;
+  std::int64_t validate_every;
+};
+
+class Resume : public testing::TestWithParam<Recipe> {
+ protected:
+  static TrainConfig config() {
+    TrainConfig config = tiny_training(GetParam().optimizer, GetParam().schedule);
+    config.carry = GetParam().carry;
+    config.validate_every = GetParam().validate_every;
+    return config;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Resume,
+    testing::Values(Recipe{"nesterov_cosine", OptimizerKind::nesterov, ScheduleKind::cosine, true,
+                           0},
+                    Recipe{"sgd_plateau", OptimizerKind::sgd, ScheduleKind::plateau, true, 3},
+                    Recipe{"adam_constant", OptimizerKind::adam, ScheduleKind::constant, false, 0},
+                    Recipe{"adamw_plateau", OptimizerKind::adamw, ScheduleKind::plateau, true, 4}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+// An epoch is 10 steps, a metrics line 7: borders of both, their neighbours, and the first and last
+// step.
+TEST_P(Resume, EqualsTheUninterruptedRun) {
+  const Directory whole;
+  ASSERT_EQ(run(whole.path(), config()).status, TrainStatus::finished);
+  for (const std::int64_t stop : {1, 3, 7, 9, 10, 11, 20, 28, 36}) {
+    SCOPED_TRACE(stop);
+    const Directory parts;
+    StopAt stopper(stop);
+    const TrainResult first = run(parts.path(), config(), stopper.options);
+    EXPECT_EQ(first.status, TrainStatus::interrupted);
+    EXPECT_EQ(first.stop, 15);
+    EXPECT_EQ(first.step, stop);
+    TrainOptions options;
+    options.resume = true;
+    const TrainResult rest = run(parts.path(), config(), options);
+    EXPECT_EQ(rest.status, TrainStatus::finished);
+    EXPECT_EQ(rest.step, 37);
+    expect_same_run(whole.path(), parts.path());
+  }
+}
+
+TEST_P(Resume, ManyInterruptionsChangeNothing) {
+  const Directory whole;
+  run(whole.path(), config());
+  const Directory parts;
+  for (std::int64_t step = 0; step < 37; step += 2) {
+    StopAt stopper(step);
+    stopper.options.resume = step > 0;
+    if (step == 0) stopper.flag = 2;
+    EXPECT_EQ(run(parts.path(), config(), stopper.options).status, TrainStatus::interrupted);
+  }
+  TrainOptions options;
+  options.resume = true;
+  run(parts.path(), config(), options);
+  expect_same_run(whole.path(), parts.path());
+}
+
+TEST_P(Resume, CheckpointsChangeNothing) {
+  const Directory whole;
+  run(whole.path(), config());
+  for (const std::int64_t every : {1, 6, 1000}) {
+    const Directory other;
+    TrainConfig often = config();
+    often.checkpoint_every = every;
+    run(other.path(), often);
+    expect_same_run(whole.path(), other.path());
+  }
+}
+
+TEST(Interrupt, DuringValidationLeavesItToTheResumedRun) {
+  const Directory whole;
+  const TrainConfig config = tiny_training();
+  run(whole.path(), config);
+  const Directory parts;
+  std::atomic<int> flag{0};
+  TrainOptions options;
+  options.stop = &flag;
+  int validations = 0;
+  options.callbacks.stepped = [&](const TrainProgress& progress) {
+    if (progress.step == 20) validations = 1;
+  };
+  // The flag rises while the second validation runs; whether its progress is reported again before
+  // it ends decides if it counts, and neither may show in the end.
+  options.callbacks.validating = [&](double) {
+    if (validations == 1) flag = 2;
+  };
+  const TrainResult first = run(parts.path(), config, options);
+  EXPECT_EQ(first.status, TrainStatus::interrupted);
+  EXPECT_EQ(first.stop, 2);
+  EXPECT_EQ(first.step, 20);
+  TrainOptions resume;
+  resume.resume = true;
+  run(parts.path(), config, resume);
+  expect_same_run(whole.path(), parts.path());
+}
+
+TEST(Resume, AFinishedRunIsLeftAsItIs) {
+  const Directory directory;
+  const TrainConfig config = tiny_training();
+  const TrainResult first = run(directory.path(), config);
+  const std::string before = read_file(directory / "checkpoint.safetensors");
+  TrainOptions options;
+  options.resume = true;
+  const TrainResult again = run(directory.path(), config, options);
+  EXPECT_EQ(again.status, TrainStatus::finished);
+  EXPECT_EQ(again.step, first.step);
+  EXPECT_EQ(again.best_loss, first.best_loss);
+  EXPECT_EQ(read_file(directory / "checkpoint.safetensors"), before);
+}
+
+TEST(Resume, ALargerBudgetGoesOn) {
+  const Directory directory;
+  TrainConfig config = tiny_training(OptimizerKind::adam, ScheduleKind::constant);
+  run(directory.path(), config);
+  config.steps = 50;
+  TrainOptions options;
+  options.resume = true;
+  EXPECT_EQ(run(directory.path(), config, options).step, 50);
+}
+
+TEST(Resume, LinesAfterTheCheckpointAreDropped) {
+  const Directory whole;
+  const TrainConfig config = tiny_training();
+  run(whole.path(), config);
+  const Directory parts;
+  StopAt stopper(20);
+  run(parts.path(), config, stopper.options);
+  // What a killed run may leave: lines beyond the checkpoint, the last one half written.
+  std::string text = read_file(parts / "metrics.jsonl");
+  text += R"({"event":"validation","step":20,"loss":1})";
+  text += "\n";
+  text += R"({"event":"train","step":21,"loss":1})";
+  text += "\n";
+  text += R"({"event":"tra)";
+  write_file(parts / "metrics.jsonl", text);
+  TrainOptions options;
+  options.resume = true;
+  run(parts.path(), config, options);
+  expect_same_run(whole.path(), parts.path());
+}
+
+std::string resume_message(const std::filesystem::path& directory, const TrainConfig& config,
+                           const ModelConfig& model_config = tiny_config(),
+                           std::uint64_t data_seed = 1,
+                           const std::map<std::string, std::string>& facts = {
+                               {"vocabulary", "abc"}}) {
+  const auto model = make_model(model_config, 5);
+  const TokenShards valid = tiny_tokens(100, 2);
+  TrainOptions options;
+  options.resume = true;
+  options.fingerprint = facts;
+  try {
+    train(*model, tiny_tokens(330, data_seed), &valid, config, directory, options);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(Resume, RefusesAnotherRunNamingTheField) {
+  const Directory directory;
+  TrainConfig config = tiny_training();
+  config.steps = 3;
+  TrainOptions options;
+  options.fingerprint = {{"vocabulary", "abc"}};
+  run(directory.path(), config, options);
+  const std::string before = read_file(directory / "checkpoint.safetensors");
+  const auto names = [](const std::string& message, std::string_view field) {
+    EXPECT_NE(message.find(field), std::string::npos) << message;
+  };
+
+  TrainConfig other = config;
+  other.batch = 5;
+  names(resume_message(directory.path(), other), "its batch is 4, that of this run is 5");
+  other = config;
+  other.context = 9;
+  names(resume_message(directory.path(), other), "its context is 8");
+  other = config;
+  other.carry = false;
+  names(resume_message(directory.path(), other), "its carry is on");
+  other = config;
+  other.optimizer.kind = OptimizerKind::adam;
+  names(resume_message(directory.path(), other), "its optimizer is nesterov");
+  names(resume_message(directory.path(), config, tiny_config(), 9), "its training data is");
+  names(resume_message(directory.path(), config, tiny_config(), 1, {{"vocabulary", "xyz"}}),
+        "its vocabulary is abc, that of this run is xyz");
+  names(resume_message(directory.path(), config, tiny_config(), 1, {}), "its vocabulary is abc");
+  ModelConfig model = tiny_config();
+  model.unit = "gtu";
+  names(resume_message(directory.path(), config, model), "its model unit is \"glu\"");
+  model = tiny_config();
+  model.layers[0].channels = 16;
+  names(resume_message(directory.path(), config, model), "its model ");
+  EXPECT_EQ(read_file(directory / "checkpoint.safetensors"), before);
+
+  model = tiny_config();
+  model.dropout = 0.3F;
+  EXPECT_EQ(resume_message(directory.path(), config, model), "");
+}
+
+TEST(Resume, RefusesFilesThatAreNoCheckpoint) {
+  const Directory directory;
+  const TrainConfig config = tiny_training();
+  EXPECT_NE(resume_message(directory.path(), config).find("checkpoint.safetensors"),
+            std::string::npos);
+  save_parameters(directory / "checkpoint.safetensors", *tiny_model());
+  EXPECT_NE(resume_message(directory.path(), config).find("not a training checkpoint"),
+            std::string::npos);
+
+  TrainOptions options;
+  options.fingerprint = {{"vocabulary", "abc"}};
+  TrainConfig few = config;
+  few.steps = 2;
+  run(directory.path(), few, options);
+  std::string bytes = read_file(directory / "checkpoint.safetensors");
+  bytes[bytes.size() - 5] = static_cast<char>(bytes[bytes.size() - 5] ^ 4);
+  write_file(directory / "checkpoint.safetensors", bytes);
+  EXPECT_NE(resume_message(directory.path(), config), "") << "a flipped bit went unnoticed";
+  write_file(directory / "checkpoint.safetensors",
+             std::string_view(bytes).substr(0, bytes.size() / 2));
+  EXPECT_NE(resume_message(directory.path(), config), "");
+}
+
+}  // namespace
+}  // namespace sluice::training_test

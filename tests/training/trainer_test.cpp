@@ -1,0 +1,294 @@
+#include "sluice/training/trainer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "sluice/base/error.hpp"
+#include "sluice/inference/evaluate.hpp"
+#include "sluice/models/model_directory.hpp"
+#include "sluice/tensor/tensor.hpp"
+#include "training/support.hpp"
+
+namespace sluice::training_test {
+namespace {
+
+std::vector<nlohmann::json> metrics(const std::filesystem::path& file) {
+  std::istringstream lines(read_file(file));
+  std::vector<nlohmann::json> out;
+  for (std::string line; std::getline(lines, line);) out.push_back(nlohmann::json::parse(line));
+  return out;
+}
+
+TEST(Train, LearnsARepeatingSequence) {
+  std::vector<TokenId> tokens;
+  for (int i = 0; i < 1000; ++i) tokens.push_back(static_cast<TokenId>(i % 5 + (i % 3) * 5));
+  const TokenShards text(tokens, 0, vocabulary);
+  for (const OptimizerKind kind : {OptimizerKind::nesterov, OptimizerKind::adam}) {
+    const Directory directory;
+    ModelConfig model_config = tiny_config();
+    model_config.dropout = 0;
+    const auto model = make_model(model_config, 5);
+    TrainConfig config = tiny_training(kind);
+    config.schedule.lr = kind == OptimizerKind::adam ? 0.02 : 1;
+    config.clip = 1;
+    config.steps = 300;
+    const TrainResult result = train(*model, text, &text, config, directory.path());
+    EXPECT_EQ(result.status, TrainStatus::finished);
+    EXPECT_LT(result.best_loss, 0.05) << optimizer_name(kind);
+    EXPECT_LT(result.smoothed_loss, 0.1) << optimizer_name(kind);
+  }
+}
+
+TEST(Train, ReportsAndRecordsWhatItDoes) {
+  const Directory directory;
+  TrainConfig config = tiny_training();
+  std::vector<TrainProgress> progress;
+  std::vector<ValidationReport> validations;
+  std::vector<std::int64_t> checkpoints;
+  TrainOptions options;
+  options.callbacks.stepped = [&](const TrainProgress& p) { progress.push_back(p); };
+  options.callbacks.validated = [&](const ValidationReport& v) { validations.push_back(v); };
+  options.callbacks.checkpointed = [&](std::int64_t step) { checkpoints.push_back(step); };
+  const TrainResult result = run(directory.path(), config, options);
+
+  ASSERT_EQ(progress.size(), 37U);
+  EXPECT_EQ(progress[10].step, 11);
+  EXPECT_EQ(progress[10].epoch, 2);
+  EXPECT_EQ(progress[9].epoch, 1);
+  EXPECT_EQ(progress[10].steps_per_epoch, 10);
+  EXPECT_EQ(progress[10].total_steps, 37);
+  EXPECT_EQ(progress[10].tokens, 11 * 32);
+  EXPECT_NEAR(progress[10].fraction, 11.0 / 37, 1e-12);
+  EXPECT_NEAR(progress[0].loss, std::log(24.0), 1.5);
+  EXPECT_EQ(progress[0].smoothed_loss, progress[0].loss);
+  EXPECT_GT(progress[36].tokens_per_second, 0);
+  EXPECT_EQ(progress[36].eta, 0);
+  EXPECT_NEAR(progress[0].learning_rate, config.schedule.lr / 4, 1e-12);
+
+  ASSERT_EQ(validations.size(), 4U);
+  EXPECT_EQ(validations[0].step, 10);
+  EXPECT_EQ(validations[3].step, 37);
+  EXPECT_EQ(validations[3].epoch, 4);
+  EXPECT_EQ(validations[3].tokens, 100);
+  EXPECT_NEAR(validations[3].perplexity, std::exp(validations[3].loss), 1e-9);
+  EXPECT_EQ(checkpoints, (std::vector<std::int64_t>{0, 10, 20, 30, 37}));
+  EXPECT_EQ(result.epochs, 3);
+  EXPECT_EQ(result.tokens, 37 * 32);
+  EXPECT_EQ(result.last_validation_loss, validations[3].loss);
+
+  double best = validations[0].loss;
+  std::int64_t best_step = 10;
+  for (const ValidationReport& v : validations) {
+    if (v.loss < best) {
+      best = v.loss;
+      best_step = v.step;
+    }
+  }
+  EXPECT_EQ(result.best_loss, best);
+  EXPECT_EQ(result.best_step, best_step);
+
+  // Train lines at 7, 14, ..; their losses are means over the steps since the last.
+  std::size_t trains = 0;
+  double sum = 0;
+  for (int i = 7; i < 14; ++i) sum += progress[static_cast<std::size_t>(i)].loss;
+  for (const auto& line : metrics(directory / "metrics.jsonl")) {
+    if (line.at("event") != "train") continue;
+    ++trains;
+    EXPECT_EQ(line.at("step"), 7 * trains);
+    if (trains == 2) EXPECT_NEAR(line.at("loss").get<double>(), sum / 7, 1e-12);
+  }
+  EXPECT_EQ(trains, 5U);
+}
+
+TEST(Train, KeepsTheBestModel) {
+  const Directory directory;
+  TrainConfig config = tiny_training(OptimizerKind::adam, ScheduleKind::constant);
+  config.schedule.lr = 0.3;
+  config.clip = 0;
+  config.validate_every = 5;
+  const TrainResult result = run(directory.path(), config);
+  ASSERT_LT(result.best_loss, result.last_validation_loss);
+  const auto model = tiny_model();
+  load_parameters(directory / "model.safetensors", *model);
+  const EvalResult found = evaluate(*model, tiny_tokens(100, 2));
+  EXPECT_EQ(found.nll / static_cast<double>(found.tokens), result.best_loss);
+}
+
+TEST(Train, StopsEarlyAndStaysStopped) {
+  const Directory directory;
+  TrainConfig config = tiny_training(OptimizerKind::adam, ScheduleKind::constant);
+  config.schedule.lr = 0.3;
+  config.clip = 0;
+  config.steps = 1000;
+  config.validate_every = 2;
+  config.patience = 3;
+  const TrainResult result = run(directory.path(), config);
+  EXPECT_EQ(result.status, TrainStatus::stopped_early);
+  EXPECT_EQ(result.step, result.best_step + 6);
+  TrainOptions options;
+  options.resume = true;
+  const TrainResult again = run(directory.path(), config, options);
+  EXPECT_EQ(again.status, TrainStatus::stopped_early);
+  EXPECT_EQ(again.step, result.step);
+}
+
+TEST(Train, WithoutValidationTheLastModelIsKept) {
+  const Directory directory;
+  const auto model = tiny_model();
+  const TrainResult result =
+      train(*model, tiny_tokens(330, 1), nullptr, tiny_training(), directory.path());
+  EXPECT_EQ(result.status, TrainStatus::finished);
+  EXPECT_TRUE(std::isinf(result.best_loss));
+  const auto loaded = tiny_model();
+  load_parameters(directory / "model.safetensors", *loaded);
+  for (std::size_t p = 0; p < model->parameters().size(); ++p) {
+    const Tensor& a = model->parameters()[p].variable.value();
+    const Tensor& b = loaded->parameters()[p].variable.value();
+    EXPECT_EQ(std::memcmp(a.raw(), b.raw(), a.bytes()), 0) << model->parameters()[p].name;
+  }
+}
+
+TEST(Train, TimeBudgetEnds) {
+  const Directory directory;
+  TrainConfig config = tiny_training();
+  config.steps = 0;
+  config.minutes = 0.3 / 60;
+  const TrainResult result = run(directory.path(), config);
+  EXPECT_EQ(result.status, TrainStatus::finished);
+  EXPECT_GE(result.elapsed, 0.3);
+  EXPECT_LT(result.elapsed, 30);
+  EXPECT_GT(result.step, 0);
+  // The time spent counts in a resumed run: nothing is left of it.
+  TrainOptions options;
+  options.resume = true;
+  EXPECT_EQ(run(directory.path(), config, options).step, result.step);
+}
+
+TEST(Train, CarriedContextMatters) {
+  const Directory carried;
+  const Directory padded;
+  TrainConfig config = tiny_training();
+  run(carried.path(), config);
+  config.carry = false;
+  run(padded.path(), config);
+  EXPECT_NE(read_file(carried / "model.safetensors"), read_file(padded / "model.safetensors"));
+}
+
+TEST(Train, ANewRunReplacesTheOld) {
+  const Directory once;
+  const Directory twice;
+  TrainConfig config = tiny_training(OptimizerKind::adam);
+  run(twice.path(), config);
+  config = tiny_training();
+  run(twice.path(), config);
+  run(once.path(), config);
+  expect_same_run(once.path(), twice.path());
+}
+
+TEST(Train, DivergenceKeepsTheLastGoodCheckpoint) {
+  const Directory directory;
+  TrainConfig config = tiny_training(OptimizerKind::sgd, ScheduleKind::constant);
+  config.schedule.lr = 1e30;
+  config.schedule.warmup = 0;
+  config.clip = 0;
+  config.optimizer.momentum = 0.9;
+  std::string message;
+  try {
+    run(directory.path(), config);
+  } catch (const Error& e) {
+    message = e.what();
+  }
+  EXPECT_NE(message.find("training diverged at step "), std::string::npos) << message;
+  EXPECT_NE(message.find("learning rate 1e+30"), std::string::npos) << message;
+  EXPECT_NE(message.find("checkpoint, of step 0, is kept in"), std::string::npos) << message;
+  EXPECT_NE(message.find("not finite"), std::string::npos) << message;
+  for (const auto& [name, tensor] : read_safetensors(directory / "checkpoint.safetensors")) {
+    if (tensor.dtype() != DType::f32) continue;
+    for (const float x : tensor.span<float>()) ASSERT_TRUE(std::isfinite(x)) << name;
+  }
+  // With another learning rate the run goes on from there.
+  config.schedule.lr = 0.1;
+  config.clip = 0.1;
+  TrainOptions options;
+  options.resume = true;
+  EXPECT_EQ(run(directory.path(), config, options).status, TrainStatus::finished);
+}
+
+TEST(Train, DivergenceNamesTheFirstSuspect) {
+  const Directory directory;
+  const TrainConfig config = tiny_training();
+  const auto model = tiny_model();
+  const TokenShards valid = tiny_tokens(100, 2);
+  const Parameter& broken = model->parameters()[2];
+  TrainOptions options;
+  options.callbacks.stepped = [&](const TrainProgress& progress) {
+    if (progress.step == 12) {
+      broken.variable.value().data<float>()[1] = std::numeric_limits<float>::quiet_NaN();
+    }
+  };
+  try {
+    train(*model, tiny_tokens(330, 1), &valid, config, directory.path(), options);
+    FAIL();
+  } catch (const Error& e) {
+    const std::string message = e.what();
+    EXPECT_NE(message.find("at step 13"), std::string::npos) << message;
+    EXPECT_NE(message.find("'" + broken.name + "'"), std::string::npos) << message;
+    EXPECT_NE(message.find("of step 10"), std::string::npos) << message;
+  }
+}
+
+TEST(Train, NeverSavesWeightsThatAreNotFinite) {
+  const Directory directory;
+  const auto model = tiny_model();
+  std::atomic<int> stop{0};
+  TrainOptions options;
+  options.stop = &stop;
+  options.callbacks.stepped = [&](const TrainProgress& progress) {
+    if (progress.step != 4) return;
+    model->parameters()[0].variable.value().data<float>()[0] =
+        std::numeric_limits<float>::infinity();
+    stop = 2;
+  };
+  EXPECT_THROW(
+      train(*model, tiny_tokens(330, 1), nullptr, tiny_training(), directory.path(), options),
+      Error);
+  EXPECT_EQ(read_checkpoint_state(directory / "checkpoint.safetensors").step, 0);
+  EXPECT_FALSE(std::filesystem::exists(directory / "model.safetensors"));
+}
+
+TEST(Train, SteadyStateAllocatesNothing) {
+  const Directory directory;
+  TrainConfig config = tiny_training();
+  config.steps = 60;
+  std::uint64_t after_warmup = 0;
+  TrainOptions options;
+  options.callbacks.stepped = [&](const TrainProgress& progress) {
+    if (progress.step == 30) after_warmup = allocator_stats().system_allocations;
+  };
+  run(directory.path(), config, options);
+  EXPECT_EQ(allocator_stats().system_allocations, after_warmup);
+}
+
+TEST(Train, RefusesWhatCannotWork) {
+  const Directory directory;
+  const auto model = tiny_model();
+  const auto message = [&](const TokenShards& tokens, const TrainConfig& config) -> std::string {
+    try {
+      train(*model, tokens, nullptr, config, directory.path());
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  TrainConfig config = tiny_training();
+  EXPECT_NE(message(tiny_tokens(31, 1), config), "");
+  EXPECT_NE(message(TokenShards(std::vector<TokenId>(100, 1), 0, 25), config).find("25"),
+            std::string::npos);
+  config.steps = 0;
+  EXPECT_NE(message(tiny_tokens(330, 1), config).find("budget"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
+}
+
+}  // namespace
+}  // namespace sluice::training_test
