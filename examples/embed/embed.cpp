@@ -19,8 +19,7 @@ int main(int argc, char** argv) {
     const sluice::LoadedModel loaded = sluice::load_model(argv[1]);
     const std::string line = argv[2];
 
-    const auto scores =
-        sluice::score_lines(*loaded.model, *loaded.tokenizer, std::span(&line, 1));
+    const auto scores = sluice::score_lines(*loaded.model, *loaded.tokenizer, std::span(&line, 1));
     std::cout << "log-probability " << scores.front().log_probability << " over "
               << scores.front().tokens << " tokens, perplexity " << scores.front().perplexity
               << "\n";

@@ -6,11 +6,12 @@
 #include <cctype>
 #include <nlohmann/json.hpp>
 #include <string_view>
-#include <system_error>
+#include <type_traits>
 
 #include "names.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/kernels/units.hpp"
 
 namespace sluice {
 namespace {
@@ -50,21 +51,21 @@ T value_or(const char* section, const json& given, const char* name, T otherwise
 
 /// A shape for a number of training tokens: about as many weights in the layers as tokens, so that
 /// a few passes suffice and a step stays affordable on a few cores.
-struct Shape {
+struct ModelSize {
   std::int64_t most_tokens;
   const char* layers;
   std::int64_t dim;
   double dropout;
 };
-constexpr Shape shapes[] = {
+constexpr ModelSize sizes[] = {
     {100'000, "[(64,4)]*4", 64, 0.2},      {1'500'000, "[(256,4)]*5", 256, 0.2},
     {20'000'000, "[(256,4)]*8", 256, 0.2}, {200'000'000, "[(512,4)]*8", 512, 0.1},
     {INT64_MAX, "[(900,4)]*8", 512, 0},
 };
 
-const Shape& shape_for(std::int64_t tokens) {
-  return *std::find_if(std::begin(shapes), std::end(shapes),
-                       [&](const Shape& shape) { return tokens <= shape.most_tokens; });
+const ModelSize& size_for(std::int64_t tokens) {
+  return *std::find_if(std::begin(sizes), std::end(sizes),
+                       [&](const ModelSize& size) { return tokens <= size.most_tokens; });
 }
 
 std::vector<std::int64_t> default_cutoffs(std::int64_t vocabulary) {
@@ -81,6 +82,13 @@ std::int64_t subword_vocabulary(std::int64_t bytes) {
   if (bytes < 20'000'000) return 4000;
   if (bytes < 500'000'000) return 16'000;
   return 32'000;
+}
+
+const std::vector<std::string>& model_fields() {
+  static const std::vector<std::string> fields = {"arch",    "preset",  "layers",      "vocabulary",
+                                                  "dim",     "unit",    "weight_norm", "dropout",
+                                                  "softmax", "cutoffs", "tie"};
+  return fields;
 }
 
 }  // namespace
@@ -106,6 +114,11 @@ TextFacts inspect_text(const std::vector<std::filesystem::path>& files) {
       facts.has_unk = sample.find(" <unk> ") != std::string_view::npos;
     }
     facts.bytes += static_cast<std::int64_t>(text.size());
+  }
+  if (facts.bytes == 0) {
+    throw Error(fmt::format("the training text is empty: {}{}",
+                            files.empty() ? "no files" : "'" + files.front().string() + "'",
+                            files.size() > 1 ? " and the files after it" : ""));
   }
   facts.spaced_punctuation = apart > attached;
   return facts;
@@ -145,13 +158,19 @@ TokenizerOptions choose_tokenizer(const json& given, const TextFacts& facts, Not
   return options;
 }
 
+void check_model_request(const json& given) {
+  constexpr const char* section = "model";
+  check_fields(section, given, model_fields());
+  if (given.contains("preset")) find_preset(value_or<std::string>(section, given, "preset", ""));
+  if (given.contains("layers")) parse_layers(value_or<std::string>(section, given, "layers", ""));
+  if (given.contains("unit")) parse_unit(value_or<std::string>(section, given, "unit", ""));
+}
+
 ModelConfig choose_model(const json& given, std::int64_t tokens, std::int64_t vocabulary,
                          Notes& notes) {
   constexpr const char* section = "model";
-  check_fields(section, given,
-               {"arch", "preset", "layers", "vocabulary", "dim", "unit", "weight_norm", "dropout",
-                "softmax", "cutoffs", "tie"});
-  const Shape& shape = shape_for(tokens);
+  check_model_request(given);
+  const ModelSize& size = size_for(tokens);
   ModelConfig config;
   config.vocabulary = vocabulary;
   config.cutoffs = default_cutoffs(vocabulary);
@@ -159,10 +178,9 @@ ModelConfig choose_model(const json& given, std::int64_t tokens, std::int64_t vo
     config =
         preset_config(find_preset(value_or<std::string>(section, given, "preset", "")), vocabulary);
   } else if (!given.contains("layers")) {
-    config.layers = parse_layers(shape.layers);
-    config.dim = shape.dim;
-    notes.push_back(
-        fmt::format("layers {}, for {} training tokens", shape.layers, grouped(tokens)));
+    config.layers = parse_layers(size.layers);
+    config.dim = size.dim;
+    notes.push_back(fmt::format("layers {}, for {} training tokens", size.layers, grouped(tokens)));
   }
   if (given.contains("layers")) {
     config.layers = parse_layers(value_or<std::string>(section, given, "layers", ""));
@@ -176,8 +194,8 @@ ModelConfig choose_model(const json& given, std::int64_t tokens, std::int64_t vo
   if (given.contains("dropout")) {
     config.dropout = value_or(section, given, "dropout", config.dropout);
   } else {
-    config.dropout = static_cast<float>(shape.dropout);
-    notes.push_back(fmt::format("dropout {}", shape.dropout));
+    config.dropout = static_cast<float>(size.dropout);
+    notes.push_back(fmt::format("dropout {}", size.dropout));
   }
 
   config.softmax = config.cutoffs.empty() ? "full" : "adaptive";

@@ -1,0 +1,15 @@
+#pragma once
+// The commands: each adds itself to the program, and runs when it was chosen.
+
+#include <CLI/App.hpp>
+
+namespace sluice::cli {
+
+/// Each sets `status` to the exit status when it has run; what goes wrong is thrown.
+void add_train(CLI::App& program, int& status);
+void add_eval(CLI::App& program, int& status);
+void add_score(CLI::App& program, int& status);
+void add_generate(CLI::App& program, int& status);
+void add_info(CLI::App& program, int& status);
+
+}  // namespace sluice::cli

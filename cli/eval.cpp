@@ -1,0 +1,84 @@
+// sluice eval: the perplexity of a model on a text.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "commands.hpp"
+#include "options.hpp"
+#include "output.hpp"
+#include "sluice/inference/evaluate.hpp"
+#include "sluice/models/model_directory.hpp"
+#include "sluice/text/corpus.hpp"
+#include "sluice/training/config.hpp"
+#include "temporary_directory.hpp"
+
+namespace sluice::cli {
+namespace {
+
+struct EvalCommand {
+  std::string model;
+  std::string file;
+  std::string precision = "f32";
+  bool json = false;
+
+  void run() const;
+};
+
+void EvalCommand::run() const {
+  EvalOptions options;
+  options.precision = parse_precision(precision);
+  const LoadedModel loaded = load_model(model);
+  ProgressDisplay display;
+  const TemporaryDirectory cache;
+  const TokenShards corpus = tokenize_corpus(
+      expand_inputs({file}), *loaded.tokenizer, cache.path(),
+      [&](double fraction, std::string_view what) { display.update(fraction, what); });
+  options.progress = [&](std::int64_t done, std::int64_t all) {
+    display.update(static_cast<double>(done) / static_cast<double>(all),
+                   fmt::format("{} of {} tokens", grouped(done), grouped(all)));
+  };
+  const EvalResult result = evaluate(*loaded.model, corpus, options);
+  display.clear();
+
+  if (json) {
+    const nlohmann::ordered_json line = {
+        {"perplexity", result.perplexity}, {"bits_per_character", result.bits_per_character},
+        {"tokens", result.tokens},         {"oov", result.oov},
+        {"vocabulary", result.vocabulary}, {"nll", result.nll},
+        {"seconds", result.seconds},       {"tokens_per_second", result.tokens_per_second}};
+    print(line.dump() + "\n");
+    return;
+  }
+  print(fmt::format(
+      "perplexity          {:.3f}\n"
+      "bits per character  {:.4f}\n"
+      "nats per token      {:.4f}\n"
+      "tokens              {} ({} not in the vocabulary of {})\n"
+      "speed               {} tokens/s ({:.2f} s)\n",
+      result.perplexity, result.bits_per_character, result.nll / static_cast<double>(result.tokens),
+      grouped(result.tokens), grouped(result.oov), grouped(result.vocabulary),
+      grouped(static_cast<long long>(result.tokens_per_second)), result.seconds));
+}
+
+}  // namespace
+
+void add_eval(CLI::App& program, int& status) {
+  auto command = std::make_shared<EvalCommand>();
+  CLI::App* app = program.add_subcommand("eval", "The perplexity of a model on a text");
+  add_text(*app, "MODEL", command->model, "directory that sluice train made", "")->required();
+  add_text(*app, "FILE", command->file, "UTF-8 text, or a directory of texts", "")->required();
+  app->add_flag("--json", command->json, "print one JSON object instead (docs/formats.md)");
+  add_text(*app, "--precision", command->precision,
+           "f32, or bf16: bfloat16 matrix products with float32 sums (default f32)", "NAME");
+  add_threads(*app);
+  app->callback([command, &status] {
+    command->run();
+    status = 0;
+  });
+}
+
+}  // namespace sluice::cli

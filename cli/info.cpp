@@ -1,0 +1,119 @@
+// sluice info: what is in a model directory.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "commands.hpp"
+#include "options.hpp"
+#include "output.hpp"
+#include "sluice/models/model_directory.hpp"
+
+namespace sluice::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// What metrics.jsonl tells of the training: the last "train" line and every validation.
+ordered_json history(const std::filesystem::path& file) {
+  ordered_json last = nullptr;
+  ordered_json validations = ordered_json::array();
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    const auto event = ordered_json::parse(line, nullptr, false);
+    if (!event.is_object()) continue;
+    const std::string kind = event.value("event", "");
+    if (kind == "train") last = event;
+    if (kind == "validation") validations.push_back(event);
+  }
+  return {{"last", last}, {"validations", validations}};
+}
+
+ordered_json describe(const std::filesystem::path& directory) {
+  const LoadedModel loaded = load_model(directory);
+  const nlohmann::json config = read_model_config(directory);
+  ordered_json tensors = ordered_json::array();
+  for (const Parameter& parameter : loaded.model->parameters()) {
+    const Tensor& value = parameter.variable.value();
+    const Shape shape = (parameter.to_file ? parameter.to_file(value) : value).shape();
+    ordered_json sizes = ordered_json::array();
+    for (int i = 0; i < shape.rank(); ++i) sizes.push_back(shape[i]);
+    tensors.push_back({{"name", parameter.name}, {"shape", sizes}});
+  }
+  return {
+      {"model", config["model"]},
+      {"parameters", parameter_count(loaded.model->parameters())},
+      {"receptive_field", loaded.model->receptive_field()},
+      {"tokenizer", {{"kind", loaded.tokenizer->kind()}, {"vocabulary", loaded.tokenizer->size()}}},
+      {"tensors", tensors},
+      {"training", config.value("training", nlohmann::json())},
+      {"history", history(directory / "metrics.jsonl")}};
+}
+
+std::string validation_line(const ordered_json& event) {
+  return fmt::format("step {} (epoch {}): loss {:.4f}, perplexity {:.2f}{}\n",
+                     grouped(event.value("step", 0LL)), event.value("epoch", 0LL),
+                     event.value("loss", 0.0), event.value("perplexity", 0.0),
+                     event.value("best", false) ? ", the best so far" : "");
+}
+
+std::string as_text(const ordered_json& info) {
+  const ordered_json& model = info["model"];
+  std::string text = fmt::format(
+      "layers           {}\n"
+      "unit             {}\n"
+      "embedding        {} wide{}\n"
+      "softmax          {}{}\n"
+      "parameters       {}\n"
+      "receptive field  {} tokens\n"
+      "tokenizer        {}, {} tokens\n",
+      model["layers"].get<std::string>(), model["unit"].get<std::string>(), model["dim"].dump(),
+      model["tie"].get<bool>() ? ", shared with the output" : "",
+      model["softmax"].get<std::string>(),
+      model["cutoffs"].empty() ? "" : ", cut at " + model["cutoffs"].dump(),
+      grouped(info["parameters"].get<long long>()),
+      grouped(info["receptive_field"].get<long long>()),
+      info["tokenizer"]["kind"].get<std::string>(),
+      grouped(info["tokenizer"]["vocabulary"].get<long long>()));
+  text += "tensors\n";
+  for (const ordered_json& tensor : info["tensors"]) {
+    text += fmt::format("  {} {}\n", tensor["name"].get<std::string>(), tensor["shape"].dump());
+  }
+  const ordered_json& history = info["history"];
+  if (const ordered_json& last = history["last"]; last.is_object()) {
+    text += fmt::format("training\n  last logged at step {}: loss {:.4f}, {} tokens in {}\n",
+                        grouped(last.value("step", 0LL)), last.value("loss", 0.0),
+                        grouped(last.value("tokens", 0LL)), duration(last.value("seconds", 0.0)));
+  }
+  if (!history["validations"].empty()) {
+    text += "validations\n";
+    for (const ordered_json& event : history["validations"]) text += "  " + validation_line(event);
+  }
+  return text;
+}
+
+}  // namespace
+
+void add_info(CLI::App& program, int& status) {
+  struct InfoCommand {
+    std::string model;
+    bool json = false;
+  };
+  auto command = std::make_shared<InfoCommand>();
+  CLI::App* app = program.add_subcommand(
+      "info", "Shapes, parameters, receptive field, tokenizer and training history of a model");
+  add_text(*app, "MODEL", command->model, "directory that sluice train made", "")->required();
+  app->add_flag("--json", command->json, "print one JSON object instead (docs/formats.md)");
+  app->callback([command, &status] {
+    const ordered_json info = describe(command->model);
+    print(command->json ? info.dump() + "\n" : as_text(info));
+    status = 0;
+  });
+}
+
+}  // namespace sluice::cli

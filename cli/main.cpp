@@ -1,0 +1,123 @@
+// sluice: trains, evaluates, scores with and samples from gated convolutional language models.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "commands.hpp"
+#include "output.hpp"
+#include "sluice/base/error.hpp"
+
+namespace {
+
+using sluice::UsageError;
+
+constexpr int failure = 1;
+constexpr int usage_failure = 2;
+
+std::string did_you_mean(const std::string& name, const std::vector<std::string>& known) {
+  const std::string nearest = sluice::nearest_names(name, known.data(), known.size());
+  return nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest);
+}
+
+std::vector<std::string> command_names(const CLI::App& program) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : program.get_subcommands({})) names.push_back(command->get_name());
+  return names;
+}
+
+/// The command on the command line; null when there is none (only --help or --version).
+CLI::App* chosen_command(CLI::App& program, int argc, char** argv) {
+  const std::vector<std::string> names = command_names(program);
+  if (argc < 2) {
+    throw UsageError(
+        fmt::format("expected a command: {} (see sluice --help)", fmt::join(names, ", ")));
+  }
+  const std::string name = argv[1];
+  if (name.starts_with("-")) return nullptr;
+  if (std::find(names.begin(), names.end(), name) == names.end()) {
+    const std::string nearest = did_you_mean(name, names);
+    throw UsageError(fmt::format(
+        "unknown command '{}'{}", name,
+        nearest.empty() ? fmt::format("; there are {}", fmt::join(names, ", ")) : nearest));
+  }
+  return program.get_subcommand(name);
+}
+
+/// What a leftover argument of `app` should have been.
+std::string unexpected(const CLI::App& app) {
+  const std::vector<std::string> left = app.remaining(true);
+  const auto flag = std::find_if(left.begin(), left.end(),
+                                 [](const std::string& s) { return s.starts_with("-"); });
+  if (flag == left.end()) return fmt::format("unexpected argument '{}'", left.front());
+  const std::string name = flag->substr(0, flag->find('='));
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& known_name : option->get_lnames()) known.push_back("--" + known_name);
+  }
+  return fmt::format("unknown option '{}'{}", name, did_you_mean(name, known));
+}
+
+/// Says `what` in one line on standard error.
+int complain(const CLI::App* command, std::string what, int status) {
+  std::replace(what.begin(), what.end(), '\n', ' ');
+  fmt::print(stderr, "sluice{}{}: {}\n", command ? " " : "", command ? command->get_name() : "",
+             what);
+  return status;
+}
+
+int run(CLI::App& program, CLI::App* command, int& status, int argc, char** argv) {
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    sluice::cli::print((command ? command : &program)->help());
+  } catch (const CLI::CallForVersion& version) {
+    sluice::cli::print(fmt::format("{}\n", version.what()));
+  } catch (const CLI::ExtrasError&) {
+    throw UsageError(unexpected(command ? *command : program));
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(error.what());
+  }
+  sluice::cli::flush_output();
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App* command = nullptr;
+  try {
+    CLI::App program(
+        "Trains, evaluates, scores with and samples from gated convolutional language "
+        "models.",
+        "sluice");
+    program.get_formatter()->column_width(28);
+    program.set_version_flag("--version", "sluice " SLUICE_VERSION);
+    program.set_help_flag("--help,-h", "show this help");
+    program.footer("sluice COMMAND --help describes a command.");
+    int status = 0;
+    sluice::cli::add_train(program, status);
+    sluice::cli::add_eval(program, status);
+    sluice::cli::add_score(program, status);
+    sluice::cli::add_generate(program, status);
+    sluice::cli::add_info(program, status);
+    try {
+      command = chosen_command(program, argc, argv);
+      return run(program, command, status, argc, argv);
+    } catch (const UsageError& error) {
+      return complain(command, error.what(), usage_failure);
+    } catch (const std::bad_alloc&) {
+      return complain(command, "there is not enough memory", failure);
+    } catch (const std::exception& error) {
+      return complain(command, error.what(), failure);
+    }
+  } catch (const std::exception& error) {
+    return complain(nullptr, error.what(), failure);
+  }
+}

@@ -1,0 +1,45 @@
+#pragma once
+// Standard output, checked, and progress on standard error.
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace sluice::cli {
+
+/// Writes to standard output. Throws Error when it cannot be written (a full disk); a reader that
+/// has gone away (EPIPE) is no error: what follows is dropped.
+void print(std::string_view text);
+/// Hands what was printed to the system; throws like print().
+void flush_output();
+
+/// Progress on standard error: on a terminal a line that is redrawn at most ten times a second,
+/// else a plain line about every ten seconds.
+class ProgressDisplay {
+ public:
+  ProgressDisplay();
+  ~ProgressDisplay();
+  ProgressDisplay(const ProgressDisplay&) = delete;
+  ProgressDisplay& operator=(const ProgressDisplay&) = delete;
+
+  /// Shows `text` and how much is done, 0 to 1.
+  void update(double fraction, std::string_view text);
+  /// Wipes the live line, so that other output can follow.
+  void clear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  bool terminal_;
+  bool drawn_ = false;
+  Clock::time_point last_;
+};
+
+/// The live line for a terminal of `width` columns: bar, percentage, text; cut to fit.
+std::string progress_line(double fraction, std::string_view text, std::size_t width);
+
+/// 1234567 as "1,234,567".
+std::string grouped(long long number);
+/// Seconds as "0:07", "12:34" or "3:45:06".
+std::string duration(double seconds);
+
+}  // namespace sluice::cli

@@ -1,0 +1,111 @@
+// sluice score: one line in, one line out.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <system_error>
+
+#include "commands.hpp"
+#include "options.hpp"
+#include "output.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/inference/score.hpp"
+#include "sluice/models/model_directory.hpp"
+#include "sluice/training/config.hpp"
+
+namespace sluice::cli {
+namespace {
+
+struct ScoreCommand {
+  std::string model;
+  std::string file = "-";
+  std::string precision = "f32";
+  bool words = false;
+  bool json = false;
+
+  void run() const;
+
+ private:
+  std::string as_json(const LineScore& score) const;
+  std::string as_text(const LineScore& score) const;
+};
+
+std::string ScoreCommand::as_json(const LineScore& score) const {
+  nlohmann::ordered_json line = {{"log_probability", score.log_probability},
+                                 {"tokens", score.tokens},
+                                 {"oov", score.oov},
+                                 {"perplexity", score.perplexity}};
+  if (words) {
+    auto& list = line["words"] = nlohmann::ordered_json::array();
+    for (const TokenScore& word : score.words) {
+      list.push_back(
+          {{"text", word.text}, {"log_probability", word.log_probability}, {"oov", word.oov}});
+    }
+  }
+  // A byte token may be part of a character.
+  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string ScoreCommand::as_text(const LineScore& score) const {
+  std::string line = fmt::format("{:.4f}\t{}\t{}\t{:.3f}", score.log_probability, score.tokens,
+                                 score.oov, score.perplexity);
+  for (const TokenScore& word : score.words) {
+    line += fmt::format("\t{} {:.4f}", word.text, word.log_probability);
+  }
+  return line;
+}
+
+void ScoreCommand::run() const {
+  ScoreOptions options;
+  options.words = words;
+  options.precision = parse_precision(precision);
+  const LoadedModel loaded = load_model(model);
+  const auto emit = [&](const LineScore& score) {
+    print((json ? as_json(score) : as_text(score)) + "\n");
+    flush_output();
+  };
+  if (file == "-") {
+    std::ios::sync_with_stdio(false);
+    score_stream(*loaded.model, *loaded.tokenizer, std::cin, emit, options);
+    return;
+  }
+  if (std::filesystem::is_directory(file)) {
+    throw Error(fmt::format("cannot read '{}': it is a directory, expected a file", file));
+  }
+  std::ifstream in(file, std::ios::binary);
+  if (!in) {
+    throw Error(fmt::format("cannot read '{}': {}", file, std::generic_category().message(errno)));
+  }
+  score_stream(*loaded.model, *loaded.tokenizer, in, emit, options);
+}
+
+}  // namespace
+
+void add_score(CLI::App& program, int& status) {
+  auto command = std::make_shared<ScoreCommand>();
+  CLI::App* app = program.add_subcommand(
+      "score",
+      "The log-probability of each line, on its own: log-probability (nats), tokens (the line's "
+      "end\nincluded), tokens not in the vocabulary, perplexity; separated by tabs");
+  add_text(*app, "MODEL", command->model, "directory that sluice train made", "")->required();
+  add_text(*app, "FILE", command->file, "UTF-8 text; - or nothing: standard input", "");
+  app->add_flag("--words", command->words,
+                wrapped("add each token and its log-probability (nats) to its line"));
+  app->add_flag("--json", command->json, "print one JSON object per line (docs/formats.md)");
+  add_text(*app, "--precision", command->precision,
+           "f32, or bf16: bfloat16 matrix products with float32 sums (default f32)", "NAME");
+  add_threads(*app);
+  app->callback([command, &status] {
+    command->run();
+    status = 0;
+  });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,26 @@
+#pragma once
+// Ctrl-C and SIGTERM as a request to save and stop.
+
+#include <atomic>
+
+namespace sluice::cli {
+
+/// While it lives, the first SIGINT or SIGTERM is only noted; the next of that kind ends the
+/// process at once.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  /// Holds the signal's number, 0 before.
+  static const std::atomic<int>& received();
+};
+
+/// Thrown where work that cannot be saved is abandoned because of a signal.
+struct Interrupted {
+  int signal;
+};
+
+}  // namespace sluice::cli

@@ -1,0 +1,176 @@
+#include "train_flags.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <vector>
+
+#include "options.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
+#include "sluice/kernels/units.hpp"
+#include "sluice/models/config.hpp"
+#include "sluice/models/model_directory.hpp"
+
+namespace sluice::cli {
+namespace {
+
+std::string preset_names() {
+  std::vector<std::string> names;
+  for (const Preset& preset : presets()) names.push_back(preset.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+void add_text_flags(FieldFlags& fields) {
+  fields.begin("data", "Text");
+  fields.paths("--data", "train", "UTF-8 texts to train on: files, or directories of files");
+  fields.paths("--valid", "valid",
+               "texts to validate on (default: the end of the training text, which is then not "
+               "trained on)");
+  fields.number("--valid-fraction", "valid_fraction",
+                "share of the training text to hold out when there is no --valid; 0: no validation "
+                "(default 0.05)");
+  fields.begin("tokenizer", "Text");
+  fields.text("--tokenizer", "kind", "KIND",
+              "word (between blanks), char, byte, bpe or unigram (subwords) (default: word for "
+              "text with its punctuation set apart, else char below 1.5 MB and bpe above)");
+  fields.integer("--vocab", "vocabulary",
+                 "tokens in the vocabulary (default: all for word and char; 4000 to 32000, by the "
+                 "size of the text, for bpe and unigram)");
+  fields.integer("--min-count", "min_count",
+                 "words and characters seen fewer times become <unk> (default 1, but 2 for words "
+                 "of a text without <unk>)");
+}
+
+void add_model_flags(CLI::App& app, FieldFlags& fields) {
+  fields.begin("model", "Model");
+  CLI::Option* preset =
+      fields.text("--preset", "preset", "NAME", "a named shape: " + preset_names());
+  fields
+      .text("--layers", "layers", "SPEC",
+            "layers as (channels, kernel[, residual]) joined by + and repeated by *N, like "
+            "'[(512,4)]*8' (default: by the size of the text)")
+      ->excludes(preset);
+  fields.integer("--dim", "dim", "embedding width (default: channels of the first layer)");
+  fields.text("--unit", "unit", "NAME",
+              fmt::format("{}, or F(a)*b or a*F(b) with any activation F (default glu)",
+                          fmt::join(unit_names(), ", ")));
+  fields.number("--dropout", "dropout",
+                "probability that an input of a layer is dropped while training (default: 0.2 to "
+                "0, by the size of the text)");
+  fields.text("--softmax", "softmax", "NAME",
+              "adaptive or full (default: adaptive above 5000 tokens)");
+  fields.integers("--cutoffs", "cutoffs",
+                  "ends of the adaptive softmax's bands, in tokens by rank (default: by the "
+                  "vocabulary)");
+  fields.toggle("--tie", "tie", true, "share the embedding with the output");
+  fields.toggle("--no-weight-norm", "weight_norm", false, "convolutions without weight norm");
+  app.get_option("--preset")->excludes("--layers");
+}
+
+void add_optimizer_flags(FieldFlags& fields) {
+  fields.begin("training", "Optimizer");
+  fields.text("--optimizer", "optimizer", "NAME",
+              "nesterov, sgd, adam or adamw (default nesterov)");
+  fields.number("--lr", "lr",
+                "learning rate (default 1 for nesterov and sgd, 0.001 for adam and adamw)");
+  fields.number("--momentum", "momentum", "of nesterov and sgd (default 0.99)");
+  fields.number("--beta1", "beta1", "decay of the first moment, adam and adamw (default 0.9)");
+  fields.number("--beta2", "beta2", "decay of the second moment, adam and adamw (default 0.999)");
+  fields.number("--epsilon", "epsilon", "adam's and adamw's denominator offset (default 1e-8)");
+  fields.number("--clip", "clip",
+                "scale gradients down to this global norm; 0: never (default 0.1 for nesterov and "
+                "sgd, 1 for adam and adamw)");
+  fields.number("--weight-decay", "weight_decay", "decay of weights (default 0)");
+  fields.text("--schedule", "schedule", "NAME",
+              "learning rate over time: plateau (lowered when validation does not improve), cosine "
+              "or constant (default cosine)");
+  fields.integer("--warmup", "warmup", "steps over which the rate climbs (default 0)");
+  fields.number("--floor", "floor", "fraction of --lr that cosine ends at (default 0.01)");
+  fields.number("--factor", "factor", "what plateau multiplies the rate by (default 0.5)");
+}
+
+void add_run_flags(FieldFlags& fields) {
+  fields.begin("training", "Budget (the first that is used up ends the training)");
+  fields.integer("--epochs", "epochs",
+                 "passes over the text (default without any budget: as many as read about 20 "
+                 "million tokens, 1 to 20)");
+  fields.number("--minutes", "minutes", "minutes of training, validation included");
+  fields.integer("--steps", "steps", "steps");
+  fields.integer("--tokens", "tokens", "tokens to train on, each epoch's counted");
+  fields.integer("--patience", "patience",
+                 "stop after N validations in a row without improvement; 0: never (default 0)");
+
+  fields.begin("training", "Run");
+  fields.integer("--batch", "batch",
+                 "streams read side by side (default 16, fewer for small texts)");
+  fields.integer("--context", "context",
+                 "tokens of each stream per step (default 128, fewer for small texts)");
+  fields.toggle("--no-carry", "carry", false,
+                "start each chunk from padding instead of the end of the one before");
+  fields.integer("--validate-every", "validate_every",
+                 "steps between validations; 0: at the end of each epoch (default 0)");
+  fields.integer("--checkpoint-every", "checkpoint_every",
+                 "steps between checkpoints; 0: every five minutes (default 0)");
+  fields.integer("--log-every", "log_every", "steps per line of metrics.jsonl (default 50)");
+  fields.integer("--seed", "seed", "seed of initial weights and dropout (default 1)");
+  fields.text("--precision", "precision", "NAME",
+              "f32, or bf16: bfloat16 matrix products with float32 sums (default f32)");
+  fields.begin("", "Run");
+  fields.integer("--threads", "threads",
+                 "threads to compute with (default: the cores this process may use)");
+}
+
+nlohmann::json read_config(const std::string& file) {
+  const auto config = nlohmann::json::parse(read_file(file), nullptr, false);
+  if (config.is_discarded()) {
+    throw UsageError(fmt::format("--config: '{}' is not JSON", file));
+  }
+  return config;
+}
+
+}  // namespace
+
+void add_train_flags(CLI::App& app, TrainFlags& flags) {
+  FieldFlags fields(app, flags.given);
+  add_text_flags(fields);
+  add_model_flags(app, fields);
+  add_optimizer_flags(fields);
+  add_run_flags(fields);
+  fields.begin("", "Output");
+  fields.text("--out", "out", "MODEL", "directory to write the model to");
+  CLI::Option* resume =
+      app.add_flag("--resume", flags.resume,
+                   wrapped("continue the run in --out; its config.json stands for the flags that "
+                           "are not given"))
+          ->group("Output");
+  app.add_flag("--overwrite", flags.overwrite, "replace the run in --out")
+      ->excludes(resume)
+      ->group("Output");
+  app.add_option("--config", flags.config,
+                 wrapped("settings as in a model's config.json, every field optional; flags win"))
+      ->type_name("FILE.json")
+      ->group("Output");
+}
+
+Settings settings_from(const TrainFlags& flags) {
+  nlohmann::json base = nlohmann::json::object();
+  if (!flags.config.empty()) base = read_config(flags.config);
+  Settings settings = merge_settings(base, flags.given);
+  if (settings.out.empty()) throw UsageError("--out is missing: the directory to write to");
+  if (flags.resume) {
+    if (!std::filesystem::exists(settings.out / "checkpoint.safetensors")) {
+      throw Error(fmt::format("--resume: '{}' holds no checkpoint to continue from",
+                              settings.out.string()));
+    }
+    const nlohmann::json resumed = read_model_config(settings.out);
+    const std::filesystem::path out = settings.out;
+    if (flags.config.empty()) settings = merge_settings(resumed, flags.given);
+    settings.out = out;
+    check_resumed_tokenizer(resumed, {{"tokenizer", settings.tokenizer}});
+  }
+  if (settings.train_files.empty()) throw UsageError("--data is missing: the text to train on");
+  return settings;
+}
+
+}  // namespace sluice::cli
