@@ -145,6 +145,28 @@ class GatedConv(nn.Conv1d):
         return self.unit(z, self.channel_dim), context
 
 
+def widened(x):
+    """bfloat16 as float32, anything else as it is."""
+    return x.float() if x.dtype == torch.bfloat16 else x
+
+
+class FloatLinear(nn.Linear):
+    """A Linear whose result is never bfloat16, under autocast too, so that log-softmax keeps its digits."""
+
+    def forward(self, x):
+        return widened(super().forward(x))
+
+
+def adaptive_softmax(width, vocabulary, cutoffs):
+    """torch's adaptive softmax, with logits in float32 (which its CPU autocast also requires)."""
+    softmax = nn.AdaptiveLogSoftmaxWithLoss(width, vocabulary, cutoffs, div_value=4.0,
+                                            head_bias=True)
+    softmax.head = FloatLinear(softmax.head.in_features, softmax.head.out_features)
+    for tail in softmax.tail:
+        tail[1] = FloatLinear(tail[1].in_features, tail[1].out_features, bias=False)
+    return softmax
+
+
 class GatedConvLM(nn.Module):
     """The language model; see the module's text. Call it with tokens [B, T] and the contexts of
     the previous chunk; it returns hidden states [B*T, C] and the new contexts (detached)."""
@@ -169,10 +191,9 @@ class GatedConvLM(nn.Module):
             self.layers.append(layer)
             widths.append(channels)
         if softmax == "adaptive":
-            self.softmax = nn.AdaptiveLogSoftmaxWithLoss(
-                widths[-1], vocabulary, list(cutoffs), div_value=4.0, head_bias=True)
+            self.softmax = adaptive_softmax(widths[-1], vocabulary, list(cutoffs))
         else:
-            self.softmax = nn.Linear(widths[-1], vocabulary)
+            self.softmax = FloatLinear(widths[-1], vocabulary)
             if tie:
                 if widths[-1] != dim:
                     raise ValueError(f"tied embeddings need dim {dim} == last width {widths[-1]}")
@@ -195,7 +216,7 @@ class GatedConvLM(nn.Module):
                 x = (x + self._project(layer, inputs[-residual])) * math.sqrt(0.5)
         if self.conv != "linear":
             x = x.transpose(1, 2)
-        return x.reshape(-1, x.size(-1)), carried
+        return widened(x.reshape(-1, x.size(-1))), carried
 
     def _project(self, layer, x):
         if layer.projection is None:

@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""Sluice against PyTorch: the same model and batch, side by side, alternating in one run.
+
+    bench/compare_pytorch.py                         # training and evaluation, widths 256 and 512
+    bench/compare_pytorch.py --mode train --widths 512 --precision bf16
+
+Both programs stay loaded and speak the protocol of bench/README.md; each pair of measurements runs
+them one after the other, changing who goes first. Prints medians, the ratio and its quartiles, and
+writes one record per model to bench/results/.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Program:
+    """One contender: a process that answers "go STEPS" with a line of JSON."""
+
+    def __init__(self, name, command, environment):
+        self.name, self.command = name, command
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, env={**os.environ, **environment})
+        self.replies = []
+
+    def go(self, steps):
+        try:
+            self.process.stdin.write(f"go {steps}\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            sys.exit(f"{self.name} ended without an answer: {shlex.join(self.command)}")
+        return json.loads(line)
+
+    def peak_rss(self):
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def quit(self):
+        self.process.stdin.write("quit\n")
+        self.process.stdin.close()
+        self.process.wait(timeout=30)
+
+
+def machine_cpu_seconds():
+    """CPU time the whole machine has spent working, stolen time included."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        user, nice, system, _, _, irq, softirq, steal = map(int, stat.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICKS
+
+
+def git(*arguments):
+    result = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True,
+                            check=False)
+    return result.stdout.strip()
+
+
+def cpu_model():
+    with open("/proc/cpuinfo", encoding="utf-8") as cpus:
+        return next((line.split(":", 1)[1].strip() for line in cpus
+                     if line.startswith("model name")), platform.machine())
+
+
+def quartiles(values):
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return {"q1": low, "median": middle, "q3": high}
+
+
+def environment_of(settings):
+    return dict(setting.split("=", 1) for setting in settings)
+
+
+def compare(options, mode, width):
+    """Runs one model in one mode; returns the record."""
+    layers = options.layers or f"[({width},{options.kernel})]*{options.depth}"
+    arguments = ["--layers", layers, "--dim", str(width), "--unit", options.unit,
+                 "--batch", str(options.batch), "--context", str(options.context),
+                 "--vocab", str(options.vocab), "--softmax", options.softmax,
+                 "--cutoffs", options.cutoffs, "--mode", mode, "--threads", str(options.threads),
+                 "--precision", options.precision]
+    programs = [
+        Program("sluice", shlex.split(options.ours) + arguments, environment_of(options.ours_env)),
+        Program("pytorch", shlex.split(options.theirs) + arguments,
+                environment_of(options.theirs_env))]
+    ours, theirs = programs
+    for program in programs:
+        program.go(options.warmup)
+    working = machine_cpu_seconds() - sum(program.cpu_seconds() for program in programs)
+    begun = time.perf_counter()
+    for pair in range(options.pairs):
+        for program in programs if pair % 2 == 0 else reversed(programs):
+            time.sleep(options.pause)  # the other's idle threads stop spinning
+            program.replies.append(program.go(options.steps))
+    elapsed = time.perf_counter() - begun
+    working = machine_cpu_seconds() - sum(program.cpu_seconds() for program in programs) - working
+
+    record = {
+        "mode": mode, "precision": options.precision, "width": width, "layers": layers,
+        "unit": options.unit, "batch": options.batch, "context": options.context,
+        "vocabulary": options.vocab, "softmax": options.softmax, "cutoffs": options.cutoffs,
+        "threads": options.threads, "pairs": options.pairs, "steps_per_measurement": options.steps,
+        "warmup_steps": options.warmup, "command": shlex.join(sys.argv),
+        "commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain")),
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "cpu": cpu_model(), "cpus": os.cpu_count(), "kernel": platform.release(),
+        "other_processes_cpus": round(max(0.0, working) / elapsed, 3)}
+    for program in programs:
+        rates = [reply["tokens"] / reply["seconds"] for reply in program.replies]
+        record[program.name] = {
+            "tokens_per_second": quartiles(rates), "peak_rss_bytes": program.peak_rss(),
+            "seconds": [reply["seconds"] for reply in program.replies],
+            "command": shlex.join(program.command),
+            **{key: value for key, value in program.replies[-1].items()
+               if key not in ("seconds", "tokens", "peak_rss_bytes")}}
+        program.quit()
+    record["speed_ratio"] = quartiles(
+        [(mine["tokens"] / mine["seconds"]) / (other["tokens"] / other["seconds"])
+         for mine, other in zip(ours.replies, theirs.replies)])
+    record["memory_ratio"] = (record["sluice"]["peak_rss_bytes"]
+                              / record["pytorch"]["peak_rss_bytes"])
+    record["pytorch"]["environment"] = environment_of(options.theirs_env)
+    record["sluice"]["environment"] = environment_of(options.ours_env)
+    return record
+
+
+def report(record):
+    print(f"{record['mode']}, {record['precision']}, {record['layers']}, "
+          f"{record['batch']} x {record['context']} tokens, {record['threads']} threads")
+    for name in ("sluice", "pytorch"):
+        rate, peak = record[name]["tokens_per_second"], record[name]["peak_rss_bytes"]
+        print(f"  {name:8} {rate['median']:9.0f} tokens/s ({rate['q1']:.0f} to {rate['q3']:.0f}), "
+              f"peak {peak / 2**20:.0f} MiB")
+    ratio = record["speed_ratio"]
+    print(f"  speed {ratio['median']:.3f}x (quartiles {ratio['q1']:.3f} to {ratio['q3']:.3f}), "
+          f"memory {record['memory_ratio']:.2f}x; "
+          f"other processes used {record['other_processes_cpus']:.2f} CPUs meanwhile")
+    if any("/blas/libblas" in path for path in record["pytorch"].get("blas", [])):
+        print("  warning: PyTorch runs on the reference BLAS; install libopenblas0-openmp")
+    sys.stdout.flush()
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--mode", choices=["train", "eval", "both"], default="both")
+    parser.add_argument("--widths", default="256,512", help="comma-separated (256,512)")
+    parser.add_argument("--kernel", type=int, default=4)
+    parser.add_argument("--depth", type=int, default=8, help="number of layers (8)")
+    parser.add_argument("--layers", help="a layer spec instead of --kernel and --depth")
+    parser.add_argument("--unit", default="glu")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--context", type=int, default=128, help="tokens per row (128)")
+    parser.add_argument("--vocab", type=int, default=33278)
+    parser.add_argument("--softmax", choices=["adaptive", "full"], default="adaptive")
+    parser.add_argument("--cutoffs", default="2000,10000")
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--pairs", type=int, default=9, help="measurements of each (9)")
+    parser.add_argument("--steps", type=int, default=4, help="steps in one measurement (4)")
+    parser.add_argument("--warmup", type=int, default=4, help="steps before the first (4)")
+    parser.add_argument("--pause", type=float, default=0.3, help="seconds between two (0.3)")
+    parser.add_argument("--ours", default=str(ROOT / "build/bench/bench/step_bench"))
+    parser.add_argument("--theirs",
+                        default=f"/usr/bin/python3 {ROOT / 'bench/pytorch/step_bench.py'}")
+    parser.add_argument("--ours-env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--theirs-env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--out", default=str(ROOT / "bench/results"), help="directory of records")
+    options = parser.parse_args()
+    if options.pairs < 2:
+        parser.error("--pairs: expected at least 2")
+    return options
+
+
+def main():
+    options = parse_options()
+    out = pathlib.Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    for mode in ("train", "eval") if options.mode == "both" else (options.mode,):
+        for width in map(int, options.widths.split(",")):
+            record = compare(options, mode, width)
+            report(record)
+            path = out / f"{record['date'][:10]}-pytorch-{mode}-{width}-{options.precision}.json"
+            path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
