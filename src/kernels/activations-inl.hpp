@@ -65,7 +65,7 @@ HWY_INLINE Logistic<V> BothLogistic(D d, V x) {
   const V e = ExpNonPositive(d, hn::Neg(hn::Abs(x)));
   const V large = hn::Div(one, hn::Add(one, e));
   const V small = hn::Mul(e, large);
-  return {hn::IfNegativeThenElse(x, small, large), hn::IfNegativeThenElse(x, large, small)};
+  return {SelectNegative(d, x, small, large), SelectNegative(d, x, large, small)};
 }
 
 template <>
@@ -75,7 +75,7 @@ struct Act<Activation::sigmoid> {
     // e^-|x| never overflows: σ(x) is 1 / (1 + e^-|x|), or for negative x e^-|x| / (1 + e^-|x|).
     const V one = hn::Set(d, 1.0F);
     const V e = ExpNonPositive(d, hn::Neg(hn::Abs(x)));
-    return hn::Div(hn::IfNegativeThenElse(x, e, one), hn::Add(one, e));
+    return hn::Div(SelectNegative(d, x, e, one), hn::Add(one, e));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {
@@ -105,8 +105,7 @@ struct Act<Activation::tanh> {
     const auto tiny = hn::Lt(t, hn::Set(d, kExpLowest));
     const auto parts = Split(d, hn::IfThenElse(tiny, hn::Set(d, kExpLowest), t), hn::Zero(d));
     const V m = hn::MulAdd(parts.power, parts.fraction, hn::Sub(parts.power, hn::Set(d, 1.0F)));
-    const V e =
-        hn::IfThenZeroElse(tiny, hn::MulAdd(parts.power, parts.fraction, parts.power));
+    const V e = hn::IfThenZeroElse(tiny, hn::MulAdd(parts.power, parts.fraction, parts.power));
     const V inverse = hn::Div(hn::Set(d, 2.0F), hn::Add(m, hn::Set(d, 2.0F)));
     const V y = hn::Mul(hn::Mul(m, hn::Set(d, -0.5F)), inverse);
     return {hn::Xor(y, hn::And(x, hn::SignBit(d))), hn::Mul(hn::Mul(e, inverse), inverse)};
@@ -127,8 +126,8 @@ HWY_INLINE NormalTail<V> Tail(D d, V z) {
   // z² in two parts, the first exact: its rounding would be magnified in the exponential.
   const V high = hn::And(z, hn::BitCast(d, hn::Set(du, 0xFFFFF000U)));
   const V low = hn::Mul(hn::Sub(high, z), hn::Mul(hn::Set(d, 0.5F), hn::Add(z, high)));
-  const V density = ExpNonPositive(d, hn::Mul(hn::Mul(hn::Set(d, -0.5F), high), high), low,
-                                   kExpLowest);
+  const V density =
+      ExpNonPositive(d, hn::Mul(hn::Mul(hn::Set(d, -0.5F), high), high), low, kExpLowest);
   const V u = hn::Div(one, hn::MulAdd(z, hn::Set(d, 0.3F), one));
   V p = hn::MulAdd(u, hn::Set(d, -0.0205846503F), hn::Set(d, 0.112217098F));
   p = hn::MulAdd(u, p, hn::Set(d, -0.227679506F));
@@ -155,20 +154,18 @@ struct Act<Activation::gelu> {
   static HWY_INLINE V Value(D d, V x) {
     const V z = Bounded(d, x);
     const auto tail = Tail(d, z);
-    return hn::NegMulAdd(hn::Mul(z, tail.ratio), tail.density,
-                         Act<Activation::relu>::Value(d, x));
+    return hn::NegMulAdd(hn::Mul(z, tail.ratio), tail.density, Act<Activation::relu>::Value(d, x));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {
     const V z = Bounded(d, x);
     const auto tail = Tail(d, z);
-    const V value = hn::NegMulAdd(hn::Mul(z, tail.ratio), tail.density,
-                                  Act<Activation::relu>::Value(d, x));
+    const V value =
+        hn::NegMulAdd(hn::Mul(z, tail.ratio), tail.density, Act<Activation::relu>::Value(d, x));
     // For z >= 0, Φ(-z) - z φ(z) is the derivative at -z, and 1 less it that at z.
-    const V at_minus_z = hn::Mul(
-        tail.density, hn::NegMulAdd(z, hn::Set(d, 0.398942280F), tail.ratio));
-    return {value,
-            hn::IfNegativeThenElse(x, at_minus_z, hn::Sub(hn::Set(d, 1.0F), at_minus_z))};
+    const V at_minus_z =
+        hn::Mul(tail.density, hn::NegMulAdd(z, hn::Set(d, 0.398942280F), tail.ratio));
+    return {value, SelectNegative(d, x, at_minus_z, hn::Sub(hn::Set(d, 1.0F), at_minus_z))};
   }
 };
 
@@ -181,7 +178,7 @@ struct Act<Activation::silu> {
     const V bounded = hn::IfThenElse(hn::Lt(x, least), least, x);
     const V one = hn::Set(d, 1.0F);
     const V e = ExpNonPositive(d, hn::Neg(hn::Abs(bounded)));
-    return hn::Div(hn::Mul(bounded, hn::IfNegativeThenElse(x, e, one)), hn::Add(one, e));
+    return hn::Div(hn::Mul(bounded, SelectNegative(d, x, e, one)), hn::Add(one, e));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {
@@ -206,7 +203,7 @@ struct Act<Activation::gelu_tanh> {
     const V w = Argument(d, bounded);
     const V one = hn::Set(d, 1.0F);
     const V e = ExpNonPositive(d, hn::Neg(hn::Abs(w)));
-    return hn::Div(hn::Mul(bounded, hn::IfNegativeThenElse(x, e, one)), hn::Add(one, e));
+    return hn::Div(hn::Mul(bounded, SelectNegative(d, x, e, one)), hn::Add(one, e));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {
@@ -218,15 +215,14 @@ struct Act<Activation::gelu_tanh> {
     const V square = hn::Mul(bounded, bounded);
     const V growth = hn::MulAdd(square, hn::Set(d, 0.214064425F), hn::Set(d, 1.59576912F));
     return {hn::Mul(above, s.of_x),
-            hn::Mul(s.of_x,
-                    hn::MulAdd(hn::Mul(bounded, growth), s.of_minus_x, hn::Set(d, 1.0F)))};
+            hn::Mul(s.of_x, hn::MulAdd(hn::Mul(bounded, growth), s.of_minus_x, hn::Set(d, 1.0F)))};
   }
 
  private:
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE V Argument(D d, V x) {
-    return hn::Mul(x, hn::MulAdd(hn::Mul(x, x), hn::Set(d, 0.0713548163F),
-                                 hn::Set(d, 1.59576912F)));
+    return hn::Mul(x,
+                   hn::MulAdd(hn::Mul(x, x), hn::Set(d, 0.0713548163F), hn::Set(d, 1.59576912F)));
   }
 };
 

@@ -46,7 +46,7 @@ inline DualDouble gelu_double(double x) {
 
 inline DualDouble silu_double(double x) {
   const double s = logistic(x);
-  return {damped(x, s), s * (1.0 + damped(x, logistic(-x)))};
+  return {damped(x, s), s + damped(damped(x, s), logistic(-x))};
 }
 
 inline DualDouble gelu_tanh_double(double x) {
@@ -54,7 +54,7 @@ inline DualDouble gelu_tanh_double(double x) {
   const double w = x * (c + c * 0.044715 * x * x);
   const double s = logistic(w);
   const double growth = c + 3.0 * c * 0.044715 * x * x;
-  return {damped(x, s), s * (1.0 + damped(x * growth, logistic(-w)))};
+  return {damped(x, s), s + damped(damped(x * growth, s), logistic(-w))};
 }
 
 /// f(x) and f'(x) of any activation.

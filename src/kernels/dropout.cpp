@@ -23,10 +23,10 @@ namespace HWY_NAMESPACE {
 // Words of the blocks [block, block + kBlocks) of the sequence, in order.
 constexpr std::size_t kMostBlocks = 1;
 std::size_t FillWords(std::uint32_t* words, const RandomKey& key, std::uint64_t block) {
-  const auto of_block = philox4x32({static_cast<std::uint32_t>(block),
-                                    static_cast<std::uint32_t>(block >> 32), key.stream, key.step},
-                                   {static_cast<std::uint32_t>(key.seed),
-                                    static_cast<std::uint32_t>(key.seed >> 32)});
+  const auto of_block = philox4x32(
+      {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), key.stream,
+       key.step},
+      {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32)});
   std::copy(of_block.begin(), of_block.end(), words);
   return 1;
 }

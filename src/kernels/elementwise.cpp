@@ -105,9 +105,8 @@ void ToBfloat16(std::uint16_t* y, const float* x, std::size_t n) {
     const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7FFFU)));
     // Rounding could carry a NaN's payload away: keep it NaN by its quiet bit.
     const auto nan = hn::Or(bits, hn::Set(du, 0x400000U));
-    const auto chosen =
-        hn::BitCast(du, hn::IfThenElse(hn::IsNaN(value), hn::BitCast(d, nan),
-                                       hn::BitCast(d, rounded)));
+    const auto chosen = hn::BitCast(
+        du, hn::IfThenElse(hn::IsNaN(value), hn::BitCast(d, nan), hn::BitCast(d, rounded)));
     span.Store(hn::TruncateTo(d16, hn::ShiftRight<16>(chosen)), d16, y + i);
   });
 }

@@ -17,6 +17,12 @@ namespace sluice::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+/// x < 0 ? yes : no. (Highway 1.0.3's IfNegativeThenElse mixes bits of both on SSSE3.)
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V SelectNegative(D d, V x, V yes, V no) {
+  return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), yes, no);
+}
+
 /// e^kExpLowest is just above the least normal number.
 inline constexpr float kExpLowest = -87.3365F;
 
@@ -36,8 +42,7 @@ inline constexpr float kRoundToExponent = 12582912.0F + 127.0F;
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE SplitExp<V> Split(D d, V x, V small) {
   const hn::RebindToSigned<D> di;
-  const V biased =
-      hn::MulAdd(x, hn::Set(d, 1.44269504F), hn::Set(d, kRoundToExponent));
+  const V biased = hn::MulAdd(x, hn::Set(d, 1.44269504F), hn::Set(d, kRoundToExponent));
   const V q = hn::Sub(biased, hn::Set(d, kRoundToExponent));
   // ln 2 in two parts (Cody & Waite 1980): q times the first is exact.
   V r = hn::NegMulAdd(q, hn::Set(d, 0.693145751953125F), x);

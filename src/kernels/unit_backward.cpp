@@ -18,7 +18,8 @@ HWY_BEFORE_NAMESPACE();
 namespace sluice::kernels {
 namespace HWY_NAMESPACE {
 
-// One half's share of a row: its gradient, its bias's gradient or null, its input, its bias or null.
+// One half's share of a row: its gradient, its bias's gradient or null, its input, its bias or
+// null.
 struct Half {
   float* dz;
   float* dbias;
@@ -93,8 +94,7 @@ struct HalfRest {
     const hn::ScalableTag<float> d;
     if (half.dbias != nullptr) hn::Store(rest.Load(d, half.dbias + whole), d, dbias);
     if (half.bias != nullptr) hn::Store(rest.Load(d, half.bias + whole), d, bias);
-    return {dz, half.dbias != nullptr ? dbias : nullptr, z,
-            half.bias != nullptr ? bias : nullptr};
+    return {dz, half.dbias != nullptr ? dbias : nullptr, z, half.bias != nullptr ? bias : nullptr};
   }
 };
 
@@ -114,8 +114,7 @@ void UnitBackward(float* dz, std::size_t dz_pitch, float* dbias, const float* dy
                        : none;
   for (std::size_t r = 0; r < rows && whole > 0; ++r) {
     const Half row_a{a.dz + r * dz_pitch, a.dbias, a.z + r * z_pitch, a.bias};
-    const Half row_b =
-        gated ? Half{b.dz + r * dz_pitch, b.dbias, b.z + r * z_pitch, b.bias} : none;
+    const Half row_b = gated ? Half{b.dz + r * dz_pitch, b.dbias, b.z + r * z_pitch, b.bias} : none;
     row(row_a, row_b, dy + r * n, scale, whole);
   }
   if (tail == 0 || rows == 0) return;

@@ -20,8 +20,7 @@ namespace HWY_NAMESPACE {
 
 // One row of n elements, n a multiple of the vector's lanes. b is null unless the unit is gated.
 using ForwardRow = void (*)(float* y, const float* a, const float* b, const float* bias_a,
-                            const float* bias_b, const float* residual, float scale,
-                            std::size_t n);
+                            const float* bias_b, const float* residual, float scale, std::size_t n);
 
 template <Activation f, Activation g, bool gated>
 void ForwardRowOf(float* y, const float* a, const float* b, const float* bias_a,
@@ -86,8 +85,8 @@ void UnitForward(float* y, const float* z, std::size_t z_pitch, const float* bia
     const float* const added = residual != nullptr ? residual + r * n : nullptr;
     row(y + r * n, a, b, bias, bias_b, added, scale, whole);
     if (tail > 0) {
-      row(y_rest, fetch(a_rest, a), fetch(b_rest, b), bias_a_end, bias_b_end,
-          fetch(y_rest, added), scale, hn::Lanes(d));
+      row(y_rest, fetch(a_rest, a), fetch(b_rest, b), bias_a_end, bias_b_end, fetch(y_rest, added),
+          scale, hn::Lanes(d));
       rest.Store(hn::Load(d, y_rest), d, y + r * n + whole);
     }
   }

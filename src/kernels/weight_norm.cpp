@@ -88,8 +88,8 @@ void strip_products(float* sums, const float* x, const float* y, std::size_t row
                     std::size_t columns) {
   HWY_DYNAMIC_DISPATCH(StripProducts)(sums, x, y, rows, n, columns);
 }
-void strip_products(double* sums, const double* x, const double* y, std::size_t rows,
-                    std::size_t n, std::size_t columns) {
+void strip_products(double* sums, const double* x, const double* y, std::size_t rows, std::size_t n,
+                    std::size_t columns) {
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t j = 0; j < columns; ++j) sums[j] += x[r * n + j] * y[r * n + j];
   }

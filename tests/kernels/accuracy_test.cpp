@@ -46,7 +46,10 @@ Bound value_bound(const char* name, std::function<double(double)> reference, dou
   const Activation f = parse_activation(name);
   return {name,
           [f](float* y, const float* x, std::size_t n) { activation_forward(y, x, n, f); },
-          std::move(reference), ulp, relative, absolute};
+          std::move(reference),
+          ulp,
+          relative,
+          absolute};
 }
 
 Bound slope_bound(const char* name, std::function<double(double)> reference, double ulp,
@@ -57,7 +60,10 @@ Bound slope_bound(const char* name, std::function<double(double)> reference, dou
             const std::vector<float> ones(n, 1.0F);
             activation_backward(y, ones.data(), x, n, f);
           },
-          std::move(reference), ulp, 0.0, absolute};
+          std::move(reference),
+          ulp,
+          0.0,
+          absolute};
 }
 
 void expect_within(const Bound& bound, const std::vector<float>& x) {
@@ -79,7 +85,6 @@ void expect_within(const Bound& bound, const std::vector<float>& x) {
     }
     EXPECT_LE(worst, bound.ulp) << bound.name << "(" << x[where] << ") is " << y[where]
                                 << ", should be " << want[where];
-    ::testing::Test::RecordProperty(std::string(bound.name) + "_ulp", std::to_string(worst));
   });
 }
 
@@ -89,11 +94,16 @@ TEST(Accuracy, ValuesOverTheWholeFloatRange) {
       {"exponential", [](float* y, const float* x, std::size_t n) { exponential(y, x, n); },
        [](double x) { return std::exp(x); }, 4.0, 0.0, 0x1p-126},
       value_bound("sigmoid", sigma, 4.0, 0.0, 0x1p-126),
-      value_bound("tanh", [](double x) { return std::tanh(x); }, 4.0, 0.0, 0.0),
-      value_bound("relu", [](double x) { return std::max(x, 0.0); }, 0.0, 0.0, 0.0),
-      value_bound("identity", [](double x) { return x; }, 0.0, 0.0, 0.0),
-      value_bound("gelu", [](double x) { return product(x, normal_cdf(x)); }, 8.0, 0.0, 0x1p-118),
-      value_bound("silu", [](double x) { return product(x, sigma(x)); }, 4.0, 0.0, 0x1p-118),
+      value_bound(
+          "tanh", [](double x) { return std::tanh(x); }, 4.0, 0.0, 0.0),
+      value_bound(
+          "relu", [](double x) { return std::max(x, 0.0); }, 0.0, 0.0, 0.0),
+      value_bound(
+          "identity", [](double x) { return x; }, 0.0, 0.0, 0.0),
+      value_bound(
+          "gelu", [](double x) { return product(x, normal_cdf(x)); }, 8.0, 0.0, 0x1p-118),
+      value_bound(
+          "silu", [](double x) { return product(x, sigma(x)); }, 4.0, 0.0, 0x1p-118),
   };
   for (const Bound& bound : bounds) expect_within(bound, all);
 }
@@ -112,9 +122,11 @@ TEST(Accuracy, DerivativesOverTheWholeFloatRange) {
   const auto all = samples_of_every_binade();
   const Bound bounds[] = {
       slope_bound("sigmoid", sigmoid_slope, 8.0, 0x1p-118),
-      slope_bound("tanh", tanh_slope, 16.0, 0x1p-118),
-      slope_bound("relu", [](double x) { return x > 0 ? 1.0 : 0.0; }, 0.0, 0.0),
-      slope_bound("identity", [](double) { return 1.0; }, 0.0, 0.0),
+      slope_bound("tanh", tanh_slope, 8.0, 0x1p-118),
+      slope_bound(
+          "relu", [](double x) { return x > 0 ? 1.0 : 0.0; }, 0.0, 0.0),
+      slope_bound(
+          "identity", [](double) { return 1.0; }, 0.0, 0.0),
       slope_bound("gelu", gelu_slope, 0.0, 5e-7),
       slope_bound("silu", silu_slope, 0.0, 5e-7),
       slope_bound("gelu_tanh", gelu_tanh_slope, 0.0, 5e-7),

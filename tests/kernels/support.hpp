@@ -63,8 +63,7 @@ inline std::vector<float> samples_of_every_binade() {
   for (std::uint32_t exponent = 0; exponent < 255; ++exponent) {
     for (int i = 0; i < 64; ++i) {
       const std::uint32_t bits = key.bits(index++);
-      samples.push_back(
-          std::bit_cast<float>((bits & 0x807FFFFFU) | (exponent << 23)));
+      samples.push_back(std::bit_cast<float>((bits & 0x807FFFFFU) | (exponent << 23)));
     }
   }
   for (int i = 0; i < 60000; ++i) {

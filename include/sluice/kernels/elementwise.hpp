@@ -20,8 +20,8 @@ void activation_backward(float* dx, const float* dy, const float* x, std::size_t
 void activation_backward(double* dx, const double* dy, const double* x, std::size_t n,
                          Activation f);
 
-/// y[i] = e^x[i], at most 4 ULP from float64 on every SIMD target; results below 2^-126 are 0. y may
-/// be x.
+/// y[i] = e^x[i], at most 4 ULP from float64 on every SIMD target; results below 2^-126 are 0. y
+/// may be x.
 void exponential(float* y, const float* x, std::size_t n);
 void exponential(double* y, const double* x, std::size_t n);
 

@@ -15,8 +15,8 @@ namespace sluice {
 ///   sigmoid    σ(x)                      σ(x) σ(-x)
 ///   tanh       tanh x                    1 - tanh² x
 ///   relu       max(x, 0)                 1 if x > 0 else 0                  Nair & Hinton 2010
-///   gelu       x Φ(x)                    Φ(x) + x e^(-x²/2) / √(2π)         Hendrycks & Gimpel 2016
-///   gelu_tanh  x σ(w),                   σ(w) + x w' σ(w) σ(-w)             the same, its
+///   gelu       x Φ(x)                    Φ(x) + x e^(-x²/2) / √(2π)         Hendrycks & Gimpel
+///   2016 gelu_tanh  x σ(w),                   σ(w) + x w' σ(w) σ(-w)             the same, its
 ///              w = √(8/π)(x + .044715x³)                                    tanh approximation
 ///   silu       x σ(x)                    σ(x) (1 + x σ(-x))                 Elfwing et al. 2017
 ///
@@ -25,7 +25,7 @@ namespace sluice {
 ///   value       sigmoid, tanh 4 ULP; gelu 8 ULP; silu 4 ULP; gelu_tanh 8 ULP for x > -1, and
 ///               relative error 2e-5 below (the argument's rounding, magnified by the exponential).
 ///               A result that would be less than 2⁻¹¹⁸ in magnitude may be ±0.
-///   derivative  sigmoid 8 ULP, tanh 16 ULP; gelu, gelu_tanh, silu absolute 5e-7 (they cross zero).
+///   derivative  sigmoid, tanh 8 ULP; gelu, gelu_tanh, silu absolute 5e-7 (they cross zero).
 /// ±Inf give the limits (σ(-Inf) = 0, silu(-Inf) = gelu(-Inf) = -0), and derivatives are finite.
 enum class Activation : std::uint8_t { identity, sigmoid, tanh, relu, gelu, gelu_tanh, silu };
 

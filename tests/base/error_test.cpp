@@ -1,0 +1,46 @@
+#include "sluice/base/error.hpp"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace sluice {
+namespace {
+
+std::string near(const std::string& name, std::size_t most = 3) {
+  static const std::vector<std::string> known = {"glu",      "gtu",           "reglu",
+                                                 "bilinear", "reglu_sigmoid", "swiglu"};
+  return nearest_names(name, known.data(), known.size(), most);
+}
+
+TEST(Error, NearestNamesBestFirst) {
+  EXPECT_EQ(near("glu"), "glu or gtu");
+  EXPECT_EQ(near("gu"), "glu or gtu");
+  EXPECT_EQ(near("regul"), "reglu");  // two letters swapped
+  EXPECT_EQ(near("bilinaer"), "bilinear");
+  EXPECT_EQ(near("swigluu"), "swiglu");
+}
+
+TEST(Error, NearestNamesOfAWordCutShort) { EXPECT_EQ(near("bil"), "bilinear"); }
+
+TEST(Error, NearestNamesAtMost) {
+  EXPECT_EQ(near("gu", 1), "glu");
+  EXPECT_EQ(near("gu", 0), "");
+}
+
+TEST(Error, NearestNamesNoneNear) {
+  EXPECT_EQ(near("convolution"), "");
+  EXPECT_EQ(near(""), "");
+  EXPECT_EQ(nearest_names("glu", nullptr, 0), "");
+}
+
+TEST(Error, UsageErrorIsAnError) {
+  try {
+    throw UsageError("what, why, how.");
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "what, why, how.");
+  }
+}
+
+}  // namespace
+}  // namespace sluice
