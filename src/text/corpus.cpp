@@ -53,7 +53,7 @@ void encode_block(const Block& block, const Tokenizer& tokenizer, EncodedBlock& 
   out.info.characters = count_characters(block.text);
   out.info.bytes = static_cast<std::int64_t>(block.text.size());
   for_each_line(block, [&](std::string_view line, bool ended) {
-    tokenizer.encode(line, out.tokens);
+    out.info.oov += tokenizer.encode(line, out.tokens);
     if (!ended) return;
     out.tokens.push_back(tokenizer.eos());
     ++out.info.lines;
@@ -62,9 +62,6 @@ void encode_block(const Block& block, const Tokenizer& tokenizer, EncodedBlock& 
   // The newline that an unterminated last line lacks.
   if (block.ends_file && block.text.back() != '\n') ++out.info.characters;
   out.info.tokens = static_cast<std::int64_t>(out.tokens.size());
-  if (tokenizer.unk() >= 0) {
-    out.info.oov = std::count(out.tokens.begin(), out.tokens.end(), tokenizer.unk());
-  }
 }
 
 void write_shard(const std::vector<fs::path>& files, const Tokenizer& tokenizer,

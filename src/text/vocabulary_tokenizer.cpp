@@ -63,8 +63,13 @@ class WordTokenizer final : public VocabularyTokenizer {
   explicit WordTokenizer(std::vector<std::string> tokens)
       : VocabularyTokenizer(std::move(tokens), word_eos_name) {}
   std::string_view kind() const override { return "word"; }
-  void encode(std::string_view line, std::vector<TokenId>& out) const override {
-    for_each_word(line, [&](std::string_view word) { out.push_back(id_of(word)); });
+  std::int64_t encode(std::string_view line, std::vector<TokenId>& out) const override {
+    std::int64_t unknown = 0;
+    for_each_word(line, [&](std::string_view word) {
+      out.push_back(id_of(word));
+      if (out.back() == unk() && word != unknown_name) ++unknown;
+    });
+    return unknown;
   }
   std::string text_after(TokenId previous, TokenId next) const override {
     if (next == eos()) return "\n";
@@ -82,14 +87,17 @@ class CharTokenizer final : public VocabularyTokenizer {
     }
   }
   std::string_view kind() const override { return "char"; }
-  void encode(std::string_view line, std::vector<TokenId>& out) const override {
+  std::int64_t encode(std::string_view line, std::vector<TokenId>& out) const override {
+    std::int64_t unknown = 0;
     line = without_return(line);
     while (!line.empty()) {
       const auto byte = static_cast<unsigned char>(line.front());
       const std::size_t length = byte < ascii_.size() ? 1 : sequence_length(line);
       out.push_back(byte < ascii_.size() ? ascii_[byte] : id_of(line.substr(0, length)));
+      if (out.back() == unk()) ++unknown;
       line.remove_prefix(length);
     }
+    return unknown;
   }
   std::string text_after(TokenId /*previous*/, TokenId next) const override {
     return next == unk() ? "\xEF\xBF\xBD" : token(next);
@@ -105,9 +113,10 @@ class ByteTokenizer final : public Tokenizer {
   std::int64_t size() const override { return 256; }
   TokenId eos() const override { return '\n'; }
   TokenId unk() const override { return -1; }
-  void encode(std::string_view line, std::vector<TokenId>& out) const override {
+  std::int64_t encode(std::string_view line, std::vector<TokenId>& out) const override {
     const auto* bytes = reinterpret_cast<const unsigned char*>(line.data());
     out.insert(out.end(), bytes, bytes + line.size());
+    return 0;
   }
   std::string text_after(TokenId /*previous*/, TokenId next) const override {
     require_token(next, size());

@@ -15,7 +15,7 @@ namespace sluice {
 struct CorpusInfo {
   std::int64_t tokens = 0;      ///< tokens, one eos per line included
   std::int64_t lines = 0;       ///< lines
-  std::int64_t oov = 0;         ///< tokens that are unk
+  std::int64_t oov = 0;         ///< what the vocabulary lacks; see Tokenizer::encode
   std::int64_t characters = 0;  ///< Unicode code points, newlines included, dropped '\r' not
   std::int64_t bytes = 0;       ///< bytes of the input files
 

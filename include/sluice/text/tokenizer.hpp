@@ -60,14 +60,16 @@ class Tokenizer {
 
   /// Appends the tokens of one line, without its '\n' and without eos(), to `out`. The text must be
   /// valid (check_text); invalid UTF-8 gives unk() or a replacement, never undefined behaviour.
-  virtual void encode(std::string_view line, std::vector<TokenId>& out) const = 0;
+  /// Returns how many of the tokens are unk() because the vocabulary lacks what the text has there;
+  /// a "<unk>" that a prepared text itself contains is a word like others.
+  virtual std::int64_t encode(std::string_view line, std::vector<TokenId>& out) const = 0;
 
   /// The text to print for `next` when `previous` was printed before it (eos() at the start): a
   /// word with a blank before it unless it starts a line; a character; bytes, which may be part of
   /// a UTF-8 sequence; "\n" for eos(). Throws Error when `next` is not in the vocabulary.
   virtual std::string text_after(TokenId previous, TokenId next) const = 0;
 
-  /// A printable name of the token: "the", "<eos>", "<unk>", "▁the", "<0x0A>". Throws Error when it
+  /// A printable name of the token: "the", "<eos>", "<unk>", "▁the", "<0x41>". Throws Error when it
   /// is not in the vocabulary.
   virtual std::string token(TokenId id) const = 0;
 
