@@ -187,8 +187,9 @@ using SortedCounts = std::vector<std::pair<std::string, std::int64_t>>;
 /// sentences one by one would all be followed by the same, the end; and so would they be in text
 /// with a blank after every word, as WikiText is. So a frequent word goes in twice in a row, and
 /// words stand in the list in proportion to their counts. Rare words do not go in twice: whole,
-/// they would keep what they share, their endings, from becoming candidates. On WikiText-2 this
-/// gives 24% fewer tokens than the text itself as sentences.
+/// they would keep what they share, their endings, from becoming candidates. WikiText-2's
+/// validation text takes 18% fewer of 8000 subwords than with the training text's lines as
+/// sentences.
 std::vector<std::string> sentences_of(const SortedCounts& words, bool unigram) {
   constexpr std::int64_t frequent = 20;
   constexpr std::int64_t most_sentences = 200'000;  // about; more words only if more are distinct
