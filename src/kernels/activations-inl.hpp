@@ -93,7 +93,7 @@ struct Act<Activation::tanh> {
     const V least = hn::Set(d, -20.0F);
     V t = hn::Mul(hn::Set(d, -2.0F), hn::Abs(x));
     t = hn::IfThenElse(hn::Lt(t, least), least, t);
-    const auto e = Split(d, t, hn::Zero(d));
+    const auto e = Split(d, t);
     const V m = hn::MulAdd(e.power, e.fraction, hn::Sub(e.power, hn::Set(d, 1.0F)));
     const V y = hn::Div(m, hn::Add(m, hn::Set(d, 2.0F)));
     return hn::Xor(hn::Neg(y), hn::And(x, hn::SignBit(d)));
@@ -103,7 +103,7 @@ struct Act<Activation::tanh> {
     // With e = e^(-2|x|), tanh' x = 4e / (1 + e)², which is accurate in the tails too.
     const V t = hn::Mul(hn::Set(d, -2.0F), hn::Abs(x));
     const auto tiny = hn::Lt(t, hn::Set(d, kExpLowest));
-    const auto parts = Split(d, hn::IfThenElse(tiny, hn::Set(d, kExpLowest), t), hn::Zero(d));
+    const auto parts = Split(d, hn::IfThenElse(tiny, hn::Set(d, kExpLowest), t));
     const V m = hn::MulAdd(parts.power, parts.fraction, hn::Sub(parts.power, hn::Set(d, 1.0F)));
     const V e = hn::IfThenZeroElse(tiny, hn::MulAdd(parts.power, parts.fraction, parts.power));
     const V inverse = hn::Div(hn::Set(d, 2.0F), hn::Add(m, hn::Set(d, 2.0F)));
@@ -127,7 +127,7 @@ HWY_INLINE NormalTail<V> Tail(D d, V z) {
   const V high = hn::And(z, hn::BitCast(d, hn::Set(du, 0xFFFFF000U)));
   const V low = hn::Mul(hn::Sub(high, z), hn::Mul(hn::Set(d, 0.5F), hn::Add(z, high)));
   const V density =
-      ExpNonPositive(d, hn::Mul(hn::Mul(hn::Set(d, -0.5F), high), high), low, kExpLowest);
+      ExpNonPositive(d, hn::Mul(hn::Mul(hn::Set(d, -0.5F), high), high), kExpLowest, low);
   const V u = hn::Div(one, hn::MulAdd(z, hn::Set(d, 0.3F), one));
   V p = hn::MulAdd(u, hn::Set(d, -0.0205846503F), hn::Set(d, 0.112217098F));
   p = hn::MulAdd(u, p, hn::Set(d, -0.227679506F));

@@ -1,10 +1,11 @@
 #include "sluice/kernels/dispatch.hpp"
 
-#include <hwy/highway.h>
-
 #include <algorithm>
 
 #include "sluice/base/error.hpp"
+#include "targets.hpp"
+
+#include <hwy/highway.h>
 
 namespace sluice::kernels {
 namespace {

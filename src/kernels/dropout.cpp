@@ -1,11 +1,13 @@
 // Dropout for float, its random bits made by the vector: one Philox block in each 64-bit lane.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 
 #include "sluice/base/random.hpp"
 #include "sluice/kernels/elementwise.hpp"
+#include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "dropout.cpp"
@@ -18,60 +20,92 @@ HWY_BEFORE_NAMESPACE();
 namespace sluice::kernels {
 namespace HWY_NAMESPACE {
 
+// The keys of the ten rounds, widened to lanes.
+struct KeySchedule {
+  explicit KeySchedule(std::uint64_t seed) {
+    auto key0 = static_cast<std::uint32_t>(seed);
+    auto key1 = static_cast<std::uint32_t>(seed >> 32);
+    for (std::size_t round = 0; round < 10; ++round) {
+      first[round] = key0;
+      second[round] = key1;
+      key0 += 0x9E3779B9;
+      key1 += 0xBB67AE85;
+    }
+  }
+  std::array<std::uint64_t, 10> first;
+  std::array<std::uint64_t, 10> second;
+};
+
 #if HWY_TARGET == HWY_SCALAR
 
-// Words of the blocks [block, block + kBlocks) of the sequence, in order.
-constexpr std::size_t kMostBlocks = 1;
-std::size_t FillWords(std::uint32_t* words, const RandomKey& key, std::uint64_t block) {
-  const auto of_block = philox4x32(
-      {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), key.stream,
-       key.step},
-      {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32)});
-  std::copy(of_block.begin(), of_block.end(), words);
-  return 1;
+// Words of the next kBlocks blocks of the sequence from `block` on, in order.
+constexpr std::size_t kBlocks = 1;
+void FillWords(std::uint32_t* words, const RandomKey& key, const KeySchedule& /*schedule*/,
+               std::uint64_t block) {
+  for (std::uint64_t i = 0; i < 4; ++i) words[i] = key.bits(4 * block + i);
 }
 
 #else
 
-constexpr std::size_t kMostBlocks = hn::MaxLanes(hn::ScalableTag<std::uint64_t>());
+using WideTag = hn::ScalableTag<std::uint64_t>;
+using Wide = hn::Vec<WideTag>;
+constexpr std::size_t kLanes = hn::MaxLanes(WideTag());
+constexpr std::size_t kBlocks = 2 * kLanes;
 
-// Words of as many blocks from `block` on as a vector has 64-bit lanes, in order; returns how many
-// blocks. Each of the four counters is the lower half of a lane; the upper halves hold leavings,
-// which MulEven does not see and the end masks away. (base/random.cpp has the algorithm in plain
-// words.)
-std::size_t FillWords(std::uint32_t* words, const RandomKey& key, std::uint64_t block) {
-  const hn::ScalableTag<std::uint64_t> d;
-  const hn::Repartition<std::uint32_t, decltype(d)> d32;
-  const auto multiply = [&](std::uint32_t by, auto counter) HWY_ATTR {
-    return hn::MulEven(hn::Set(d32, by), hn::BitCast(d32, counter));
-  };
-  auto c0 = hn::Iota(d, 0);
-  c0 = hn::Add(c0, hn::Set(d, block));
-  auto c1 = hn::ShiftRight<32>(c0);
-  auto c2 = hn::Set(d, key.stream);
-  auto c3 = hn::Set(d, key.step);
-  auto key0 = static_cast<std::uint32_t>(key.seed);
-  auto key1 = static_cast<std::uint32_t>(key.seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    const auto product0 = multiply(0xD2511F53, c0);
-    const auto product1 = multiply(0xCD9E8D57, c2);
+// A vector of blocks: each of the four counters is the lower half of a lane. The upper halves hold
+// leavings, which MulEven does not see and the end masks away.
+struct Counters {
+  Wide c0, c1, c2, c3;
+
+  Counters(const RandomKey& key, std::uint64_t block) {
+    const WideTag d;
+    // Even lanes count the first half of the blocks and odd lanes the second, because that is how
+    // interleaving puts them in order.
+    const auto lane = hn::Iota(d, 0);
+    const auto half = hn::Set(d, kLanes / 2);
+    const auto odd = hn::Ne(hn::And(lane, hn::Set(d, 1)), hn::Zero(d));
+    const auto place = hn::Add(hn::ShiftRight<1>(lane), hn::IfThenElseZero(odd, half));
+    c0 = hn::Add(hn::Set(d, block), place);
+    c1 = hn::ShiftRight<32>(c0);
+    c2 = hn::Set(d, key.stream);
+    c3 = hn::Set(d, key.step);
+  }
+
+  // base/random.cpp has the algorithm in plain words.
+  HWY_INLINE void Round(std::uint64_t key0, std::uint64_t key1) {
+    const WideTag d;
+    const hn::Repartition<std::uint32_t, WideTag> d32;
+    const auto product0 = hn::MulEven(hn::Set(d32, 0xD2511F53), hn::BitCast(d32, c0));
+    const auto product1 = hn::MulEven(hn::Set(d32, 0xCD9E8D57), hn::BitCast(d32, c2));
     c0 = hn::Xor3(hn::ShiftRight<32>(product1), c1, hn::Set(d, key0));
     c1 = product1;
     c2 = hn::Xor3(hn::ShiftRight<32>(product0), c3, hn::Set(d, key1));
     c3 = product0;
-    key0 += 0x9E3779B9;
-    key1 += 0xBB67AE85;
   }
-  const auto low = hn::Set(d, 0xFFFFFFFFU);
-  const auto first = hn::Or(hn::And(c0, low), hn::ShiftLeft<32>(c1));
-  const auto second = hn::Or(hn::And(c2, low), hn::ShiftLeft<32>(c3));
-  HWY_ALIGN std::uint64_t pairs[2 * kMostBlocks];
-  hn::StoreInterleaved2(first, second, d, pairs);
-  const std::size_t lanes = hn::Lanes(d);
-  for (std::size_t i = 0; i < 2 * lanes; i += lanes) {
-    hn::StoreU(hn::BitCast(d32, hn::Load(d, pairs + i)), d32, words + 2 * i);
+
+  HWY_INLINE void Store(std::uint32_t* words) const {
+    const WideTag d;
+    const hn::Repartition<std::uint32_t, WideTag> d32;
+    const auto low = hn::Set(d, 0xFFFFFFFFU);
+    const auto first = hn::Or(hn::And(c0, low), hn::ShiftLeft<32>(c1));
+    const auto second = hn::Or(hn::And(c2, low), hn::ShiftLeft<32>(c3));
+    hn::Store(hn::BitCast(d32, hn::InterleaveLower(d, first, second)), d32, words);
+    hn::Store(hn::BitCast(d32, hn::InterleaveUpper(d, first, second)), d32, words + 2 * kLanes);
   }
-  return lanes;
+};
+
+// Words of the next kBlocks blocks of the sequence from `block` on, in order. Two vectors of
+// blocks, because each round waits for the one before.
+void FillWords(std::uint32_t* words, const RandomKey& key, const KeySchedule& schedule,
+               std::uint64_t block) {
+  Counters one(key, block);
+  Counters two(key, block + kLanes);
+  for (std::size_t round = 0; round < 10; ++round) {
+    one.Round(schedule.first[round], schedule.second[round]);
+    two.Round(schedule.first[round], schedule.second[round]);
+  }
+  one.Store(words);
+  two.Store(words + 4 * kLanes);
 }
 
 #endif
@@ -82,20 +116,21 @@ void Dropout(float* y, const float* x, std::size_t n, std::uint32_t threshold, f
   const hn::RebindToUnsigned<decltype(d)> du;
   const auto scales = hn::Set(d, scale);
   const auto thresholds = hn::Set(du, threshold);
-  HWY_ALIGN std::uint32_t words[4 * kMostBlocks];
+  const KeySchedule schedule(key.seed);
+  HWY_ALIGN std::uint32_t words[4 * kBlocks];
   std::uint64_t block = offset / 4;
   // The first word wanted need not be the first of its block; later blocks are used whole.
   std::size_t skip = offset % 4;
   for (std::size_t i = 0; i < n;) {
-    const std::size_t blocks = FillWords(words, key, block);
-    const std::size_t count = std::min(n - i, 4 * blocks - skip);
+    FillWords(words, key, schedule, block);
+    const std::size_t count = std::min(n - i, 4 * kBlocks - skip);
     ForEachVector(d, count, [&](std::size_t j, auto span) HWY_ATTR {
       const auto drop = hn::Lt(span.Load(du, words + skip + j), thresholds);
       const auto scaled = hn::Mul(scales, span.Load(d, x + i + j));
       span.Store(hn::IfThenZeroElse(hn::RebindMask(d, drop), scaled), d, y + i + j);
     });
     i += count;
-    block += blocks;
+    block += kBlocks;
     skip = 0;
   }
 }

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "reduce.hpp"
+#include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "elementwise.cpp"

@@ -37,17 +37,17 @@ struct SplitExp {
 /// exponent field holds.
 inline constexpr float kRoundToExponent = 12582912.0F + 127.0F;
 
-/// Splits e^(x + small) for kExpLowest <= x <= 89, |small| << 1. The fraction keeps its relative
-/// accuracy down to x = 0 when small = 0.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE SplitExp<V> Split(D d, V x, V small) {
+/// Splits e^x for kExpLowest <= x <= 89. The fraction keeps its relative accuracy down to x = 0.
+/// With `small`, |small| << 1, splits e^(x + small).
+template <class D, class V = hn::Vec<D>, class... Small>
+HWY_INLINE SplitExp<V> Split(D d, V x, Small... small) {
   const hn::RebindToSigned<D> di;
   const V biased = hn::MulAdd(x, hn::Set(d, 1.44269504F), hn::Set(d, kRoundToExponent));
   const V q = hn::Sub(biased, hn::Set(d, kRoundToExponent));
   // ln 2 in two parts (Cody & Waite 1980): q times the first is exact.
   V r = hn::NegMulAdd(q, hn::Set(d, 0.693145751953125F), x);
   r = hn::NegMulAdd(q, hn::Set(d, 1.42860677e-6F), r);
-  r = hn::Add(r, small);
+  ((r = hn::Add(r, small)), ...);
   // Minimax of (e^r - 1 - r) / r², error 3e-9 of e^r.
   V p = hn::MulAdd(r, hn::Set(d, 0.00138143252F), hn::Set(d, 0.00836885162F));
   p = hn::MulAdd(r, p, hn::Set(d, 0.0416684002F));
@@ -58,16 +58,16 @@ HWY_INLINE SplitExp<V> Split(D d, V x, V small) {
   return {hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, biased))), fraction};
 }
 
-/// e^(x + small) for x <= 0; 0 where x < lowest (at least kExpLowest).
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V ExpNonPositive(D d, V x, V small, float lowest) {
+/// e^x for x <= 0, or e^(x + small); 0 where x < lowest (at least kExpLowest).
+template <class D, class V = hn::Vec<D>, class... Small>
+HWY_INLINE V ExpNonPositive(D d, V x, float lowest, Small... small) {
   const auto underflows = hn::Lt(x, hn::Set(d, lowest));
-  const auto e = Split(d, hn::IfThenElse(underflows, hn::Set(d, lowest), x), small);
+  const auto e = Split(d, hn::IfThenElse(underflows, hn::Set(d, lowest), x), small...);
   return hn::IfThenZeroElse(underflows, hn::MulAdd(e.power, e.fraction, e.power));
 }
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V ExpNonPositive(D d, V x) {
-  return ExpNonPositive(d, x, hn::Zero(d), kExpLowest);
+  return ExpNonPositive(d, x, kExpLowest);
 }
 
 /// e^x for every x.
@@ -76,7 +76,7 @@ HWY_INLINE V Exp(D d, V x) {
   const auto underflows = hn::Lt(x, hn::Set(d, kExpLowest));
   V bounded = hn::IfThenElse(underflows, hn::Set(d, kExpLowest), x);
   bounded = hn::IfThenElse(hn::Gt(x, hn::Set(d, 89.0F)), hn::Set(d, 89.0F), bounded);
-  const auto e = Split(d, bounded, hn::Zero(d));
+  const auto e = Split(d, bounded);
   // The power 2^128 is Inf, yet the product may be finite: take half of it, twice.
   const auto huge = hn::Gt(e.power, hn::Set(d, 0x1p127F));
   const V power = hn::IfThenElse(huge, hn::Set(d, 0x1p127F), e.power);

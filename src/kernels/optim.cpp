@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstddef>
 
+#include "targets.hpp"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "optim.cpp"
 #include <hwy/foreach_target.h>

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "targets.hpp"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "softmax.cpp"
 #include <hwy/foreach_target.h>
@@ -54,7 +56,7 @@ double SumExp(float* x, const float* bias, float largest, bool store, std::size_
     ForEachVector(d, std::min(kBlock, n - begin), [&](std::size_t i, auto span) HWY_ATTR {
       auto value = span.LoadOr(d, at + i, least);
       if (bias != nullptr) value = hn::Add(value, span.Load(d, bias + begin + i));
-      const auto e = ExpNonPositive(d, hn::Sub(value, shift), hn::Zero(d), kLeast);
+      const auto e = ExpNonPositive(d, hn::Sub(value, shift), kLeast);
       if (store) span.Store(e, d, at + i);
       sum = hn::Add(sum, e);
     });

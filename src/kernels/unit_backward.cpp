@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "sluice/kernels/elementwise.hpp"
+#include "targets.hpp"
 #include "unit_list.hpp"
 
 #undef HWY_TARGET_INCLUDE

@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include "sluice/kernels/optim.hpp"
+#include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "weight_norm.cpp"
