@@ -7,6 +7,7 @@
 #include "sluice/autograd/ops.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
+#include "sluice/base/profile.hpp"
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/kernels/optim.hpp"
 #include "sluice/tensor/elementwise.hpp"
@@ -17,6 +18,7 @@ namespace {
 // Rows of a matrix picked by index; `what` names the op in errors.
 template <class T>
 Tensor pick_rows(const Tensor& table, std::span<const std::int32_t> index, const char* what) {
+  const ProfileScope profile("embedding");
   const std::int64_t rows = table.dim(0), columns = table.dim(1);
   for (const std::int32_t i : index) {
     if (i < 0 || i >= rows) {
@@ -39,6 +41,7 @@ Tensor pick_rows(const Tensor& table, std::span<const std::int32_t> index, const
 // table[index[i]] += rows[i]. Threads own columns, so repeated indices are summed in order.
 template <class T>
 void scatter_add(const Tensor& table, const std::vector<std::int32_t>& index, const Tensor& rows) {
+  const ProfileScope profile("embedding");
   const std::int64_t columns = table.dim(1);
   T* to = table.data<T>();
   const T* from = rows.data<T>();
@@ -58,11 +61,10 @@ Variable picked(const Variable& table, std::span<const std::int32_t> index, cons
   return dispatch_float(table.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const Tensor y = pick_rows<T>(table.value(), index, what);
-    return record(y, {table},
-                  [table = table.gradient(),
-                   ids = std::vector<std::int32_t>(index.begin(), index.end())](const Tensor& dy) {
-                    scatter_add<T>(table->writable(), ids, dy);
-                  });
+    return record(
+        y, {table},
+        [table = table.gradient(), ids = std::vector<std::int32_t>(index.begin(), index.end())](
+            const Tensor& dy) { scatter_add<T>(table->writable(), ids, dy); });
   });
 }
 
@@ -118,12 +120,11 @@ Variable unit(const Variable& x, const Unit& u) {
     dispatch_float(value.dtype(), [&](auto zero) {
       using T = decltype(zero);
       parallel_for(value.dim(0), 16, [&](std::int64_t begin, std::int64_t end) {
-        kernels::unit_backward(dx.data<T>() + begin * m, static_cast<std::size_t>(m),
-                               static_cast<T*>(nullptr), dy.data<T>() + begin * n,
-                               value.data<T>() + begin * m, static_cast<std::size_t>(m),
-                               static_cast<const T*>(nullptr), T{1},
-                               static_cast<std::size_t>(end - begin), static_cast<std::size_t>(n),
-                               u);
+        kernels::unit_backward(
+            dx.data<T>() + begin * m, static_cast<std::size_t>(m), static_cast<T*>(nullptr),
+            dy.data<T>() + begin * n, value.data<T>() + begin * m, static_cast<std::size_t>(m),
+            static_cast<const T*>(nullptr), T{1}, static_cast<std::size_t>(end - begin),
+            static_cast<std::size_t>(n), u);
       });
     });
     x->accumulate(dx);
@@ -132,8 +133,8 @@ Variable unit(const Variable& x, const Unit& u) {
 
 Variable add_scaled(const Variable& x, double a, const Variable& z, double b) {
   if (!(x.shape() == z.shape())) {
-    throw Error(fmt::format("add_scaled: shapes {} and {} differ", x.shape().str(),
-                            z.shape().str()));
+    throw Error(
+        fmt::format("add_scaled: shapes {} and {} differ", x.shape().str(), z.shape().str()));
   }
   const Tensor y = scaled(x.value(), a);
   add_in_place(y, z.value(), b);
@@ -144,10 +145,9 @@ Variable add_scaled(const Variable& x, double a, const Variable& z, double b) {
 }
 
 Variable reshape(const Variable& x, Shape shape) {
-  return record(x.value().reshape(shape), {x},
-                [from = x.shape(), x = x.gradient()](const Tensor& dy) {
-                  x->accumulate(dy.reshape(from));
-                });
+  return record(
+      x.value().reshape(shape), {x},
+      [from = x.shape(), x = x.gradient()](const Tensor& dy) { x->accumulate(dy.reshape(from)); });
 }
 
 Variable weight_norm(const Variable& v, const Variable& g) {
@@ -156,6 +156,7 @@ Variable weight_norm(const Variable& v, const Variable& g) {
     throw Error(fmt::format("weight_norm: gain {} does not fit the columns of {}", g.shape().str(),
                             v.shape().str()));
   }
+  const ProfileScope profile("weight norm");
   const std::int64_t rows = n == 0 ? 0 : v.value().elements() / n;
   const Tensor w(v.shape(), v.dtype());
   const Tensor norm(Shape{n}, v.dtype());
@@ -168,25 +169,26 @@ Variable weight_norm(const Variable& v, const Variable& g) {
                                    static_cast<std::size_t>(end));
     });
   });
-  return record(w, {v, g}, [=, vv = v.value(), gv = g.value(), v = v.gradient(),
-                            g = g.gradient()](const Tensor& dw) {
-    Tensor dv(vv.shape(), vv.dtype());
-    Tensor dg(gv.shape(), gv.dtype());
-    dispatch_float(vv.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      zero_in_place(dv);
-      zero_in_place(dg);
-      parallel_for(n, 64, [&](std::int64_t begin, std::int64_t end) {
-        kernels::weight_norm_backward(dv.data<T>(), dg.data<T>(), dw.data<T>(), vv.data<T>(),
-                                      gv.data<T>(), norm.data<T>(),
-                                      static_cast<std::size_t>(rows), static_cast<std::size_t>(n),
-                                      static_cast<std::size_t>(begin),
-                                      static_cast<std::size_t>(end));
+  return record(
+      w, {v, g},
+      [=, vv = v.value(), gv = g.value(), v = v.gradient(), g = g.gradient()](const Tensor& dw) {
+        const ProfileScope backward("weight norm");
+        Tensor dv(vv.shape(), vv.dtype());
+        Tensor dg(gv.shape(), gv.dtype());
+        dispatch_float(vv.dtype(), [&](auto zero) {
+          using T = decltype(zero);
+          zero_in_place(dv);
+          zero_in_place(dg);
+          parallel_for(n, 64, [&](std::int64_t begin, std::int64_t end) {
+            kernels::weight_norm_backward(
+                dv.data<T>(), dg.data<T>(), dw.data<T>(), vv.data<T>(), gv.data<T>(),
+                norm.data<T>(), static_cast<std::size_t>(rows), static_cast<std::size_t>(n),
+                static_cast<std::size_t>(begin), static_cast<std::size_t>(end));
+          });
+        });
+        if (v) v->accumulate(std::move(dv));
+        if (g) g->accumulate(std::move(dg));
       });
-    });
-    if (v) v->accumulate(std::move(dv));
-    if (g) g->accumulate(std::move(dg));
-  });
 }
 
 Variable concat_rows(const Variable& top, const Variable& bottom) {
@@ -214,10 +216,10 @@ Variable scatter_rows(const std::vector<RowPart>& parts, std::int64_t rows) {
   std::vector<std::pair<Gradient, std::vector<std::int32_t>>> gradients;
   Variable inputs = parts.front().rows;
   for (const RowPart& part : parts) {
-    if (!(part.rows.shape() ==
-          Shape{static_cast<std::int64_t>(part.index.size()), columns})) {
-      throw Error(fmt::format("scatter_rows: a part of shape {} comes with {} indices of {} columns",
-                              part.rows.shape().str(), part.index.size(), columns));
+    if (!(part.rows.shape() == Shape{static_cast<std::int64_t>(part.index.size()), columns})) {
+      throw Error(
+          fmt::format("scatter_rows: a part of shape {} comes with {} indices of {} columns",
+                      part.rows.shape().str(), part.index.size(), columns));
     }
     dispatch_float(dtype, [&](auto zero) {
       using T = decltype(zero);
@@ -248,11 +250,11 @@ Variable reduce(const Variable& x, double factor) {
     using T = decltype(zero);
     double total = 0;
     for (const T value : x.value().span<T>()) total += static_cast<double>(value);
-    return record(filled(Shape{1}, x.dtype(), total * factor), {x},
-                  [shape = x.shape(), factor, x = x.gradient()](const Tensor& dy) {
-                    x->accumulate(
-                        filled(shape, dy.dtype(), static_cast<double>(*dy.data<T>()) * factor));
-                  });
+    return record(
+        filled(Shape{1}, x.dtype(), total * factor), {x},
+        [shape = x.shape(), factor, x = x.gradient()](const Tensor& dy) {
+          x->accumulate(filled(shape, dy.dtype(), static_cast<double>(*dy.data<T>()) * factor));
+        });
   });
 }
 

@@ -7,6 +7,7 @@
 #include "sluice/autograd/ops.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
+#include "sluice/base/profile.hpp"
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/tensor/conv.hpp"
 #include "sluice/tensor/elementwise.hpp"
@@ -17,12 +18,15 @@ namespace {
 // Rows of work per partial bias gradient: fixed, so that sums do not depend on the thread count.
 constexpr std::int64_t kRowBlock = 64;
 
-// Calls f(stream, first, rows) over blocks of at most kRowBlock rows of each of `batch` streams of
-// `time` rows, on all threads; block index for per-block results.
+// Calls f(block, stream, first, rows) over blocks of at most kRowBlock rows of each of `batch`
+// streams of `time` rows, on all threads; small work stays on this one.
 template <class F>
-void for_row_blocks(std::int64_t batch, std::int64_t time, F&& f) {
+void for_row_blocks(std::int64_t batch, std::int64_t time, std::int64_t row_elements, F&& f) {
   const std::int64_t per_stream = (time + kRowBlock - 1) / kRowBlock;
-  parallel_for(batch * per_stream, 1, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t block_elements =
+      std::min(time, kRowBlock) * std::max<std::int64_t>(row_elements, 1);
+  const std::int64_t grain = std::max<std::int64_t>(1, kElementGrain / block_elements);
+  parallel_for(batch * per_stream, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t block = begin; block < end; ++block) {
       const std::int64_t first = block % per_stream * kRowBlock;
       f(block, block / per_stream, first, std::min(kRowBlock, time - first));
@@ -63,12 +67,14 @@ void drop_bfloat16(std::uint16_t* out, const float* x, std::int64_t n, const Dro
 
 // xp = [context, dropout(x)] per stream, in `dtype`.
 Tensor padded_input(const Tensor& x, const CausalConv& options, const ConvShape& s, DType dtype) {
+  const ProfileScope profile("pad and dropout");
   Tensor xp(Shape{s.batch, s.pitch(), s.channels}, dtype);
   const std::int64_t lead = (s.kernel - 1) * s.channels;
   const std::size_t lead_bytes = static_cast<std::size_t>(lead) * dtype_size(dtype);
   auto* base = static_cast<std::byte*>(xp.raw());
   for (std::int64_t b = 0; b < s.batch && lead > 0; ++b) {
-    std::byte* row = base + static_cast<std::size_t>(b * s.pitch() * s.channels) * dtype_size(dtype);
+    std::byte* row =
+        base + static_cast<std::size_t>(b * s.pitch() * s.channels) * dtype_size(dtype);
     if (!options.context.defined()) {
       std::memset(row, 0, lead_bytes);
     } else if (dtype == DType::bf16) {
@@ -82,21 +88,21 @@ Tensor padded_input(const Tensor& x, const CausalConv& options, const ConvShape&
                   lead_bytes);
     }
   }
-  for_row_blocks(s.batch, s.time, [&](std::int64_t, std::int64_t b, std::int64_t t,
-                                      std::int64_t rows) {
-    const std::int64_t from = (b * s.time + t) * s.channels;
-    const std::int64_t to = (b * s.pitch() + s.kernel - 1 + t) * s.channels;
-    const std::int64_t n = rows * s.channels;
-    if (dtype == DType::bf16) {
-      drop_bfloat16(xp.data<std::uint16_t>() + to, x.data<float>() + from, n, options.dropout,
-                    from);
-    } else {
-      dispatch_float(dtype, [&](auto zero) {
-        using T = decltype(zero);
-        drop(xp.data<T>() + to, x.data<T>() + from, n, options.dropout, from);
-      });
-    }
-  });
+  for_row_blocks(s.batch, s.time, s.channels,
+                 [&](std::int64_t, std::int64_t b, std::int64_t t, std::int64_t rows) {
+                   const std::int64_t from = (b * s.time + t) * s.channels;
+                   const std::int64_t to = (b * s.pitch() + s.kernel - 1 + t) * s.channels;
+                   const std::int64_t n = rows * s.channels;
+                   if (dtype == DType::bf16) {
+                     drop_bfloat16(xp.data<std::uint16_t>() + to, x.data<float>() + from, n,
+                                   options.dropout, from);
+                   } else {
+                     dispatch_float(dtype, [&](auto zero) {
+                       using T = decltype(zero);
+                       drop(xp.data<T>() + to, x.data<T>() + from, n, options.dropout, from);
+                     });
+                   }
+                 });
   return xp;
 }
 
@@ -122,14 +128,16 @@ Tensor trailing_context(const Tensor& xp, const ConvShape& s, DType dtype) {
 void check_shapes(const Variable& x, const Variable& w, const Variable& bias,
                   const Variable& residual, const CausalConv& options) {
   if (x.shape().rank() != 3 || w.shape().rank() != 3 || x.shape()[2] != w.shape()[1]) {
-    throw Error(fmt::format("causal_conv_unit: input {} does not fit weights {}, expected "
-                            "[B, T, C] and [K, C, M]",
-                            x.shape().str(), w.shape().str()));
+    throw Error(
+        fmt::format("causal_conv_unit: input {} does not fit weights {}, expected "
+                    "[B, T, C] and [K, C, M]",
+                    x.shape().str(), w.shape().str()));
   }
   if (options.unit.gated && w.shape()[2] % 2 != 0) {
-    throw Error(fmt::format("causal_conv_unit: a gated unit halves its input, but weights {} give "
-                            "an odd number of outputs",
-                            w.shape().str()));
+    throw Error(
+        fmt::format("causal_conv_unit: a gated unit halves its input, but weights {} give "
+                    "an odd number of outputs",
+                    w.shape().str()));
   }
   const std::int64_t n = options.unit.gated ? w.shape()[2] / 2 : w.shape()[2];
   if (!(bias.shape() == Shape{w.shape()[2]})) {
@@ -154,22 +162,24 @@ void unit_gradient(const Tensor& dz, const Tensor& dbias, const Tensor& dy, cons
                    const Tensor& bias, const CausalConv& options, const ConvShape& s,
                    std::int64_t n) {
   const std::int64_t m = s.outputs;
+  const ProfileScope profile("unit");
   const std::int64_t blocks = row_blocks(s.batch, s.time);
   Tensor partial(Shape{blocks, m}, dtype_of<T>);
-  for_row_blocks(s.batch, s.time, [&](std::int64_t block, std::int64_t b, std::int64_t t,
-                                      std::int64_t rows) {
-    T* sums = partial.data<T>() + block * m;
-    std::fill(sums, sums + m, T{0});
-    const std::int64_t at = (b * s.pitch() + t) * m;
-    kernels::unit_backward(dz.data<T>() + at, static_cast<std::size_t>(m), sums,
-                           dy.data<T>() + (b * s.time + t) * n, z.data<T>() + at,
-                           static_cast<std::size_t>(m), bias.data<T>(),
-                           static_cast<T>(options.scale), static_cast<std::size_t>(rows),
-                           static_cast<std::size_t>(n), options.unit);
-    if (t + rows == s.time) {
-      std::fill_n(dz.data<T>() + (b * s.pitch() + s.time) * m, (s.kernel - 1) * m, T{0});
-    }
-  });
+  for_row_blocks(
+      s.batch, s.time, m,
+      [&](std::int64_t block, std::int64_t b, std::int64_t t, std::int64_t rows) {
+        T* sums = partial.data<T>() + block * m;
+        std::fill(sums, sums + m, T{0});
+        const std::int64_t at = (b * s.pitch() + t) * m;
+        kernels::unit_backward(dz.data<T>() + at, static_cast<std::size_t>(m), sums,
+                               dy.data<T>() + (b * s.time + t) * n, z.data<T>() + at,
+                               static_cast<std::size_t>(m), bias.data<T>(),
+                               static_cast<T>(options.scale), static_cast<std::size_t>(rows),
+                               static_cast<std::size_t>(n), options.unit);
+        if (t + rows == s.time) {
+          std::fill_n(dz.data<T>() + (b * s.pitch() + s.time) * m, (s.kernel - 1) * m, T{0});
+        }
+      });
   dbias.fill_zero();
   kernels::column_sums(dbias.data<T>(), partial.data<T>(), static_cast<std::size_t>(blocks),
                        static_cast<std::size_t>(m));
@@ -178,13 +188,14 @@ void unit_gradient(const Tensor& dz, const Tensor& dbias, const Tensor& dy, cons
 // dx = dropout's gradient of the first T rows of each stream of dxp.
 template <class T>
 Tensor input_gradient(const Tensor& dxp, const CausalConv& options, const ConvShape& s) {
+  const ProfileScope profile("pad and dropout");
   Tensor dx(Shape{s.batch, s.time, s.channels}, dtype_of<T>);
-  for_row_blocks(s.batch, s.time, [&](std::int64_t, std::int64_t b, std::int64_t t,
-                                      std::int64_t rows) {
-    const std::int64_t to = (b * s.time + t) * s.channels;
-    drop(dx.data<T>() + to, dxp.data<T>() + (b * s.pitch() + t) * s.channels, rows * s.channels,
-         options.dropout, to);
-  });
+  for_row_blocks(s.batch, s.time, s.channels,
+                 [&](std::int64_t, std::int64_t b, std::int64_t t, std::int64_t rows) {
+                   const std::int64_t to = (b * s.time + t) * s.channels;
+                   drop(dx.data<T>() + to, dxp.data<T>() + (b * s.pitch() + t) * s.channels,
+                        rows * s.channels, options.dropout, to);
+                 });
   return dx;
 }
 
@@ -208,42 +219,43 @@ Variable causal_conv_unit(const Variable& x, const Variable& w, const Variable& 
   const Tensor y(Shape{s.batch, s.time, n}, dtype);
   dispatch_float(dtype, [&](auto zero) {
     using T = decltype(zero);
-    for_row_blocks(s.batch, s.time, [&](std::int64_t, std::int64_t b, std::int64_t t,
-                                        std::int64_t rows) {
-      const std::int64_t out = (b * s.time + t) * n;
-      kernels::unit_forward(
-          y.data<T>() + out, z.data<T>() + (b * s.pitch() + t) * s.outputs,
-          static_cast<std::size_t>(s.outputs), bias.value().data<T>(),
-          residual.defined() ? residual.value().data<T>() + out : nullptr,
-          static_cast<T>(options.scale), static_cast<std::size_t>(rows),
-          static_cast<std::size_t>(n), options.unit);
-    });
+    const ProfileScope profile("unit");
+    for_row_blocks(s.batch, s.time, s.outputs,
+                   [&](std::int64_t, std::int64_t b, std::int64_t t, std::int64_t rows) {
+                     const std::int64_t out = (b * s.time + t) * n;
+                     kernels::unit_forward(
+                         y.data<T>() + out, z.data<T>() + (b * s.pitch() + t) * s.outputs,
+                         static_cast<std::size_t>(s.outputs), bias.value().data<T>(),
+                         residual.defined() ? residual.value().data<T>() + out : nullptr,
+                         static_cast<T>(options.scale), static_cast<std::size_t>(rows),
+                         static_cast<std::size_t>(n), options.unit);
+                   });
   });
 
-  return record(y, {x, w, bias, residual}, [=, x = x.gradient(), w = w.gradient(),
-                                            bias_value = bias.value(), bias = bias.gradient(),
-                                            residual = residual.gradient()](const Tensor& dy) {
-    dispatch_float(dtype, [&](auto zero) {
-      using T = decltype(zero);
-      if (residual) residual->accumulate(scaled(dy, options.scale));
-      // z is not needed once its gradient is known: dz takes its place.
-      const Tensor& dz = z;
-      const Tensor dbias(Shape{s.outputs}, dtype);
-      unit_gradient<T>(dz, dbias, dy, z, bias_value, options, s, n);
-      if (bias) bias->accumulate(dbias);
-      const Tensor dz_operand = as_operand(dz, operand);
-      if (w) {
-        const Tensor dw(Shape{s.kernel, s.channels, s.outputs}, dtype);
-        conv_backward_weight(dw, xp, dz_operand, s);
-        w->accumulate(dw);
-      }
-      if (x) {
-        const Tensor dxp(Shape{s.batch, s.pitch(), s.channels}, dtype);
-        conv_backward_input(dxp, dz_operand, weights, s);
-        x->accumulate(input_gradient<T>(dxp, options, s));
-      }
-    });
-  });
+  return record(y, {x, w, bias, residual},
+                [=, x = x.gradient(), w = w.gradient(), bias_value = bias.value(),
+                 bias = bias.gradient(), residual = residual.gradient()](const Tensor& dy) {
+                  dispatch_float(dtype, [&](auto zero) {
+                    using T = decltype(zero);
+                    if (residual) residual->accumulate(scaled(dy, options.scale));
+                    // z is not needed once its gradient is known: dz takes its place.
+                    const Tensor& dz = z;
+                    const Tensor dbias(Shape{s.outputs}, dtype);
+                    unit_gradient<T>(dz, dbias, dy, z, bias_value, options, s, n);
+                    if (bias) bias->accumulate(dbias);
+                    const Tensor dz_operand = as_operand(dz, operand);
+                    if (w) {
+                      const Tensor dw(Shape{s.kernel, s.channels, s.outputs}, dtype);
+                      conv_backward_weight(dw, xp, dz_operand, s);
+                      w->accumulate(dw);
+                    }
+                    if (x) {
+                      const Tensor dxp(Shape{s.batch, s.pitch(), s.channels}, dtype);
+                      conv_backward_input(dxp, dz_operand, weights, s);
+                      x->accumulate(input_gradient<T>(dxp, options, s));
+                    }
+                  });
+                });
 }
 
 }  // namespace sluice

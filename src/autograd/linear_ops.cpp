@@ -6,6 +6,7 @@
 #include "sluice/autograd/ops.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
+#include "sluice/base/profile.hpp"
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/kernels/softmax.hpp"
 #include "sluice/tensor/elementwise.hpp"
@@ -14,7 +15,9 @@
 namespace sluice {
 namespace {
 
-MatrixView view(const Tensor& x) { return {x.raw(), x.dtype(), x.dim(0), x.dim(1), x.dim(1), false}; }
+MatrixView view(const Tensor& x) {
+  return {x.raw(), x.dtype(), x.dim(0), x.dim(1), x.dim(1), false};
+}
 
 // y[r] += bias for every row.
 template <class T>
@@ -39,9 +42,10 @@ Tensor column_sums(const Tensor& x) {
 void check_linear(const char* op, const Variable& x, const Variable& weight, const Variable& bias) {
   if (x.shape().rank() != 2 || weight.shape().rank() != 2 || x.shape()[1] != weight.shape()[1] ||
       (bias.defined() && !(bias.shape() == Shape{weight.shape()[0]}))) {
-    throw Error(fmt::format("{}: input {} does not fit weight {} and bias {}, expected [R, C], "
-                            "[N, C] and [N]",
-                            op, x.shape().str(), weight.shape().str(), bias.shape().str()));
+    throw Error(
+        fmt::format("{}: input {} does not fit weight {} and bias {}, expected [R, C], "
+                    "[N, C] and [N]",
+                    op, x.shape().str(), weight.shape().str(), bias.shape().str()));
   }
 }
 
@@ -65,6 +69,7 @@ struct CrossEntropy {
     const std::int64_t rows = end - begin, v = w.dim(0), d = w.dim(1);
     const Tensor hb = h.rows(begin, end);
     gemm(logits.data<T>(), v, view(hb), transpose(view(w)));
+    const ProfileScope profile("softmax");
     const bool wanted = dh.defined() || dw.defined() || dbias.defined();
     parallel_for(rows, 4, [&](std::int64_t first, std::int64_t last) {
       kernels::softmax_cross_entropy(nll + begin + first, logits.data<T>() + first * v, bias,
@@ -98,24 +103,25 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
     gemm(y.data<T>(), y.dim(1), view(xo), transpose(view(wo)));
     if (bias.defined()) add_bias<T>(y, bias.value());
   });
-  return record(y, {x, weight, bias}, [=, x = x.gradient(), weight = weight.gradient(),
-                                       bias = bias.gradient()](const Tensor& dy) {
-    dispatch_float(dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const Tensor dyo = as_operand(dy, operand);
-      if (x) {
-        const Tensor dx(Shape{xo.dim(0), xo.dim(1)}, dtype);
-        gemm(dx.data<T>(), dx.dim(1), view(dyo), view(wo));
-        x->accumulate(dx);
-      }
-      if (weight) {
-        const Tensor dw(Shape{wo.dim(0), wo.dim(1)}, dtype);
-        gemm(dw.data<T>(), dw.dim(1), transpose(view(dyo)), view(xo));
-        weight->accumulate(dw);
-      }
-      if (bias) bias->accumulate(column_sums<T>(dy));
-    });
-  });
+  return record(
+      y, {x, weight, bias},
+      [=, x = x.gradient(), weight = weight.gradient(), bias = bias.gradient()](const Tensor& dy) {
+        dispatch_float(dtype, [&](auto zero) {
+          using T = decltype(zero);
+          const Tensor dyo = as_operand(dy, operand);
+          if (x) {
+            const Tensor dx(Shape{xo.dim(0), xo.dim(1)}, dtype);
+            gemm(dx.data<T>(), dx.dim(1), view(dyo), view(wo));
+            x->accumulate(dx);
+          }
+          if (weight) {
+            const Tensor dw(Shape{wo.dim(0), wo.dim(1)}, dtype);
+            gemm(dw.data<T>(), dw.dim(1), transpose(view(dyo)), view(xo));
+            weight->accumulate(dw);
+          }
+          if (bias) bias->accumulate(column_sums<T>(dy));
+        });
+      });
 }
 
 Variable matmul(const Variable& x, const Variable& w, Precision precision) {
@@ -163,8 +169,8 @@ Variable linear_cross_entropy(const Variable& h, const Variable& weight, const V
   }
   for (const std::int32_t target : targets) {
     if (target < 0 || target >= v) {
-      throw Error(fmt::format("linear_cross_entropy: target {} is outside a vocabulary of {}",
-                              target, v));
+      throw Error(
+          fmt::format("linear_cross_entropy: target {} is outside a vocabulary of {}", target, v));
     }
   }
   const DType dtype = h.dtype();

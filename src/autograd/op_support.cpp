@@ -1,6 +1,7 @@
 #include "op_support.hpp"
 
 #include "sluice/base/parallel.hpp"
+#include "sluice/base/profile.hpp"
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
@@ -12,6 +13,7 @@ DType gemm_dtype(DType dtype, Precision precision) {
 
 Tensor as_operand(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
+  const ProfileScope profile("to bfloat16");
   Tensor rounded(x.shape(), dtype);
   std::uint16_t* out = rounded.data<std::uint16_t>();
   const float* in = x.data<float>();

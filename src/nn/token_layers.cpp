@@ -96,8 +96,7 @@ Tensor adaptive_log_probabilities(const Tensor& h, const Variable& head, const V
       log_softmax_rows(logs);
       const std::int64_t size = logs.dim(1);
       for (std::int64_t r = 0; r < rows; ++r) {
-        const T cluster =
-            head_logs.data<T>()[r * head_size + first + static_cast<std::int64_t>(i)];
+        const T cluster = head_logs.data<T>()[r * head_size + first + static_cast<std::int64_t>(i)];
         const T* from = logs.data<T>() + r * size;
         T* to = out.data<T>() + r * v + ends[i];
         for (std::int64_t j = 0; j < size; ++j) to[j] = cluster + from[j];
@@ -140,9 +139,9 @@ class FullLayers final : public TokenLayers {
   FullLayers(const TokenLayersOptions& o, DType dtype, Streams streams) : tie_(o.tie) {
     embedding_ = trainable(Shape{o.vocabulary, o.dim}, dtype,
                            o.tie ? inverse_sqrt(o.dim) : kEmbeddingDeviation, streams);
-    weight_ = o.tie ? embedding_
-                    : trainable(Shape{o.vocabulary, o.hidden}, dtype, inverse_sqrt(o.hidden),
-                                streams);
+    weight_ =
+        o.tie ? embedding_
+              : trainable(Shape{o.vocabulary, o.hidden}, dtype, inverse_sqrt(o.hidden), streams);
     bias_ = zeros(Shape{o.vocabulary}, dtype);
   }
 
@@ -176,8 +175,7 @@ class AdaptiveLayers final : public TokenLayers {
   AdaptiveLayers(const TokenLayersOptions& o, DType dtype, Streams streams) : ends_(o.cutoffs) {
     ends_.push_back(o.vocabulary);
     embedding_ = trainable(Shape{o.vocabulary, o.dim}, dtype, kEmbeddingDeviation, streams);
-    const std::int64_t head =
-        ends_[0] + static_cast<std::int64_t>(o.cutoffs.size());
+    const std::int64_t head = ends_[0] + static_cast<std::int64_t>(o.cutoffs.size());
     head_ = trainable(Shape{head, o.hidden}, dtype, inverse_sqrt(o.hidden), streams);
     bias_ = zeros(Shape{head}, dtype);
     for (std::size_t i = 0; i + 1 < ends_.size(); ++i) {
@@ -219,8 +217,7 @@ class AdaptiveLayers final : public TokenLayers {
 
 class TiedAdaptiveLayers final : public TokenLayers {
  public:
-  TiedAdaptiveLayers(const TokenLayersOptions& o, DType dtype, Streams streams)
-      : ends_(o.cutoffs) {
+  TiedAdaptiveLayers(const TokenLayersOptions& o, DType dtype, Streams streams) : ends_(o.cutoffs) {
     ends_.push_back(o.vocabulary);
     const auto bands = static_cast<std::int64_t>(o.cutoffs.size());
     first_ = trainable(Shape{ends_[0], o.dim}, dtype, inverse_sqrt(o.dim), streams);

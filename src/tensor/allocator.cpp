@@ -48,8 +48,7 @@ Cache& cache() {
 
 void* system_allocate(std::size_t bytes) {
   if (bytes < kMapThreshold) return std::aligned_alloc(kAlignment, bytes);
-  void* memory =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return nullptr;
   madvise(memory, bytes, MADV_HUGEPAGE);
   return memory;
@@ -98,11 +97,11 @@ Buffer* allocate(std::size_t bytes) {
       memory = system_allocate(capacity + kAlignment);
     }
     if (memory == nullptr) {
-      throw Error(
-          fmt::format("out of memory: a tensor of {:.1f} MiB could not be allocated with {:.1f} MiB "
-                      "in use; lower the batch, the context or the width",
-                      static_cast<double>(capacity) / 1048576.0,
-                      static_cast<double>(c.stats.bytes_in_use) / 1048576.0));
+      throw Error(fmt::format(
+          "out of memory: a tensor of {:.1f} MiB could not be allocated with {:.1f} MiB "
+          "in use; lower the batch, the context or the width",
+          static_cast<double>(capacity) / 1048576.0,
+          static_cast<double>(c.stats.bytes_in_use) / 1048576.0));
     }
     ++c.stats.system_allocations;
     buffer = new (memory) Buffer;

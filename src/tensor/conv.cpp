@@ -8,8 +8,12 @@ namespace {
 // `rows` × `columns` of a row-major operand, starting at element `offset`.
 MatrixView view(const Tensor& x, std::int64_t offset, std::int64_t rows, std::int64_t columns) {
   const auto* base = static_cast<const std::byte*>(x.raw());
-  return {base + static_cast<std::size_t>(offset) * dtype_size(x.dtype()), x.dtype(), rows, columns,
-          columns, false};
+  return {base + static_cast<std::size_t>(offset) * dtype_size(x.dtype()),
+          x.dtype(),
+          rows,
+          columns,
+          columns,
+          false};
 }
 
 }  // namespace

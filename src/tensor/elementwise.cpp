@@ -7,6 +7,7 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
+#include "sluice/base/profile.hpp"
 #include "sluice/kernels/elementwise.hpp"
 
 namespace sluice {
@@ -17,6 +18,7 @@ void add_in_place(const Tensor& y, const Tensor& x, double a) {
                             dtype_name(x.dtype()), x.shape().str(), dtype_name(y.dtype()),
                             y.shape().str()));
   }
+  const ProfileScope profile("add");
   dispatch_float(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
     T* out = y.data<T>();
@@ -29,6 +31,7 @@ void add_in_place(const Tensor& y, const Tensor& x, double a) {
 }
 
 Tensor scaled(const Tensor& x, double a) {
+  const ProfileScope profile("scale");
   Tensor y(x.shape(), x.dtype());
   dispatch_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -52,6 +55,7 @@ Tensor filled(Shape shape, DType dtype, double value) {
 }
 
 void zero_in_place(const Tensor& x) {
+  const ProfileScope profile("zero");
   auto* out = static_cast<std::byte*>(x.raw());
   parallel_for(static_cast<std::int64_t>(x.bytes()), kElementGrain * 4,
                [&](std::int64_t begin, std::int64_t end) {

@@ -13,6 +13,7 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
+#include "sluice/base/profile.hpp"
 
 namespace sluice {
 namespace {
@@ -88,8 +89,8 @@ const Entry& find_entry(const Key& key) {
 }
 
 void check(const MatrixView& a, const MatrixView& b, DType c) {
-  const bool types = a.dtype == b.dtype &&
-                     (a.dtype == c || (a.dtype == DType::bf16 && c == DType::f32));
+  const bool types =
+      a.dtype == b.dtype && (a.dtype == c || (a.dtype == DType::bf16 && c == DType::f32));
   if (!types) {
     throw Error(fmt::format("gemm: cannot multiply {} by {} into {}", dtype_name(a.dtype),
                             dtype_name(b.dtype), dtype_name(c)));
@@ -116,17 +117,18 @@ void gemm(float* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b, 
     if (!accumulate) clear(c, ldc, a.rows, b.columns);
     return;
   }
+  const ProfileScope profile("gemm", 2.0 * static_cast<double>(a.rows) *
+                                         static_cast<double>(a.columns) *
+                                         static_cast<double>(b.columns));
   const int threads = thread_count();
   if (omp_get_max_threads() != threads) omp_set_num_threads(threads);
-  const Entry& entry =
-      find_entry({a.rows, b.columns, a.columns, a.ld, b.ld, ldc, a.transposed, b.transposed,
-                  accumulate, a.dtype == DType::bf16, threads});
+  const Entry& entry = find_entry({a.rows, b.columns, a.columns, a.ld, b.ld, ldc, a.transposed,
+                                   b.transposed, accumulate, a.dtype == DType::bf16, threads});
   thread_local dnnl::stream stream(engine());
   const dnnl::memory ma(entry.a, engine(), const_cast<void*>(a.data));
   const dnnl::memory mb(entry.b, engine(), const_cast<void*>(b.data));
   const dnnl::memory mc(entry.c, engine(), c);
-  entry.primitive.execute(
-      stream, {{DNNL_ARG_SRC, ma}, {DNNL_ARG_WEIGHTS, mb}, {DNNL_ARG_DST, mc}});
+  entry.primitive.execute(stream, {{DNNL_ARG_SRC, ma}, {DNNL_ARG_WEIGHTS, mb}, {DNNL_ARG_DST, mc}});
   stream.wait();
 }
 

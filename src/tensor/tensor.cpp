@@ -125,8 +125,9 @@ void* Tensor::raw() const {
 
 Tensor Tensor::reshape(Shape shape) const {
   if (shape.elements() != elements()) {
-    throw Error(fmt::format("cannot reshape a tensor of shape {} to {}: they hold {} and {} elements",
-                            shape_.str(), shape.str(), elements(), shape.elements()));
+    throw Error(
+        fmt::format("cannot reshape a tensor of shape {} to {}: they hold {} and {} elements",
+                    shape_.str(), shape.str(), elements(), shape.elements()));
   }
   Tensor view(*this);
   view.shape_ = shape;
@@ -135,8 +136,8 @@ Tensor Tensor::reshape(Shape shape) const {
 
 Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
   if (shape_.rank() == 0 || begin < 0 || end < begin || end > dim(0)) {
-    throw Error(fmt::format("rows [{}, {}) are outside a tensor of shape {}", begin, end,
-                            shape_.str()));
+    throw Error(
+        fmt::format("rows [{}, {}) are outside a tensor of shape {}", begin, end, shape_.str()));
   }
   Tensor view(*this);
   const std::int64_t row = dim(0) == 0 ? 0 : elements() / dim(0);
@@ -193,8 +194,8 @@ Tensor Tensor::to(DType dtype) const {
       result.data<float>()[i] = static_cast<float>(data<double>()[i]);
     }
   } else {
-    throw Error(fmt::format("cannot convert a {} tensor to {}", dtype_name(dtype_),
-                            dtype_name(dtype)));
+    throw Error(
+        fmt::format("cannot convert a {} tensor to {}", dtype_name(dtype_), dtype_name(dtype)));
   }
   return result;
 }

@@ -102,12 +102,12 @@ TEST(Ops, LinearCrossEntropyWorksInBlocksOfRows) {
   double total = 0;
   for (std::int64_t r = 0; r < rows; ++r) {
     const Variable row(h.value().rows(r, r + 1), true);
-    const Variable one = linear_cross_entropy(row, w, {}, std::span(targets).subspan(
-                                                  static_cast<std::size_t>(r), 1), 1.0 / 130);
+    const Variable one = linear_cross_entropy(
+        row, w, {}, std::span(targets).subspan(static_cast<std::size_t>(r), 1), 1.0 / 130);
     w.zero_grad();
     Tape inner;
-    inner.backward(linear_cross_entropy(row, w, {}, std::span(targets).subspan(
-                                            static_cast<std::size_t>(r), 1), 1.0 / 130));
+    inner.backward(linear_cross_entropy(
+        row, w, {}, std::span(targets).subspan(static_cast<std::size_t>(r), 1), 1.0 / 130));
     total += static_cast<double>(*one.value().data<float>());
     EXPECT_NEAR(nll.data<float>()[r], *one.value().data<float>() * 130, 1e-4);
     for (int c = 0; c < 2; ++c) {
@@ -141,8 +141,7 @@ TEST_P(UnitGradients, OfTheFusedConvolution) {
                     [&] { return weighted_sum(causal_conv_unit(x, w, b, residual, conv)); });
     CausalConv plain;
     plain.unit = u;
-    check_gradients({x, w, b},
-                    [&] { return weighted_sum(causal_conv_unit(x, w, b, {}, plain)); });
+    check_gradients({x, w, b}, [&] { return weighted_sum(causal_conv_unit(x, w, b, {}, plain)); });
   }
 }
 

@@ -17,8 +17,8 @@ struct InitKey {
 /// A tensor of normal variates with mean 0 and the given standard deviation.
 Tensor normal(Shape shape, DType dtype, double deviation, InitKey key);
 
-/// The gain of Kaiming initialisation (He et al. 2015, eq. 10, std = gain / sqrt(fan_in)) that keeps
-/// the variance of a layer's output at that of its input, for a projection ending in `unit`:
+/// The gain of Kaiming initialisation (He et al. 2015, eq. 10, std = gain / sqrt(fan_in)) that
+/// keeps the variance of a layer's output at that of its input, for a projection ending in `unit`:
 /// relu, gelu, silu √2; tanh 5/3; identity, sigmoid 1 (as torch.nn.init.calculate_gain); glu and
 /// gtu 2, since σ(b) is about ½ (Gehring et al. 2017, appendix A); products of two projections take
 /// the geometric mean of their factors' gains, each on its own half of the outputs.

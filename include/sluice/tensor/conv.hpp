@@ -23,8 +23,8 @@ struct ConvShape {
 /// undefined.
 void conv_forward(const Tensor& z, const Tensor& xp, const Tensor& w, const ConvShape& shape);
 
-/// dx[b, t] = Σ_k dz[b, t + K - 1 - k] · w[k]ᵀ, the gradient of the T inputs (none for the context):
-/// dz [B, P, M] whose rows T.. are zero, dx [B, P, C] whose rows T.. are undefined.
+/// dx[b, t] = Σ_k dz[b, t + K - 1 - k] · w[k]ᵀ, the gradient of the T inputs (none for the
+/// context): dz [B, P, M] whose rows T.. are zero, dx [B, P, C] whose rows T.. are undefined.
 void conv_backward_input(const Tensor& dx, const Tensor& dz, const Tensor& w,
                          const ConvShape& shape);
 

@@ -75,9 +75,7 @@ class Tensor {
   std::int64_t dim(int i) const { return shape_[i]; }
   std::int64_t elements() const { return shape_.elements(); }
   DType dtype() const { return dtype_; }
-  std::size_t bytes() const {
-    return static_cast<std::size_t>(elements()) * dtype_size(dtype_);
-  }
+  std::size_t bytes() const { return static_cast<std::size_t>(elements()) * dtype_size(dtype_); }
 
   /// Pointer to the first element; T must be the tensor's type (asserted).
   template <class T>
