@@ -1,0 +1,200 @@
+// eval, score, generate and info on a model trained for a moment, and on damaged ones.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "program.hpp"
+#include "sluice/base/file.hpp"
+
+namespace sluice::cli_test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+std::set<std::string> keys(const json& object) {
+  std::set<std::string> names;
+  for (const auto& item : object.items()) names.insert(item.key());
+  return names;
+}
+
+std::vector<json> json_lines(const std::string& text) {
+  std::vector<json> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
+  return lines;
+}
+
+class Model : public ScratchTest {
+ protected:
+  void SetUp() override {
+    ScratchTest::SetUp();
+    text_ = write("text.txt", sample_text(300));
+    model_ = path("model");
+    ASSERT_EQ(run(tiny_training(text_, model_, {"--steps", "60"})).status, 0);
+  }
+  void expect_all_refuse(const std::string& part) {
+    EXPECT_TRUE(complains(run({"eval", model_, text_}), 1, "eval", part));
+    EXPECT_TRUE(complains(run({"score", model_, text_}), 1, "score", part));
+    EXPECT_TRUE(complains(run({"generate", model_}), 1, "generate", part));
+    EXPECT_TRUE(complains(run({"info", model_}), 1, "info", part));
+  }
+  std::string text_;
+  std::string model_;
+};
+
+TEST_F(Model, EvaluatesAText) {
+  const Outcome outcome = run({"eval", model_, text_, "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const json result = json::parse(outcome.out);
+  EXPECT_EQ(keys(result),
+            (std::set<std::string>{"perplexity", "bits_per_character", "tokens", "oov",
+                                   "vocabulary", "nll", "seconds", "tokens_per_second"}));
+  std::istringstream words(read_file(text_));
+  std::int64_t tokens = 300;  // one <eos> per line
+  for (std::string word; words >> word;) ++tokens;
+  EXPECT_EQ(result["tokens"], tokens);
+  EXPECT_EQ(result["oov"], 0);
+  EXPECT_NEAR(result["perplexity"].get<double>(),
+              std::exp(result["nll"].get<double>() / static_cast<double>(tokens)), 1e-6);
+  EXPECT_LT(result["perplexity"].get<double>(), 15);  // it has learnt something: 22 words
+
+  const Outcome text = run({"eval", model_, text_});
+  EXPECT_EQ(text.status, 0);
+  EXPECT_NE(text.out.find("bits per character"), std::string::npos);
+  EXPECT_TRUE(complains(run({"eval", model_, path("missing")}), 1, "eval", "missing"));
+  EXPECT_TRUE(complains(run({"eval", model_, write("empty", "")}), 1, "eval", "empty"));
+  EXPECT_TRUE(complains(run({"eval", model_, write("bad", "a\xff\n")}), 1, "eval", "offset 1"));
+  EXPECT_TRUE(complains(run({"eval", model_, text_}, {.output_file = "/dev/full"}), 1, "eval",
+                        "standard output"));
+}
+
+TEST_F(Model, ScoresLines) {
+  const std::string lines = "the cat sat on the mat .\n\nthe zebra sat\n";
+  const Outcome outcome = run({"score", model_, "--json"}, {.input = lines});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const std::vector<json> scores = json_lines(outcome.out);
+  ASSERT_EQ(scores.size(), 3U);
+  EXPECT_EQ(keys(scores[0]),
+            (std::set<std::string>{"log_probability", "tokens", "oov", "perplexity"}));
+  EXPECT_EQ(scores[0]["tokens"], 8);
+  EXPECT_EQ(scores[1]["tokens"], 1);
+  EXPECT_EQ(scores[2]["oov"], 1);
+
+  // From a file, or another order: the same lines, the same scores.
+  const std::string file = write("lines.txt", "the zebra sat\nthe cat sat on the mat .");
+  const std::vector<json> others = json_lines(run({"score", model_, file, "--json"}).out);
+  ASSERT_EQ(others.size(), 2U);
+  EXPECT_NEAR(others[1]["log_probability"].get<double>(),
+              scores[0]["log_probability"].get<double>(), 1e-4);
+
+  const Outcome words = run({"score", model_, "-", "--words"}, {.input = "the cat\n"});
+  EXPECT_EQ(std::count(words.out.begin(), words.out.end(), '\n'), 1);
+  EXPECT_NE(words.out.find("\tcat -"), std::string::npos) << words.out;
+  const json detail =
+      json::parse(run({"score", model_, "--words", "--json"}, {.input = "the cat\n"}).out);
+  ASSERT_EQ(detail["words"].size(), 3U);
+  EXPECT_EQ(keys(detail["words"][0]), (std::set<std::string>{"text", "log_probability", "oov"}));
+
+  EXPECT_EQ(run({"score", model_}).out, "");
+  EXPECT_TRUE(complains(run({"score", model_, path("missing")}), 1, "score", "missing"));
+  EXPECT_TRUE(complains(run({"score", model_, model_}), 1, "score", "directory"));
+  EXPECT_TRUE(complains(run({"score", model_}, {.input = "a\xff\n"}), 1, "score", "line 1"));
+}
+
+TEST_F(Model, Generates) {
+  const Outcome outcome =
+      run({"generate", model_, "--prompt", "the cat", "--tokens", "12", "--seed", "3"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_TRUE(outcome.out.starts_with("the cat")) << outcome.out;
+  EXPECT_TRUE(outcome.out.ends_with("\n"));
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_EQ(run({"generate", model_, "--prompt", "the cat", "--tokens", "12", "--seed", "3"}).out,
+            outcome.out);
+
+  const Outcome stopped = run({"generate", model_, "--stop", ".", "--temperature", "0"});
+  EXPECT_EQ(stopped.out.find('.'), std::string::npos) << stopped.out;
+  EXPECT_NE(stopped.err.find("prompt is empty"), std::string::npos) << stopped.err;
+
+  const Outcome unknown = run({"generate", model_, "--prompt", "the zebra", "--tokens", "3"});
+  EXPECT_EQ(unknown.status, 0);
+  EXPECT_NE(unknown.err.find("zebra"), std::string::npos) << unknown.err;
+
+  EXPECT_TRUE(complains(run({"generate", model_, "--temperature", "-1"}), 2, "generate", "-1"));
+  EXPECT_TRUE(complains(run({"generate", model_, "--top-p", "2"}), 2, "generate", "2"));
+  EXPECT_TRUE(complains(run({"generate", model_, "--tokens", "-1"}), 2, "generate", "-1"));
+  EXPECT_TRUE(complains(run({"generate", model_, "--prompt", "x"}, {.output_file = "/dev/full"}), 1,
+                        "generate", "standard output"));
+}
+
+TEST_F(Model, DescribesItself) {
+  const Outcome outcome = run({"info", model_, "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const json info = json::parse(outcome.out);
+  EXPECT_EQ(keys(info), (std::set<std::string>{"model", "parameters", "receptive_field",
+                                               "tokenizer", "tensors", "training", "history"}));
+  EXPECT_EQ(info["receptive_field"], 5);  // two layers of kernel 3
+  std::int64_t scalars = 0;
+  for (const json& tensor : info["tensors"]) {
+    std::int64_t size = 1;
+    for (const json& n : tensor["shape"]) size *= n.get<std::int64_t>();
+    scalars += size;
+  }
+  EXPECT_EQ(info["parameters"], scalars);
+  EXPECT_EQ(info["history"]["validations"].back()["step"], 60);
+  const Outcome text = run({"info", model_});
+  EXPECT_NE(text.out.find("receptive field  5 tokens"), std::string::npos) << text.out;
+}
+
+TEST_F(Model, RefusesWhatIsNoModel) {
+  model_ = path("missing");
+  expect_all_refuse("missing");
+  fs::create_directory(model_);
+  expect_all_refuse("config.json");
+  model_ = text_;
+  expect_all_refuse("not a directory");
+}
+
+TEST_F(Model, RefusesDamagedFiles) {
+  const std::string file = model_ + "/model.safetensors";
+  const std::string good = read_file(file);
+  write_file(file, good.substr(0, good.size() - 10));
+  expect_all_refuse("model.safetensors");
+  write_file(file, good.substr(0, 4));
+  expect_all_refuse("model.safetensors");
+  write_file(file, "GIF89a, and by no means a model, however long it goes on.");
+  expect_all_refuse("model.safetensors");
+  std::string flipped = good;
+  flipped[good.size() - 7] = static_cast<char>(flipped[good.size() - 7] ^ 0x10);
+  write_file(file, flipped);
+  expect_all_refuse("damaged");
+  fs::remove(file);
+  expect_all_refuse("model.safetensors");
+  write_file(file, good);
+  EXPECT_EQ(run({"info", model_}).status, 0);
+
+  const std::string config = read_file(model_ + "/config.json");
+  write_file(model_ + "/config.json", "{");
+  expect_all_refuse("config.json");
+  json newer = json::parse(config);
+  newer["format_version"] = 2;
+  write_file(model_ + "/config.json", newer.dump());
+  expect_all_refuse("newer");
+  json absurd = json::parse(config);
+  absurd["model"]["dim"] = 1'000'000'000;
+  write_file(model_ + "/config.json", absurd.dump());
+  expect_all_refuse("do not belong together");
+  write_file(model_ + "/config.json", config);
+
+  const std::string tokenizer = read_file(model_ + "/tokenizer.json");
+  write_file(model_ + "/tokenizer.json", tokenizer.substr(0, tokenizer.size() / 2));
+  expect_all_refuse("tokenizer.json");
+}
+
+}  // namespace
+}  // namespace sluice::cli_test

@@ -1,0 +1,224 @@
+// sluice train: bad texts and directories, interruption, resumption, and what is written.
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "program.hpp"
+#include "sluice/base/file.hpp"
+
+namespace sluice::cli_test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class Train : public ScratchTest {
+ protected:
+  void SetUp() override {
+    ScratchTest::SetUp();
+    text_ = write("text.txt", sample_text(400));
+  }
+  std::string model() const { return path("model"); }
+  Outcome train(const std::vector<std::string>& more) {
+    return run(tiny_training(text_, model(), more));
+  }
+  json config() const { return json::parse(read_file(model() + "/config.json")); }
+  /// Refused with status 1, and no model directory left.
+  void expect_refused(const std::string& data, const std::string& part,
+                      const ProcessOptions& options = {}) {
+    EXPECT_TRUE(
+        complains(run(tiny_training(data, model(), {"--steps", "2"}), options), 1, "train", part));
+    EXPECT_FALSE(fs::exists(model())) << part;
+  }
+  std::string text_;
+};
+
+TEST_F(Train, RefusesTextsItCannotRead) {
+  expect_refused(path("missing.txt"), "missing.txt");
+  expect_refused(write("empty.txt", ""), "empty");
+  fs::create_directory(path("nothing"));
+  expect_refused(path("nothing"), "nothing");
+  const std::string unreadable = write("secret.txt", sample_text(400));
+  fs::permissions(unreadable, fs::perms::none);
+  expect_refused(unreadable, "secret.txt", {.as_nobody = true});
+}
+
+TEST_F(Train, NamesTheFirstBadByte) {
+  const std::string good = sample_text(400);
+  expect_refused(write("binary.txt", good + std::string("\0x\n", 3)),
+                 "offset " + std::to_string(good.size()));
+  expect_refused(write("latin1.txt", good + "caf\xe9 au lait\n" + good),
+                 "offset " + std::to_string(good.size() + 3));
+  // Also where the bad byte is in a file that is not cut.
+  EXPECT_TRUE(
+      complains(run(tiny_training(text_, model(), {"--steps", "2", "--valid", path("latin1.txt")})),
+                1, "train", "offset " + std::to_string(good.size() + 3)));
+  EXPECT_FALSE(fs::exists(model()));
+}
+
+TEST_F(Train, RefusesATextShorterThanAChunk) {
+  expect_refused(write("short.txt", "the cat\nsat\non\nthe\nmat\n"), "tokens");
+}
+
+TEST_F(Train, RefusesAbsurdSizesWithTheMemoryTheyNeed) {
+  const Outcome outcome = train({"--steps", "2", "--dim", "1e9"});
+  EXPECT_TRUE(complains(outcome, 2, "train", "of memory"));
+  EXPECT_NE(outcome.err.find("TB"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(model()));
+}
+
+TEST_F(Train, RefusesADirectoryThatHoldsSomething) {
+  fs::create_directory(model());
+  write_file(model() + "/notes.txt", "mine");
+  const Outcome outcome = train({"--steps", "2"});
+  EXPECT_TRUE(complains(outcome, 1, "train", "--overwrite"));
+  EXPECT_EQ(read_file(model() + "/notes.txt"), "mine");
+  EXPECT_TRUE(complains(train({"--steps", "2", "--resume"}), 1, "train", "checkpoint"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(model()), fs::directory_iterator()), 1);
+  EXPECT_TRUE(
+      complains(run(tiny_training(text_, text_, {"--steps", "2"})), 1, "train", "not a directory"));
+}
+
+TEST_F(Train, WritesAModelDirectory) {
+  const Outcome outcome = train({"--steps", "30", "--validate-every", "10", "--lr", "0.5"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("validation loss"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("held out"), std::string::npos) << outcome.out;
+  const json saved = config();
+  EXPECT_EQ(saved["format_version"], 1);
+  EXPECT_EQ(saved["model"]["layers"], "[(16,3)]*2");
+  EXPECT_EQ(saved["model"]["dim"], 16);
+  EXPECT_EQ(saved["training"]["lr"], 0.5);
+  EXPECT_EQ(saved["training"]["steps"], 30);
+  EXPECT_EQ(saved["tokenizer"]["kind"], "word");
+  EXPECT_EQ(saved["data"]["train"], json::array({text_}));
+  EXPECT_EQ(saved["threads"], 1);
+  for (const char* name :
+       {"model.safetensors", "checkpoint.safetensors", "metrics.jsonl", "tokenizer.json"}) {
+    EXPECT_TRUE(fs::exists(model() + "/" + name)) << name;
+  }
+}
+
+TEST_F(Train, AConfigFileStandsForFlagsAndFlagsWin) {
+  const std::string file =
+      write("config.json",
+            R"({"model": {"unit": "gtu", "dropout": 0.3}, "training": {"steps": 4, "lr": 0.1}})");
+  ASSERT_EQ(train({"--config", file, "--lr", "0.2"}).status, 0);
+  EXPECT_EQ(config()["model"]["unit"], "gtu");
+  EXPECT_EQ(config()["training"]["steps"], 4);
+  EXPECT_EQ(config()["training"]["lr"], 0.2);
+
+  // What a run saved trains the same model again.
+  const std::string again = path("again");
+  ASSERT_EQ(run({"train", "--config", model() + "/config.json", "--out", again}).status, 0);
+  EXPECT_EQ(read_file(again + "/model.safetensors"), read_file(model() + "/model.safetensors"));
+  EXPECT_EQ(json::parse(read_file(again + "/config.json")), config());
+}
+
+TEST_F(Train, ATextThatIsRefusedLeavesTheOldModelAlone) {
+  ASSERT_EQ(train({"--steps", "3"}).status, 0);
+  const std::string before = read_file(model() + "/model.safetensors");
+  const std::string bad = write("bad.txt", sample_text(100) + "\xff\n");
+  EXPECT_TRUE(complains(run(tiny_training(bad, model(), {"--steps", "2", "--overwrite"})), 1,
+                        "train", "offset"));
+  EXPECT_EQ(read_file(model() + "/model.safetensors"), before);
+  EXPECT_EQ(run({"info", model()}).status, 0);
+}
+
+TEST_F(Train, ResumesOnlyTheSameArchitectureAndVocabulary) {
+  ASSERT_EQ(train({"--steps", "3"}).status, 0);
+  const std::string before = read_file(model() + "/config.json");
+  const std::vector<std::string> base = {"train", "--out", model(), "--resume", "--steps", "6"};
+  const auto refused = [&](const char* flag, const char* value, const char* part) {
+    std::vector<std::string> arguments = base;
+    arguments.insert(arguments.end(), {flag, value});
+    EXPECT_TRUE(complains(run(arguments), 1, "train", part)) << flag;
+    EXPECT_EQ(read_file(model() + "/config.json"), before) << flag;
+  };
+  refused("--layers", "[(16,3)]*3", "layers");
+  refused("--unit", "gtu", "unit");
+  refused("--vocab", "9", "vocabulary");
+  refused("--tokenizer", "char", "tokenizer");
+  const Outcome resumed = run(base);
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_EQ(config()["training"]["steps"], 6);
+}
+
+TEST_F(Train, InterruptionSavesAndIsResumed) {
+  const std::string whole = path("whole");
+  const std::vector<std::string> more = {"--steps", "1500", "--dropout", "0.2"};
+  ASSERT_EQ(run(tiny_training(text_, whole, more)).status, 0);
+  bool first = true;
+  for (const int signal : {SIGINT, SIGTERM}) {
+    Process process(first ? tiny_training(text_, model(), more)
+                          : std::vector<std::string>{"train", "--out", model(), "--resume"});
+    // Until the run has written something and made some steps.
+    while (!fs::exists(model() + "/checkpoint.safetensors")) {
+      ASSERT_FALSE(process.ended_within(5));
+    }
+    ASSERT_FALSE(process.ended_within(60));
+    process.signal(signal);
+    const Outcome outcome = process.wait();
+    EXPECT_EQ(outcome.status, 128 + signal) << outcome.err;
+    EXPECT_NE(outcome.out.find("--resume"), std::string::npos) << outcome.out;
+    first = false;
+  }
+  const Outcome rest = run({"train", "--out", model(), "--resume"});
+  ASSERT_EQ(rest.status, 0) << rest.err;
+  EXPECT_EQ(read_file(model() + "/model.safetensors"), read_file(whole + "/model.safetensors"));
+}
+
+TEST_F(Train, AKilledRunIsResumedBitForBit) {
+  const std::string whole = path("whole");
+  const std::vector<std::string> more = {"--steps", "600", "--checkpoint-every", "20"};
+  ASSERT_EQ(run(tiny_training(text_, whole, more)).status, 0);
+  std::mt19937 random(7);
+  for (int kills = 0; kills < 5; ++kills) {
+    const bool resume = fs::exists(model() + "/checkpoint.safetensors");
+    Process process(resume ? std::vector<std::string>{"train", "--out", model(), "--resume"}
+                           : tiny_training(text_, model(), [&] {
+                               auto fresh = more;
+                               fresh.push_back("--overwrite");
+                               return fresh;
+                             }()));
+    if (!process.ended_within(std::uniform_int_distribution(20, 250)(random))) {
+      process.signal(SIGKILL);
+    }
+  }
+  const Outcome rest = run({"train", "--out", model(), "--resume"});
+  ASSERT_EQ(rest.status, 0) << rest.err;
+  EXPECT_EQ(read_file(model() + "/model.safetensors"), read_file(whole + "/model.safetensors"));
+}
+
+TEST_F(Train, AFullDiskLeavesThePreviousCheckpoint) {
+  ASSERT_EQ(train({"--steps", "5"}).status, 0);
+  const std::string checkpoint = model() + "/checkpoint.safetensors";
+  const std::string before = read_file(checkpoint);
+  const Outcome outcome = run({"train", "--out", model(), "--resume", "--steps", "10"},
+                              {.largest_file = before.size() / 2});
+  EXPECT_TRUE(complains(outcome, 1, "train", "checkpoint.safetensors"));
+  EXPECT_EQ(read_file(checkpoint), before);
+  EXPECT_EQ(run({"train", "--out", model(), "--resume", "--steps", "10"}).status, 0);
+}
+
+TEST_F(Train, OneRunHoldsADirectory) {
+  Process process(tiny_training(text_, model(), {"--steps", "1000000"}));
+  while (!fs::exists(model() + "/checkpoint.safetensors")) ASSERT_FALSE(process.ended_within(5));
+  EXPECT_TRUE(complains(train({"--steps", "2", "--overwrite"}), 1, "train", "lock"));
+  EXPECT_TRUE(complains(run({"train", "--out", model(), "--resume"}), 1, "train", "lock"));
+  process.signal(SIGTERM);
+  EXPECT_EQ(process.wait().status, 143);
+}
+
+TEST_F(Train, DivergenceKeepsTheLastGoodCheckpoint) {
+  const Outcome outcome = train(
+      {"--steps", "500", "--optimizer", "sgd", "--momentum", "0", "--lr", "1e30", "--clip", "0"});
+  EXPECT_TRUE(complains(outcome, 1, "train", "diverged at step"));
+  EXPECT_TRUE(fs::exists(model() + "/checkpoint.safetensors"));
+}
+
+}  // namespace
+}  // namespace sluice::cli_test
