@@ -88,6 +88,19 @@ def environment_of(settings):
     return dict(setting.split("=", 1) for setting in settings)
 
 
+def fastest_form(options, arguments):
+    """Tokens/s of the twin's forms of the convolution, fastest first: the strongest opponent."""
+    rates = {}
+    for form in ("conv1d", "conv2d", "linear") if options.conv == "best" else (options.conv,):
+        program = Program("pytorch", shlex.split(options.theirs) + arguments + ["--conv", form],
+                          environment_of(options.theirs_env))
+        program.go(options.warmup)
+        reply = program.go(options.steps)
+        program.quit()
+        rates[form] = reply["tokens"] / reply["seconds"]
+    return dict(sorted(rates.items(), key=lambda item: -item[1]))
+
+
 def compare(options, mode, width):
     """Runs one model in one mode; returns the record."""
     layers = options.layers or f"[({width},{options.kernel})]*{options.depth}"
@@ -96,9 +109,10 @@ def compare(options, mode, width):
                  "--vocab", str(options.vocab), "--softmax", options.softmax,
                  "--cutoffs", options.cutoffs, "--mode", mode, "--threads", str(options.threads),
                  "--precision", options.precision]
+    forms = fastest_form(options, arguments)
     programs = [
         Program("sluice", shlex.split(options.ours) + arguments, environment_of(options.ours_env)),
-        Program("pytorch", shlex.split(options.theirs) + arguments,
+        Program("pytorch", shlex.split(options.theirs) + arguments + ["--conv", next(iter(forms))],
                 environment_of(options.theirs_env))]
     ours, theirs = programs
     for program in programs:
@@ -117,7 +131,7 @@ def compare(options, mode, width):
         "unit": options.unit, "batch": options.batch, "context": options.context,
         "vocabulary": options.vocab, "softmax": options.softmax, "cutoffs": options.cutoffs,
         "threads": options.threads, "pairs": options.pairs, "steps_per_measurement": options.steps,
-        "warmup_steps": options.warmup, "command": shlex.join(sys.argv),
+        "warmup_steps": options.warmup, "command": shlex.join(sys.argv).replace(f"{ROOT}/", ""),
         "commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain")),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "cpu": cpu_model(), "cpus": os.cpu_count(), "kernel": platform.release(),
@@ -127,7 +141,7 @@ def compare(options, mode, width):
         record[program.name] = {
             "tokens_per_second": quartiles(rates), "peak_rss_bytes": program.peak_rss(),
             "seconds": [reply["seconds"] for reply in program.replies],
-            "command": shlex.join(program.command),
+            "command": shlex.join(program.command).replace(f"{ROOT}/", ""),
             **{key: value for key, value in program.replies[-1].items()
                if key not in ("seconds", "tokens", "peak_rss_bytes")}}
         program.quit()
@@ -136,6 +150,7 @@ def compare(options, mode, width):
          for mine, other in zip(ours.replies, theirs.replies)])
     record["memory_ratio"] = (record["sluice"]["peak_rss_bytes"]
                               / record["pytorch"]["peak_rss_bytes"])
+    record["pytorch"]["tokens_per_second_of_forms"] = forms
     record["pytorch"]["environment"] = environment_of(options.theirs_env)
     record["sluice"]["environment"] = environment_of(options.ours_env)
     return record
@@ -149,6 +164,9 @@ def report(record):
         print(f"  {name:8} {rate['median']:9.0f} tokens/s ({rate['q1']:.0f} to {rate['q3']:.0f}), "
               f"peak {peak / 2**20:.0f} MiB")
     ratio = record["speed_ratio"]
+    forms = record["pytorch"]["tokens_per_second_of_forms"]
+    print("  PyTorch's convolution as "
+          + ", ".join(f"{form} {rate:.0f}" for form, rate in forms.items()) + " tokens/s")
     print(f"  speed {ratio['median']:.3f}x (quartiles {ratio['q1']:.3f} to {ratio['q3']:.3f}), "
           f"memory {record['memory_ratio']:.2f}x; "
           f"other processes used {record['other_processes_cpus']:.2f} CPUs meanwhile")
@@ -171,6 +189,8 @@ def parse_options():
     parser.add_argument("--softmax", choices=["adaptive", "full"], default="adaptive")
     parser.add_argument("--cutoffs", default="2000,10000")
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
+    parser.add_argument("--conv", choices=["best", "conv1d", "conv2d", "linear"], default="best",
+                        help="PyTorch's form of the convolution; best: tries all first (best)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--pairs", type=int, default=9, help="measurements of each (9)")
     parser.add_argument("--steps", type=int, default=4, help="steps in one measurement (4)")
