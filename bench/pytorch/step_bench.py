@@ -77,7 +77,8 @@ def main():
             return -model.target_log_probs(hidden, targets.reshape(-1)).mean()
 
     step = train_step if options.mode == "train" else eval_step
-    model.train(options.mode == "train")
+    if options.mode == "eval":
+        model.freeze()
     for line in sys.stdin:
         words = line.split()
         if words[:1] == ["quit"]:

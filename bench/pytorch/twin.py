@@ -36,7 +36,7 @@ import time
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.utils import weight_norm
+from torch.nn.utils import remove_weight_norm, weight_norm
 
 ACTIVATIONS = {
     "identity": lambda x: x,
@@ -155,7 +155,7 @@ def widened(x):
 
 
 class FloatLinear(nn.Linear):
-    """A Linear whose result is never bfloat16, under autocast too, so that log-softmax keeps its digits."""
+    """A Linear whose result is never bfloat16, so that log-softmax keeps its digits."""
 
     def forward(self, x):
         return widened(super().forward(x))
@@ -229,6 +229,13 @@ class GatedConvLM(nn.Module):
             return layer.projection(x)
         return layer.projection(x.transpose(1, 2)).transpose(1, 2)
 
+    def freeze(self):
+        """Replaces every weight normalisation by its weight; for evaluation only."""
+        for module in self.modules():
+            if hasattr(module, "weight_g"):
+                remove_weight_norm(module)
+        return self.eval()
+
     def nll(self, hidden, targets):
         """Mean negative log-likelihood of targets [B*T], in nats."""
         if isinstance(self.softmax, nn.AdaptiveLogSoftmaxWithLoss):
@@ -252,7 +259,8 @@ def sluice_name(name):
     """The name in Sluice's model files of the twin's parameter `name`."""
     tail = re.fullmatch(r"softmax\.tail\.(\d+)\.([01])\.weight", name)
     if tail:
-        return f"softmax.tails.{tail.group(1)}.{('projection', 'output')[int(tail.group(2))]}.weight"
+        part = ("projection", "output")[int(tail.group(2))]
+        return f"softmax.tails.{tail.group(1)}.{part}.weight"
     return name
 
 
