@@ -1,0 +1,121 @@
+#include "sluice/inference/evaluate.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+#include "frozen.hpp"
+#include "row_scores.hpp"
+#include "sluice/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+/// Positions in one forward pass: enough rows for fast matrix products, little memory.
+constexpr std::int64_t rows_per_pass = 2048;
+constexpr std::int64_t most_segments = 32;
+/// At most one position in this many is spent on warming up.
+constexpr std::int64_t warm_up_share = 32;
+
+/// A text read as `segments` windows side by side. Window s covers positions [s·stride,
+/// s·stride + length) and scores them all but its first `warm_up`, which the window before it
+/// scores; the first window scores these, too.
+struct Plan {
+  std::int64_t segments = 1;
+  std::int64_t warm_up = 0;
+  std::int64_t stride = 0;
+  std::int64_t length = 0;
+  std::int64_t chunk = 0;
+};
+
+Plan plan(std::int64_t tokens, std::int64_t receptive_field, const EvalOptions& options) {
+  Plan plan;
+  plan.warm_up = receptive_field - 1;
+  // Segments of nothing but warm-up score nothing; more of them than tokens are of no use.
+  const std::int64_t own = std::max<std::int64_t>(tokens - plan.warm_up, 1);
+  plan.segments = options.segments;
+  if (plan.segments == 0) {
+    const std::int64_t affordable =
+        plan.warm_up == 0 ? most_segments : own / (warm_up_share * plan.warm_up);
+    plan.segments = std::clamp<std::int64_t>(affordable, 1, most_segments);
+  }
+  plan.segments = std::min(plan.segments, own);
+  plan.stride = (own + plan.segments - 1) / plan.segments;
+  plan.length = std::min(plan.stride + plan.warm_up, tokens);
+  plan.chunk =
+      options.chunk > 0 ? options.chunk : std::max<std::int64_t>(rows_per_pass / plan.segments, 1);
+  plan.chunk = std::min(plan.chunk, plan.length);
+  return plan;
+}
+
+}  // namespace
+
+EvalResult evaluate(LanguageModel& model, const TokenShards& corpus, const EvalOptions& options) {
+  if (options.segments < 0 || options.chunk < 0) {
+    throw UsageError(fmt::format("evaluate: segments and chunk must not be negative, got {} and {}",
+                                 options.segments, options.chunk));
+  }
+  if (corpus.size() == 0) throw Error("evaluate: the text has no tokens; give it some");
+  if (corpus.vocabulary() != model.config().vocabulary) {
+    throw Error(
+        fmt::format("evaluate: the text was cut into tokens of a vocabulary of {} and the "
+                    "model has {}; use the model's tokenizer",
+                    corpus.vocabulary(), model.config().vocabulary));
+  }
+  const auto start = std::chrono::steady_clock::now();
+  const Plan plan = sluice::plan(corpus.size(), model.receptive_field(), options);
+  const Frozen frozen(model);
+
+  EvalResult result;
+  ModelState state;
+  std::vector<std::int32_t> ids;
+  std::vector<std::int32_t> targets;
+  std::vector<std::int32_t> rows;
+  std::vector<std::int32_t> scored;
+  for (std::int64_t offset = 0; offset < plan.length; offset += plan.chunk) {
+    const std::int64_t time = std::min(plan.chunk, plan.length - offset);
+    // What lies beyond the text's end is 0, comes after all that is scored, and is not scored.
+    ids.assign(static_cast<std::size_t>(plan.segments * time), 0);
+    targets = ids;
+    rows.clear();
+    scored.clear();
+    for (std::int64_t s = 0; s < plan.segments; ++s) {
+      const std::int64_t begin = s * plan.stride + offset;
+      const std::int64_t present = std::clamp<std::int64_t>(corpus.size() - begin, 0, time);
+      const std::int64_t row = s * time;
+      if (present > 0) {
+        corpus.read_pairs(begin, present, ids.data() + row, targets.data() + row);
+      }
+      const std::int64_t skipped =
+          s == 0 ? 0 : std::clamp<std::int64_t>(plan.warm_up - offset, 0, present);
+      for (std::int64_t t = skipped; t < present; ++t) {
+        rows.push_back(static_cast<std::int32_t>(row + t));
+        scored.push_back(targets[static_cast<std::size_t>(row + t)]);
+      }
+    }
+    for (const double nll :
+         row_scores(model, ids, plan.segments, time, state, rows, scored, options.precision)) {
+      result.nll += nll;
+    }
+    result.tokens += static_cast<std::int64_t>(rows.size());
+    if (options.progress) options.progress(result.tokens, corpus.size());
+  }
+
+  result.perplexity = std::exp(result.nll / static_cast<double>(result.tokens));
+  result.characters = corpus.info().characters;
+  if (result.characters > 0) {
+    result.bits_per_character =
+        result.nll / std::numbers::ln2 / static_cast<double>(result.characters);
+  }
+  result.oov = corpus.info().oov;
+  result.vocabulary = corpus.vocabulary();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.tokens_per_second = static_cast<double>(result.tokens) / result.seconds;
+  return result;
+}
+
+}  // namespace sluice

@@ -1,0 +1,115 @@
+#include "sluice/inference/evaluate.hpp"
+
+#include <gtest/gtest.h>
+
+#include <numbers>
+#include <numeric>
+
+#include "sluice/base/error.hpp"
+#include "sluice/inference/score.hpp"
+#include "support.hpp"
+
+namespace sluice {
+namespace {
+
+using testing_support::model;
+using testing_support::plain_log_probabilities;
+using testing_support::random_ids;
+
+constexpr std::int64_t vocabulary = 40;
+constexpr std::int32_t eos = 3;
+
+double plain_nll(LanguageModel& lm, const std::vector<std::int32_t>& tokens) {
+  std::vector<std::int32_t> inputs = {eos};
+  inputs.insert(inputs.end(), tokens.begin(), tokens.end() - 1);
+  const auto logs = plain_log_probabilities(lm, inputs, tokens);
+  return -std::accumulate(logs.begin(), logs.end(), 0.0);
+}
+
+EvalResult evaluate_tokens(LanguageModel& lm, const std::vector<std::int32_t>& tokens,
+                           std::int64_t segments, std::int64_t chunk) {
+  EvalOptions options;
+  options.segments = segments;
+  options.chunk = chunk;
+  return evaluate(lm, TokenShards(tokens, eos, vocabulary), options);
+}
+
+// Every token with its full receptive field, however the text is cut. float32 sums of about 4 nats
+// a token agree to a few units in the last place: 1e-6 relative.
+TEST(Evaluate, DoesNotDependOnSegmentsOrChunks) {
+  for (const char* layers :
+       {"[(12,4)]*3", "[(16,5)] + [(6,1,0),(6,5,0),(16,1,3)]*2", "[(8,1)]", "[(8,1),(10,2,2)]"}) {
+    const auto lm = model(layers, vocabulary, {15});
+    for (const std::size_t count : {1U, 2U, 9U, 10U, 57U, 400U}) {
+      const auto tokens = random_ids(count, vocabulary, count);
+      const double expected = plain_nll(*lm, tokens);
+      for (const std::int64_t segments : {0, 1, 2, 3, 7, 50, 1000}) {
+        for (const std::int64_t chunk : {0, 1, 2, 5, 64}) {
+          const EvalResult result = evaluate_tokens(*lm, tokens, segments, chunk);
+          EXPECT_EQ(result.tokens, static_cast<std::int64_t>(count));
+          EXPECT_NEAR(result.nll, expected, 1e-6 * expected + 1e-5)
+              << layers << " tokens " << count << " segments " << segments << " chunk " << chunk;
+        }
+      }
+    }
+  }
+}
+
+TEST(Evaluate, FieldsAgree) {
+  const auto tokenizer = testing_support::tokenizer("word", "a b c\nd é\n");
+  const auto lm = model("[(12,3)]*2", tokenizer->size());
+  const auto directory =
+      std::filesystem::temp_directory_path() / ("sluice_evaluate_" + std::to_string(getpid()));
+  std::filesystem::create_directories(directory);
+  write_file(directory / "text", "a é zzz\nb\n");
+  const TokenShards corpus = tokenize_corpus({directory / "text"}, *tokenizer, directory / "cache");
+  std::int64_t last = 0;
+  EvalOptions options;
+  options.progress = [&](std::int64_t done, std::int64_t all) {
+    EXPECT_GE(done, last);
+    EXPECT_EQ(all, 6);
+    last = done;
+  };
+  const EvalResult result = evaluate(*lm, corpus, options);
+  std::filesystem::remove_all(directory);
+  EXPECT_EQ(last, 6);
+  EXPECT_EQ(result.tokens, 6);
+  EXPECT_EQ(result.oov, 1);
+  EXPECT_EQ(result.characters, 10);
+  EXPECT_EQ(result.vocabulary, tokenizer->size());
+  EXPECT_DOUBLE_EQ(result.perplexity, std::exp(result.nll / 6));
+  EXPECT_DOUBLE_EQ(result.bits_per_character, result.nll / std::numbers::ln2 / 10);
+  EXPECT_GT(result.tokens_per_second, 0);
+
+  // Lines are scored on their own: only the first line's score is part of the text's.
+  const std::vector<std::string> lines = {"a é zzz"};
+  const LineScore line = score_lines(*lm, *tokenizer, lines)[0];
+  const EvalResult first = evaluate(
+      *lm, TokenShards(tokenizer->encode_text("a é zzz\n"), tokenizer->eos(), tokenizer->size()));
+  EXPECT_NEAR(-line.log_probability, first.nll, 1e-5);
+  EXPECT_EQ(line.tokens, first.tokens);
+}
+
+TEST(Evaluate, BadRequestsAreRefused) {
+  const auto lm = model("[(12,3)]", vocabulary);
+  EXPECT_THROW(evaluate_tokens(*lm, {1}, -1, 0), UsageError);
+  EXPECT_THROW(evaluate_tokens(*lm, {1}, 0, -1), UsageError);
+  EXPECT_THROW(evaluate_tokens(*lm, {}, 0, 0), Error);
+  EXPECT_THROW(evaluate(*lm, TokenShards({1}, eos, vocabulary + 1)), Error);
+}
+
+// The trainer goes on with the model after validating: its weights must not stay frozen.
+TEST(Evaluate, LeavesTheModelUnfrozen) {
+  const auto lm = model("[(12,3)]", vocabulary);
+  const auto tokens = random_ids(30, vocabulary);
+  const double before = evaluate_tokens(*lm, tokens, 0, 0).nll;
+  for (const Parameter& parameter : lm->parameters()) {
+    const Tensor& value = parameter.variable.value();
+    for (std::int64_t i = 0; i < value.elements(); ++i) value.data<float>()[i] += 0.1F;
+  }
+  EXPECT_NEAR(plain_nll(*lm, tokens), evaluate_tokens(*lm, tokens, 0, 0).nll, 1e-3);
+  EXPECT_NE(before, evaluate_tokens(*lm, tokens, 0, 0).nll);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,172 @@
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "sluice/base/error.hpp"
+#include "sluice/models/config.hpp"
+#include "sluice/models/language_model.hpp"
+#include "sluice/models/memory.hpp"
+
+namespace sluice {
+namespace {
+
+ModelConfig small() {
+  ModelConfig config;
+  config.layers = parse_layers("[(16,3)] + [(4,1,0),(4,3,0),(16,1,3)]*2 + [(20,2,2)]");
+  config.vocabulary = 50;
+  config.dim = 8;
+  config.cutoffs = {10, 30};
+  return config;
+}
+
+TEST(Config, RefusesEachFieldOutOfRange) {
+  EXPECT_NO_THROW(small().validate());
+  const std::pair<const char*, std::function<void(ModelConfig&)>> faults[] = {
+      {"arch", [](ModelConfig& c) { c.arch = "rnn"; }},
+      {"no layers", [](ModelConfig& c) { c.layers.clear(); }},
+      {"layer 2 has 0 channels", [](ModelConfig& c) { c.layers[1].channels = 0; }},
+      {"kernel width of 65", [](ModelConfig& c) { c.layers[0].kernel = 65; }},
+      {"layer 1 has residual 2, expected 0 to 1", [](ModelConfig& c) { c.layers[0].residual = 2; }},
+      {"vocabulary of 0", [](ModelConfig& c) { c.vocabulary = 0; }},
+      {"(dim) of -1", [](ModelConfig& c) { c.dim = -1; }},
+      {"nosuch", [](ModelConfig& c) { c.unit = "nosuch"; }},
+      {"dropout of 1", [](ModelConfig& c) { c.dropout = 1; }},
+      {"dropout of nan", [](ModelConfig& c) { c.dropout = std::nanf(""); }},
+      {"softmax 'half'", [](ModelConfig& c) { c.softmax = "half"; }},
+      {"at least one cutoff", [](ModelConfig& c) { c.cutoffs.clear(); }},
+      {"cutoffs 30,10 must ascend",
+       [](ModelConfig& c) {
+         c.cutoffs = {30, 10};
+       }},
+      {"cutoffs 50 must ascend", [](ModelConfig& c) { c.cutoffs = {50}; }},
+      {"cutoffs 0 must ascend", [](ModelConfig& c) { c.cutoffs = {0}; }},
+      {"too many for a last layer of 20",
+       [](ModelConfig& c) {
+         c.cutoffs = {1, 2, 3};
+       }},
+      {"takes no cutoffs", [](ModelConfig& c) { c.softmax = "full"; }},
+      {"dim 8 and 20 channels", [](ModelConfig& c) { c.tie = true; }},
+  };
+  for (const auto& [message, damage] : faults) {
+    ModelConfig config = small();
+    damage(config);
+    try {
+      config.validate();
+      ADD_FAILURE() << "accepted: " << message;
+    } catch (const UsageError& error) {
+      EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST(Config, ParameterCountAgreesWithTheModel) {
+  for (const bool weight_norm : {true, false}) {
+    for (const char* unit : {"glu", "relu"}) {
+      for (const bool adaptive : {true, false}) {
+        for (const bool tie : {true, false}) {
+          ModelConfig config = small();
+          config.weight_norm = weight_norm;
+          config.unit = unit;
+          config.tie = tie;
+          if (tie) config.dim = 20;
+          if (!adaptive) {
+            config.softmax = "full";
+            config.cutoffs.clear();
+          }
+          const auto model = make_model(config, 1);
+          EXPECT_EQ(config.parameter_count(), parameter_count(model->parameters()))
+              << unit << " weight_norm " << weight_norm << " adaptive " << adaptive << " tie "
+              << tie;
+        }
+      }
+    }
+  }
+}
+
+TEST(Config, ParameterCountByHand) {
+  ModelConfig config;
+  config.layers = {{6, 2, 1}};
+  config.vocabulary = 10;
+  config.dim = 4;
+  config.softmax = "full";
+  // Embedding 40; layer 2·4·12 + 12 + 12 = 120; projection 4·6 + 6 + 6 = 36; output 60 + 10.
+  EXPECT_EQ(config.parameter_count(), 40 + 120 + 36 + 70);
+}
+
+TEST(Config, JsonRoundTrip) {
+  ModelConfig config = small();
+  config.dropout = 0.1F;
+  config.unit = "gtu";
+  config.weight_norm = false;
+  const nlohmann::json json = config;
+  EXPECT_EQ(json["dropout"].dump(), "0.1");
+  EXPECT_EQ(json["layers"], "[(16,3)] + [(4,1,0),(4,3,0),(16,1,3)]*2 + [(20,2,2)]");
+  const auto back = json.get<ModelConfig>();
+  EXPECT_EQ(nlohmann::json(back), json);
+  EXPECT_EQ(back.layers, config.layers);
+  EXPECT_EQ(back.dropout, config.dropout);
+}
+
+TEST(Config, JsonErrorsNameTheField) {
+  const nlohmann::json good = small();
+  for (const auto& [name, value] : good.items()) {
+    nlohmann::json missing = good;
+    missing.erase(name);
+    nlohmann::json wrong = good;
+    wrong[name] = nlohmann::json::object();
+    for (const nlohmann::json& bad : {missing, wrong}) {
+      try {
+        bad.get<ModelConfig>();
+        ADD_FAILURE() << "accepted " << bad.dump();
+      } catch (const Error& error) {
+        EXPECT_NE(std::string(error.what()).find("'" + name + "'"), std::string::npos)
+            << error.what();
+        EXPECT_EQ(dynamic_cast<const UsageError*>(&error), nullptr);
+      }
+    }
+  }
+  for (const char* number : {"2.5", "1e30", "18446744073709551615", "\"4\""}) {
+    nlohmann::json bad = good;
+    bad["dim"] = nlohmann::json::parse(number);
+    EXPECT_THROW(bad.get<ModelConfig>(), Error) << number;
+  }
+}
+
+TEST(Memory, EstimateGrowsWithEverything) {
+  const ModelConfig config = small();
+  const std::size_t base = training_memory_estimate(config, 4, 16);
+  EXPECT_GE(base, static_cast<std::size_t>(config.parameter_count()) * 4 * sizeof(float));
+  EXPECT_GT(training_memory_estimate(config, 8, 16), base);
+  EXPECT_GT(training_memory_estimate(config, 4, 32), base);
+  EXPECT_LT(training_memory_estimate(config, 4, 16, 1), base);
+  EXPECT_LT(training_memory_estimate(config, 4, 16), physical_memory());
+  EXPECT_NO_THROW(check_training_memory(config, 4, 16));
+}
+
+TEST(Memory, AbsurdSizesAreRefusedWithWhatTheyNeed) {
+  ModelConfig config = small();
+  config.dim = 1'000'000'000;
+  config.vocabulary = 33278;
+  try {
+    check_training_memory(config, 16, 128);
+    FAIL();
+  } catch (const UsageError& error) {
+    // 33390 · 1e9 parameters · 4 copies, 2 · 96 · 1e9 derived weights and 2048 · 3 · 1e9
+    // activations, of 4 bytes each.
+    EXPECT_NE(std::string(error.what()).find(" 559.6 TB"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find(" of memory and there are "), std::string::npos)
+        << error.what();
+  }
+  config.vocabulary = std::numeric_limits<std::int32_t>::max();
+  config.dim = std::numeric_limits<std::int32_t>::max();
+  config.validate();
+  EXPECT_GT(config.parameter_count(), 0);
+  EXPECT_EQ(training_memory_estimate(config, 1'000'000'000, 1'000'000'000),
+            std::numeric_limits<std::size_t>::max());
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,180 @@
+#include "sluice/models/model_directory.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
+#include "sluice/models/safetensors.hpp"
+
+namespace sluice {
+namespace {
+
+class ModelDirectory : public testing::Test {
+ protected:
+  ModelDirectory()
+      : directory_(std::filesystem::temp_directory_path() /
+                   ("sluice_model_directory_" + std::to_string(getpid()))),
+        weights_(directory_ / "model.safetensors") {
+    std::filesystem::create_directories(directory_);
+    write_file(directory_ / "text", "a b c d e f g a b c\nb a\n");
+    const auto tokenizer = train_tokenizer({}, {directory_ / "text"});
+    tokenizer->save(directory_);
+    config_.layers = parse_layers("[(8,3)] + [(4,1,0),(8,2,2)]");
+    config_.vocabulary = tokenizer->size();
+    config_.dim = 6;
+    config_.cutoffs = {4};
+    write_config(1);
+    model_ = make_model(config_, 3);
+    save_parameters(weights_, *model_);
+  }
+  ~ModelDirectory() override { std::filesystem::remove_all(directory_); }
+
+  void write_config(int version) const {
+    const nlohmann::json json = {{"format_version", version}, {"model", config_}};
+    write_file(directory_ / "config.json", json.dump());
+  }
+  std::string load_error() const {
+    try {
+      load_model(directory_);
+    } catch (const UsageError& error) {
+      ADD_FAILURE() << "a usage error: " << error.what();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  }
+  void expect_error(const std::string& part) const {
+    const std::string message = load_error();
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  }
+
+  std::filesystem::path directory_;
+  std::filesystem::path weights_;
+  ModelConfig config_;
+  std::unique_ptr<LanguageModel> model_;
+};
+
+TEST_F(ModelDirectory, RoundTripIsExact) {
+  const LoadedModel loaded = load_model(directory_);
+  EXPECT_EQ(loaded.tokenizer->size(), config_.vocabulary);
+  ASSERT_EQ(loaded.model->parameters().size(), model_->parameters().size());
+  for (std::size_t i = 0; i < model_->parameters().size(); ++i) {
+    const Tensor& expected = model_->parameters()[i].variable.value();
+    const Tensor& actual = loaded.model->parameters()[i].variable.value();
+    ASSERT_EQ(actual.shape(), expected.shape());
+    EXPECT_EQ(std::memcmp(actual.raw(), expected.raw(), expected.bytes()), 0)
+        << model_->parameters()[i].name;
+  }
+}
+
+// The weights must be the file's, whatever the model held, or was frozen with, before.
+TEST_F(ModelDirectory, LoadingReplacesFrozenWeights) {
+  const std::vector<std::int32_t> ids = {1, 2, 3};
+  const auto hidden = [&](LanguageModel& model) {
+    ModelState state;
+    return model.hidden(ids, 1, 3, state, {}).value();
+  };
+  const auto other = make_model(config_, 4);
+  other->freeze();
+  load_parameters(weights_, *other);
+  other->freeze();
+  const Tensor expected = hidden(*model_);
+  const Tensor actual = hidden(*other);
+  for (std::int64_t i = 0; i < expected.elements(); ++i) {
+    EXPECT_EQ(actual.data<float>()[i], expected.data<float>()[i]);
+  }
+}
+
+TEST_F(ModelDirectory, OtherFloatTypesAreConverted) {
+  NamedTensors tensors = read_safetensors(weights_);
+  for (auto& [name, tensor] : tensors) tensor = tensor.to(DType::f64);
+  write_safetensors(weights_, tensors);
+  EXPECT_EQ(load_error(), "");
+  tensors[0].second = Tensor::zeros(tensors[0].second.shape(), DType::i32);
+  write_safetensors(weights_, tensors);
+  expect_error("holds int32 elements, expected float32");
+}
+
+TEST_F(ModelDirectory, WrongTensorsAreNamed) {
+  const NamedTensors good = read_safetensors(weights_);
+  NamedTensors tensors = good;
+  const std::string name = tensors[0].first;
+  tensors[0].first = "stranger";
+  write_safetensors(weights_, tensors);
+  expect_error("tensor '" + name + "' is missing");
+
+  tensors = good;
+  tensors[0].second = tensors[0].second.reshape({1, tensors[0].second.elements()});
+  write_safetensors(weights_, tensors);
+  expect_error("tensor '" + name + "' has shape [1, ");
+
+  tensors = good;
+  tensors.emplace_back("stranger", Tensor(Shape{0}));
+  write_safetensors(weights_, tensors);
+  expect_error("the model has no tensor 'stranger'");
+  EXPECT_THROW(load_parameters(weights_, *model_), Error);
+
+  tensors = good;
+  tensors.pop_back();
+  write_safetensors(weights_, tensors);
+  expect_error("do not belong together: config.json describes");
+}
+
+TEST_F(ModelDirectory, FailedLoadLeavesTheModelAlone) {
+  NamedTensors tensors = read_safetensors(weights_);
+  for (auto& [name, tensor] : tensors) tensor = Tensor::zeros(tensor.shape());
+  tensors.back().first = "stranger";
+  write_safetensors(weights_, tensors);
+  const Tensor before = model_->parameters()[0].variable.value().clone();
+  EXPECT_THROW(load_parameters(weights_, *model_), Error);
+  const Tensor& after = model_->parameters()[0].variable.value();
+  EXPECT_EQ(std::memcmp(after.raw(), before.raw(), before.bytes()), 0);
+}
+
+TEST_F(ModelDirectory, DamagedDirectoriesAreRefused) {
+  write_config(2);
+  expect_error("format version is 2, this program reads up to 1");
+  write_file(directory_ / "config.json", "{\"format_version\": 1, \"model\": {\"arch\": \"gcnn\"");
+  expect_error("damaged (not JSON)");
+  write_file(directory_ / "config.json", "[]");
+  expect_error("expected a JSON object");
+  write_file(directory_ / "config.json", "{}");
+  expect_error("'format_version' is missing");
+  write_file(directory_ / "config.json", "{\"format_version\": 1}");
+  expect_error("'model' is missing");
+  write_file(directory_ / "config.json", "{\"format_version\": 1, \"model\": {}}");
+  expect_error("field 'arch' is missing");
+  std::filesystem::remove(directory_ / "config.json");
+  expect_error("has no config.json");
+  EXPECT_THROW(read_model_config(directory_ / "none"), Error);
+  EXPECT_THROW(read_model_config(weights_), Error);
+}
+
+TEST_F(ModelDirectory, ConfigsThatDoNotFitTheFilesAreRefusedBeforeAllocation) {
+  config_.vocabulary += 1;
+  write_config(1);
+  expect_error("the tokenizer has");
+  config_.vocabulary -= 1;
+  config_.dim = 2'000'000'000;
+  write_config(1);
+  expect_error("do not belong together");
+  config_.dim = -1;
+  write_config(1);
+  expect_error("embedding width (dim) of -1");
+}
+
+TEST_F(ModelDirectory, MissingPartsAreErrors) {
+  std::filesystem::remove(weights_);
+  expect_error("model.safetensors");
+  std::filesystem::remove(directory_ / "tokenizer.json");
+  expect_error("tokenizer.json");
+}
+
+}  // namespace
+}  // namespace sluice
