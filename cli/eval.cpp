@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -10,6 +11,7 @@
 #include "commands.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "sluice/base/numbers.hpp"
 #include "sluice/inference/evaluate.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/text/corpus.hpp"
@@ -61,7 +63,7 @@ void EvalCommand::run() const {
       "speed               {} tokens/s ({:.2f} s)\n",
       result.perplexity, result.bits_per_character, result.nll / static_cast<double>(result.tokens),
       grouped(result.tokens), grouped(result.oov), grouped(result.vocabulary),
-      grouped(static_cast<long long>(result.tokens_per_second)), result.seconds));
+      grouped(static_cast<std::int64_t>(result.tokens_per_second)), result.seconds));
 }
 
 }  // namespace

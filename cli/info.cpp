@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "commands.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "sluice/base/numbers.hpp"
 #include "sluice/models/model_directory.hpp"
 
 namespace sluice::cli {
@@ -57,8 +59,9 @@ ordered_json describe(const std::filesystem::path& directory) {
 
 std::string validation_line(const ordered_json& event) {
   return fmt::format("step {} (epoch {}): loss {:.4f}, perplexity {:.2f}{}\n",
-                     grouped(event.value("step", 0LL)), event.value("epoch", 0LL),
-                     event.value("loss", 0.0), event.value("perplexity", 0.0),
+                     grouped(event.value("step", std::int64_t{0})),
+                     event.value("epoch", std::int64_t{0}), event.value("loss", 0.0),
+                     event.value("perplexity", 0.0),
                      event.value("best", false) ? ", the best so far" : "");
 }
 
@@ -76,10 +79,10 @@ std::string as_text(const ordered_json& info) {
       model["tie"].get<bool>() ? ", shared with the output" : "",
       model["softmax"].get<std::string>(),
       model["cutoffs"].empty() ? "" : ", cut at " + model["cutoffs"].dump(),
-      grouped(info["parameters"].get<long long>()),
-      grouped(info["receptive_field"].get<long long>()),
+      grouped(info["parameters"].get<std::int64_t>()),
+      grouped(info["receptive_field"].get<std::int64_t>()),
       info["tokenizer"]["kind"].get<std::string>(),
-      grouped(info["tokenizer"]["vocabulary"].get<long long>()));
+      grouped(info["tokenizer"]["vocabulary"].get<std::int64_t>()));
   text += "tensors\n";
   for (const ordered_json& tensor : info["tensors"]) {
     text += fmt::format("  {} {}\n", tensor["name"].get<std::string>(), tensor["shape"].dump());
@@ -87,8 +90,9 @@ std::string as_text(const ordered_json& info) {
   const ordered_json& history = info["history"];
   if (const ordered_json& last = history["last"]; last.is_object()) {
     text += fmt::format("training\n  last logged at step {}: loss {:.4f}, {} tokens in {}\n",
-                        grouped(last.value("step", 0LL)), last.value("loss", 0.0),
-                        grouped(last.value("tokens", 0LL)), duration(last.value("seconds", 0.0)));
+                        grouped(last.value("step", std::int64_t{0})), last.value("loss", 0.0),
+                        grouped(last.value("tokens", std::int64_t{0})),
+                        duration(last.value("seconds", 0.0)));
   }
   if (!history["validations"].empty()) {
     text += "validations\n";

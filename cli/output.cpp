@@ -73,13 +73,6 @@ std::string progress_line(double fraction, std::string_view text, std::size_t wi
   return fmt::format("[{}{}] {}", std::string(full, '#'), std::string(bar - full, '.'), rest);
 }
 
-std::string grouped(long long number) {
-  std::string digits = std::to_string(number);
-  const std::size_t sign = number < 0 ? 1 : 0;
-  for (std::size_t at = digits.size(); at > sign + 3;) digits.insert(at -= 3, ",");
-  return digits;
-}
-
 std::string duration(double seconds) {
   constexpr double longest = 1e9;
   const auto whole = static_cast<long long>(std::clamp(std::round(seconds), 0.0, longest));

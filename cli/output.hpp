@@ -37,8 +37,6 @@ class ProgressDisplay {
 /// The live line for a terminal of `width` columns: bar, percentage, text; cut to fit.
 std::string progress_line(double fraction, std::string_view text, std::size_t width);
 
-/// 1234567 as "1,234,567".
-std::string grouped(long long number);
 /// Seconds as "0:07", "12:34" or "3:45:06".
 std::string duration(double seconds);
 

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <csignal>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -17,6 +18,7 @@
 #include "run_directory.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/numbers.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/models/memory.hpp"
 #include "sluice/models/model_directory.hpp"
@@ -148,7 +150,7 @@ TrainCallbacks TrainRun::callbacks() {
         p.fraction,
         fmt::format("step {}  loss {:.3f}  perplexity {:.1f}  {} tokens/s  ETA {}", steps,
                     p.smoothed_loss, p.perplexity,
-                    grouped(static_cast<long long>(p.tokens_per_second)), duration(p.eta)));
+                    grouped(static_cast<std::int64_t>(p.tokens_per_second)), duration(p.eta)));
   };
   callbacks.validating = [this](double fraction) { display_.update(fraction, "validating"); };
   callbacks.validated = [this](const ValidationReport& v) {

@@ -11,19 +11,13 @@
 #include "names.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/numbers.hpp"
 #include "sluice/kernels/units.hpp"
 
 namespace sluice {
 namespace {
 
 using nlohmann::json;
-
-/// 8192 as "8,192".
-std::string grouped(std::int64_t n) {
-  std::string digits = std::to_string(n);
-  for (std::size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
-  return digits;
-}
 
 void check_fields(const char* section, const json& given, const std::vector<std::string>& known) {
   if (!given.is_object()) {
