@@ -2,6 +2,7 @@
 // gated convolutions with residual connections, between token layers.
 
 #include <cmath>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -19,7 +20,8 @@ constexpr std::uint32_t kLayerStream = 1024;
 
 class Gcnn final : public LanguageModel {
  public:
-  Gcnn(const ModelConfig& config, std::uint64_t seed, DType dtype) : LanguageModel(config) {
+  Gcnn(const ModelConfig& config, std::optional<std::uint64_t> seed, DType dtype)
+      : LanguageModel(config) {
     const Unit unit = parse_unit(config.unit);
     std::vector<std::int64_t> widths{config.dim};  // of the embedding, then of each layer's output
     std::uint32_t stream = kLayerStream;
@@ -35,14 +37,14 @@ class Gcnn final : public LanguageModel {
         layer.residual = static_cast<std::int64_t>(widths.size()) - spec.residual;
         const std::int64_t width = widths[static_cast<std::size_t>(layer.residual)];
         if (width != spec.channels) {
-          layer.projection = std::make_unique<GatedConv1d>(
-              GatedConv1d::Options{.channels = width,
-                                   .outputs = spec.channels,
-                                   .kernel = 1,
-                                   .unit = {},
-                                   .weight_norm = config.weight_norm,
-                                   .linear_layout = true},
-              dtype, InitKey{seed, stream});
+          layer.projection =
+              std::make_unique<GatedConv1d>(GatedConv1d::Options{.channels = width,
+                                                                 .outputs = spec.channels,
+                                                                 .kernel = 1,
+                                                                 .unit = {},
+                                                                 .weight_norm = config.weight_norm,
+                                                                 .linear_layout = true},
+                                            dtype, InitKey{seed, stream});
         }
       }
       ++stream;
@@ -54,19 +56,19 @@ class Gcnn final : public LanguageModel {
       last_use_[i] = std::max(last_use_[i], i);
       if (layers_[i].residual >= 0) last_use_[static_cast<std::size_t>(layers_[i].residual)] = i;
     }
-    tokens_ = make_token_layers({.vocabulary = config.vocabulary,
-                                 .dim = config.dim,
-                                 .hidden = widths.back(),
-                                 .cutoffs = config.softmax == "adaptive"
-                                                ? config.cutoffs
-                                                : std::vector<std::int64_t>{},
-                                 .tie = config.tie},
-                                dtype, {seed, 0});
+    tokens_ = make_token_layers(
+        {.vocabulary = config.vocabulary,
+         .dim = config.dim,
+         .hidden = widths.back(),
+         .cutoffs = config.softmax == "adaptive" ? config.cutoffs : std::vector<std::int64_t>{},
+         .tie = config.tie},
+        dtype, {seed, 0});
     tokens_->collect(parameters_);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const std::string prefix = fmt::format("layers.{}.", i);
       layers_[i].conv.collect(parameters_, prefix);
-      if (layers_[i].projection) layers_[i].projection->collect(parameters_, prefix + "projection.");
+      if (layers_[i].projection)
+        layers_[i].projection->collect(parameters_, prefix + "projection.");
     }
   }
 
@@ -110,8 +112,7 @@ class Gcnn final : public LanguageModel {
         }
       }
       const bool carries = layer.conv.options().kernel > 1;
-      values[i + 1] =
-          layer.conv.forward(values[i], residual, conv, carries ? &context : nullptr);
+      values[i + 1] = layer.conv.forward(values[i], residual, conv, carries ? &context : nullptr);
       if (carries) next.tensors.push_back(std::move(context));
       for (std::size_t j = 0; j <= i; ++j) {
         if (last_use_[j] == i) values[j] = Variable();
@@ -169,8 +170,8 @@ class Gcnn final : public LanguageModel {
 
 }  // namespace
 
-std::unique_ptr<LanguageModel> make_model(const ModelConfig& config, std::uint64_t seed,
-                                          DType dtype) {
+std::unique_ptr<LanguageModel> make_model(const ModelConfig& config,
+                                          std::optional<std::uint64_t> seed, DType dtype) {
   config.validate();
   return std::make_unique<Gcnn>(config, seed, dtype);
 }

@@ -151,7 +151,7 @@ LoadedModel load_model(const std::filesystem::path& directory) {
         "and {} holds {}",
         directory.string(), config_name, config.parameter_count(), parameters_name, scalars));
   }
-  loaded.model = make_model(config, 0);
+  loaded.model = make_model(config, std::nullopt);
   assign(file, tensors, *loaded.model);
   return loaded;
 }

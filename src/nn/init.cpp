@@ -30,8 +30,9 @@ double activation_gain(Activation f) {
 }  // namespace
 
 Tensor normal(Shape shape, DType dtype, double deviation, InitKey key) {
+  if (!key.seed) return Tensor::zeros(shape, dtype);
   Tensor x(shape, dtype);
-  const RandomKey random{key.seed, key.stream, kInitStep};
+  const RandomKey random{*key.seed, key.stream, kInitStep};
   dispatch_float(dtype, [&](auto zero) {
     using T = decltype(zero);
     T* out = x.data<T>();

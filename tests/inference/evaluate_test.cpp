@@ -40,11 +40,11 @@ TEST(Evaluate, DoesNotDependOnSegmentsOrChunks) {
   for (const char* layers :
        {"[(12,4)]*3", "[(16,5)] + [(6,1,0),(6,5,0),(16,1,3)]*2", "[(8,1)]", "[(8,1),(10,2,2)]"}) {
     const auto lm = model(layers, vocabulary, {15});
-    for (const std::size_t count : {1U, 2U, 9U, 10U, 57U, 400U}) {
+    for (const std::size_t count : {1U, 2U, 9U, 10U, 200U}) {
       const auto tokens = random_ids(count, vocabulary, count);
       const double expected = plain_nll(*lm, tokens);
-      for (const std::int64_t segments : {0, 1, 2, 3, 7, 50, 1000}) {
-        for (const std::int64_t chunk : {0, 1, 2, 5, 64}) {
+      for (const std::int64_t segments : {0, 1, 3, 7, 50, 1000}) {
+        for (const std::int64_t chunk : {0, 2, 5, 64}) {
           const EvalResult result = evaluate_tokens(*lm, tokens, segments, chunk);
           EXPECT_EQ(result.tokens, static_cast<std::int64_t>(count));
           EXPECT_NEAR(result.nll, expected, 1e-6 * expected + 1e-5)

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -61,9 +62,11 @@ class LanguageModel {
   ModelConfig config_;
 };
 
-/// Builds a model with initial weights drawn from `seed` (see docs). dtype is f32, or f64 in
-/// gradient tests. Throws UsageError for an invalid config.
-std::unique_ptr<LanguageModel> make_model(const ModelConfig& config, std::uint64_t seed,
+/// Builds a model with initial weights drawn from `seed` (see docs), or without a seed with zeros,
+/// which costs much less: for a model whose parameters are about to be loaded. dtype is f32, or f64
+/// in gradient tests. Throws UsageError for an invalid config.
+std::unique_ptr<LanguageModel> make_model(const ModelConfig& config,
+                                          std::optional<std::uint64_t> seed,
                                           DType dtype = DType::f32);
 
 }  // namespace sluice

@@ -2,15 +2,17 @@
 // Initial weights.
 
 #include <cstdint>
+#include <optional>
 
 #include "sluice/kernels/units.hpp"
 #include "sluice/tensor/tensor.hpp"
 
 namespace sluice {
 
-/// Names one initialiser's random numbers: parameter `stream` of a model made from `seed`.
+/// Names one initialiser's random numbers: parameter `stream` of a model made from `seed`. Without
+/// a seed the initialisers give zeros, for parameters that are about to be loaded.
 struct InitKey {
-  std::uint64_t seed = 0;
+  std::optional<std::uint64_t> seed = 0;
   std::uint32_t stream = 0;
 };
 
