@@ -21,7 +21,7 @@ struct Gate {
   Activation f, g;
 };
 
-/// Named gates f(a) ⊙ g(b); sources in docs/operators.md.
+/// Named gates f(a) ⊙ g(b), and where they come from.
 inline constexpr std::array<Gate, 8> kGates = {{
     {"glu", Activation::identity, Activation::sigmoid},        // Dauphin et al. 2017, eq. 1
     {"gtu", Activation::tanh, Activation::sigmoid},            // van den Oord et al. 2016, eq. 2

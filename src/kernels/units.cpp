@@ -90,6 +90,7 @@ std::string unit_name(const Unit& unit) {
 const std::vector<std::string>& unit_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
+    all.reserve(kernels::kGates.size() + kernels::kActivations.size());
     for (const kernels::Gate& gate : kernels::kGates) all.emplace_back(gate.name);
     all.insert(all.end(), kernels::kActivations.begin(), kernels::kActivations.end());
     return all;

@@ -1,5 +1,6 @@
 #pragma once
-// Optimizer updates and weight normalisation, one pass over the parameters each. One thread.
+// Optimizer updates and weight normalisation. One thread. Moments below 1e-36 in magnitude become
+// 0: those of a word that no longer occurs would decay into denormals, which are slow.
 
 #include <cstddef>
 
@@ -24,7 +25,8 @@ void adam_step(float* w, float* m, float* v, const float* grad, const AdamStep& 
 
 /// Weight normalisation (Salimans & Kingma 2016, eq. 2) of the columns of v [rows, n]:
 ///   norm[j] = ‖v[:, j]‖₂,  w[:, j] = g[j] · v[:, j] / norm[j]
-/// over the columns [begin, end) only, so that callers may split columns over threads.
+/// over the columns [begin, end) only, so that callers may split columns over threads. A column of
+/// zeros gives NaN.
 void weight_norm_forward(float* w, float* norm, const float* v, const float* g, std::size_t rows,
                          std::size_t n, std::size_t begin, std::size_t end);
 void weight_norm_forward(double* w, double* norm, const double* v, const double* g,
