@@ -9,6 +9,7 @@
 #include <fstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "sluice/base/error.hpp"
 
@@ -128,6 +129,24 @@ TEST_F(FileTest, TwoWritersOfOneFileDoNotMix) {
   EXPECT_EQ(read_file(path("x")), "first");
   second.commit();
   EXPECT_EQ(read_file(path("x")), "second");
+  EXPECT_EQ(entries(), 1U);
+}
+
+TEST_F(FileTest, ManyWritersOfOneFileDoNotMix) {
+  const auto write_often = [&](char letter) {
+    for (std::size_t i = 1; i <= 100; ++i) write_file(path("x"), std::string(1000 * i, letter));
+  };
+  write_file(path("x"), "aa");
+  std::vector<std::thread> writers;
+  for (const char letter : {'a', 'b', 'c'}) writers.emplace_back(write_often, letter);
+  int torn = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string text = read_file(path("x"));
+    if (text.size() < 2 || text.find_first_not_of(text.front()) != std::string::npos) ++torn;
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(torn, 0);
+  EXPECT_EQ(read_file(path("x")).size(), 100'000U);
   EXPECT_EQ(entries(), 1U);
 }
 

@@ -104,7 +104,7 @@ TEST_F(CorpusTest, AllCoresGiveWhatOneGives) {
   std::string text;
   while (text.size() < 1'500'000) text += sample_text();
   std::string words;
-  while (words.size() < 2'500'000) words += "gate  opens 日本語\tand\r runs ";
+  while (words.size() < 2'500'000) words += "gate   opens   日本語\t\tand\r  runs   ";
   text += words + "\r\n";
   const std::string rest = " y\n" + sample_text() + words;
   const int before = thread_count();

@@ -1,0 +1,41 @@
+#include "../../src/text/reading.hpp"
+
+#include "support.hpp"
+
+namespace sluice {
+namespace {
+
+TEST(BlockEnd, IsAfterTheLastLineThatFits) {
+  EXPECT_EQ(block_end("ab\ncd\nef\n", 0, 7), 6U);
+  EXPECT_EQ(block_end("ab\ncd\nef\n", 3, 5), 6U);
+  EXPECT_EQ(block_end("ab\ncd\nef\n", 3, 6), 9U);
+  EXPECT_EQ(block_end("ab\ncd\nef", 6, 100), 8U);
+}
+
+TEST(BlockEnd, InsideALongLineIsBeforeABlankThatFollowsANonBlank) {
+  EXPECT_EQ(block_end("aa bb   cccc dd\n", 0, 10), 5U) << "the last that fits, first of its run";
+  EXPECT_EQ(block_end("aa bb   cccc dd\n", 0, 6), 5U);
+  EXPECT_EQ(block_end("   aaaaaaaa bb\n", 0, 5), 11U) << "the first that does not fit";
+  EXPECT_EQ(block_end("aaaaaaaa\nbb\n", 0, 5), 9U) << "or the end of the line";
+  EXPECT_EQ(block_end("aaaaaaaaaa", 0, 5), 10U) << "or of the text";
+}
+
+TEST_F(TextTest, BlocksFollowOneAnotherThroughAllFiles) {
+  const std::string first = sample_text() + "an end without a newline";
+  BlockReader reader({file("1", first), file("2", ""), file("3", "x\n")});
+  EXPECT_EQ(reader.bytes(), static_cast<std::int64_t>(first.size()) + 2);
+  std::string text;
+  std::vector<Block> round;
+  int files_ended = 0;
+  while (reader.next(1, round)) {
+    for (const Block& block : round) {
+      text += block.text;
+      files_ended += block.ends_file ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(text, first + "x\n");
+  EXPECT_EQ(files_ended, 2);
+}
+
+}  // namespace
+}  // namespace sluice
