@@ -28,6 +28,9 @@ struct GenerateCommand {
 
 void GenerateCommand::run() {
   if (seed < 0) throw UsageError(fmt::format("--seed: expected 0 or more, got {}", seed));
+  if (options.tokens < 0) {
+    throw UsageError(fmt::format("--tokens: expected 0 or more, got {}", options.tokens));
+  }
   options.sampling.seed = static_cast<std::uint64_t>(seed);
   options.sampling.validate();
   const LoadedModel loaded = load_model(model);

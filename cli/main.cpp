@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <new>
 #include <string>
 #include <vector>
@@ -20,6 +21,16 @@ using sluice::UsageError;
 
 constexpr int failure = 1;
 constexpr int usage_failure = 2;
+
+/// Help without CLI11's remarks on which options exclude which: they break the columns.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  HelpFormatter() { column_width(28); }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    const std::string type = option->get_type_name();
+    return type.empty() ? "" : " " + type;
+  }
+};
 
 std::string did_you_mean(const std::string& name, const std::vector<std::string>& known) {
   const std::string nearest = sluice::nearest_names(name, known.data(), known.size());
@@ -76,7 +87,7 @@ int run(CLI::App& program, CLI::App* command, int& status, int argc, char** argv
   try {
     program.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    sluice::cli::print((command ? command : &program)->help());
+    sluice::cli::print(command ? command->help("sluice") : program.help());
   } catch (const CLI::CallForVersion& version) {
     sluice::cli::print(fmt::format("{}\n", version.what()));
   } catch (const CLI::ExtrasError&) {
@@ -97,16 +108,16 @@ int main(int argc, char** argv) {
         "Trains, evaluates, scores with and samples from gated convolutional language "
         "models.",
         "sluice");
-    program.get_formatter()->column_width(28);
-    program.set_version_flag("--version", "sluice " SLUICE_VERSION);
+    program.formatter(std::make_shared<HelpFormatter>());
+    program.set_version_flag("--version", "sluice " SLUICE_VERSION, "show the version");
     program.set_help_flag("--help,-h", "show this help");
-    program.footer("sluice COMMAND --help describes a command.");
     int status = 0;
     sluice::cli::add_train(program, status);
     sluice::cli::add_eval(program, status);
     sluice::cli::add_score(program, status);
     sluice::cli::add_generate(program, status);
     sluice::cli::add_info(program, status);
+    program.footer("sluice COMMAND --help describes a command.");
     try {
       command = chosen_command(program, argc, argv);
       return run(program, command, status, argc, argv);

@@ -90,10 +90,10 @@ void ScoreCommand::run() const {
 
 void add_score(CLI::App& program, int& status) {
   auto command = std::make_shared<ScoreCommand>();
-  CLI::App* app = program.add_subcommand(
-      "score",
-      "The log-probability of each line, on its own: log-probability (nats), tokens (the line's "
-      "end\nincluded), tokens not in the vocabulary, perplexity; separated by tabs");
+  CLI::App* app = program.add_subcommand("score", "The log-probability of each line of a text");
+  app->footer(
+      "Prints a line for each line, which is read on its own: log-probability (nats), tokens (the\n"
+      "line's end included), tokens not in the vocabulary, perplexity; separated by tabs.");
   add_text(*app, "MODEL", command->model, "directory that sluice train made", "")->required();
   add_text(*app, "FILE", command->file, "UTF-8 text; - or nothing: standard input", "");
   app->add_flag("--words", command->words,

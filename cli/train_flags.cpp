@@ -44,8 +44,8 @@ void add_text_flags(FieldFlags& fields) {
 
 void add_model_flags(CLI::App& app, FieldFlags& fields) {
   fields.begin("model", "Model");
-  CLI::Option* preset =
-      fields.text("--preset", "preset", "NAME", "a named shape: " + preset_names());
+  CLI::Option* preset = fields.text("--preset", "preset", "NAME",
+                                    "a named shape, instead of --layers: " + preset_names());
   fields
       .text("--layers", "layers", "SPEC",
             "layers as (channels, kernel[, residual]) joined by + and repeated by *N, like "

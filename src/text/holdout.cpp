@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <string_view>
 
+#include "counting.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/text/utf8.hpp"
 
 namespace sluice {
 namespace {
@@ -50,13 +50,7 @@ HeldOut hold_out(const std::vector<fs::path>& files, double fraction, bool utf8,
         parts.train.push_back(path);
       } else {
         // Here, because messages about the copies would name files the user does not know.
-        const std::size_t valid = utf8 ? valid_text_length(text) : text.size();
-        if (valid < text.size()) {
-          throw Error(fmt::format(
-              "'{}' is not a UTF-8 text: the byte at offset {} is not valid; convert the file to "
-              "UTF-8, or read it with the byte tokenizer",
-              path.string(), valid));
-        }
+        if (utf8) require_text(text, path.string(), 0);
         fs::create_directories(directory);
         copy_part(directory / "train.txt", text.substr(0, cut + 1));
         copy_part(directory / "valid.txt", text.substr(cut + 1));

@@ -69,7 +69,7 @@ TEST_F(Model, EvaluatesAText) {
   EXPECT_NE(text.out.find("bits per character"), std::string::npos);
   EXPECT_TRUE(complains(run({"eval", model_, path("missing")}), 1, "eval", "missing"));
   EXPECT_TRUE(complains(run({"eval", model_, write("empty", "")}), 1, "eval", "empty"));
-  EXPECT_TRUE(complains(run({"eval", model_, write("bad", "a\xff\n")}), 1, "eval", "offset 1"));
+  EXPECT_TRUE(complains(run({"eval", model_, write("bad", "a\xff\n")}), 1, "eval", "byte 1"));
   EXPECT_TRUE(complains(run({"eval", model_, text_}, {.output_file = "/dev/full"}), 1, "eval",
                         "standard output"));
 }

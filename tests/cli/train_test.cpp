@@ -49,18 +49,23 @@ TEST_F(Train, RefusesTextsItCannotRead) {
 TEST_F(Train, NamesTheFirstBadByte) {
   const std::string good = sample_text(400);
   expect_refused(write("binary.txt", good + std::string("\0x\n", 3)),
-                 "offset " + std::to_string(good.size()));
+                 "byte " + std::to_string(good.size()));
   expect_refused(write("latin1.txt", good + "caf\xe9 au lait\n" + good),
-                 "offset " + std::to_string(good.size() + 3));
+                 "byte " + std::to_string(good.size() + 3));
   // Also where the bad byte is in a file that is not cut.
   EXPECT_TRUE(
       complains(run(tiny_training(text_, model(), {"--steps", "2", "--valid", path("latin1.txt")})),
-                1, "train", "offset " + std::to_string(good.size() + 3)));
+                1, "train", "byte " + std::to_string(good.size() + 3)));
   EXPECT_FALSE(fs::exists(model()));
 }
 
 TEST_F(Train, RefusesATextShorterThanAChunk) {
-  expect_refused(write("short.txt", "the cat\nsat\non\nthe\nmat\n"), "tokens");
+  const std::string data = write("short.txt", "the cat\nsat\non\nthe\nmat\n");
+  EXPECT_TRUE(
+      complains(run(tiny_training(data, model(), {"--steps", "2", "--valid-fraction", "0"})), 1,
+                "train", "tokens"));
+  EXPECT_FALSE(fs::exists(model()));
+  expect_refused(data, "hold out");
 }
 
 TEST_F(Train, RefusesAbsurdSizesWithTheMemoryTheyNeed) {
@@ -123,7 +128,7 @@ TEST_F(Train, ATextThatIsRefusedLeavesTheOldModelAlone) {
   const std::string before = read_file(model() + "/model.safetensors");
   const std::string bad = write("bad.txt", sample_text(100) + "\xff\n");
   EXPECT_TRUE(complains(run(tiny_training(bad, model(), {"--steps", "2", "--overwrite"})), 1,
-                        "train", "offset"));
+                        "train", "byte 10"));
   EXPECT_EQ(read_file(model() + "/model.safetensors"), before);
   EXPECT_EQ(run({"info", model()}).status, 0);
 }
@@ -207,8 +212,8 @@ TEST_F(Train, AFullDiskLeavesThePreviousCheckpoint) {
 TEST_F(Train, OneRunHoldsADirectory) {
   Process process(tiny_training(text_, model(), {"--steps", "1000000"}));
   while (!fs::exists(model() + "/checkpoint.safetensors")) ASSERT_FALSE(process.ended_within(5));
-  EXPECT_TRUE(complains(train({"--steps", "2", "--overwrite"}), 1, "train", "lock"));
-  EXPECT_TRUE(complains(run({"train", "--out", model(), "--resume"}), 1, "train", "lock"));
+  EXPECT_TRUE(complains(train({"--steps", "2", "--overwrite"}), 1, "train", "holds it"));
+  EXPECT_TRUE(complains(run({"train", "--out", model(), "--resume"}), 1, "train", "holds it"));
   process.signal(SIGTERM);
   EXPECT_EQ(process.wait().status, 143);
 }
