@@ -53,9 +53,11 @@ void assign(const std::filesystem::path& file, const NamedTensors& tensors, Lang
     const Tensor value = found->second.dtype() == dtype ? found->second : found->second.to(dtype);
     values.push_back(parameter.from_file ? parameter.from_file(value) : value);
   }
-  for (const auto& [name, tensor] : tensors) {
-    const bool known = std::any_of(parameters.begin(), parameters.end(),
-                                   [&](const Parameter& each) { return each.name == name; });
+  for (const auto& each : tensors) {
+    const std::string& name = each.first;
+    const bool known =
+        std::any_of(parameters.begin(), parameters.end(),
+                    [&](const Parameter& parameter) { return parameter.name == name; });
     if (!known) {
       throw Error(
           fmt::format("cannot load '{}': the model has no tensor '{}'", file.string(), name));
