@@ -49,9 +49,10 @@ void check_linear(const char* op, const Variable& x, const Variable& weight, con
   }
 }
 
-// Rows of logits in flight: a block that stays within a few MiB, and large enough to feed a GEMM.
+// Rows of logits in flight: few enough to bound memory, and many enough that adding a block's
+// gradient to the whole weight's stays a small part of the work.
 std::int64_t logit_rows(std::int64_t vocabulary) {
-  constexpr std::int64_t kElements = std::int64_t{1} << 22;
+  constexpr std::int64_t kElements = std::int64_t{1} << 24;
   return std::max<std::int64_t>(kElements / std::max<std::int64_t>(vocabulary, 1), 64);
 }
 

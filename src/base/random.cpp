@@ -36,17 +36,27 @@ float RandomKey::uniform(std::uint64_t index) const {
   return static_cast<float>(bits(index) >> 8) * 0x1p-24F;
 }
 
-double RandomKey::uniform_double(std::uint64_t index) const {
-  const std::uint64_t high = bits(2 * index);
-  const std::uint64_t low = bits(2 * index + 1);
+namespace {
+
+// 53 bits of two words, in (0, 1): 0 would be infinite under the logarithm of `normal`.
+double open_unit(std::uint64_t high, std::uint64_t low) {
   const std::uint64_t fraction = (high << 21) | (low >> 11);
-  // 0 would be outside the open interval (and infinite under the logarithm of `normal`).
   return fraction == 0 ? 0x1p-54 : static_cast<double>(fraction) * 0x1p-53;
 }
 
+}  // namespace
+
+double RandomKey::uniform_double(std::uint64_t index) const {
+  return open_unit(bits(2 * index), bits(2 * index + 1));
+}
+
 double RandomKey::normal(std::uint64_t index) const {
-  const double radius = std::sqrt(-2.0 * std::log(uniform_double(2 * index)));
-  return radius * std::cos(2.0 * std::numbers::pi * uniform_double(2 * index + 1));
+  // The four words of both uniforms are those of one block.
+  const auto words = philox4x32(
+      {static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32), stream, step},
+      {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
+  const double radius = std::sqrt(-2.0 * std::log(open_unit(words[0], words[1])));
+  return radius * std::cos(2.0 * std::numbers::pi * open_unit(words[2], words[3]));
 }
 
 }  // namespace sluice
