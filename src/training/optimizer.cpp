@@ -10,6 +10,7 @@
 #include "names.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
+#include "sluice/base/profile.hpp"
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/kernels/optim.hpp"
 
@@ -18,6 +19,8 @@ namespace {
 
 /// Scalars per block: large enough to hide the cost of a call, small enough to share out evenly.
 constexpr std::int64_t block_size = 16384;
+/// Scalars per group of blocks, the least that is worth another thread.
+constexpr std::int64_t group_size = 65536;
 
 Tensor to_file(const Parameter& parameter, const Tensor& tensor) {
   return parameter.to_file ? parameter.to_file(tensor) : tensor;
@@ -68,6 +71,7 @@ Optimizer::Optimizer(const Parameters& parameters, const OptimizerConfig& config
   first_.resize(parameters.size());
   second_.resize(parameters.size());
   steps_.resize(parameters.size());
+  std::int64_t in_group = 0;
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     const Tensor& value = parameters[p].variable.value();
     if (value.dtype() != DType::f32) {
@@ -77,41 +81,51 @@ Optimizer::Optimizer(const Parameters& parameters, const OptimizerConfig& config
     if (momentum) first_[p] = Tensor::zeros(value.shape());
     if (adaptive()) second_[p] = Tensor::zeros(value.shape());
     for (std::int64_t begin = 0; begin < value.elements(); begin += block_size) {
-      blocks_.push_back({p, begin, std::min(begin + block_size, value.elements())});
+      const std::int64_t end = std::min(begin + block_size, value.elements());
+      if (in_group == 0) groups_.push_back(blocks_.size());
+      blocks_.push_back({p, begin, end});
+      in_group += end - begin;
+      if (in_group >= group_size) in_group = 0;
     }
   }
+  groups_.push_back(blocks_.size());
   partial_.resize(blocks_.size());
 }
 
+template <class Body>
+void Optimizer::for_each_block(Body&& body) const {
+  parallel_for(static_cast<std::int64_t>(groups_.size()) - 1, 1,
+               [&](std::int64_t begin, std::int64_t end) {
+                 const std::size_t last = groups_[static_cast<std::size_t>(end)];
+                 for (std::size_t i = groups_[static_cast<std::size_t>(begin)]; i < last; ++i) {
+                   body(i);
+                 }
+               });
+}
+
 double Optimizer::gradient_norm() const {
-  parallel_for(
-      static_cast<std::int64_t>(blocks_.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          const Block& block = blocks_[static_cast<std::size_t>(i)];
-          const Tensor& grad = parameters_[block.parameter].variable.grad();
-          partial_[static_cast<std::size_t>(i)] =
-              grad.defined()
-                  ? kernels::sum_of_squares(grad.data<float>() + block.begin,
-                                            static_cast<std::size_t>(block.end - block.begin))
-                  : 0;
-        }
-      });
+  const ProfileScope profile("optimizer");
+  for_each_block([&](std::size_t i) {
+    const Block& block = blocks_[i];
+    const Tensor& grad = parameters_[block.parameter].variable.grad();
+    partial_[i] = grad.defined()
+                      ? kernels::sum_of_squares(grad.data<float>() + block.begin,
+                                                static_cast<std::size_t>(block.end - block.begin))
+                      : 0;
+  });
   double sum = 0;
   for (const double part : partial_) sum += part;
   return std::sqrt(sum);
 }
 
 void Optimizer::step(double learning_rate, double gradient_scale) {
+  const ProfileScope profile("optimizer");
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
     if (parameters_[p].variable.grad().defined()) ++steps_[p];
   }
-  parallel_for(static_cast<std::int64_t>(blocks_.size()), 1,
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t i = begin; i < end; ++i) {
-                   update(blocks_[static_cast<std::size_t>(i)], static_cast<float>(learning_rate),
-                          static_cast<float>(gradient_scale));
-                 }
-               });
+  for_each_block([&](std::size_t i) {
+    update(blocks_[i], static_cast<float>(learning_rate), static_cast<float>(gradient_scale));
+  });
 }
 
 void Optimizer::update(const Block& block, float learning_rate, float gradient_scale) {

@@ -33,9 +33,8 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-bool finite(const Tensor& tensor) {
-  return std::isfinite(
-      kernels::sum_of_squares(tensor.data<float>(), static_cast<std::size_t>(tensor.elements())));
+double sum_of_squares(const Tensor& tensor) {
+  return kernels::sum_of_squares(tensor.data<float>(), static_cast<std::size_t>(tensor.elements()));
 }
 
 /// What a resumed run has to share: anything else may change.
@@ -201,25 +200,36 @@ class Run {
   /// Throws the error that says what is not finite and what is left.
   [[noreturn]] void diverged(std::string_view what, double value, double rate, std::int64_t step,
                              bool gradients) const {
-    std::string suspect = "every weight is finite, so the loss itself overflowed";
+    throw Error(
+        fmt::format("training diverged at step {}: {} is {} with learning rate {:g} and clip {:g}; "
+                    "{}; the last "
+                    "good checkpoint, of step {}, is kept in '{}'; try a lower lr or a lower clip",
+                    step, what, std::isnan(value) ? "NaN" : "infinite", rate, config_.clip,
+                    suspect(gradients), saved_step_, checkpoint_file_.string()));
+  }
+
+  /// The first parameter that is not finite, or whose gradient is not; else the largest.
+  std::string suspect(bool gradients) const {
+    const Parameter* largest = nullptr;
+    double most = -1;
     for (const Parameter& parameter : model_.parameters()) {
       const Tensor& grad = parameter.variable.grad();
-      if (!finite(parameter.variable.value())) {
-        suspect =
-            fmt::format("the first weights that are not finite are those of '{}'", parameter.name);
-        break;
+      const double square = sum_of_squares(parameter.variable.value());
+      if (!std::isfinite(square)) {
+        return fmt::format("the first weights that are not finite are those of '{}'",
+                           parameter.name);
       }
-      if (gradients && grad.defined() && !finite(grad)) {
-        suspect =
-            fmt::format("the first gradient that is not finite is that of '{}'", parameter.name);
-        break;
+      if (gradients && grad.defined() && !std::isfinite(sum_of_squares(grad))) {
+        return fmt::format("the first gradient that is not finite is that of '{}'", parameter.name);
+      }
+      const double mean = square / static_cast<double>(parameter.variable.value().elements());
+      if (mean > most) {
+        most = mean;
+        largest = &parameter;
       }
     }
-    throw Error(fmt::format(
-        "training diverged at step {}: {} is {} with learning rate {:g} and clip {:g}; {}; the "
-        "last "
-        "good checkpoint, of step {}, is kept in '{}'; try a lower lr or a lower clip",
-        step, what, value, rate, config_.clip, suspect, saved_step_, checkpoint_file_.string()));
+    return fmt::format("all weights are finite, the largest are those of '{}' ({:.3g} on average)",
+                       largest->name, std::sqrt(most));
   }
 
   /// False when a stop request cut it short; it then has no effect.
@@ -277,7 +287,7 @@ class Run {
   /// Saves the checkpoint, and without validation the model too.
   void save() {
     for (const Parameter& parameter : model_.parameters()) {
-      if (!finite(parameter.variable.value())) {
+      if (!std::isfinite(sum_of_squares(parameter.variable.value()))) {
         diverged("a weight", std::numeric_limits<double>::quiet_NaN(), last_rate_, state_.step,
                  false);
       }

@@ -38,7 +38,7 @@ pid_t start_child(const std::filesystem::path& directory) {
 
 TEST(Crash, Child) {
   const char* directory = std::getenv(child_variable);
-  if (directory == nullptr) GTEST_SKIP() << "runs only as a child of the next test";
+  if (directory == nullptr) return;  // only the next test's children have work
   TrainOptions options;
   options.resume =
       std::filesystem::exists(std::filesystem::path(directory) / "checkpoint.safetensors");

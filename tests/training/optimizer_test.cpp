@@ -41,7 +41,7 @@ Parameters make_parameters() {
 void set_gradients(const Parameters& parameters, std::uint32_t step) {
   for (std::size_t p = 0; p < sizes.size(); ++p) {
     if (p == 0 && step == 2) continue;
-    parameters[p].variable.accumulate_grad(
+    parameters[p].variable.gradient()->accumulate(
         random_tensor(sizes[p], static_cast<std::uint32_t>(p) + 100, step));
   }
 }
@@ -82,7 +82,7 @@ class OptimizerKinds : public testing::TestWithParam<OptimizerKind> {};
 INSTANTIATE_TEST_SUITE_P(All, OptimizerKinds,
                          testing::Values(OptimizerKind::nesterov, OptimizerKind::sgd,
                                          OptimizerKind::adam, OptimizerKind::adamw),
-                         [](const auto& info) { return std::string(optimizer_name(info.param)); });
+                         [](const auto& kind) { return std::string(optimizer_name(kind.param)); });
 
 // Tolerance 2e-5 absolute on weights of size 1 moved by steps of 0.1: float32 rounding over five
 // updates, Adam's square root included.

@@ -33,7 +33,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Recipe{"sgd_plateau", OptimizerKind::sgd, ScheduleKind::plateau, true, 3},
                     Recipe{"adam_constant", OptimizerKind::adam, ScheduleKind::constant, false, 0},
                     Recipe{"adamw_plateau", OptimizerKind::adamw, ScheduleKind::plateau, true, 4}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& recipe) { return std::string(recipe.param.name); });
 
 // An epoch is 10 steps, a metrics line 7: borders of both, their neighbours, and the first and last
 // step.
@@ -86,29 +86,46 @@ TEST_P(Resume, CheckpointsChangeNothing) {
 }
 
 TEST(Interrupt, DuringValidationLeavesItToTheResumedRun) {
-  const Directory whole;
+  constexpr std::int64_t valid_tokens = 5000;  // several chunks, so that there is a during
   const TrainConfig config = tiny_training();
-  run(whole.path(), config);
+  const Directory whole;
+  run(whole.path(), config, {}, valid_tokens);
   const Directory parts;
   std::atomic<int> flag{0};
   TrainOptions options;
   options.stop = &flag;
-  int validations = 0;
-  options.callbacks.stepped = [&](const TrainProgress& progress) {
-    if (progress.step == 20) validations = 1;
-  };
-  // The flag rises while the second validation runs; whether its progress is reported again before
-  // it ends decides if it counts, and neither may show in the end.
+  std::int64_t step = 0;
+  int validated = 0;
+  options.callbacks.stepped = [&](const TrainProgress& progress) { step = progress.step; };
+  options.callbacks.validated = [&](const ValidationReport&) { ++validated; };
   options.callbacks.validating = [&](double) {
-    if (validations == 1) flag = 2;
+    if (step == 20) flag = 2;
   };
-  const TrainResult first = run(parts.path(), config, options);
+  const TrainResult first = run(parts.path(), config, options, valid_tokens);
   EXPECT_EQ(first.status, TrainStatus::interrupted);
   EXPECT_EQ(first.stop, 2);
   EXPECT_EQ(first.step, 20);
+  EXPECT_EQ(validated, 1);
+  EXPECT_EQ(read_checkpoint_state(parts / "checkpoint.safetensors").validated_step, 10);
   TrainOptions resume;
   resume.resume = true;
-  run(parts.path(), config, resume);
+  run(parts.path(), config, resume, valid_tokens);
+  expect_same_run(whole.path(), parts.path());
+}
+
+TEST(Resume, OnTwoThreadsToo) {
+  set_thread_count(2);
+  const Directory whole;
+  TrainConfig config = tiny_training();
+  config.steps = 13;  // two threads on a busy machine are slow at work this small
+  run(whole.path(), config);
+  const Directory parts;
+  StopAt stopper(7);
+  run(parts.path(), config, stopper.options);
+  TrainOptions options;
+  options.resume = true;
+  run(parts.path(), config, options);
+  set_thread_count(1);
   expect_same_run(whole.path(), parts.path());
 }
 

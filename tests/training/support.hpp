@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "sluice/base/file.hpp"
+#include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/safetensors.hpp"
@@ -39,6 +40,12 @@ class Directory {
  private:
   std::filesystem::path path_;
 };
+
+/// Models this small are faster on one thread, by far so on a busy machine.
+inline const bool one_thread = [] {
+  set_thread_count(1);
+  return true;
+}();
 
 constexpr std::int64_t vocabulary = 24;
 
@@ -89,9 +96,9 @@ inline std::unique_ptr<LanguageModel> tiny_model() { return make_model(tiny_conf
 
 /// One run (or the rest of one) in `directory`, as a new process would do it.
 inline TrainResult run(const std::filesystem::path& directory, const TrainConfig& config,
-                       const TrainOptions& options = {}) {
+                       const TrainOptions& options = {}, std::int64_t valid_tokens = 100) {
   const auto model = tiny_model();
-  const TokenShards valid = tiny_tokens(100, 2);
+  const TokenShards valid = tiny_tokens(valid_tokens, 2);
   return train(*model, tiny_tokens(330, 1), &valid, config, directory, options);
 }
 

@@ -96,7 +96,9 @@ TEST(Train, ReportsAndRecordsWhatItDoes) {
     if (line.at("event") != "train") continue;
     ++trains;
     EXPECT_EQ(line.at("step"), 7 * trains);
-    if (trains == 2) EXPECT_NEAR(line.at("loss").get<double>(), sum / 7, 1e-12);
+    if (trains == 2) {
+      EXPECT_NEAR(line.at("loss").get<double>(), sum / 7, 1e-12);
+    }
   }
   EXPECT_EQ(trains, 5U);
 }
@@ -104,9 +106,9 @@ TEST(Train, ReportsAndRecordsWhatItDoes) {
 TEST(Train, KeepsTheBestModel) {
   const Directory directory;
   TrainConfig config = tiny_training(OptimizerKind::adam, ScheduleKind::constant);
-  config.schedule.lr = 0.3;
-  config.clip = 0;
-  config.validate_every = 5;
+  config.schedule.lr = 0.03;
+  config.steps = 400;  // enough to learn 330 tokens by heart
+  config.validate_every = 20;
   const TrainResult result = run(directory.path(), config);
   ASSERT_LT(result.best_loss, result.last_validation_loss);
   const auto model = tiny_model();
@@ -202,7 +204,7 @@ TEST(Train, DivergenceKeepsTheLastGoodCheckpoint) {
   EXPECT_NE(message.find("training diverged at step "), std::string::npos) << message;
   EXPECT_NE(message.find("learning rate 1e+30"), std::string::npos) << message;
   EXPECT_NE(message.find("checkpoint, of step 0, is kept in"), std::string::npos) << message;
-  EXPECT_NE(message.find("not finite"), std::string::npos) << message;
+  EXPECT_NE(message.find("those of '"), std::string::npos) << message;
   for (const auto& [name, tensor] : read_safetensors(directory / "checkpoint.safetensors")) {
     if (tensor.dtype() != DType::f32) continue;
     for (const float x : tensor.span<float>()) ASSERT_TRUE(std::isfinite(x)) << name;

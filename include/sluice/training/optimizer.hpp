@@ -81,11 +81,17 @@ class Optimizer {
   bool adaptive() const {
     return config_.kind == OptimizerKind::adam || config_.kind == OptimizerKind::adamw;
   }
+  /// Calls body(index of block) for every block, groups of blocks at the same time.
+  template <class Body>
+  void for_each_block(Body&& body) const;
   void update(const Block& block, float learning_rate, float gradient_scale);
 
   const Parameters& parameters_;
   OptimizerConfig config_;
   std::vector<Block> blocks_;
+  /// Where each group of blocks begins, and the number of blocks: groups have about as many scalars
+  /// each, so that threads share evenly and a small model stays on one.
+  std::vector<std::size_t> groups_;
   /// One per block, kept to avoid allocating in every step.
   mutable std::vector<double> partial_;
   /// Momentum, or first and second moment, one per parameter; undefined where there is none.
