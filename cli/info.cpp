@@ -109,8 +109,8 @@ void add_info(CLI::App& program, int& status) {
     bool json = false;
   };
   auto command = std::make_shared<InfoCommand>();
-  CLI::App* app = program.add_subcommand(
-      "info", "Shapes, parameters, receptive field, tokenizer and training history of a model");
+  CLI::App* app =
+      program.add_subcommand("info", "Shape, size, tokenizer and training history of a model");
   add_text(*app, "MODEL", command->model, "directory that sluice train made", "")->required();
   app->add_flag("--json", command->json, "print one JSON object instead (docs/formats.md)");
   app->callback([command, &status] {
