@@ -17,8 +17,8 @@ std::vector<std::int32_t> random_ids(std::int64_t n, std::int64_t vocabulary,
   std::vector<std::int32_t> ids;
   const RandomKey key{77, stream, 0};
   for (std::int64_t i = 0; i < n; ++i) {
-    ids.push_back(static_cast<std::int32_t>(
-        key.bits(static_cast<std::uint64_t>(i)) % static_cast<std::uint64_t>(vocabulary)));
+    ids.push_back(static_cast<std::int32_t>(key.bits(static_cast<std::uint64_t>(i)) %
+                                            static_cast<std::uint64_t>(vocabulary)));
   }
   return ids;
 }
@@ -59,8 +59,8 @@ void check_model(const ModelConfig& config) {
   std::vector<Variable> inputs;
   for (const Parameter& parameter : model->parameters()) {
     // Away from the zeros biases start with.
-    const Tensor noise = test::random_tensor(
-        parameter.variable.shape(), static_cast<std::uint32_t>(100 + inputs.size()), 0.05);
+    const Tensor noise = test::random_tensor(parameter.variable.shape(),
+                                             static_cast<std::uint32_t>(100 + inputs.size()), 0.05);
     for (std::int64_t i = 0; i < noise.elements(); ++i) {
       parameter.variable.value().data<double>()[i] += noise.data<double>()[i];
     }
@@ -126,8 +126,8 @@ TEST(Gcnn, GradientsOfEveryKindOfTokenLayer) {
         config.tie = tie;
         config.softmax = softmax;
         config.weight_norm = weight_norm;
-        config.cutoffs = softmax == "full" ? std::vector<std::int64_t>{}
-                                           : std::vector<std::int64_t>{5, 11};
+        config.cutoffs =
+            softmax == "full" ? std::vector<std::int64_t>{} : std::vector<std::int64_t>{5, 11};
         check_model(config);
       }
     }
@@ -176,8 +176,8 @@ TEST(Gcnn, ChunksOfAnyLengthEqualTheWholeText) {
     ModelState state;
     for (std::int64_t t = 0; t < 40; t += chunk) {
       const std::int64_t n = std::min(chunk, 40 - t);
-      const auto part = std::span(ids).subspan(static_cast<std::size_t>(t),
-                                               static_cast<std::size_t>(n));
+      const auto part =
+          std::span(ids).subspan(static_cast<std::size_t>(t), static_cast<std::size_t>(n));
       const Tensor h = model->hidden(part, 1, n, state, {}).value();
       for (std::int64_t i = 0; i < h.elements(); ++i) {
         ASSERT_NEAR(h.data<double>()[i], whole.data<double>()[t * h.dim(1) + i], 1e-12);

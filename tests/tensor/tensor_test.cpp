@@ -26,10 +26,16 @@ TEST(Tensor, SharesElementsOnCopyAndCopiesThemOnClone) {
 
 TEST(Tensor, ErrorsNameBothShapes) {
   const Tensor a(Shape{2, 3});
-  for (const auto& attempt : std::vector<std::function<void()>>{
-           [&] { static_cast<void>(a.reshape(Shape{4, 2})); },
-           [&] { a.copy_from(Tensor(Shape{4, 2})); },
-           [&] { add_in_place(a, Tensor(Shape{4, 2})); }}) {
+  for (const auto& attempt :
+       std::vector<std::function<void()>>{[&] {
+                                            static_cast<void>(a.reshape(Shape{4, 2}));
+                                          },
+                                          [&] {
+                                            a.copy_from(Tensor(Shape{4, 2}));
+                                          },
+                                          [&] {
+                                            add_in_place(a, Tensor(Shape{4, 2}));
+                                          }}) {
     try {
       attempt();
       ADD_FAILURE() << "accepted";
