@@ -29,7 +29,7 @@ Tensor pick_rows(const Tensor& table, std::span<const std::int32_t> index, const
   Tensor out(Shape{n, columns}, table.dtype());
   T* to = out.data<T>();
   const T* from = table.data<T>();
-  parallel_for(n, 64, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(n, row_grain(columns), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       std::memcpy(to + i * columns, from + index[static_cast<std::size_t>(i)] * columns,
                   static_cast<std::size_t>(columns) * sizeof(T));
@@ -45,7 +45,8 @@ void scatter_add(const Tensor& table, const std::vector<std::int32_t>& index, co
   const std::int64_t columns = table.dim(1);
   T* to = table.data<T>();
   const T* from = rows.data<T>();
-  parallel_for(columns, 64, [&](std::int64_t begin, std::int64_t end) {
+  const auto grain = std::max<std::int64_t>(64, row_grain(static_cast<std::int64_t>(index.size())));
+  parallel_for(columns, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::size_t i = 0; i < index.size(); ++i) {
       kernels::add_scaled(to + index[i] * columns + begin,
                           from + static_cast<std::int64_t>(i) * columns + begin, T{1},
@@ -108,7 +109,7 @@ Variable unit(const Variable& x, const Unit& u) {
   const Tensor y(Shape{in[0], n}, x.dtype());
   dispatch_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    parallel_for(in[0], 16, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(in[0], row_grain(m), [&](std::int64_t begin, std::int64_t end) {
       kernels::unit_forward(y.data<T>() + begin * n, x.value().data<T>() + begin * m,
                             static_cast<std::size_t>(m), static_cast<const T*>(nullptr),
                             static_cast<const T*>(nullptr), T{1},
@@ -119,7 +120,7 @@ Variable unit(const Variable& x, const Unit& u) {
     const Tensor dx(value.shape(), value.dtype());
     dispatch_float(value.dtype(), [&](auto zero) {
       using T = decltype(zero);
-      parallel_for(value.dim(0), 16, [&](std::int64_t begin, std::int64_t end) {
+      parallel_for(value.dim(0), row_grain(m), [&](std::int64_t begin, std::int64_t end) {
         kernels::unit_backward(
             dx.data<T>() + begin * m, static_cast<std::size_t>(m), static_cast<T*>(nullptr),
             dy.data<T>() + begin * n, value.data<T>() + begin * m, static_cast<std::size_t>(m),
@@ -158,11 +159,12 @@ Variable weight_norm(const Variable& v, const Variable& g) {
   }
   const ProfileScope profile("weight norm");
   const std::int64_t rows = n == 0 ? 0 : v.value().elements() / n;
+  const std::int64_t grain = std::max<std::int64_t>(64, row_grain(rows));
   const Tensor w(v.shape(), v.dtype());
   const Tensor norm(Shape{n}, v.dtype());
   dispatch_float(v.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    parallel_for(n, 64, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(n, grain, [&](std::int64_t begin, std::int64_t end) {
       kernels::weight_norm_forward(w.data<T>(), norm.data<T>(), v.value().data<T>(),
                                    g.value().data<T>(), static_cast<std::size_t>(rows),
                                    static_cast<std::size_t>(n), static_cast<std::size_t>(begin),
@@ -179,7 +181,7 @@ Variable weight_norm(const Variable& v, const Variable& g) {
           using T = decltype(zero);
           zero_in_place(dv);
           zero_in_place(dg);
-          parallel_for(n, 64, [&](std::int64_t begin, std::int64_t end) {
+          parallel_for(n, grain, [&](std::int64_t begin, std::int64_t end) {
             kernels::weight_norm_backward(
                 dv.data<T>(), dg.data<T>(), dw.data<T>(), vv.data<T>(), gv.data<T>(),
                 norm.data<T>(), static_cast<std::size_t>(rows), static_cast<std::size_t>(n),

@@ -23,7 +23,7 @@ MatrixView view(const Tensor& x) {
 template <class T>
 void add_bias(const Tensor& y, const Tensor& bias) {
   const std::int64_t n = y.dim(1);
-  parallel_for(y.dim(0), 16, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(y.dim(0), row_grain(n), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       kernels::add_scaled(y.data<T>() + r * n, bias.data<T>(), T{1}, static_cast<std::size_t>(n));
     }
@@ -72,7 +72,7 @@ struct CrossEntropy {
     gemm(logits.data<T>(), v, view(hb), transpose(view(w)));
     const ProfileScope profile("softmax");
     const bool wanted = dh.defined() || dw.defined() || dbias.defined();
-    parallel_for(rows, 4, [&](std::int64_t first, std::int64_t last) {
+    parallel_for(rows, row_grain(v), [&](std::int64_t first, std::int64_t last) {
       kernels::softmax_cross_entropy(nll + begin + first, logits.data<T>() + first * v, bias,
                                      targets.data() + begin + first, wanted ? scale : T{0},
                                      static_cast<std::size_t>(last - first),

@@ -36,7 +36,7 @@ void log_softmax_rows(const Tensor& logits) {
   dispatch_float(logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const std::int64_t n = logits.dim(1);
-    parallel_for(logits.dim(0), 4, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(logits.dim(0), row_grain(n), [&](std::int64_t begin, std::int64_t end) {
       kernels::log_softmax(logits.data<T>() + begin * n, static_cast<std::size_t>(end - begin),
                            static_cast<std::size_t>(n));
     });

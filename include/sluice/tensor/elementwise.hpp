@@ -7,6 +7,10 @@ namespace sluice {
 
 /// Smallest number of elements worth a thread of its own.
 inline constexpr std::int64_t kElementGrain = 1 << 14;
+/// Rows of `columns` elements worth a thread of its own.
+inline std::int64_t row_grain(std::int64_t columns) {
+  return 1 + kElementGrain / (columns > 0 ? columns : 1);
+}
 
 /// y += a · x (same shape and type, else Error naming both).
 void add_in_place(const Tensor& y, const Tensor& x, double a = 1.0);
