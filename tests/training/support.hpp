@@ -64,6 +64,7 @@ inline ModelConfig tiny_config() {
 /// Tokens with some structure: each mostly follows from the one before.
 inline TokenShards tiny_tokens(std::int64_t n, std::uint64_t seed) {
   std::vector<TokenId> tokens;
+  tokens.reserve(static_cast<std::size_t>(n));
   TokenId last = 0;
   const RandomKey key{.seed = seed, .stream = 7, .step = 0};
   for (std::int64_t i = 0; i < n; ++i) {

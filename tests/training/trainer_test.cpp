@@ -22,6 +22,7 @@ std::vector<nlohmann::json> metrics(const std::filesystem::path& file) {
 
 TEST(Train, LearnsARepeatingSequence) {
   std::vector<TokenId> tokens;
+  tokens.reserve(1000);
   for (int i = 0; i < 1000; ++i) tokens.push_back(static_cast<TokenId>(i % 5 + (i % 3) * 5));
   const TokenShards text(tokens, 0, vocabulary);
   for (const OptimizerKind kind : {OptimizerKind::nesterov, OptimizerKind::adam}) {
