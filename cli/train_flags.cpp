@@ -70,10 +70,9 @@ void add_model_flags(CLI::App& app, FieldFlags& fields) {
 
 void add_optimizer_flags(FieldFlags& fields) {
   fields.begin("training", "Optimizer");
-  fields.text("--optimizer", "optimizer", "NAME",
-              "nesterov, sgd, adam or adamw (default nesterov)");
+  fields.text("--optimizer", "optimizer", "NAME", "nesterov, sgd, adam or adamw (default adamw)");
   fields.number("--lr", "lr",
-                "learning rate (default 1 for nesterov and sgd, 0.001 for adam and adamw)");
+                "learning rate (default 1 for nesterov and sgd, 0.002 for adam and adamw)");
   fields.number("--momentum", "momentum", "of nesterov and sgd (default 0.99)");
   fields.number("--beta1", "beta1", "decay of the first moment, adam and adamw (default 0.9)");
   fields.number("--beta2", "beta2", "decay of the second moment, adam and adamw (default 0.999)");

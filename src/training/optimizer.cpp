@@ -46,7 +46,7 @@ OptimizerKind parse_optimizer(std::string_view name) {
 }
 
 double default_learning_rate(OptimizerKind kind) {
-  return kind == OptimizerKind::nesterov || kind == OptimizerKind::sgd ? 1 : 0.001;
+  return kind == OptimizerKind::nesterov || kind == OptimizerKind::sgd ? 1 : 0.002;
 }
 
 double default_clip(OptimizerKind kind) {

@@ -148,6 +148,8 @@ TEST(ChooseTraining, FollowsTheTextAndTheOptimizer) {
   EXPECT_EQ(large.batch, 16);
   EXPECT_EQ(large.context, 128);
   EXPECT_EQ(large.epochs, 10);
+  EXPECT_EQ(large.optimizer.kind, OptimizerKind::adamw);
+  EXPECT_EQ(large.schedule.lr, default_learning_rate(OptimizerKind::adamw));
   EXPECT_EQ(choose_training(json::object(), 1'000'000'000, notes).epochs, 1);
   const TrainConfig small = choose_training(json::object(), 5'000, notes);
   EXPECT_GE(5'000 / (small.batch * small.context), 50);

@@ -19,7 +19,7 @@ std::string_view optimizer_name(OptimizerKind kind);
 /// The inverse of optimizer_name. Throws UsageError naming the nearest names.
 OptimizerKind parse_optimizer(std::string_view name);
 /// A learning rate to start from when nothing else is known: 1 for nesterov and sgd (with clipping
-/// at 0.1, as Dauphin et al. 2017, §4.2 train), 0.001 for adam and adamw.
+/// at 0.1, as Dauphin et al. 2017, §4.2 train), 0.002 for adam and adamw.
 double default_learning_rate(OptimizerKind kind);
 /// The clipping threshold that goes with default_learning_rate: 0.1 for nesterov and sgd, 1 for
 /// adam and adamw.
