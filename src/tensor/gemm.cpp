@@ -95,6 +95,9 @@ void check(const MatrixView& a, const MatrixView& b, DType c) {
     throw Error(fmt::format("gemm: cannot multiply {} by {} into {}", dtype_name(a.dtype),
                             dtype_name(b.dtype), dtype_name(c)));
   }
+  if (a.dtype == DType::bf16 && !has_bfloat16_gemm()) {
+    throw Error("gemm: this CPU has no AVX-512, which bfloat16 products need; use float32");
+  }
   if (a.columns != b.rows) {
     throw Error(fmt::format("gemm: inner dimensions differ, [{}, {}] by [{}, {}]", a.rows,
                             a.columns, b.rows, b.columns));
@@ -149,9 +152,16 @@ void gemm(double* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b,
   }
 }
 
-bool has_fast_bfloat16() {
-  const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
-  return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
+bool has_bfloat16_gemm() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::avx512_core:
+    case dnnl::cpu_isa::avx512_core_vnni:
+    case dnnl::cpu_isa::avx512_core_bf16:
+    case dnnl::cpu_isa::avx512_core_amx:
+      return true;
+    default:
+      return false;
+  }
 }
 
 }  // namespace sluice

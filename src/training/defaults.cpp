@@ -13,6 +13,7 @@
 #include "sluice/base/file.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/kernels/units.hpp"
+#include "sluice/tensor/gemm.hpp"
 
 namespace sluice {
 namespace {
@@ -244,6 +245,10 @@ TrainConfig choose_training(const json& given, std::int64_t tokens, Notes& notes
     notes.push_back(fmt::format("{} epoch{}", config.epochs, config.epochs == 1 ? "" : "s"));
   }
   config.validate();
+  if (config.precision == Precision::bf16 && !has_bfloat16_gemm()) {
+    throw UsageError(
+        "training config: precision bf16 needs a CPU with AVX-512, which this one lacks; use f32");
+  }
   return config;
 }
 

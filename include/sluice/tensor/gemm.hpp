@@ -37,7 +37,8 @@ void gemm(float* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b,
 void gemm(double* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b,
           bool accumulate = false);
 
-/// True when this CPU multiplies bfloat16 matrices natively (AVX-512 BF16 or AMX).
-bool has_fast_bfloat16();
+/// Whether bfloat16 products work on this CPU: oneDNN has them from AVX-512 on (fast with AVX-512
+/// BF16, fastest with AMX). Without, gemm throws Error for bfloat16 operands.
+bool has_bfloat16_gemm();
 
 }  // namespace sluice
