@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "names.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/models/model_directory.hpp"
