@@ -6,6 +6,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -221,6 +222,7 @@ int train_command(const TrainFlags& flags) {
   try {
     return run.run();
   } catch (const Interrupted& interrupted) {
+    fmt::print(stderr, "sluice train: interrupted before training began\n");
     return 128 + interrupted.signal;
   }
 }

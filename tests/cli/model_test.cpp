@@ -36,7 +36,7 @@ class Model : public ScratchTest {
     ScratchTest::SetUp();
     text_ = write("text.txt", sample_text(300));
     model_ = path("model");
-    ASSERT_EQ(run(tiny_training(text_, model_, {"--steps", "60"})).status, 0);
+    ASSERT_EQ(run(tiny_training(text_, model_, {"--steps", "60", "--lr", "0.02"})).status, 0);
   }
   void expect_all_refuse(const std::string& part) {
     EXPECT_TRUE(complains(run({"eval", model_, text_}), 1, "eval", part));
