@@ -58,8 +58,8 @@ std::vector<std::int32_t> make_tokens(const Options& o) {
     s = s * 6364136223846793005ULL + 1442695040888963407ULL;
     const double u = static_cast<double>(s >> 11U) * 0x1p-53;
     const double token = std::floor(std::exp(u * std::log(static_cast<double>(o.vocabulary + 1))));
-    tokens.push_back(
-        static_cast<std::int32_t>(std::min(static_cast<double>(o.vocabulary), token)) - 1);
+    tokens.push_back(static_cast<std::int32_t>(std::min(static_cast<double>(o.vocabulary), token)) -
+                     1);
   }
   return tokens;
 }
@@ -142,9 +142,8 @@ void print_profile(Bench& bench, int steps) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   fmt::print("{:<16} {:>10} {:>8} {:>8} {:>10}\n", "op", "ms/step", "share", "calls", "GFLOP/s");
   for (const ProfileEntry& entry : profile_entries()) {
-    fmt::print("{:<16} {:>10.2f} {:>7.1f}% {:>8} {:>10}\n", entry.name,
-               entry.seconds * 1e3 / steps, 100 * entry.seconds / total,
-               entry.calls / static_cast<std::uint64_t>(steps),
+    fmt::print("{:<16} {:>10.2f} {:>7.1f}% {:>8} {:>10}\n", entry.name, entry.seconds * 1e3 / steps,
+               100 * entry.seconds / total, entry.calls / static_cast<std::uint64_t>(steps),
                entry.flops > 0 ? fmt::format("{:.0f}", entry.flops / entry.seconds / 1e9) : "");
   }
   fmt::print("{:<16} {:>10.2f}\n", "step", total * 1e3 / steps);
