@@ -1,5 +1,7 @@
 // One side of bench/compare_pytorch.py: times training and evaluation steps of a model on made-up
-// tokens, by the protocol of bench/README.md. With --profile it prints where a step's time goes.
+// tokens, by the protocol of bench/README.md. With --profile it prints where a step's time goes
+// (and with
+// --trace writes one of them as a Chrome trace).
 
 #include <sys/resource.h>
 
@@ -19,6 +21,7 @@
 #include "sluice/base/profile.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/training/optimizer.hpp"
+#include "sluice/training/profile_report.hpp"
 
 namespace sluice {
 namespace {
@@ -35,7 +38,8 @@ struct Options {
   std::string mode = "train";
   int threads = 2;
   std::string precision = "f32";
-  int profile = 0;
+  std::int64_t profile = 0;
+  std::string trace;
 };
 
 constexpr std::int64_t kBatches = 32;
@@ -97,10 +101,16 @@ class Bench {
     forward_.training = true;
     optimizer_.zero_gradients();
     Tape tape;
-    const Variable h = model_->hidden(inputs_, options_.batch, options_.context, state_, forward_);
-    const Variable loss = model_->loss(h, targets_, forward_);
-    tape.backward(loss);
-    const ProfileScope profile("optimizer");
+    const Variable loss = [&] {
+      const ProfileScope scope("forward");
+      const Variable h =
+          model_->hidden(inputs_, options_.batch, options_.context, state_, forward_);
+      return model_->loss(h, targets_, forward_);
+    }();
+    {
+      const ProfileScope scope("backward");
+      tape.backward(loss);
+    }
     optimizer_.step(0.1, clip_coefficient(optimizer_.gradient_norm(), 0.1));
     return static_cast<double>(*loss.value().data<float>());
   }
@@ -128,31 +138,22 @@ class Bench {
   std::int64_t step_ = 0;
 };
 
-// Runs `steps` steps and prints each op's share of their time.
-void print_profile(Bench& bench, int steps) {
-  for (int i = 0; i < 3; ++i) bench.step();
-  const auto start = std::chrono::steady_clock::now();
-  start_profile();
-  {
-    const ProfileScope rest("rest");
-    for (int i = 0; i < steps; ++i) bench.step();
+void print_profile(Bench& bench, const Options& o) {
+  StepProfiler profiler(o.profile);
+  while (!profiler.done()) {
+    const StepProfiler::Step step(profiler);
+    bench.step();
   }
-  stop_profile();
-  const double total =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  fmt::print("{:<16} {:>10} {:>8} {:>8} {:>10}\n", "op", "ms/step", "share", "calls", "GFLOP/s");
-  for (const ProfileEntry& entry : profile_entries()) {
-    fmt::print("{:<16} {:>10.2f} {:>7.1f}% {:>8} {:>10}\n", entry.name, entry.seconds * 1e3 / steps,
-               100 * entry.seconds / total, entry.calls / static_cast<std::uint64_t>(steps),
-               entry.flops > 0 ? fmt::format("{:.0f}", entry.flops / entry.seconds / 1e9) : "");
-  }
-  fmt::print("{:<16} {:>10.2f}\n", "step", total * 1e3 / steps);
+  const Precision precision = o.precision == "bf16" ? Precision::bf16 : Precision::f32;
+  const StepProfile profile = profiler.profile(o.batch * o.context, precision);
+  if (!o.trace.empty()) write_chrome_trace(o.trace);
+  fmt::print("{}", format_profile(profile, measure_ceilings(precision)));
 }
 
 int serve(const Options& options, std::int64_t baseline) {
   Bench bench(options);
   if (options.profile > 0) {
-    print_profile(bench, options.profile);
+    print_profile(bench, options);
     return 0;
   }
   for (std::string line; std::getline(std::cin, line) && line != "quit";) {
@@ -192,6 +193,7 @@ int run(int argc, char** argv) {
   app.add_option("--threads", o.threads);
   app.add_option("--precision", o.precision)->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--profile", o.profile, "Profile this many steps instead of serving");
+  app.add_option("--trace", o.trace, "With --profile: write a Chrome trace of a step to this file");
   CLI11_PARSE(app, argc, argv);
   try {
     set_thread_count(o.threads);

@@ -39,7 +39,7 @@ RunDirectory::~RunDirectory() {
 
 void RunDirectory::remove_old_run() const {
   for (const char* name : {"checkpoint.safetensors", "model.safetensors", "config.json",
-                           "metrics.jsonl", "tokenizer.json", "tokenizer.model"}) {
+                           "metrics.jsonl", "tokenizer.json", "tokenizer.model", "trace.json"}) {
     fs::remove(path_ / name);
   }
 }

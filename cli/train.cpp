@@ -26,6 +26,7 @@
 #include "sluice/text/batches.hpp"
 #include "sluice/text/holdout.hpp"
 #include "sluice/training/defaults.hpp"
+#include "sluice/training/profile_report.hpp"
 #include "sluice/training/settings.hpp"
 #include "sluice/training/trainer.hpp"
 #include "stop_signals.hpp"
@@ -39,8 +40,11 @@ using nlohmann::json;
 
 class TrainRun {
  public:
-  TrainRun(Settings settings, RunDirectory& directory, bool resume)
-      : settings_(std::move(settings)), directory_(directory), resume_(resume) {}
+  TrainRun(Settings settings, RunDirectory& directory, const TrainFlags& flags)
+      : settings_(std::move(settings)),
+        directory_(directory),
+        resume_(flags.resume),
+        profile_steps_(flags.profile) {}
 
   /// The exit status.
   int run();
@@ -50,6 +54,7 @@ class TrainRun {
   void prepare_model();
   void announce() const;
   TrainCallbacks callbacks();
+  void show_profile(const StepProfile& profile);
   void begun();
   int finish(const TrainResult& result);
   Progress show_progress();
@@ -58,6 +63,8 @@ class TrainRun {
   Settings settings_;
   RunDirectory& directory_;
   bool resume_;
+  std::int64_t profile_steps_;
+  bool profiled_ = false;
   bool begun_ = false;
   Notes notes_;
   ProgressDisplay display_;
@@ -159,10 +166,23 @@ TrainCallbacks TrainRun::callbacks() {
                     grouped(v.step), v.epoch, v.loss, v.perplexity,
                     v.best ? ", the best so far" : ""));
   };
+  callbacks.profiled = [this](const StepProfile& profile) { show_profile(profile); };
   return callbacks;
 }
 
+void TrainRun::show_profile(const StepProfile& profile) {
+  profiled_ = true;
+  display_.update(0, "measuring what the machine can do");
+  say("\n" + format_profile(profile, measure_ceilings(profile.precision)) +
+      fmt::format("\ntrace of a step: {} (open it in chrome://tracing or ui.perfetto.dev)\n",
+                  (directory_.path() / "trace.json").string()));
+}
+
 int TrainRun::finish(const TrainResult& result) {
+  if (profile_steps_ > 0 && !profiled_) {
+    say(fmt::format("no profile: the training ended within its first {} steps, which warm up",
+                    profile_warmup_steps));
+  }
   const std::string where = directory_.path().string();
   if (result.status == TrainStatus::interrupted) {
     say(fmt::format("interrupted after step {}; saved in {}, to be continued with --resume",
@@ -198,6 +218,7 @@ int TrainRun::run() {
   options.fingerprint = {{"tokenizer", std::to_string(tokenizer_->fingerprint())}};
   options.callbacks = callbacks();
   options.stop = &StopSignals::received();
+  options.profile_steps = profile_steps_;
   return finish(
       train(*model, *train_, valid_ ? &*valid_ : nullptr, training_, directory_.path(), options));
 }
@@ -218,7 +239,7 @@ int train_command(const TrainFlags& flags) {
   // A reader of the output that goes away does not end the training.
   std::signal(SIGPIPE, SIG_IGN);
   RunDirectory directory(settings.out, existing);
-  TrainRun run(std::move(settings), directory, flags.resume);
+  TrainRun run(std::move(settings), directory, flags);
   try {
     return run.run();
   } catch (const Interrupted& interrupted) {

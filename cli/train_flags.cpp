@@ -130,12 +130,31 @@ nlohmann::json read_config(const std::string& file) {
 
 }  // namespace
 
+void add_profile_flag(CLI::App& app, std::int64_t& steps) {
+  const auto set = [&steps](const std::string& text) {
+    constexpr std::int64_t most = 1'000'000;
+    steps = parse_integer("--profile", text);
+    if (steps < 1 || steps > most) {
+      throw UsageError(fmt::format("--profile: expected 1 to {} steps, got {}", most, steps));
+    }
+  };
+  app.add_option_function<std::string>(
+         "--profile", set,
+         wrapped("print where the time of N steps goes, after 3 others, and write a trace of one "
+                 "to trace.json in MODEL, for chrome://tracing or ui.perfetto.dev (default 10)"))
+      ->expected(0, 1)
+      ->default_str("10")
+      ->type_name("[N]")
+      ->group("Run");
+}
+
 void add_train_flags(CLI::App& app, TrainFlags& flags) {
   FieldFlags fields(app, flags.given);
   add_text_flags(fields);
   add_model_flags(app, fields);
   add_optimizer_flags(fields);
   add_run_flags(fields);
+  add_profile_flag(app, flags.profile);
   fields.begin("", "Output");
   fields.text("--out", "out", "MODEL", "directory to write the model to");
   CLI::Option* resume =

@@ -16,6 +16,8 @@ struct TrainFlags {
   std::string config;
   bool resume = false;
   bool overwrite = false;
+  /// Steps to profile; 0: none.
+  std::int64_t profile = 0;
 };
 
 void add_train_flags(CLI::App& app, TrainFlags& flags);

@@ -15,11 +15,16 @@
 namespace sluice {
 namespace {
 
+template <class T>
+double row_bytes(std::size_t rows, std::int64_t columns) {
+  return static_cast<double>(rows * sizeof(T)) * static_cast<double>(columns);
+}
+
 // Rows of a matrix picked by index; `what` names the op in errors.
 template <class T>
 Tensor pick_rows(const Tensor& table, std::span<const std::int32_t> index, const char* what) {
-  const ProfileScope profile("embedding");
   const std::int64_t rows = table.dim(0), columns = table.dim(1);
+  const ProfileScope profile("embedding", 0, 2.0 * row_bytes<T>(index.size(), columns));
   for (const std::int32_t i : index) {
     if (i < 0 || i >= rows) {
       throw Error(fmt::format("{}: index {} is outside a table of {} rows", what, i, rows));
@@ -41,8 +46,8 @@ Tensor pick_rows(const Tensor& table, std::span<const std::int32_t> index, const
 // table[index[i]] += rows[i]. Threads own columns, so repeated indices are summed in order.
 template <class T>
 void scatter_add(const Tensor& table, const std::vector<std::int32_t>& index, const Tensor& rows) {
-  const ProfileScope profile("embedding");
   const std::int64_t columns = table.dim(1);
+  const ProfileScope profile("embedding", 0, 3 * row_bytes<T>(index.size(), columns));
   T* to = table.data<T>();
   const T* from = rows.data<T>();
   const auto grain = std::max<std::int64_t>(64, row_grain(static_cast<std::int64_t>(index.size())));
@@ -71,6 +76,7 @@ Variable picked(const Variable& table, std::span<const std::int32_t> index, cons
 
 template <class T>
 void drop(const Tensor& y, const Tensor& x, const Dropout& d) {
+  const ProfileScope profile("dropout", 0, 2 * static_cast<double>(x.bytes()));
   parallel_for(x.elements(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
     kernels::dropout(y.data<T>() + begin, x.data<T>() + begin,
                      static_cast<std::size_t>(end - begin), d.probability, d.seed, d.stream, d.step,
@@ -107,6 +113,7 @@ Variable unit(const Variable& x, const Unit& u) {
   }
   const std::int64_t m = in[1], n = u.gated ? m / 2 : m;
   const Tensor y(Shape{in[0], n}, x.dtype());
+  const ProfileScope profile("unit", 0, static_cast<double>(x.value().bytes() + y.bytes()));
   dispatch_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     parallel_for(in[0], row_grain(m), [&](std::int64_t begin, std::int64_t end) {
@@ -118,6 +125,7 @@ Variable unit(const Variable& x, const Unit& u) {
   });
   return record(y, {x}, [=, value = x.value(), x = x.gradient()](const Tensor& dy) {
     const Tensor dx(value.shape(), value.dtype());
+    const ProfileScope backward("unit", 0, static_cast<double>(2 * value.bytes() + dy.bytes()));
     dispatch_float(value.dtype(), [&](auto zero) {
       using T = decltype(zero);
       parallel_for(value.dim(0), row_grain(m), [&](std::int64_t begin, std::int64_t end) {
@@ -157,7 +165,7 @@ Variable weight_norm(const Variable& v, const Variable& g) {
     throw Error(fmt::format("weight_norm: gain {} does not fit the columns of {}", g.shape().str(),
                             v.shape().str()));
   }
-  const ProfileScope profile("weight norm");
+  const ProfileScope profile("weight norm", 0, 2 * static_cast<double>(v.value().bytes()));
   const std::int64_t rows = n == 0 ? 0 : v.value().elements() / n;
   const std::int64_t grain = std::max<std::int64_t>(64, row_grain(rows));
   const Tensor w(v.shape(), v.dtype());
@@ -174,7 +182,7 @@ Variable weight_norm(const Variable& v, const Variable& g) {
   return record(
       w, {v, g},
       [=, vv = v.value(), gv = g.value(), v = v.gradient(), g = g.gradient()](const Tensor& dw) {
-        const ProfileScope backward("weight norm");
+        const ProfileScope backward("weight norm", 0, 4 * static_cast<double>(vv.bytes()));
         Tensor dv(vv.shape(), vv.dtype());
         Tensor dg(gv.shape(), gv.dtype());
         dispatch_float(vv.dtype(), [&](auto zero) {

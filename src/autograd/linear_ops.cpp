@@ -23,6 +23,7 @@ MatrixView view(const Tensor& x) {
 template <class T>
 void add_bias(const Tensor& y, const Tensor& bias) {
   const std::int64_t n = y.dim(1);
+  const ProfileScope profile("bias", 0, 2 * static_cast<double>(y.bytes()));
   parallel_for(y.dim(0), row_grain(n), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       kernels::add_scaled(y.data<T>() + r * n, bias.data<T>(), T{1}, static_cast<std::size_t>(n));
@@ -33,6 +34,7 @@ void add_bias(const Tensor& y, const Tensor& bias) {
 // Σ_r x[r], in row order.
 template <class T>
 Tensor column_sums(const Tensor& x) {
+  const ProfileScope profile("bias", 0, static_cast<double>(x.bytes()));
   Tensor sums = Tensor::zeros(Shape{x.dim(1)}, x.dtype());
   kernels::column_sums(sums.data<T>(), x.data<T>(), static_cast<std::size_t>(x.dim(0)),
                        static_cast<std::size_t>(x.dim(1)));
@@ -70,8 +72,11 @@ struct CrossEntropy {
     const std::int64_t rows = end - begin, v = w.dim(0), d = w.dim(1);
     const Tensor hb = h.rows(begin, end);
     gemm(logits.data<T>(), v, view(hb), transpose(view(w)));
-    const ProfileScope profile("softmax");
     const bool wanted = dh.defined() || dw.defined() || dbias.defined();
+    // Logits become their gradients in place.
+    const double passes = 1 + int{wanted} + int{dbias.defined()};
+    const ProfileScope profile("softmax", 0,
+                               passes * static_cast<double>(logits.rows(0, rows).bytes()));
     parallel_for(rows, row_grain(v), [&](std::int64_t first, std::int64_t last) {
       kernels::softmax_cross_entropy(nll + begin + first, logits.data<T>() + first * v, bias,
                                      targets.data() + begin + first, wanted ? scale : T{0},

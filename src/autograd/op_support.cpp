@@ -13,7 +13,7 @@ DType gemm_dtype(DType dtype, Precision precision) {
 
 Tensor as_operand(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
-  const ProfileScope profile("to bfloat16");
+  const ProfileScope profile("to bfloat16", 0, 1.5 * static_cast<double>(x.bytes()));
   Tensor rounded(x.shape(), dtype);
   std::uint16_t* out = rounded.data<std::uint16_t>();
   const float* in = x.data<float>();

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "profiled_ranges.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice {
@@ -46,7 +47,9 @@ class Call {
         function_(function),
         context_(context) {}
 
-  void run(std::int64_t range) noexcept {
+  /// Runs a range on the `thread`-th of `threads` threads.
+  void run(std::int64_t range, int thread, int threads) noexcept {
+    const ProfiledRanges::Range profiled(profiled_, thread, threads);
     const bool outer = inside_range;
     inside_range = true;
     try {
@@ -82,6 +85,7 @@ class Call {
   std::mutex mutex_;
   std::exception_ptr failure_;
   std::int64_t failed_range_ = 0;
+  ProfiledRanges profiled_;
 };
 
 }  // namespace
@@ -110,17 +114,20 @@ void parallel_ranges(std::int64_t n, std::int64_t grain, RangeFunction function,
   // ThreadSanitizer cannot see the synchronisation inside libgomp and would report races.
   std::vector<std::thread> threads;
   for (std::int64_t range = 1; range < ranges; ++range) {
-    threads.emplace_back([&call, range] { call.run(range); });
+    threads.emplace_back([&call, range, ranges] {
+      call.run(range, static_cast<int>(range), static_cast<int>(ranges));
+    });
   }
-  call.run(0);
+  call.run(0, 0, static_cast<int>(ranges));
   for (std::thread& thread : threads) thread.join();
 #else
 #pragma omp parallel num_threads(static_cast <int>(ranges))
   {
     // OpenMP may give fewer threads than asked for.
-    for (std::int64_t range = omp_get_thread_num(); range < ranges;
-         range += omp_get_num_threads()) {
-      call.run(range);
+    const int thread = omp_get_thread_num();
+    const int threads = omp_get_num_threads();
+    for (std::int64_t range = thread; range < ranges; range += threads) {
+      call.run(range, thread, threads);
     }
   }
 #endif

@@ -18,7 +18,7 @@ void add_in_place(const Tensor& y, const Tensor& x, double a) {
                             dtype_name(x.dtype()), x.shape().str(), dtype_name(y.dtype()),
                             y.shape().str()));
   }
-  const ProfileScope profile("add");
+  const ProfileScope profile("add", 0, 3 * static_cast<double>(x.bytes()));
   dispatch_float(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
     T* out = y.data<T>();
@@ -31,7 +31,7 @@ void add_in_place(const Tensor& y, const Tensor& x, double a) {
 }
 
 Tensor scaled(const Tensor& x, double a) {
-  const ProfileScope profile("scale");
+  const ProfileScope profile("scale", 0, 2 * static_cast<double>(x.bytes()));
   Tensor y(x.shape(), x.dtype());
   dispatch_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -55,7 +55,7 @@ Tensor filled(Shape shape, DType dtype, double value) {
 }
 
 void zero_in_place(const Tensor& x) {
-  const ProfileScope profile("zero");
+  const ProfileScope profile("zero", 0, static_cast<double>(x.bytes()));
   auto* out = static_cast<std::byte*>(x.raw());
   parallel_for(static_cast<std::int64_t>(x.bytes()), kElementGrain * 4,
                [&](std::int64_t begin, std::int64_t end) {

@@ -120,9 +120,11 @@ void gemm(float* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b, 
     if (!accumulate) clear(c, ldc, a.rows, b.columns);
     return;
   }
-  const ProfileScope profile("gemm", 2.0 * static_cast<double>(a.rows) *
-                                         static_cast<double>(a.columns) *
-                                         static_cast<double>(b.columns));
+  const auto m = static_cast<double>(a.rows), k = static_cast<double>(a.columns),
+             n = static_cast<double>(b.columns);
+  const ProfileScope profile(
+      a.dtype == DType::bf16 ? "gemm bf16" : "gemm", 2 * m * k * n,
+      (m + n) * k * static_cast<double>(dtype_size(a.dtype)) + m * n * (accumulate ? 8 : 4));
   const int threads = thread_count();
   if (omp_get_max_threads() != threads) omp_set_num_threads(threads);
   const Entry& entry = find_entry({a.rows, b.columns, a.columns, a.ld, b.ld, ldc, a.transposed,

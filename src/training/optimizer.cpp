@@ -104,7 +104,7 @@ void Optimizer::for_each_block(Body&& body) const {
 }
 
 double Optimizer::gradient_norm() const {
-  const ProfileScope profile("optimizer");
+  const ProfileScope profile("optimizer", 0, 4 * static_cast<double>(parameter_count(parameters_)));
   for_each_block([&](std::size_t i) {
     const Block& block = blocks_[i];
     const Tensor& grad = parameters_[block.parameter].variable.grad();
@@ -119,7 +119,9 @@ double Optimizer::gradient_norm() const {
 }
 
 void Optimizer::step(double learning_rate, double gradient_scale) {
-  const ProfileScope profile("optimizer");
+  const double numbers = adaptive() ? 7 : config_.momentum > 0 ? 5 : 3;  // per parameter
+  const ProfileScope profile("optimizer", 0,
+                             4 * numbers * static_cast<double>(parameter_count(parameters_)));
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
     if (parameters_[p].variable.grad().defined()) ++steps_[p];
   }

@@ -78,10 +78,12 @@ class Run {
         options_(options),
         model_file_(directory / "model.safetensors"),
         checkpoint_file_(directory / "checkpoint.safetensors"),
+        trace_file_(directory / "trace.json"),
         stream_(train, config.batch, config.context),
         total_steps_(config.total_steps(stream_.steps_per_epoch())),
         optimizer_(model.parameters(), config.optimizer),
         schedule_(config.schedule),
+        profiler_(options.profile_steps),
         inputs_(static_cast<std::size_t>(tokens_per_step())),
         targets_(inputs_.size()) {
     model_.unfreeze();
@@ -105,6 +107,13 @@ class Run {
   }
 
   TrainResult run() {
+    const TrainResult out = loop();
+    report_profile();  // of a run that ended before all steps were profiled
+    return out;
+  }
+
+ private:
+  TrainResult loop() {
     while (true) {
       const bool done = budget_used();
       if (stop_requested()) return interrupted();
@@ -117,10 +126,10 @@ class Run {
       if (early) return result(TrainStatus::stopped_early);
       if (done) return result(TrainStatus::finished);
       step();
+      if (profiler_.done()) report_profile();
     }
   }
 
- private:
   std::int64_t tokens_per_step() const { return config_.batch * config_.context; }
   double elapsed() const { return earlier_ + seconds_since(start_); }
   std::int64_t epoch_of(std::int64_t steps) const {
@@ -157,17 +166,32 @@ class Run {
     return seconds_since(saved_at_) >= checkpoint_seconds;
   }
 
-  void step() {
-    const auto started = Clock::now();
+  struct Update {
+    double loss;
+    double rate;
+    double norm;
+  };
+
+  /// Learns from the next chunks.
+  Update update() {
+    const StepProfiler::Step profiled(profiler_);
     if (!config_.carry || stream_.starts_epoch(state_.step)) carried_.tensors.clear();
-    stream_.read(state_.step, inputs_.data(), targets_.data());
+    {
+      const ProfileScope scope("batch");
+      stream_.read(state_.step, inputs_.data(), targets_.data());
+    }
     const double rate = schedule_.rate(state_.step, fraction());
     const double loss = forward_backward(rate);
     const double norm = optimizer_.gradient_norm();
     if (!std::isfinite(norm)) diverged("the gradient norm", norm, rate, state_.step + 1, true);
     optimizer_.step(rate, clip_coefficient(norm, config_.clip));
     optimizer_.zero_gradients();
+    return {loss, rate, norm};
+  }
 
+  void step() {
+    const auto started = Clock::now();
+    const auto [loss, rate, norm] = update();
     ++state_.step;
     state_.smoothed_loss = loss_memory * state_.smoothed_loss + (1 - loss_memory) * loss;
     state_.smoothed_weight = loss_memory * state_.smoothed_weight + (1 - loss_memory);
@@ -181,6 +205,15 @@ class Run {
     if (options_.callbacks.stepped) options_.callbacks.stepped(progress(loss, rate, norm));
   }
 
+  /// Writes the trace and hands the profile on, once, when there is one.
+  void report_profile() {
+    if (profile_reported_ || profiler_.profiled() == 0) return;
+    profile_reported_ = true;
+    const StepProfile profile = profiler_.profile(tokens_per_step(), config_.precision);
+    write_chrome_trace(trace_file_);
+    if (options_.callbacks.profiled) options_.callbacks.profiled(profile);
+  }
+
   /// One forward and backward pass; the loss.
   double forward_backward(double rate) {
     const ForwardOptions forward{.training = true,
@@ -188,11 +221,15 @@ class Run {
                                  .step = static_cast<std::uint32_t>(state_.step),
                                  .precision = config_.precision};
     Tape tape;
-    const Variable hidden =
-        model_.hidden(inputs_, config_.batch, config_.context, carried_, forward);
-    const Variable loss = model_.loss(hidden, targets_, forward);
+    const Variable loss = [&] {
+      const ProfileScope scope("forward");
+      const Variable hidden =
+          model_.hidden(inputs_, config_.batch, config_.context, carried_, forward);
+      return model_.loss(hidden, targets_, forward);
+    }();
     const double value = static_cast<double>(loss.value().data<float>()[0]);
     if (!std::isfinite(value)) diverged("the loss", value, rate, state_.step + 1, false);
+    const ProfileScope scope("backward");
     tape.backward(loss);
     return value;
   }
@@ -371,10 +408,13 @@ class Run {
   const TrainOptions& options_;
   const std::filesystem::path model_file_;
   const std::filesystem::path checkpoint_file_;
+  const std::filesystem::path trace_file_;
   BatchStream stream_;
   std::int64_t total_steps_;
   Optimizer optimizer_;
   Schedule schedule_;
+  StepProfiler profiler_;
+  bool profile_reported_ = false;
   std::vector<TokenId> inputs_;
   std::vector<TokenId> targets_;
   ModelState carried_;

@@ -107,6 +107,29 @@ TEST_F(Train, WritesAModelDirectory) {
   }
 }
 
+TEST_F(Train, ProfilesStepsAndLearnsTheSame) {
+  const std::string plain = path("plain");
+  ASSERT_EQ(run(tiny_training(text_, plain, {"--steps", "20", "--dropout", "0.2"})).status, 0);
+  const Outcome outcome = train({"--profile", "5", "--steps", "20", "--dropout", "0.2"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  for (const char* part : {"profile of 5 steps", "tokens/s", "measured ceilings", "GFLOP/s", "gemm",
+                           "optimizer", "whole step", "trace.json", "finished: 20 steps"}) {
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " in\n" << outcome.out;
+  }
+  EXPECT_FALSE(json::parse(read_file(model() + "/trace.json")).at("traceEvents").empty());
+  EXPECT_EQ(read_file(model() + "/model.safetensors"), read_file(plain + "/model.safetensors"));
+  EXPECT_EQ(json::parse(read_file(plain + "/config.json")), config()) << "a profile is no setting";
+  EXPECT_FALSE(fs::exists(plain + "/trace.json"));
+
+  // Without N it takes 10; a run that replaces this one does not keep its trace.
+  const Outcome more = train({"--overwrite", "--steps", "14", "--profile"});
+  EXPECT_NE(more.out.find("profile of 10 steps"), std::string::npos) << more.out << more.err;
+  const Outcome shorter = train({"--overwrite", "--steps", "3", "--profile"});
+  EXPECT_EQ(shorter.status, 0) << shorter.err;
+  EXPECT_NE(shorter.out.find("no profile"), std::string::npos) << shorter.out;
+  EXPECT_FALSE(fs::exists(model() + "/trace.json"));
+}
+
 TEST_F(Train, AConfigFileStandsForFlagsAndFlagsWin) {
   const std::string file =
       write("config.json",

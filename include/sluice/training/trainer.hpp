@@ -12,6 +12,7 @@
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/corpus.hpp"
 #include "sluice/training/config.hpp"
+#include "sluice/training/profile_report.hpp"
 
 namespace sluice {
 
@@ -64,6 +65,9 @@ struct TrainCallbacks {
   std::function<void(double fraction)> validating;
   std::function<void(const ValidationReport&)> validated;
   std::function<void(std::int64_t step)> checkpointed;
+  /// Once, when TrainOptions::profile_steps steps are profiled, or fewer when training ends before;
+  /// never when it ends within the warm-up.
+  std::function<void(const StepProfile&)> profiled;
 };
 
 struct TrainOptions {
@@ -77,6 +81,9 @@ struct TrainOptions {
   /// Polled between steps and while validating: not 0 asks training to save and return. A signal
   /// handler may store the signal's number here. May be null.
   const std::atomic<int>* stop = nullptr;
+  /// Steps to profile (training/profile_report.hpp), after profile_warmup_steps steps of this call.
+  /// What is learnt stays the same. 0: none.
+  std::int64_t profile_steps = 0;
 };
 
 enum class TrainStatus : std::uint8_t { finished, stopped_early, interrupted };
@@ -104,6 +111,7 @@ struct TrainResult {
 ///   model.safetensors       the parameters of the best validation (the last without validation)
 ///   checkpoint.safetensors  all that is needed to continue (training/checkpoint.hpp)
 ///   metrics.jsonl           one JSON object per line, "event": "train" or "validation"
+///   trace.json              when profiling: the first profiled step (base/profile.hpp)
 /// The caller holds the directory's lock (base/file.hpp) and writes config.json and the tokenizer.
 /// `model` has the last parameters afterwards, not the best.
 ///
