@@ -165,8 +165,8 @@ TEST_F(ProfileTest, AddsUpTheWorkOfAllThreads) {
   }
 }
 
-// Two threads that each spend 40 ms in a scope use 40 ms of wall time, not 80, and the scope around
-// them is charged for what it did itself and for waiting.
+// Two threads that spend 40 and 80 ms in a scope count as 60 ms there; the scope around them is
+// charged for what it did itself and for the waiting, 20 ms more.
 TEST_F(ProfileTest, TimeOnManyThreadsCountsAsWallTime) {
   set_thread_count(2);
   start_profile();
@@ -183,7 +183,7 @@ TEST_F(ProfileTest, TimeOnManyThreadsCountsAsWallTime) {
   stop_profile();
   const auto entries = by_name();
   EXPECT_GE(entries.at("inner").seconds, 0.060);
-  EXPECT_GE(entries.at("outer").seconds, 0.030 - 1e-6);
+  EXPECT_GE(entries.at("outer").seconds, 0.010);
   EXPECT_LE(total_seconds(), wall);
   EXPECT_GE(total_seconds(), 0.090 - 1e-6);
 }
