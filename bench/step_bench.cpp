@@ -40,6 +40,7 @@ struct Options {
   std::string precision = "f32";
   std::int64_t profile = 0;
   std::string trace;
+  std::string conv = "auto";
 };
 
 constexpr std::int64_t kBatches = 32;
@@ -76,6 +77,7 @@ class Bench {
         model_(make_model(config(options), 1)),
         optimizer_(model_->parameters(), OptimizerConfig{}) {
     forward_.precision = options.precision == "bf16" ? Precision::bf16 : Precision::f32;
+    forward_.conv = parse_conv_path(options.conv);
     if (options.mode == "eval") model_->freeze();
   }
 
@@ -192,6 +194,7 @@ int run(int argc, char** argv) {
   app.add_option("--mode", o.mode)->check(CLI::IsMember({"train", "eval"}));
   app.add_option("--threads", o.threads);
   app.add_option("--precision", o.precision)->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_option("--conv", o.conv)->check(CLI::IsMember(conv_path_names()));
   app.add_option("--profile", o.profile, "Profile this many steps instead of serving");
   app.add_option("--trace", o.trace, "With --profile: write a Chrome trace of a step to this file");
   CLI11_PARSE(app, argc, argv);

@@ -98,6 +98,8 @@ void set_thread_count(int n) {
   omp_set_num_threads(n);  // oneDNN asks OpenMP
 }
 
+bool in_parallel_range() { return inside_range; }
+
 namespace detail {
 
 void parallel_ranges(std::int64_t n, std::int64_t grain, RangeFunction function, void* context) {

@@ -12,6 +12,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "bfloat16-inl.hpp"
 #include "math-inl.hpp"
 #include "span-inl.hpp"
 
@@ -97,18 +98,9 @@ void SquareSums(double* sums, const float* x, std::size_t n) {
 
 void ToBfloat16(std::uint16_t* y, const float* x, std::size_t n) {
   const hn::ScalableTag<float> d;
-  const hn::RebindToUnsigned<decltype(d)> du;
   const hn::Rebind<std::uint16_t, decltype(d)> d16;
   ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
-    const auto value = span.Load(d, x + i);
-    const auto bits = hn::BitCast(du, value);
-    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1U));
-    const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7FFFU)));
-    // Rounding could carry a NaN's payload away: keep it NaN by its quiet bit.
-    const auto nan = hn::Or(bits, hn::Set(du, 0x400000U));
-    const auto chosen = hn::BitCast(
-        du, hn::IfThenElse(hn::IsNaN(value), hn::BitCast(d, nan), hn::BitCast(d, rounded)));
-    span.Store(hn::TruncateTo(d16, hn::ShiftRight<16>(chosen)), d16, y + i);
+    span.Store(RoundToBfloat16(d, span.Load(d, x + i)), d16, y + i);
   });
 }
 

@@ -96,6 +96,7 @@ class Gcnn final : public LanguageModel {
       CausalConv conv;
       conv.dropout = layer_dropout(i, options);
       conv.precision = options.precision;
+      conv.path = options.conv;
       Tensor context;
       if (layer.conv.options().kernel > 1) {
         if (carried < state.tensors.size()) conv.context = state.tensors[carried];

@@ -77,6 +77,7 @@ Variable GatedConv1d::weights() const {
 Variable GatedConv1d::forward(const Variable& x, const Variable& residual, CausalConv conv,
                               Tensor* next_context) const {
   conv.unit = options_.unit;
+  conv.kept = kept_;
   return causal_conv_unit(x, weights(), bias_, residual, conv, next_context);
 }
 
@@ -84,6 +85,12 @@ void GatedConv1d::freeze() {
   const NoGrad guard;
   unfreeze();
   frozen_ = weights();
+  kept_ = std::make_shared<KeptFilters>();
+}
+
+void GatedConv1d::unfreeze() {
+  frozen_ = Variable();
+  kept_.reset();
 }
 
 void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) const {

@@ -125,7 +125,7 @@ void gemm(float* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b, 
   const ProfileScope profile(
       a.dtype == DType::bf16 ? "gemm bf16" : "gemm", 2 * m * k * n,
       (m + n) * k * static_cast<double>(dtype_size(a.dtype)) + m * n * (accumulate ? 8 : 4));
-  const int threads = thread_count();
+  const int threads = in_parallel_range() ? 1 : thread_count();
   if (omp_get_max_threads() != threads) omp_set_num_threads(threads);
   const Entry& entry = find_entry({a.rows, b.columns, a.columns, a.ld, b.ld, ldc, a.transposed,
                                    b.transposed, accumulate, a.dtype == DType::bf16, threads});

@@ -163,6 +163,9 @@ TEST_P(UnitGradients, OfTheFusedConvolution) {
     conv.dropout = {0.3F, 1, 2, 3};
     check_gradients({x, w, b, residual},
                     [&] { return weighted_sum(causal_conv_unit(x, w, b, residual, conv)); });
+    conv.path = ConvPath::fast;
+    check_gradients({x, w, b, residual},
+                    [&] { return weighted_sum(causal_conv_unit(x, w, b, residual, conv)); });
     CausalConv plain;
     plain.unit = u;
     check_gradients({x, w, b}, [&] { return weighted_sum(causal_conv_unit(x, w, b, {}, plain)); });
@@ -228,6 +231,75 @@ TEST(CausalConvUnit, ChunksShorterThanTheKernelCarryTheirContext) {
       }
     }
   }
+}
+
+// Both paths give the same, dropout and carried context included, whatever the tile.
+TEST(CausalConvUnit, FastEqualsDirect) {
+  for (const std::int64_t kernel : {2, 3, 4, 5, 6, 7}) {
+    for (const std::int64_t time : {2, 9, 70}) {
+      const Variable x = leaf({2, time, 6}, 1), w = leaf({kernel, 6, 8}, 2), b = leaf({8}, 3);
+      const Variable residual = leaf({2, time, 4}, 4);
+      CausalConv conv;
+      conv.unit = parse_unit("glu");
+      conv.scale = 0.7;
+      conv.context = random_tensor({2, kernel - 1, 6}, 5);
+      conv.dropout = {0.3F, 1, 2, 3};
+      const auto run = [&](ConvPath path) {
+        conv.path = path;
+        std::vector<Tensor> out(1);
+        for (const Variable& leaf : {x, w, b, residual}) leaf.zero_grad();
+        Tape tape;
+        const Variable y = causal_conv_unit(x, w, b, residual, conv, out.data());
+        out.push_back(y.value());
+        tape.backward(weighted_sum(y));
+        for (const Variable& leaf : {x, w, b, residual}) out.push_back(leaf.grad());
+        const NoGrad guard;
+        out.push_back(causal_conv_unit(x, w, b, residual, conv).value());
+        return out;
+      };
+      const auto direct = run(ConvPath::direct), fast = run(ConvPath::fast);
+      for (std::size_t i = 0; i < direct.size(); ++i) {
+        ASSERT_TRUE(direct[i].shape() == fast[i].shape());
+        for (std::int64_t j = 0; j < direct[i].elements(); ++j) {
+          ASSERT_NEAR(direct[i].data<double>()[j], fast[i].data<double>()[j], 1e-11)
+              << "kernel " << kernel << ", time " << time << ", result " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(CausalConvUnit, FastSaysWhatItServes) {
+  const Variable x = leaf({1, 9, 2}, 1), w = leaf({8, 2, 2}, 2), b = leaf({2}, 3);
+  CausalConv conv;
+  conv.path = ConvPath::fast;
+  try {
+    causal_conv_unit(x, w, b, {}, conv);
+    FAIL() << "accepted";
+  } catch (const UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("widths up to 7"), std::string::npos) << error.what();
+  }
+  conv.path = ConvPath::automatic;
+  EXPECT_TRUE(causal_conv_unit(x, w, b, {}, conv).defined());
+  EXPECT_THROW(parse_conv_path("winograd"), UsageError);
+}
+
+// Filters are kept for as long as their layer says its weights do not change.
+TEST(CausalConvUnit, KeptFiltersAreUsedAgain) {
+  const Variable x = leaf({1, 9, 2}, 1), w = leaf({3, 2, 2}, 2), b = leaf({2}, 3);
+  CausalConv conv;
+  conv.path = ConvPath::fast;
+  conv.kept = std::make_shared<KeptFilters>();
+  const NoGrad guard;
+  const Tensor first = causal_conv_unit(x, w, b, {}, conv).value();
+  w.value().fill_zero();
+  const Tensor again = causal_conv_unit(x, w, b, {}, conv).value();
+  for (std::int64_t i = 0; i < first.elements(); ++i) {
+    EXPECT_EQ(first.data<double>()[i], again.data<double>()[i]);
+  }
+  conv.kept = std::make_shared<KeptFilters>();
+  EXPECT_EQ(causal_conv_unit(x, w, b, {}, conv).value().data<double>()[0],
+            b.value().data<double>()[0]);
 }
 
 TEST(CausalConvUnit, Bfloat16IsWithinItsRounding) {

@@ -3,7 +3,10 @@
 // records its gradient when a tape is recording and an input requires it. float32 and float64.
 
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "sluice/autograd/variable.hpp"
@@ -64,6 +67,26 @@ Variable scatter_rows(const std::vector<RowPart>& parts, std::int64_t rows);
 /// the norm over all dimensions but the last; g [N].
 Variable weight_norm(const Variable& v, const Variable& g);
 
+/// How a causal convolution computes: `direct` takes K products for each output, `fast` fewer by
+/// Toom-Cook (tensor/fast_conv.hpp), for kernel widths 2 to 7; `automatic` whichever measured
+/// faster for the shape (float64: direct). A kernel width of 1, and single steps, are always
+/// direct.
+enum class ConvPath : std::uint8_t { automatic, direct, fast };
+
+/// "auto", "direct", "fast", in that order, and their inverse (UsageError for an unknown one).
+const std::vector<std::string>& conv_path_names();
+ConvPath parse_conv_path(std::string_view name);
+
+/// Throws UsageError when `fast` cannot serve this kernel width.
+void check_fast_kernel(std::int64_t kernel);
+
+/// Transformed filters kept from call to call by a layer whose weights do not change meanwhile.
+struct KeptFilters {
+  int tile = 0;
+  DType operand = DType::f32;
+  Tensor filters;
+};
+
 /// The fused layer of the gated convolutional language model (Dauphin et al. 2017, eq. 1), with
 /// x' = dropout(x) preceded in time by `context`:
 ///   z[b, t] = Σ_k x'[b, t - (K - 1) + k] · w[k] + bias
@@ -77,6 +100,11 @@ struct CausalConv {
   Tensor context;
   Dropout dropout;
   Precision precision = Precision::f32;
+  ConvPath path = ConvPath::automatic;
+  /// Outputs per tile of the fast path, 0 for the path's own choice.
+  int tile = 0;
+  /// Where to keep transformed filters; null: nowhere.
+  std::shared_ptr<KeptFilters> kept;
 };
 /// When next_context is given it receives the last K-1 rows of x' (with `context` before them), for
 /// the next chunk.

@@ -14,6 +14,10 @@ int thread_count();
 /// Sets the number of threads; n >= 1, else UsageError.
 void set_thread_count(int n);
 
+/// Whether this thread is running a range of a parallel_for that several threads share: what it
+/// calls should then not ask for more threads.
+bool in_parallel_range();
+
 namespace detail {
 using RangeFunction = void (*)(void* context, std::int64_t begin, std::int64_t end);
 void parallel_ranges(std::int64_t n, std::int64_t grain, RangeFunction function, void* context);

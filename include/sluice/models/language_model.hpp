@@ -27,6 +27,7 @@ struct ForwardOptions {
   std::uint64_t seed = 0;
   std::uint32_t step = 0;
   Precision precision = Precision::f32;
+  ConvPath conv = ConvPath::automatic;
 };
 
 class LanguageModel {

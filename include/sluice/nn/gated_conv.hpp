@@ -2,6 +2,7 @@
 // The causal convolution layer of the gated convolutional language model.
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "sluice/autograd/ops.hpp"
@@ -37,7 +38,7 @@ class GatedConv1d {
 
   /// Keeps the normalised weights until unfreeze().
   void freeze();
-  void unfreeze() { frozen_ = Variable(); }
+  void unfreeze();
 
  private:
   Variable weights() const;
@@ -45,6 +46,7 @@ class GatedConv1d {
   Options options_;
   Variable v_, g_, bias_;
   Variable frozen_;
+  std::shared_ptr<KeptFilters> kept_;
 };
 
 }  // namespace sluice

@@ -1,0 +1,71 @@
+#pragma once
+// Causal convolution over time with fewer multiplications: Toom-Cook's F(m, K) on tiles of m
+// outputs, n = m + K - 1 matrix products on transformed tiles in place of m·K (kernels/toom_cook.hpp
+// has the algorithm, its sources and its error). Everything happens in blocks of tiles that a thread
+// takes from input to output while they are in its cache.
+//
+// B batch, T time, C channels in, M outputs, K kernel width, m tile, n points.
+
+#include <cstdint>
+#include <functional>
+
+#include "sluice/tensor/conv.hpp"
+#include "sluice/tensor/tensor.hpp"
+
+namespace sluice {
+
+/// Input of a convolution: x [B, T, C] after `context` [B, K-1, C] (undefined means zeros).
+struct ConvInput {
+  Tensor x;
+  Tensor context;
+};
+
+/// Rows of an output: `rows` rows of M, one after another, of stream `stream` from time `first`,
+/// worked on as part of block `block`.
+struct ConvRows {
+  void* data = nullptr;
+  std::int64_t block = 0, stream = 0, first = 0, rows = 0;
+};
+
+/// A convolution of one shape. Tensors are float32 or float64 (`dtype`); `operand` is the type the
+/// matrix products take, `dtype` itself or bfloat16: transforms are computed in `dtype` and rounded
+/// once. Callbacks run on several threads at once, each for different rows.
+class FastConv {
+ public:
+  /// Kernel widths served.
+  static constexpr std::int64_t kLeastKernel = 2, kMostKernel = 7;
+
+  /// Throws UsageError for a kernel or tile that toom_cook() has no matrices for.
+  FastConv(const ConvShape& shape, int tile, DType dtype, DType operand);
+
+  /// The filters in the transformed domain, from w [K, C, M]; they serve any B and T.
+  Tensor transform(const Tensor& w) const;
+
+  /// z[b, t] = Σ_k input[b, t - (K-1) + k] · w[k]. z [B, T, M], or undefined when only `ready`
+  /// wants it: ready(rows) is called once for all rows of z, as they become known.
+  void forward(const Tensor& z, const ConvInput& input, const Tensor& filters,
+               const std::function<void(const ConvRows&)>& ready) const;
+
+  /// Gradients dx [B, T, C] and dw [K, C, M] (either may be undefined) from dz, of which fill(rows)
+  /// is asked for every row once.
+  void backward(const Tensor& dx, const Tensor& dw, const ConvInput& input, const Tensor& filters,
+                const std::function<void(const ConvRows&)>& fill) const;
+
+  /// How many blocks forward and backward use.
+  std::int64_t blocks() const { return blocks_; }
+
+ private:
+  template <class T>
+  struct Work;
+
+  ConvShape shape_;
+  int tile_;
+  DType dtype_, operand_;
+  std::int64_t tiles_per_stream_, tiles_, blocks_, block_tiles_;
+};
+
+/// The tile that is fastest for a shape, or 0 where direct products are: a table of measurements
+/// (bench/conv_bench).
+int fastest_tile(const ConvShape& shape, DType operand);
+
+}  // namespace sluice

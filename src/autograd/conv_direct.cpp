@@ -1,0 +1,192 @@
+#include <algorithm>
+#include <cstring>
+
+#include "conv_paths.hpp"
+#include "op_support.hpp"
+#include "sluice/base/profile.hpp"
+#include "sluice/kernels/elementwise.hpp"
+#include "sluice/tensor/elementwise.hpp"
+
+namespace sluice {
+namespace {
+
+std::int64_t row_blocks(std::int64_t batch, std::int64_t time) {
+  return batch * ((time + kRowBlock - 1) / kRowBlock);
+}
+
+// The same, rounded to bfloat16 through a small buffer.
+void drop_bfloat16(std::uint16_t* out, const float* x, std::int64_t n, const Dropout& d,
+                   std::int64_t offset) {
+  if (d.probability == 0) {
+    kernels::to_bfloat16(out, x, static_cast<std::size_t>(n));
+    return;
+  }
+  constexpr std::int64_t kPart = 2048;
+  float part[kPart];
+  for (std::int64_t i = 0; i < n; i += kPart) {
+    const std::int64_t m = std::min(kPart, n - i);
+    drop(part, x + i, m, d, offset + i);
+    kernels::to_bfloat16(out + i, part, static_cast<std::size_t>(m));
+  }
+}
+
+// xp = [context, dropout(x)] per stream, in `dtype`.
+Tensor padded_input(const Tensor& x, const CausalConv& options, const ConvShape& s, DType dtype) {
+  const ProfileScope profile("pad and dropout");
+  Tensor xp(Shape{s.batch, s.pitch(), s.channels}, dtype);
+  const std::int64_t lead = (s.kernel - 1) * s.channels;
+  const std::size_t lead_bytes = static_cast<std::size_t>(lead) * dtype_size(dtype);
+  auto* base = static_cast<std::byte*>(xp.raw());
+  for (std::int64_t b = 0; b < s.batch && lead > 0; ++b) {
+    std::byte* row =
+        base + static_cast<std::size_t>(b * s.pitch() * s.channels) * dtype_size(dtype);
+    if (!options.context.defined()) {
+      std::memset(row, 0, lead_bytes);
+    } else if (dtype == DType::bf16) {
+      kernels::to_bfloat16(reinterpret_cast<std::uint16_t*>(row),
+                           options.context.data<float>() + b * lead,
+                           static_cast<std::size_t>(lead));
+    } else {
+      std::memcpy(row,
+                  static_cast<const std::byte*>(options.context.raw()) +
+                      static_cast<std::size_t>(b) * lead_bytes,
+                  lead_bytes);
+    }
+  }
+  for_row_blocks(s.batch, s.time, s.channels,
+                 [&](std::int64_t, std::int64_t b, std::int64_t t, std::int64_t rows) {
+                   const std::int64_t from = (b * s.time + t) * s.channels;
+                   const std::int64_t to = (b * s.pitch() + s.kernel - 1 + t) * s.channels;
+                   const std::int64_t n = rows * s.channels;
+                   if (dtype == DType::bf16) {
+                     drop_bfloat16(xp.data<std::uint16_t>() + to, x.data<float>() + from, n,
+                                   options.dropout, from);
+                   } else {
+                     dispatch_float(dtype, [&](auto zero) {
+                       using T = decltype(zero);
+                       drop(xp.data<T>() + to, x.data<T>() + from, n, options.dropout, from);
+                     });
+                   }
+                 });
+  return xp;
+}
+
+// The last K-1 rows of every stream of xp.
+Tensor trailing_context(const Tensor& xp, const ConvShape& s, DType dtype) {
+  Tensor context(Shape{s.batch, s.kernel - 1, s.channels}, dtype);
+  const std::int64_t n = (s.kernel - 1) * s.channels;
+  for (std::int64_t b = 0; b < s.batch && n > 0; ++b) {
+    const std::int64_t from = (b * s.pitch() + s.time) * s.channels;
+    if (xp.dtype() == DType::bf16) {
+      kernels::from_bfloat16(context.data<float>() + b * n, xp.data<std::uint16_t>() + from,
+                             static_cast<std::size_t>(n));
+    } else {
+      const std::size_t size = dtype_size(dtype);
+      std::memcpy(static_cast<std::byte*>(context.raw()) + static_cast<std::size_t>(b * n) * size,
+                  static_cast<const std::byte*>(xp.raw()) + static_cast<std::size_t>(from) * size,
+                  static_cast<std::size_t>(n) * size);
+    }
+  }
+  return context;
+}
+
+// dz of the unit, rows T.. of each stream zero; dbias summed over blocks in order.
+template <class T>
+void unit_gradient(const Tensor& dz, const Tensor& dbias, const Tensor& dy, const Tensor& z,
+                   const Tensor& bias, const CausalConv& options, const ConvShape& s,
+                   std::int64_t n) {
+  const std::int64_t m = s.outputs;
+  const ProfileScope profile("unit");
+  const std::int64_t blocks = row_blocks(s.batch, s.time);
+  Tensor partial(Shape{blocks, m}, dtype_of<T>);
+  for_row_blocks(
+      s.batch, s.time, m,
+      [&](std::int64_t block, std::int64_t b, std::int64_t t, std::int64_t rows) {
+        T* sums = partial.data<T>() + block * m;
+        std::fill(sums, sums + m, T{0});
+        const std::int64_t at = (b * s.pitch() + t) * m;
+        kernels::unit_backward(dz.data<T>() + at, static_cast<std::size_t>(m), sums,
+                               dy.data<T>() + (b * s.time + t) * n, z.data<T>() + at,
+                               static_cast<std::size_t>(m), bias.data<T>(),
+                               static_cast<T>(options.scale), static_cast<std::size_t>(rows),
+                               static_cast<std::size_t>(n), options.unit);
+        if (t + rows == s.time) {
+          std::fill_n(dz.data<T>() + (b * s.pitch() + s.time) * m, (s.kernel - 1) * m, T{0});
+        }
+      });
+  dbias.fill_zero();
+  kernels::column_sums(dbias.data<T>(), partial.data<T>(), static_cast<std::size_t>(blocks),
+                       static_cast<std::size_t>(m));
+}
+
+// dx = dropout's gradient of the first T rows of each stream of dxp.
+template <class T>
+Tensor input_gradient(const Tensor& dxp, const CausalConv& options, const ConvShape& s) {
+  const ProfileScope profile("pad and dropout");
+  Tensor dx(Shape{s.batch, s.time, s.channels}, dtype_of<T>);
+  for_row_blocks(s.batch, s.time, s.channels,
+                 [&](std::int64_t, std::int64_t b, std::int64_t t, std::int64_t rows) {
+                   const std::int64_t to = (b * s.time + t) * s.channels;
+                   drop(dx.data<T>() + to, dxp.data<T>() + (b * s.pitch() + t) * s.channels,
+                        rows * s.channels, options.dropout, to);
+                 });
+  return dx;
+}
+
+}  // namespace
+
+Variable direct_conv_unit(const ConvCall& call) {
+  const ConvShape& s = call.shape;
+  const CausalConv& options = call.options;
+  const DType dtype = call.x.dtype();
+  const DType operand = call.operand;
+  const std::int64_t n = call.outputs;
+  const Tensor xp = padded_input(call.x.value(), options, s, operand);
+  if (call.next_context != nullptr) *call.next_context = trailing_context(xp, s, dtype);
+  const Tensor weights = as_operand(call.w.value(), operand);
+  const Tensor z(Shape{s.batch, s.pitch(), s.outputs}, dtype);
+  conv_forward(z, xp, weights, s);
+
+  const Tensor y(Shape{s.batch, s.time, n}, dtype);
+  dispatch_float(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const ProfileScope profile("unit");
+    for_row_blocks(s.batch, s.time, s.outputs,
+                   [&](std::int64_t, std::int64_t b, std::int64_t t, std::int64_t rows) {
+                     const std::int64_t out = (b * s.time + t) * n;
+                     kernels::unit_forward(
+                         y.data<T>() + out, z.data<T>() + (b * s.pitch() + t) * s.outputs,
+                         static_cast<std::size_t>(s.outputs), call.bias.value().data<T>(),
+                         call.residual.defined() ? call.residual.value().data<T>() + out : nullptr,
+                         static_cast<T>(options.scale), static_cast<std::size_t>(rows),
+                         static_cast<std::size_t>(n), options.unit);
+                   });
+  });
+
+  return record(y, {call.x, call.w, call.bias, call.residual},
+                [=, x = call.x.gradient(), w = call.w.gradient(), bias_value = call.bias.value(),
+                 bias = call.bias.gradient(), residual = call.residual.gradient()](const Tensor& dy) {
+                  dispatch_float(dtype, [&](auto zero) {
+                    using T = decltype(zero);
+                    if (residual) residual->accumulate(scaled(dy, options.scale));
+                    // z is not needed once its gradient is known: dz takes its place.
+                    const Tensor& dz = z;
+                    const Tensor dbias(Shape{s.outputs}, dtype);
+                    unit_gradient<T>(dz, dbias, dy, z, bias_value, options, s, n);
+                    if (bias) bias->accumulate(dbias);
+                    const Tensor dz_operand = as_operand(dz, operand);
+                    if (w) {
+                      const Tensor dw(Shape{s.kernel, s.channels, s.outputs}, dtype);
+                      conv_backward_weight(dw, xp, dz_operand, s);
+                      w->accumulate(dw);
+                    }
+                    if (x) {
+                      const Tensor dxp(Shape{s.batch, s.pitch(), s.channels}, dtype);
+                      conv_backward_input(dxp, dz_operand, weights, s);
+                      x->accumulate(input_gradient<T>(dxp, options, s));
+                    }
+                  });
+                });
+}
+
+}  // namespace sluice

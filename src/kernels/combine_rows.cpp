@@ -1,0 +1,130 @@
+// combine_rows: small matrices times rows.
+#include <array>
+#include <cstddef>
+#include <utility>
+
+#include "sluice/kernels/toom_cook.hpp"
+#include "targets.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "combine_rows.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "bfloat16-inl.hpp"
+#include "span-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace sluice::kernels {
+namespace HWY_NAMESPACE {
+
+// Where a row's vectors go: written, added to, or rounded to bfloat16.
+struct Write {
+  using Out = float;
+  template <class D, class Span>
+  HWY_INLINE void operator()(D d, hn::Vec<D> sum, float* out, const Span& span) const {
+    span.Store(sum, d, out);
+  }
+};
+struct Accumulate {
+  using Out = float;
+  template <class D, class Span>
+  HWY_INLINE void operator()(D d, hn::Vec<D> sum, float* out, const Span& span) const {
+    span.Store(hn::Add(span.Load(d, out), sum), d, out);
+  }
+};
+struct Round {
+  using Out = std::uint16_t;
+  template <class D, class Span>
+  HWY_INLINE void operator()(D d, hn::Vec<D> sum, std::uint16_t* out, const Span& span) const {
+    const hn::Rebind<std::uint16_t, D> d16;
+    span.Store(RoundToBfloat16(d, sum), d16, out);
+  }
+};
+
+// The input's vectors of one column stay in registers while every output is formed from them.
+template <std::size_t columns, class Put>
+void CombineColumns(typename Put::Out* const* out, const float* const* in, const float* matrix,
+                    std::size_t rows, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  const Put put;
+  ForEachVector(d, n, [&](std::size_t at, auto span) HWY_ATTR {
+    hn::Vec<decltype(d)> values[columns];
+    for (std::size_t j = 0; j < columns; ++j) values[j] = span.Load(d, in[j] + at);
+    const float* factors = matrix;
+    for (std::size_t i = 0; i < rows; ++i, factors += columns) {
+      if (out[i] == nullptr) continue;
+      auto sum = hn::Mul(hn::Set(d, factors[0]), values[0]);
+      for (std::size_t j = 1; j < columns; ++j) {
+        sum = hn::MulAdd(hn::Set(d, factors[j]), values[j], sum);
+      }
+      put(d, sum, out[i] + at, span);
+    }
+  });
+}
+
+template <class Put>
+using Combine = void (*)(typename Put::Out* const*, const float* const*, const float*, std::size_t,
+                         std::size_t);
+
+template <class Put, std::size_t... index>
+constexpr std::array<Combine<Put>, sizeof...(index)> Combines(std::index_sequence<index...>) {
+  return {&CombineColumns<index + 1, Put>...};
+}
+
+template <class Put>
+HWY_INLINE void Dispatch(typename Put::Out* const* out, const float* const* in,
+                         const float* matrix, std::size_t rows, std::size_t columns,
+                         std::size_t n) {
+  static constexpr auto kByColumns = Combines<Put>(std::make_index_sequence<kMostPoints>());
+  kByColumns[columns - 1](out, in, matrix, rows, n);
+}
+
+void CombineFloat(float* const* out, const float* const* in, const float* matrix, std::size_t rows,
+                  std::size_t columns, std::size_t n, bool accumulate) {
+  if (accumulate) {
+    Dispatch<Accumulate>(out, in, matrix, rows, columns, n);
+  } else {
+    Dispatch<Write>(out, in, matrix, rows, columns, n);
+  }
+}
+
+void CombineBfloat16(std::uint16_t* const* out, const float* const* in, const float* matrix,
+                     std::size_t rows, std::size_t columns, std::size_t n) {
+  Dispatch<Round>(out, in, matrix, rows, columns, n);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace sluice::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sluice::kernels {
+namespace {
+HWY_EXPORT(CombineFloat);
+HWY_EXPORT(CombineBfloat16);
+}  // namespace
+
+void combine_rows(float* const* out, const float* const* in, const float* matrix, std::size_t rows,
+                  std::size_t columns, std::size_t n, bool accumulate) {
+  HWY_DYNAMIC_DISPATCH(CombineFloat)(out, in, matrix, rows, columns, n, accumulate);
+}
+
+void combine_rows(std::uint16_t* const* out, const float* const* in, const float* matrix,
+                  std::size_t rows, std::size_t columns, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(CombineBfloat16)(out, in, matrix, rows, columns, n);
+}
+
+void combine_rows(double* const* out, const double* const* in, const double* matrix,
+                  std::size_t rows, std::size_t columns, std::size_t n, bool accumulate) {
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (std::size_t at = 0; out[i] != nullptr && at < n; ++at) {
+      double sum = 0;
+      for (std::size_t j = 0; j < columns; ++j) sum += matrix[i * columns + j] * in[j][at];
+      out[i][at] = accumulate ? out[i][at] + sum : sum;
+    }
+  }
+}
+
+}  // namespace sluice::kernels
+#endif

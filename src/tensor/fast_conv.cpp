@@ -1,0 +1,442 @@
+#include "sluice/tensor/fast_conv.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <type_traits>
+#include <vector>
+
+#include "sluice/base/parallel.hpp"
+#include "sluice/base/profile.hpp"
+#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/toom_cook.hpp"
+#include "sluice/tensor/gemm.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr auto kMost = static_cast<std::size_t>(kernels::kMostPoints);
+
+/// Tiles per block: enough rows for fast products, few enough that a block's data stays in the
+/// second-level cache or near it.
+constexpr std::int64_t kBlockTiles = 128;
+
+/// A stack of n matrices of `rows` × `columns`, one for each point. Rows and planes are set apart a
+/// little, since powers of two would put all of them into the same sets of the cache.
+struct Planes {
+  Tensor data;
+  std::int64_t rows = 0, columns = 0;
+
+  static std::int64_t pitch_of(std::int64_t columns, DType dtype) {
+    return dtype == DType::f32 && columns % 128 == 0 ? columns + 16 : columns;
+  }
+  static std::int64_t stride_of(std::int64_t rows, std::int64_t columns, DType dtype) {
+    return rows * pitch_of(columns, dtype) + 96;
+  }
+  static Planes make(int n, std::int64_t rows, std::int64_t columns, DType dtype) {
+    return {Tensor(Shape{n, stride_of(rows, columns, dtype)}, dtype), rows, columns};
+  }
+
+  std::int64_t pitch() const { return pitch_of(columns, data.dtype()); }
+  std::int64_t stride() const { return data.dim(1); }
+  template <class T>
+  T* at(std::int64_t plane, std::int64_t row) const {
+    return data.data<T>() + plane * stride() + row * pitch();
+  }
+  /// Rows [first, first + count) of a plane as a matrix operand.
+  MatrixView view(std::int64_t plane, std::int64_t first, std::int64_t count) const {
+    const auto offset = static_cast<std::size_t>(plane * stride() + first * pitch());
+    return {static_cast<const std::byte*>(data.raw()) + offset * dtype_size(data.dtype()),
+            data.dtype(),
+            count,
+            columns,
+            pitch(),
+            false};
+  }
+};
+
+template <class T>
+std::vector<T> converted(const std::vector<double>& matrix) {
+  std::vector<T> out(matrix.size());
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<T>(matrix[i]);
+  return out;
+}
+
+/// The transpose of a [rows, columns] matrix.
+template <class T>
+std::vector<T> transposed(const std::vector<double>& matrix, std::size_t rows) {
+  const std::size_t columns = matrix.size() / rows;
+  std::vector<T> out(matrix.size());
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (std::size_t j = 0; j < columns; ++j) {
+      out[j * rows + i] = static_cast<T>(matrix[i * columns + j]);
+    }
+  }
+  return out;
+}
+
+/// to.plane[p].row[row] = Σ_j matrix[p, j] · in[j] for every plane, rounded where `to` is bfloat16.
+template <class T>
+void spread(const Planes& to, std::int64_t row, const std::array<const T*, kMost>& in,
+            const std::vector<T>& matrix, std::size_t columns) {
+  const std::size_t planes = matrix.size() / columns;
+  const auto n = static_cast<std::size_t>(to.columns);
+  const auto rows_of = [&](auto zero) {
+    using Out = decltype(zero);
+    std::array<Out*, kMost> out;
+    for (std::size_t p = 0; p < planes; ++p) {
+      out[p] = to.at<Out>(static_cast<std::int64_t>(p), row);
+    }
+    return out;
+  };
+  if constexpr (std::is_same_v<T, float>) {
+    if (to.data.dtype() == DType::bf16) {
+      const auto out = rows_of(std::uint16_t{});
+      kernels::combine_rows(out.data(), in.data(), matrix.data(), planes, columns, n);
+      return;
+    }
+  }
+  const auto out = rows_of(T{});
+  kernels::combine_rows(out.data(), in.data(), matrix.data(), planes, columns, n, false);
+}
+
+}  // namespace
+
+/// What forward and backward share, for one element type.
+template <class T>
+struct FastConv::Work {
+  const FastConv& conv;
+  const kernels::ToomCook& algorithm;
+  const ConvInput& input;
+  ConvShape s;
+  std::int64_t m, n;
+  std::vector<T> zeros;  // a row of the wider side
+  std::vector<T> input_matrix;
+
+  Work(const FastConv& of, const ConvInput& from)
+      : conv(of),
+        algorithm(kernels::toom_cook(of.tile_, static_cast<int>(of.shape_.kernel))),
+        input(from),
+        s(of.shape_),
+        m(of.tile_),
+        n(algorithm.points()),
+        zeros(static_cast<std::size_t>(std::max(s.channels, s.outputs))),
+        input_matrix(converted<T>(algorithm.input)) {}
+
+  std::int64_t stream_of(std::int64_t tile) const { return tile / conv.tiles_per_stream_; }
+  std::int64_t time_of(std::int64_t tile) const { return tile % conv.tiles_per_stream_ * m; }
+
+  Planes filters(const Tensor& data) const { return {data, s.channels, s.outputs}; }
+
+  /// Bᵀ x of the tiles [first, last) into rows from `row`.
+  void transform_input(const Planes& to, std::int64_t row, std::int64_t first,
+                       std::int64_t last) const {
+    const ProfileScope profile("conv transforms", 0,
+                               static_cast<double>((last - first) * s.channels) *
+                                   static_cast<double>(m * static_cast<std::int64_t>(sizeof(T)) +
+                                                       n * element_size(to)));
+    const std::int64_t lead = s.kernel - 1;
+    std::array<const T*, kMost> rows{};
+    for (std::int64_t tile = first; tile < last; ++tile) {
+      const std::int64_t b = stream_of(tile);
+      for (std::int64_t j = 0; j < n; ++j) {
+        const std::int64_t t = time_of(tile) + j - lead;
+        const T* from = zeros.data();
+        if (t >= s.time) {
+          // Behind the end of the stream.
+        } else if (t >= 0) {
+          from = input.x.data<T>() + (b * s.time + t) * s.channels;
+        } else if (input.context.defined()) {
+          from = input.context.data<T>() + (b * lead + t + lead) * s.channels;
+        }
+        rows[static_cast<std::size_t>(j)] = from;
+      }
+      spread<T>(to, row + tile - first, rows, input_matrix, static_cast<std::size_t>(n));
+    }
+  }
+
+  /// Calls f(stream, time, rows, tile) for each run of rows of one stream that the tiles
+  /// [first, last) cover; `tile` is the run's first.
+  template <class F>
+  void for_runs(std::int64_t first, std::int64_t last, F&& f) const {
+    while (first < last) {
+      const std::int64_t b = stream_of(first);
+      const std::int64_t end = std::min(last, (b + 1) * conv.tiles_per_stream_);
+      const std::int64_t t = time_of(first);
+      f(b, t, std::min(t + (end - first) * m, s.time) - t, first);
+      first = end;
+    }
+  }
+
+  /// Calls f(block, first, last) for the blocks of a range.
+  template <class F>
+  void for_blocks(F&& f) const {
+    parallel_for(conv.blocks_, 1, [&](std::int64_t begin, std::int64_t end) {
+      f(begin, end, [&](std::int64_t block) {
+        const std::int64_t first = block * conv.block_tiles_;
+        return std::pair(first, std::min(first + conv.block_tiles_, conv.tiles_));
+      });
+    });
+  }
+
+  static std::int64_t element_size(const Planes& planes) {
+    return static_cast<std::int64_t>(dtype_size(planes.data.dtype()));
+  }
+
+  void forward(const Tensor& z, const Tensor& transformed,
+               const std::function<void(const ConvRows&)>& ready) const {
+    const Planes w = filters(transformed);
+    const std::vector<T> output_matrix = converted<T>(algorithm.output);
+    for_blocks([&](std::int64_t begin, std::int64_t end, auto&& tiles_of) {
+      const auto points = static_cast<int>(n);
+      const Planes x = Planes::make(points, conv.block_tiles_, s.channels, conv.operand_);
+      const Planes products = Planes::make(points, conv.block_tiles_, s.outputs, conv.dtype_);
+      const Tensor scratch =
+          z.defined() ? Tensor() : Tensor(Shape{conv.block_tiles_ * m, s.outputs}, conv.dtype_);
+      for (std::int64_t block = begin; block < end; ++block) {
+        const auto [first, last] = tiles_of(block);
+        transform_input(x, 0, first, last);
+        for (std::int64_t p = 0; p < n; ++p) {
+          gemm(products.at<T>(p, 0), products.pitch(), x.view(p, 0, last - first),
+               w.view(p, 0, s.channels));
+        }
+        // Aᵀ of each tile's products, then whatever comes next, while the rows are warm.
+        for_runs(first, last,
+                 [&, start = first](std::int64_t b, std::int64_t t, std::int64_t rows,
+                                    std::int64_t tile) {
+                   T* const to = z.defined() ? z.data<T>() + (b * s.time + t) * s.outputs
+                                             : scratch.data<T>() + (tile - start) * m * s.outputs;
+                   transform_output(to, products, tile - start, rows, output_matrix);
+                   ready({to, block, b, t, rows});
+                 });
+      }
+    });
+  }
+
+  /// `rows` rows of `to` from the products of tiles from `row` on.
+  void transform_output(T* to, const Planes& products, std::int64_t row, std::int64_t rows,
+                        const std::vector<T>& matrix) const {
+    const ProfileScope profile("conv transforms", 0,
+                               static_cast<double>(rows * s.outputs) * sizeof(T) *
+                                   (1 + static_cast<double>(n) / static_cast<double>(m)));
+    std::array<const T*, kMost> in{};
+    std::array<T*, kMost> out{};
+    for (std::int64_t done = 0; done < rows; done += m, ++row) {
+      for (std::int64_t p = 0; p < n; ++p) {
+        in[static_cast<std::size_t>(p)] = products.at<T>(p, row);
+      }
+      for (std::int64_t i = 0; i < m; ++i) {
+        out[static_cast<std::size_t>(i)] =
+            done + i < rows ? to + (done + i) * s.outputs : nullptr;
+      }
+      kernels::combine_rows(out.data(), in.data(), matrix.data(), static_cast<std::size_t>(m),
+                            static_cast<std::size_t>(n), static_cast<std::size_t>(s.outputs),
+                            false);
+    }
+  }
+
+  void backward(const Tensor& dx, const Tensor& dw, const Tensor& transformed,
+                const std::function<void(const ConvRows&)>& fill) const {
+    const Planes w = filters(transformed);
+    const auto points = static_cast<int>(n);
+    const std::vector<T> spread_matrix = transposed<T>(algorithm.output, static_cast<std::size_t>(m));  // A
+    const std::vector<T> gather_matrix =
+        transposed<T>(algorithm.input, static_cast<std::size_t>(n));  // B
+    // All of both sides' transforms, for the weight's gradient; else only a block's at a time.
+    const bool keep = dw.defined();
+    Planes all_x, all_dz;
+    if (keep) {
+      all_x = Planes::make(points, conv.tiles_, s.channels, conv.operand_);
+      all_dz = Planes::make(points, conv.tiles_, s.outputs, conv.operand_);
+    }
+    // Each block's share of the K-1 rows before its first, which are the block's before it.
+    const std::int64_t lead = s.kernel - 1;
+    const Tensor before(Shape{conv.blocks_, lead, s.channels}, conv.dtype_);
+    for_blocks([&](std::int64_t begin, std::int64_t end, auto&& tiles_of) {
+      const Tensor rows_of_dz(Shape{conv.block_tiles_ * m, s.outputs}, conv.dtype_);
+      const Planes own_dz =
+          keep ? Planes() : Planes::make(points, conv.block_tiles_, s.outputs, conv.operand_);
+      const Planes dxs = dx.defined()
+                             ? Planes::make(points, conv.block_tiles_, s.channels, conv.dtype_)
+                             : Planes();
+      for (std::int64_t block = begin; block < end; ++block) {
+        const auto [first, last] = tiles_of(block);
+        const Planes& dz = keep ? all_dz : own_dz;
+        const std::int64_t row = keep ? first : 0;
+        for_runs(first, last,
+                 [&, start = first](std::int64_t b, std::int64_t t, std::int64_t rows,
+                                    std::int64_t tile) {
+                   T* const from = rows_of_dz.data<T>() + (tile - start) * m * s.outputs;
+                   fill({from, block, b, t, rows});
+                   transform_gradient(dz, row + tile - start, from, rows, spread_matrix);
+                 });
+        if (keep) transform_input(all_x, first, first, last);
+        if (!dx.defined()) continue;
+        for (std::int64_t p = 0; p < n; ++p) {
+          gemm(dxs.at<T>(p, 0), dxs.pitch(), dz.view(p, row, last - first),
+               transpose(w.view(p, 0, s.channels)));
+        }
+        gather_input(dx, before.data<T>() + block * lead * s.channels, dxs, first, last,
+                     gather_matrix);
+      }
+    });
+    if (dx.defined()) add_rows_before(dx, before);
+    if (keep) weight_gradient(dw, all_x, all_dz);
+  }
+
+  /// A dz of the tiles whose outputs the `rows` rows are.
+  void transform_gradient(const Planes& to, std::int64_t row, const T* dz, std::int64_t rows,
+                          const std::vector<T>& matrix) const {
+    const ProfileScope profile(
+        "conv transforms", 0,
+        static_cast<double>(rows * s.outputs) *
+            (sizeof(T) + static_cast<double>(n * element_size(to)) / static_cast<double>(m)));
+    std::array<const T*, kMost> in{};
+    for (std::int64_t done = 0; done < rows; done += m, ++row) {
+      for (std::int64_t i = 0; i < m; ++i) {
+        in[static_cast<std::size_t>(i)] =
+            done + i < rows ? dz + (done + i) * s.outputs : zeros.data();
+      }
+      spread<T>(to, row, in, matrix, static_cast<std::size_t>(m));
+    }
+  }
+
+  /// The rows of dx that belong to the tiles [first, last), and the part of those before them that
+  /// these tiles contribute.
+  void gather_input(const Tensor& dx, T* before, const Planes& dxs, std::int64_t first,
+                    std::int64_t last, const std::vector<T>& matrix) const {
+    const ProfileScope profile("conv transforms", 0,
+                               static_cast<double>((last - first) * s.channels) * sizeof(T) *
+                                   static_cast<double>(2 * n + m));
+    const std::int64_t lead = s.kernel - 1;
+    std::fill_n(before, lead * s.channels, T{0});
+    for_runs(first, last, [&](std::int64_t b, std::int64_t t, std::int64_t rows, std::int64_t) {
+      std::fill_n(dx.data<T>() + (b * s.time + t) * s.channels, rows * s.channels, T{0});
+    });
+    const std::int64_t stream = stream_of(first), start = time_of(first);
+    std::array<const T*, kMost> in{};
+    std::array<T*, kMost> out{};
+    for (std::int64_t tile = first; tile < last; ++tile) {
+      const std::int64_t b = stream_of(tile);
+      for (std::int64_t j = 0; j < n; ++j) {
+        const auto at = static_cast<std::size_t>(j);
+        in[at] = dxs.at<T>(j, tile - first);
+        const std::int64_t t = time_of(tile) + j - lead;
+        out[at] = nullptr;
+        if (t < 0 || t >= s.time) continue;
+        if (b == stream && t < start) {
+          out[at] = before + (t - start + lead) * s.channels;
+        } else {
+          out[at] = dx.data<T>() + (b * s.time + t) * s.channels;
+        }
+      }
+      kernels::combine_rows(out.data(), in.data(), matrix.data(), static_cast<std::size_t>(n),
+                            static_cast<std::size_t>(n), static_cast<std::size_t>(s.channels),
+                            true);
+    }
+  }
+
+  void add_rows_before(const Tensor& dx, const Tensor& before) const {
+    const std::int64_t lead = s.kernel - 1;
+    for (std::int64_t block = 1; block < conv.blocks_; ++block) {
+      const std::int64_t first = block * conv.block_tiles_;
+      const std::int64_t rows = std::min(lead, time_of(first));
+      if (rows == 0) continue;
+      kernels::add_scaled(
+          dx.data<T>() + (stream_of(first) * s.time + time_of(first) - rows) * s.channels,
+          before.data<T>() + ((block + 1) * lead - rows) * s.channels, T{1},
+          static_cast<std::size_t>(rows * s.channels));
+    }
+  }
+
+  /// dw = Gᵀ of the products of both sides' transforms.
+  void weight_gradient(const Tensor& dw, const Planes& x, const Planes& dz) const {
+    const Planes dws = Planes::make(static_cast<int>(n), s.channels, s.outputs, conv.dtype_);
+    for (std::int64_t p = 0; p < n; ++p) {
+      gemm(dws.at<T>(p, 0), dws.pitch(), transpose(x.view(p, 0, conv.tiles_)),
+           dz.view(p, 0, conv.tiles_));
+    }
+    const std::vector<T> matrix =
+        transposed<T>(algorithm.filter, static_cast<std::size_t>(n));  // Gᵀ
+    const ProfileScope profile(
+        "conv transforms", 0,
+        static_cast<double>((n + s.kernel) * s.channels * s.outputs) * sizeof(T));
+    parallel_for(s.channels, 8, [&](std::int64_t begin, std::int64_t end) {
+      std::array<const T*, kMost> in{};
+      std::array<T*, kMost> out{};
+      for (std::int64_t c = begin; c < end; ++c) {
+        for (std::int64_t p = 0; p < n; ++p) in[static_cast<std::size_t>(p)] = dws.at<T>(p, c);
+        for (std::int64_t k = 0; k < s.kernel; ++k) {
+          out[static_cast<std::size_t>(k)] = dw.data<T>() + (k * s.channels + c) * s.outputs;
+        }
+        kernels::combine_rows(out.data(), in.data(), matrix.data(),
+                              static_cast<std::size_t>(s.kernel), static_cast<std::size_t>(n),
+                              static_cast<std::size_t>(s.outputs), false);
+      }
+    });
+  }
+};
+
+FastConv::FastConv(const ConvShape& shape, int tile, DType dtype, DType operand)
+    : shape_(shape), tile_(tile), dtype_(dtype), operand_(operand) {
+  kernels::toom_cook(tile, static_cast<int>(shape.kernel));
+  tiles_per_stream_ = (shape.time + tile - 1) / tile;
+  tiles_ = shape.batch * tiles_per_stream_;
+  // As many blocks for each thread, all alike; none so small that K-1 rows reach past it.
+  const std::int64_t threads = thread_count();
+  const std::int64_t wanted =
+      ((tiles_ + kBlockTiles - 1) / kBlockTiles + threads - 1) / threads * threads;
+  const std::int64_t least = (shape.kernel - 1 + tile - 1) / tile;
+  block_tiles_ = std::max({(tiles_ + std::max<std::int64_t>(wanted, 1) - 1) /
+                               std::max<std::int64_t>(wanted, 1),
+                           least, std::int64_t{1}});
+  blocks_ = (tiles_ + block_tiles_ - 1) / block_tiles_;
+}
+
+Tensor FastConv::transform(const Tensor& w) const {
+  const kernels::ToomCook& algorithm = kernels::toom_cook(tile_, static_cast<int>(shape_.kernel));
+  const Planes to =
+      Planes::make(algorithm.points(), shape_.channels, shape_.outputs, operand_);
+  const ProfileScope profile("conv transforms", 0,
+                             static_cast<double>(w.elements()) *
+                                     static_cast<double>(dtype_size(dtype_)) +
+                                 static_cast<double>(to.data.elements()) *
+                                     static_cast<double>(dtype_size(operand_)));
+  dispatch_float(dtype_, [&](auto zero) {
+    using T = decltype(zero);
+    const std::vector<T> matrix = converted<T>(algorithm.filter);
+    parallel_for(shape_.channels, 8, [&](std::int64_t begin, std::int64_t end) {
+      std::array<const T*, kMost> in{};
+      for (std::int64_t c = begin; c < end; ++c) {
+        for (std::int64_t k = 0; k < shape_.kernel; ++k) {
+          in[static_cast<std::size_t>(k)] =
+              w.data<T>() + (k * shape_.channels + c) * shape_.outputs;
+        }
+        spread<T>(to, c, in, matrix, static_cast<std::size_t>(shape_.kernel));
+      }
+    });
+  });
+  return to.data;
+}
+
+void FastConv::forward(const Tensor& z, const ConvInput& input, const Tensor& filters,
+                       const std::function<void(const ConvRows&)>& ready) const {
+  dispatch_float(dtype_, [&](auto zero) {
+    Work<decltype(zero)>(*this, input).forward(z, filters, ready);
+  });
+}
+
+void FastConv::backward(const Tensor& dx, const Tensor& dw, const ConvInput& input,
+                        const Tensor& filters,
+                        const std::function<void(const ConvRows&)>& fill) const {
+  dispatch_float(dtype_, [&](auto zero) {
+    Work<decltype(zero)>(*this, input).backward(dx, dw, filters, fill);
+  });
+}
+
+int fastest_tile(const ConvShape& shape, DType operand) {
+  if (operand == DType::bf16) return 0;
+  return std::min<int>(4, kernels::kMostPoints + 1 - static_cast<int>(shape.kernel));
+}
+
+}  // namespace sluice
