@@ -194,7 +194,7 @@ int run(int argc, char** argv) {
   app.add_option("--mode", o.mode)->check(CLI::IsMember({"train", "eval"}));
   app.add_option("--threads", o.threads);
   app.add_option("--precision", o.precision)->check(CLI::IsMember({"f32", "bf16"}));
-  app.add_option("--conv", o.conv)->check(CLI::IsMember(conv_path_names()));
+  app.add_option("--conv", o.conv)->check(CLI::IsMember({"auto", "direct", "fast"}));
   app.add_option("--profile", o.profile, "Profile this many steps instead of serving");
   app.add_option("--trace", o.trace, "With --profile: write a Chrome trace of a step to this file");
   CLI11_PARSE(app, argc, argv);

@@ -25,6 +25,7 @@ struct EvalCommand {
   std::string model;
   std::string file;
   std::string precision = "f32";
+  std::string conv = "auto";
   bool json = false;
 
   void run() const;
@@ -33,7 +34,9 @@ struct EvalCommand {
 void EvalCommand::run() const {
   EvalOptions options;
   options.precision = parse_precision(precision);
+  options.conv = parse_conv_path(conv);
   const LoadedModel loaded = load_model(model);
+  check_conv_path(loaded.model->config(), options.conv);
   ProgressDisplay display;
   const TemporaryDirectory cache;
   const TokenShards corpus = tokenize_corpus(
@@ -76,6 +79,10 @@ void add_eval(CLI::App& program, int& status) {
   app->add_flag("--json", command->json, "print one JSON object instead (docs/formats.md)");
   add_text(*app, "--precision", command->precision,
            "f32, or bf16: bfloat16 matrix products with float32 sums (default f32)", "NAME");
+  add_text(*app, "--conv", command->conv,
+           "how convolutions over time compute: direct, fast (Toom-Cook, kernel widths 2 to 7), or "
+           "auto: whichever is faster for the shape (default auto)",
+           "NAME");
   add_threads(*app);
   app->callback([command, &status] {
     command->run();

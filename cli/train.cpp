@@ -118,8 +118,9 @@ void TrainRun::prepare_model() {
   settings_.training = training_;
   const bool adaptive = training_.optimizer.kind == OptimizerKind::adam ||
                         training_.optimizer.kind == OptimizerKind::adamw;
+  check_conv_path(model_, training_.conv);
   check_training_memory(model_, training_.batch, training_.context, adaptive ? 2 : 1,
-                        physical_memory());
+                        training_.recompute);
   // A corpus shorter than one step is refused before anything is written.
   const BatchStream fits(*train_, training_.batch, training_.context);
 }

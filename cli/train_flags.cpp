@@ -115,6 +115,12 @@ void add_run_flags(FieldFlags& fields) {
   fields.integer("--seed", "seed", "seed of initial weights and dropout (default 1)");
   fields.text("--precision", "precision", "NAME",
               "f32, or bf16: bfloat16 matrix products with float32 sums (default f32)");
+  fields.text("--conv", "conv", "NAME",
+              "how convolutions over time compute: direct, fast (Toom-Cook, kernel widths 2 to 7), "
+              "or auto: whichever is faster for the shape (default auto)");
+  fields.toggle("--recompute", "recompute", true,
+                "compute projections again for the gradients instead of keeping them: less memory, "
+                "one more forward pass of the convolutions");
   fields.begin("", "Run");
   fields.integer("--threads", "threads",
                  "threads to compute with (default: the cores this process may use)");

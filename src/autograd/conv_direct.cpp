@@ -144,7 +144,8 @@ Variable direct_conv_unit(const ConvCall& call) {
   const Tensor xp = padded_input(call.x.value(), options, s, operand);
   if (call.next_context != nullptr) *call.next_context = trailing_context(xp, s, dtype);
   const Tensor weights = as_operand(call.w.value(), operand);
-  const Tensor z(Shape{s.batch, s.pitch(), s.outputs}, dtype);
+  const Shape z_shape{s.batch, s.pitch(), s.outputs};
+  const Tensor z(z_shape, dtype);
   conv_forward(z, xp, weights, s);
 
   const Tensor y(Shape{s.batch, s.time, n}, dtype);
@@ -163,16 +164,19 @@ Variable direct_conv_unit(const ConvCall& call) {
                    });
   });
 
+  const bool kept = !options.recompute;
   return record(y, {call.x, call.w, call.bias, call.residual},
-                [=, x = call.x.gradient(), w = call.w.gradient(), bias_value = call.bias.value(),
-                 bias = call.bias.gradient(), residual = call.residual.gradient()](const Tensor& dy) {
+                [=, z = kept ? z : Tensor(), x = call.x.gradient(), w = call.w.gradient(),
+                 bias_value = call.bias.value(), bias = call.bias.gradient(),
+                 residual = call.residual.gradient()](const Tensor& dy) {
                   dispatch_float(dtype, [&](auto zero) {
                     using T = decltype(zero);
                     if (residual) residual->accumulate(scaled(dy, options.scale));
                     // z is not needed once its gradient is known: dz takes its place.
-                    const Tensor& dz = z;
+                    const Tensor dz = kept ? z : Tensor(z_shape, dtype);
+                    if (!kept) conv_forward(dz, xp, weights, s);
                     const Tensor dbias(Shape{s.outputs}, dtype);
-                    unit_gradient<T>(dz, dbias, dy, z, bias_value, options, s, n);
+                    unit_gradient<T>(dz, dbias, dy, dz, bias_value, options, s, n);
                     if (bias) bias->accumulate(dbias);
                     const Tensor dz_operand = as_operand(dz, operand);
                     if (w) {

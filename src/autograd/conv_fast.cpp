@@ -4,6 +4,7 @@
 #include "op_support.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/optim.hpp"
 #include "sluice/tensor/fast_conv.hpp"
 
 namespace sluice {
@@ -23,6 +24,19 @@ Tensor dropped(const Tensor& x, const Dropout& dropout, const ConvShape& s) {
                    });
   });
   return y;
+}
+
+// Calls f(zero, rows, begin, end) on all threads for ranges of columns of w [.., M].
+template <class F>
+void for_columns(const Tensor& w, F&& f) {
+  const std::int64_t columns = w.dim(-1), rows = w.elements() / columns;
+  dispatch_float(w.dtype(), [&](auto zero) {
+    parallel_for(columns, std::max<std::int64_t>(64, row_grain(rows)),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   f(zero, static_cast<std::size_t>(rows), static_cast<std::size_t>(begin),
+                     static_cast<std::size_t>(end));
+                 });
+  });
 }
 
 // The last K-1 rows of every stream of the context followed by x.
@@ -48,19 +62,54 @@ Tensor trailing_rows(const ConvInput& input, const ConvShape& s) {
   return rows;
 }
 
+// Weight normalisation's norms of the columns of v [K, C, M], and what its columns are scaled by.
+struct Normalisation {
+  Tensor norm, scale;
+};
+Normalisation normalisation(const Tensor& v, const Tensor& gain) {
+  const ProfileScope profile("weight norm", 0, static_cast<double>(v.bytes()));
+  const std::int64_t m = gain.dim(0);
+  Normalisation out{Tensor(gain.shape(), v.dtype()), Tensor(gain.shape(), v.dtype())};
+  for_columns(v, [&](auto zero, std::size_t rows, std::size_t begin, std::size_t end) {
+    using T = decltype(zero);
+    kernels::weight_norm_forward(static_cast<T*>(nullptr), out.norm.data<T>(), v.data<T>(),
+                                 gain.data<T>(), rows, static_cast<std::size_t>(m), begin, end);
+    for (std::size_t j = begin; j < end; ++j) {
+      out.scale.data<T>()[j] = gain.data<T>()[j] / out.norm.data<T>()[j];
+    }
+  });
+  return out;
+}
+
+// Gradients of v and the gain from dw, the gradient of gain ⊙ v / ‖v‖.
+void normalisation_backward(const Gradient& v_gradient, const Gradient& gain_gradient,
+                            const Tensor& dw, const Tensor& v, const Tensor& gain,
+                            const Tensor& norm) {
+  const ProfileScope profile("weight norm", 0, 5.0 * static_cast<double>(v.bytes()));
+  const Tensor dv = Tensor::zeros(v.shape(), v.dtype());
+  const Tensor dgain = Tensor::zeros(gain.shape(), v.dtype());
+  for_columns(v, [&](auto zero, std::size_t rows, std::size_t begin, std::size_t end) {
+    using T = decltype(zero);
+    kernels::weight_norm_backward(dv.data<T>(), dgain.data<T>(), dw.data<T>(), v.data<T>(),
+                                  gain.data<T>(), norm.data<T>(), rows,
+                                  static_cast<std::size_t>(gain.dim(0)), begin, end);
+  });
+  if (v_gradient) v_gradient->accumulate(dv);
+  if (gain_gradient) gain_gradient->accumulate(dgain);
+}
+
 // The transformed filters: a frozen layer's are kept for the calls that follow.
-Tensor filters_of(const ConvCall& call, const FastConv& conv, int tile) {
+Tensor filters_of(const ConvCall& call, const FastConv& conv, int tile, const Tensor& scale) {
   KeptFilters* const kept = call.options.kept.get();
-  if (kept == nullptr) return conv.transform(call.w.value());
+  if (kept == nullptr) return conv.transform(call.w.value(), scale);
   if (kept->tile != tile || kept->operand != call.operand || !kept->filters.defined()) {
-    *kept = {tile, call.operand, conv.transform(call.w.value())};
+    *kept = {tile, call.operand, conv.transform(call.w.value(), scale)};
   }
   return kept->filters;
 }
 
 double unit_bytes(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, DType dtype) {
-  return static_cast<double>(rows * (inputs + outputs)) *
-         static_cast<double>(dtype_size(dtype));
+  return static_cast<double>(rows * (inputs + outputs)) * static_cast<double>(dtype_size(dtype));
 }
 
 }  // namespace
@@ -73,15 +122,18 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
   const FastConv conv(s, tile, dtype, call.operand);
   const ConvInput input{dropped(call.x.value(), options.dropout, s), options.context};
   if (call.next_context != nullptr) *call.next_context = trailing_rows(input, s);
-  const Tensor filters = filters_of(call, conv, tile);
+
+  const Tensor gain = options.gain.value();
+  const auto [norm, scale] = gain.defined() ? normalisation(call.w.value(), gain) : Normalisation();
 
   // z is kept only for the gradient.
-  const bool wanted = Tape::current() != nullptr;
-  const Tensor z = wanted ? Tensor(Shape{s.batch, s.time, s.outputs}, dtype) : Tensor();
+  const Shape z_shape{s.batch, s.time, s.outputs};
+  const bool kept = Tape::current() != nullptr && !options.recompute;
+  const Tensor z = kept ? Tensor(z_shape, dtype) : Tensor();
   const Tensor y(Shape{s.batch, s.time, n}, dtype);
   dispatch_float(dtype, [&](auto zero) {
     using T = decltype(zero);
-    conv.forward(z, input, filters, [&](const ConvRows& rows) {
+    conv.forward(z, input, filters_of(call, conv, tile, scale), [&](const ConvRows& rows) {
       const ProfileScope profile("unit", 0, unit_bytes(rows.rows, s.outputs, n, dtype));
       const std::int64_t out = (rows.stream * s.time + rows.first) * n;
       kernels::unit_forward(
@@ -94,23 +146,30 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
   });
 
   return record(
-      y, {call.x, call.w, call.bias, call.residual},
-      [=, x = call.x.gradient(), w = call.w.gradient(), bias_value = call.bias.value(),
-       bias = call.bias.gradient(), residual = call.residual.gradient()](const Tensor& dy) {
+      y, {call.x, call.w, options.gain, call.bias, call.residual},
+      [=, norm = norm, scale = scale, x = call.x.gradient(), w = call.w.gradient(),
+       w_value = call.w.value(), gain_gradient = options.gain.gradient(),
+       bias_value = call.bias.value(), bias = call.bias.gradient(),
+       residual = call.residual.gradient()](const Tensor& dy) {
         dispatch_float(dtype, [&](auto zero) {
           using T = decltype(zero);
           if (residual) residual->accumulate(scaled(dy, options.scale));
+          // Transformed anew: keeping the transform of every layer until here would take twice the
+          // memory of the weights, and this costs about 1% of a step.
+          const Tensor again = x || !kept ? conv.transform(w_value, scale) : Tensor();
+          const Tensor projected = kept ? z : Tensor(z_shape, dtype);
+          if (!kept) conv.forward(projected, input, again, [](const ConvRows&) {});
           const Tensor partial = Tensor::zeros(Shape{conv.blocks(), s.outputs}, dtype);
           const Tensor dx = x ? Tensor(Shape{s.batch, s.time, s.channels}, dtype) : Tensor();
-          const Tensor dw = w ? Tensor(Shape{s.kernel, s.channels, s.outputs}, dtype) : Tensor();
-          conv.backward(dx, dw, input, filters, [&](const ConvRows& rows) {
-            const ProfileScope profile("unit", 0,
-                                       unit_bytes(rows.rows, 2 * s.outputs, n, dtype));
+          const Tensor dw =
+              w || gain_gradient ? Tensor(Shape{s.kernel, s.channels, s.outputs}, dtype) : Tensor();
+          conv.backward(dx, dw, input, again, [&](const ConvRows& rows) {
+            const ProfileScope profile("unit", 0, unit_bytes(rows.rows, 2 * s.outputs, n, dtype));
             const std::int64_t at = rows.stream * s.time + rows.first;
             kernels::unit_backward(
                 static_cast<T*>(rows.data), static_cast<std::size_t>(s.outputs),
                 partial.data<T>() + rows.block * s.outputs, dy.data<T>() + at * n,
-                z.data<T>() + at * s.outputs, static_cast<std::size_t>(s.outputs),
+                projected.data<T>() + at * s.outputs, static_cast<std::size_t>(s.outputs),
                 bias_value.data<T>(), static_cast<T>(options.scale),
                 static_cast<std::size_t>(rows.rows), static_cast<std::size_t>(n), options.unit);
           });
@@ -121,7 +180,11 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
                                  static_cast<std::size_t>(s.outputs));
             bias->accumulate(dbias);
           }
-          if (w) w->accumulate(dw);
+          if (gain.defined()) {
+            if (dw.defined()) normalisation_backward(w, gain_gradient, dw, w_value, gain, norm);
+          } else if (w) {
+            w->accumulate(dw);
+          }
           if (x) x->accumulate(dropped(dx, options.dropout, s));
         });
       });

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "conv_paths.hpp"
@@ -35,12 +37,18 @@ void check_shapes(const Variable& x, const Variable& w, const Variable& bias,
     throw Error(fmt::format("causal_conv_unit: residual {} does not fit output {}",
                             residual.shape().str(), out.str()));
   }
+  if (options.gain.defined() && !(options.gain.shape() == bias.shape())) {
+    throw Error(fmt::format("causal_conv_unit: gain {} does not fit weights {}",
+                            options.gain.shape().str(), w.shape().str()));
+  }
   const Shape lead{x.shape()[0], w.shape()[0] - 1, x.shape()[2]};
   if (options.context.defined() && !(options.context.shape() == lead)) {
     throw Error(fmt::format("causal_conv_unit: context {} given, expected {}",
                             options.context.shape().str(), lead.str()));
   }
 }
+
+const std::array<std::string, 3> kPathNames{"auto", "direct", "fast"};
 
 // The tile of `fast` where direct products would be faster.
 constexpr int kSmallestTile = 2;
@@ -78,45 +86,46 @@ void drop(double* to, const double* x, std::int64_t n, const Dropout& dropout,
   drop_elements(to, x, n, dropout, offset);
 }
 
-const std::vector<std::string>& conv_path_names() {
-  static const std::vector<std::string> names{"auto", "direct", "fast"};
-  return names;
+const std::string& conv_path_name(ConvPath path) {
+  return kPathNames.at(static_cast<std::size_t>(path));
 }
 
 ConvPath parse_conv_path(std::string_view name) {
-  const auto& names = conv_path_names();
-  const auto found = std::find(names.begin(), names.end(), name);
-  if (found == names.end()) {
+  const auto found = std::find(kPathNames.begin(), kPathNames.end(), name);
+  if (found == kPathNames.end()) {
     throw UsageError(fmt::format("conv: '{}' is unknown; known are auto, direct and fast", name));
   }
-  return static_cast<ConvPath>(found - names.begin());
+  return static_cast<ConvPath>(found - kPathNames.begin());
 }
 
 void check_fast_kernel(std::int64_t kernel) {
   if (kernel <= FastConv::kMostKernel) return;
-  throw UsageError(
-      fmt::format("conv fast: a convolution of kernel width {} is not served, only widths up to {}; "
-                  "use auto or direct",
-                  kernel, FastConv::kMostKernel));
+  throw UsageError(fmt::format(
+      "conv fast: a convolution of kernel width {} is not served, only widths up to {}; "
+      "use auto or direct",
+      kernel, FastConv::kMostKernel));
 }
 
 Variable causal_conv_unit(const Variable& x, const Variable& w, const Variable& bias,
                           const Variable& residual, const CausalConv& options,
                           Tensor* next_context) {
   check_shapes(x, w, bias, residual, options);
-  const ConvCall call{
-      x,
-      w,
-      bias,
-      residual,
-      options,
-      {x.shape()[0], x.shape()[1], x.shape()[2], w.shape()[2], w.shape()[0]},
-      options.unit.gated ? w.shape()[2] / 2 : w.shape()[2],
-      gemm_dtype(x.dtype(), options.precision),
-      next_context};
-  const int tile = options.tile > 0 ? options.tile
-                                    : chosen_tile(call.shape, options.path, call.operand);
-  return tile == 0 ? direct_conv_unit(call) : fast_conv_unit(call, tile);
+  const ConvCall call{x,
+                      w,
+                      bias,
+                      residual,
+                      options,
+                      {x.shape()[0], x.shape()[1], x.shape()[2], w.shape()[2], w.shape()[0]},
+                      options.unit.gated ? w.shape()[2] / 2 : w.shape()[2],
+                      gemm_dtype(x.dtype(), options.precision),
+                      next_context};
+  const int tile =
+      options.tile > 0 ? options.tile : chosen_tile(call.shape, options.path, call.operand);
+  if (tile > 0) return fast_conv_unit(call, tile);
+  if (!options.gain.defined()) return direct_conv_unit(call);
+  const Variable normalised = weight_norm(w, options.gain);
+  return direct_conv_unit({x, normalised, bias, residual, options, call.shape, call.outputs,
+                           call.operand, next_context});
 }
 
 }  // namespace sluice

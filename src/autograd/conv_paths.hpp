@@ -50,7 +50,6 @@ void for_row_blocks(std::int64_t batch, std::int64_t time, std::int64_t row_elem
 
 /// to = dropout(x), or x itself without dropout; `offset` is the place of x[0] in the op's input.
 void drop(float* to, const float* x, std::int64_t n, const Dropout& dropout, std::int64_t offset);
-void drop(double* to, const double* x, std::int64_t n, const Dropout& dropout,
-          std::int64_t offset);
+void drop(double* to, const double* x, std::int64_t n, const Dropout& dropout, std::int64_t offset);
 
 }  // namespace sluice

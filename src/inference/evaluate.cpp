@@ -97,8 +97,8 @@ EvalResult evaluate(LanguageModel& model, const TokenShards& corpus, const EvalO
         scored.push_back(targets[static_cast<std::size_t>(row + t)]);
       }
     }
-    for (const double nll :
-         row_scores(model, ids, plan.segments, time, state, rows, scored, options.precision)) {
+    for (const double nll : row_scores(model, ids, plan.segments, time, state, rows, scored,
+                                       {.precision = options.precision, .conv = options.conv})) {
       result.nll += nll;
     }
     result.tokens += static_cast<std::int64_t>(rows.size());

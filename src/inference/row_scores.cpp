@@ -5,10 +5,9 @@ namespace sluice {
 std::vector<double> row_scores(LanguageModel& model, std::span<const std::int32_t> ids,
                                std::int64_t batch, std::int64_t time, ModelState& state,
                                std::span<const std::int32_t> rows,
-                               std::span<const std::int32_t> targets, Precision precision) {
+                               std::span<const std::int32_t> targets,
+                               const ForwardOptions& options) {
   const NoGrad no_grad;
-  ForwardOptions options;
-  options.precision = precision;
   Variable hidden = model.hidden(ids, batch, time, state, options);
   if (rows.empty()) return {};
   if (rows.size() != ids.size()) hidden = gather_rows(hidden, rows);

@@ -14,6 +14,7 @@ namespace sluice {
 std::vector<double> row_scores(LanguageModel& model, std::span<const std::int32_t> ids,
                                std::int64_t batch, std::int64_t time, ModelState& state,
                                std::span<const std::int32_t> rows,
-                               std::span<const std::int32_t> targets, Precision precision);
+                               std::span<const std::int32_t> targets,
+                               const ForwardOptions& options);
 
 }  // namespace sluice

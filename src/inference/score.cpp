@@ -29,7 +29,7 @@ struct Line {
 /// Scores lines side by side, each padded on its right to the length of the longest, in chunks of
 /// time so that a pass has at most about `positions`.
 void score_batch(LanguageModel& model, std::span<Line* const> lines, std::int32_t eos,
-                 std::int64_t positions, Precision precision) {
+                 std::int64_t positions, const ForwardOptions& options) {
   const auto batch = static_cast<std::int64_t>(lines.size());
   std::int64_t length = 0;
   for (Line* line : lines) {
@@ -58,7 +58,7 @@ void score_batch(LanguageModel& model, std::span<Line* const> lines, std::int32_
       }
     }
     const std::vector<double> nll =
-        row_scores(model, ids, batch, time, state, rows, targets, precision);
+        row_scores(model, ids, batch, time, state, rows, targets, options);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       lines[static_cast<std::size_t>(rows[i] / time)]->nll.push_back(nll[i]);
     }
@@ -100,7 +100,7 @@ std::vector<LineScore> score_checked(LanguageModel& model, const Tokenizer& toke
       ++end;
     }
     score_batch(model, std::span(by_length).subspan(begin, end - begin), tokenizer.eos(),
-                options.positions, options.precision);
+                options.positions, {.precision = options.precision});
     begin = end;
   }
   std::vector<LineScore> scores;

@@ -18,36 +18,53 @@ HWY_BEFORE_NAMESPACE();
 namespace sluice::kernels {
 namespace HWY_NAMESPACE {
 
-// Where a row's vectors go: written, added to, or rounded to bfloat16.
-struct Write {
+// Where a row's vectors go: written, scaled, added to; as floats or rounded to bfloat16.
+struct ToFloat {
   using Out = float;
   template <class D, class Span>
-  HWY_INLINE void operator()(D d, hn::Vec<D> sum, float* out, const Span& span) const {
-    span.Store(sum, d, out);
+  HWY_INLINE void Store(D d, hn::Vec<D> value, float* out, const Span& span) const {
+    span.Store(value, d, out);
   }
 };
-struct Accumulate {
-  using Out = float;
-  template <class D, class Span>
-  HWY_INLINE void operator()(D d, hn::Vec<D> sum, float* out, const Span& span) const {
-    span.Store(hn::Add(span.Load(d, out), sum), d, out);
-  }
-};
-struct Round {
+struct ToBfloat16 {
   using Out = std::uint16_t;
   template <class D, class Span>
-  HWY_INLINE void operator()(D d, hn::Vec<D> sum, std::uint16_t* out, const Span& span) const {
+  HWY_INLINE void Store(D d, hn::Vec<D> value, std::uint16_t* out, const Span& span) const {
     const hn::Rebind<std::uint16_t, D> d16;
-    span.Store(RoundToBfloat16(d, sum), d16, out);
+    span.Store(RoundToBfloat16(d, value), d16, out);
+  }
+};
+template <class To>
+struct Write : To {
+  template <class D, class Span>
+  HWY_INLINE void operator()(D d, hn::Vec<D> sum, typename To::Out* out, std::size_t at,
+                             const Span& span) const {
+    this->Store(d, sum, out + at, span);
+  }
+};
+template <class To>
+struct Scaled : To {
+  const float* scale;
+  explicit Scaled(const float* by) : scale(by) {}
+  template <class D, class Span>
+  HWY_INLINE void operator()(D d, hn::Vec<D> sum, typename To::Out* out, std::size_t at,
+                             const Span& span) const {
+    this->Store(d, hn::Mul(sum, span.Load(d, scale + at)), out + at, span);
+  }
+};
+struct Onto : ToFloat {
+  template <class D, class Span>
+  HWY_INLINE void operator()(D d, hn::Vec<D> sum, float* out, std::size_t at,
+                             const Span& span) const {
+    Store(d, hn::Add(span.Load(d, out + at), sum), out + at, span);
   }
 };
 
 // The input's vectors of one column stay in registers while every output is formed from them.
 template <std::size_t columns, class Put>
-void CombineColumns(typename Put::Out* const* out, const float* const* in, const float* matrix,
-                    std::size_t rows, std::size_t n) {
+void CombineColumns(const Put& put, typename Put::Out* const* out, const float* const* in,
+                    const float* matrix, std::size_t rows, std::size_t n) {
   const hn::ScalableTag<float> d;
-  const Put put;
   ForEachVector(d, n, [&](std::size_t at, auto span) HWY_ATTR {
     hn::Vec<decltype(d)> values[columns];
     for (std::size_t j = 0; j < columns; ++j) values[j] = span.Load(d, in[j] + at);
@@ -58,14 +75,14 @@ void CombineColumns(typename Put::Out* const* out, const float* const* in, const
       for (std::size_t j = 1; j < columns; ++j) {
         sum = hn::MulAdd(hn::Set(d, factors[j]), values[j], sum);
       }
-      put(d, sum, out[i] + at, span);
+      put(d, sum, out[i], at, span);
     }
   });
 }
 
 template <class Put>
-using Combine = void (*)(typename Put::Out* const*, const float* const*, const float*, std::size_t,
-                         std::size_t);
+using Combine = void (*)(const Put&, typename Put::Out* const*, const float* const*, const float*,
+                         std::size_t, std::size_t);
 
 template <class Put, std::size_t... index>
 constexpr std::array<Combine<Put>, sizeof...(index)> Combines(std::index_sequence<index...>) {
@@ -73,25 +90,37 @@ constexpr std::array<Combine<Put>, sizeof...(index)> Combines(std::index_sequenc
 }
 
 template <class Put>
-HWY_INLINE void Dispatch(typename Put::Out* const* out, const float* const* in,
+HWY_INLINE void Dispatch(const Put& put, typename Put::Out* const* out, const float* const* in,
                          const float* matrix, std::size_t rows, std::size_t columns,
                          std::size_t n) {
   static constexpr auto kByColumns = Combines<Put>(std::make_index_sequence<kMostPoints>());
-  kByColumns[columns - 1](out, in, matrix, rows, n);
+  kByColumns[columns - 1](put, out, in, matrix, rows, n);
 }
 
-void CombineFloat(float* const* out, const float* const* in, const float* matrix, std::size_t rows,
-                  std::size_t columns, std::size_t n, bool accumulate) {
-  if (accumulate) {
-    Dispatch<Accumulate>(out, in, matrix, rows, columns, n);
+template <class To>
+HWY_INLINE void DispatchScale(typename To::Out* const* out, const float* const* in,
+                              const float* matrix, std::size_t rows, std::size_t columns,
+                              std::size_t n, const float* scale) {
+  if (scale != nullptr) {
+    Dispatch(Scaled<To>(scale), out, in, matrix, rows, columns, n);
   } else {
-    Dispatch<Write>(out, in, matrix, rows, columns, n);
+    Dispatch(Write<To>(), out, in, matrix, rows, columns, n);
   }
 }
 
+void CombineFloat(float* const* out, const float* const* in, const float* matrix, std::size_t rows,
+                  std::size_t columns, std::size_t n, const float* scale) {
+  DispatchScale<ToFloat>(out, in, matrix, rows, columns, n, scale);
+}
+
 void CombineBfloat16(std::uint16_t* const* out, const float* const* in, const float* matrix,
-                     std::size_t rows, std::size_t columns, std::size_t n) {
-  Dispatch<Round>(out, in, matrix, rows, columns, n);
+                     std::size_t rows, std::size_t columns, std::size_t n, const float* scale) {
+  DispatchScale<ToBfloat16>(out, in, matrix, rows, columns, n, scale);
+}
+
+void CombineOnto(float* const* out, const float* const* in, const float* matrix, std::size_t rows,
+                 std::size_t columns, std::size_t n) {
+  Dispatch(Onto(), out, in, matrix, rows, columns, n);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -103,25 +132,46 @@ namespace sluice::kernels {
 namespace {
 HWY_EXPORT(CombineFloat);
 HWY_EXPORT(CombineBfloat16);
+HWY_EXPORT(CombineOnto);
+
+double combined(const double* const* in, const double* factors, std::size_t columns,
+                std::size_t at) {
+  double sum = 0;
+  for (std::size_t j = 0; j < columns; ++j) sum += factors[j] * in[j][at];
+  return sum;
+}
 }  // namespace
 
 void combine_rows(float* const* out, const float* const* in, const float* matrix, std::size_t rows,
-                  std::size_t columns, std::size_t n, bool accumulate) {
-  HWY_DYNAMIC_DISPATCH(CombineFloat)(out, in, matrix, rows, columns, n, accumulate);
+                  std::size_t columns, std::size_t n, const float* scale) {
+  HWY_DYNAMIC_DISPATCH(CombineFloat)(out, in, matrix, rows, columns, n, scale);
 }
 
 void combine_rows(std::uint16_t* const* out, const float* const* in, const float* matrix,
-                  std::size_t rows, std::size_t columns, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(CombineBfloat16)(out, in, matrix, rows, columns, n);
+                  std::size_t rows, std::size_t columns, std::size_t n, const float* scale) {
+  HWY_DYNAMIC_DISPATCH(CombineBfloat16)(out, in, matrix, rows, columns, n, scale);
 }
 
 void combine_rows(double* const* out, const double* const* in, const double* matrix,
-                  std::size_t rows, std::size_t columns, std::size_t n, bool accumulate) {
+                  std::size_t rows, std::size_t columns, std::size_t n, const double* scale) {
   for (std::size_t i = 0; i < rows; ++i) {
     for (std::size_t at = 0; out[i] != nullptr && at < n; ++at) {
-      double sum = 0;
-      for (std::size_t j = 0; j < columns; ++j) sum += matrix[i * columns + j] * in[j][at];
-      out[i][at] = accumulate ? out[i][at] + sum : sum;
+      const double sum = combined(in, matrix + i * columns, columns, at);
+      out[i][at] = scale != nullptr ? sum * scale[at] : sum;
+    }
+  }
+}
+
+void combine_rows_onto(float* const* out, const float* const* in, const float* matrix,
+                       std::size_t rows, std::size_t columns, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(CombineOnto)(out, in, matrix, rows, columns, n);
+}
+
+void combine_rows_onto(double* const* out, const double* const* in, const double* matrix,
+                       std::size_t rows, std::size_t columns, std::size_t n) {
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (std::size_t at = 0; out[i] != nullptr && at < n; ++at) {
+      out[i][at] += combined(in, matrix + i * columns, columns, at);
     }
   }
 }

@@ -133,7 +133,7 @@ void forward(T* w, T* norm, const T* v, const T* g, std::size_t rows, std::size_
       norm[strip + j] = std::sqrt(norm[strip + j]);
       factor[j] = g[strip + j] / norm[strip + j];
     }
-    strip_scale(w + strip, v + strip, factor.data(), rows, n, columns);
+    if (w != nullptr) strip_scale(w + strip, v + strip, factor.data(), rows, n, columns);
   }
 }
 

@@ -97,6 +97,7 @@ class Gcnn final : public LanguageModel {
       conv.dropout = layer_dropout(i, options);
       conv.precision = options.precision;
       conv.path = options.conv;
+      conv.recompute = options.recompute;
       Tensor context;
       if (layer.conv.options().kernel > 1) {
         if (carried < state.tensors.size()) conv.context = state.tensors[carried];
@@ -170,6 +171,11 @@ class Gcnn final : public LanguageModel {
 };
 
 }  // namespace
+
+void check_conv_path(const ModelConfig& config, ConvPath path) {
+  if (path != ConvPath::fast) return;
+  for (const LayerSpec& layer : config.layers) check_fast_kernel(layer.kernel);
+}
 
 std::unique_ptr<LanguageModel> make_model(const ModelConfig& config,
                                           std::optional<std::uint64_t> seed, DType dtype) {

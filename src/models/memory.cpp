@@ -28,7 +28,7 @@ std::string bytes_string(double bytes) {
 }  // namespace
 
 std::size_t training_memory_estimate(const ModelConfig& config, std::int64_t batch,
-                                     std::int64_t context, int optimizer_states) {
+                                     std::int64_t context, int optimizer_states, bool recompute) {
   // Doubles: absurd sizes are what this is for, and they overflow integers.
   const Unit gate = parse_unit(config.unit);
   double derived = 0;
@@ -39,9 +39,9 @@ std::size_t training_memory_estimate(const ModelConfig& config, std::int64_t bat
     const auto projected = static_cast<double>(gate.inputs(layer.channels));
     if (config.weight_norm) derived += static_cast<double>(layer.kernel) * inputs * projected;
     // Its input after dropout, its projection, its output; and at the peak their gradients.
-    const double kept = inputs + projected + static_cast<double>(layer.channels);
-    per_position += kept;
-    widest = std::max(widest, kept);
+    const double all = inputs + projected + static_cast<double>(layer.channels);
+    per_position += recompute ? all - projected : all;
+    widest = std::max(widest, all);
     inputs = static_cast<double>(layer.channels);
   }
   const double scalars =
@@ -69,8 +69,9 @@ std::size_t physical_memory() {
 }
 
 void check_training_memory(const ModelConfig& config, std::int64_t batch, std::int64_t context,
-                           int optimizer_states, std::size_t available) {
-  const std::size_t needed = training_memory_estimate(config, batch, context, optimizer_states);
+                           int optimizer_states, bool recompute, std::size_t available) {
+  const std::size_t needed =
+      training_memory_estimate(config, batch, context, optimizer_states, recompute);
   if (needed <= available) return;
   throw UsageError(fmt::format(
       "training this model ({} parameters, batch {} × context {}) would need about {} of memory "

@@ -69,22 +69,19 @@ GatedConv1d::GatedConv1d(const Options& options, DType dtype, InitKey key) : opt
   bias_ = Variable(Tensor::zeros(Shape{m}, dtype), true);
 }
 
-Variable GatedConv1d::weights() const {
-  if (frozen_.defined()) return frozen_;
-  return options_.weight_norm ? sluice::weight_norm(v_, g_) : v_;
-}
-
 Variable GatedConv1d::forward(const Variable& x, const Variable& residual, CausalConv conv,
                               Tensor* next_context) const {
   conv.unit = options_.unit;
   conv.kept = kept_;
-  return causal_conv_unit(x, weights(), bias_, residual, conv, next_context);
+  if (frozen_.defined()) return causal_conv_unit(x, frozen_, bias_, residual, conv, next_context);
+  conv.gain = g_;
+  return causal_conv_unit(x, v_, bias_, residual, conv, next_context);
 }
 
 void GatedConv1d::freeze() {
   const NoGrad guard;
   unfreeze();
-  frozen_ = weights();
+  frozen_ = options_.weight_norm ? sluice::weight_norm(v_, g_) : v_;
   kept_ = std::make_shared<KeptFilters>();
 }
 

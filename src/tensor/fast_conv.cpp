@@ -78,7 +78,7 @@ std::vector<T> transposed(const std::vector<double>& matrix, std::size_t rows) {
 /// to.plane[p].row[row] = Σ_j matrix[p, j] · in[j] for every plane, rounded where `to` is bfloat16.
 template <class T>
 void spread(const Planes& to, std::int64_t row, const std::array<const T*, kMost>& in,
-            const std::vector<T>& matrix, std::size_t columns) {
+            const std::vector<T>& matrix, std::size_t columns, const T* scale = nullptr) {
   const std::size_t planes = matrix.size() / columns;
   const auto n = static_cast<std::size_t>(to.columns);
   const auto rows_of = [&](auto zero) {
@@ -92,12 +92,12 @@ void spread(const Planes& to, std::int64_t row, const std::array<const T*, kMost
   if constexpr (std::is_same_v<T, float>) {
     if (to.data.dtype() == DType::bf16) {
       const auto out = rows_of(std::uint16_t{});
-      kernels::combine_rows(out.data(), in.data(), matrix.data(), planes, columns, n);
+      kernels::combine_rows(out.data(), in.data(), matrix.data(), planes, columns, n, scale);
       return;
     }
   }
   const auto out = rows_of(T{});
-  kernels::combine_rows(out.data(), in.data(), matrix.data(), planes, columns, n, false);
+  kernels::combine_rows(out.data(), in.data(), matrix.data(), planes, columns, n, scale);
 }
 
 }  // namespace
@@ -131,10 +131,10 @@ struct FastConv::Work {
   /// Bᵀ x of the tiles [first, last) into rows from `row`.
   void transform_input(const Planes& to, std::int64_t row, std::int64_t first,
                        std::int64_t last) const {
-    const ProfileScope profile("conv transforms", 0,
-                               static_cast<double>((last - first) * s.channels) *
-                                   static_cast<double>(m * static_cast<std::int64_t>(sizeof(T)) +
-                                                       n * element_size(to)));
+    const ProfileScope profile(
+        "conv transforms", 0,
+        static_cast<double>((last - first) * s.channels) *
+            static_cast<double>(m * static_cast<std::int64_t>(sizeof(T)) + n * element_size(to)));
     const std::int64_t lead = s.kernel - 1;
     std::array<const T*, kMost> rows{};
     for (std::int64_t tile = first; tile < last; ++tile) {
@@ -226,20 +226,19 @@ struct FastConv::Work {
         in[static_cast<std::size_t>(p)] = products.at<T>(p, row);
       }
       for (std::int64_t i = 0; i < m; ++i) {
-        out[static_cast<std::size_t>(i)] =
-            done + i < rows ? to + (done + i) * s.outputs : nullptr;
+        out[static_cast<std::size_t>(i)] = done + i < rows ? to + (done + i) * s.outputs : nullptr;
       }
       kernels::combine_rows(out.data(), in.data(), matrix.data(), static_cast<std::size_t>(m),
-                            static_cast<std::size_t>(n), static_cast<std::size_t>(s.outputs),
-                            false);
+                            static_cast<std::size_t>(n), static_cast<std::size_t>(s.outputs));
     }
   }
 
   void backward(const Tensor& dx, const Tensor& dw, const Tensor& transformed,
                 const std::function<void(const ConvRows&)>& fill) const {
-    const Planes w = filters(transformed);
+    const Planes w = dx.defined() ? filters(transformed) : Planes();
     const auto points = static_cast<int>(n);
-    const std::vector<T> spread_matrix = transposed<T>(algorithm.output, static_cast<std::size_t>(m));  // A
+    const std::vector<T> spread_matrix =
+        transposed<T>(algorithm.output, static_cast<std::size_t>(m));  // A
     const std::vector<T> gather_matrix =
         transposed<T>(algorithm.input, static_cast<std::size_t>(n));  // B
     // All of both sides' transforms, for the weight's gradient; else only a block's at a time.
@@ -330,9 +329,8 @@ struct FastConv::Work {
           out[at] = dx.data<T>() + (b * s.time + t) * s.channels;
         }
       }
-      kernels::combine_rows(out.data(), in.data(), matrix.data(), static_cast<std::size_t>(n),
-                            static_cast<std::size_t>(n), static_cast<std::size_t>(s.channels),
-                            true);
+      kernels::combine_rows_onto(out.data(), in.data(), matrix.data(), static_cast<std::size_t>(n),
+                                 static_cast<std::size_t>(n), static_cast<std::size_t>(s.channels));
     }
   }
 
@@ -371,7 +369,7 @@ struct FastConv::Work {
         }
         kernels::combine_rows(out.data(), in.data(), matrix.data(),
                               static_cast<std::size_t>(s.kernel), static_cast<std::size_t>(n),
-                              static_cast<std::size_t>(s.outputs), false);
+                              static_cast<std::size_t>(s.outputs));
       }
     });
   }
@@ -387,24 +385,23 @@ FastConv::FastConv(const ConvShape& shape, int tile, DType dtype, DType operand)
   const std::int64_t wanted =
       ((tiles_ + kBlockTiles - 1) / kBlockTiles + threads - 1) / threads * threads;
   const std::int64_t least = (shape.kernel - 1 + tile - 1) / tile;
-  block_tiles_ = std::max({(tiles_ + std::max<std::int64_t>(wanted, 1) - 1) /
-                               std::max<std::int64_t>(wanted, 1),
-                           least, std::int64_t{1}});
+  block_tiles_ = std::max(
+      {(tiles_ + std::max<std::int64_t>(wanted, 1) - 1) / std::max<std::int64_t>(wanted, 1), least,
+       std::int64_t{1}});
   blocks_ = (tiles_ + block_tiles_ - 1) / block_tiles_;
 }
 
-Tensor FastConv::transform(const Tensor& w) const {
+Tensor FastConv::transform(const Tensor& w, const Tensor& scale) const {
   const kernels::ToomCook& algorithm = kernels::toom_cook(tile_, static_cast<int>(shape_.kernel));
-  const Planes to =
-      Planes::make(algorithm.points(), shape_.channels, shape_.outputs, operand_);
-  const ProfileScope profile("conv transforms", 0,
-                             static_cast<double>(w.elements()) *
-                                     static_cast<double>(dtype_size(dtype_)) +
-                                 static_cast<double>(to.data.elements()) *
-                                     static_cast<double>(dtype_size(operand_)));
+  const Planes to = Planes::make(algorithm.points(), shape_.channels, shape_.outputs, operand_);
+  const ProfileScope profile(
+      "conv transforms", 0,
+      static_cast<double>(w.elements()) * static_cast<double>(dtype_size(dtype_)) +
+          static_cast<double>(to.data.elements()) * static_cast<double>(dtype_size(operand_)));
   dispatch_float(dtype_, [&](auto zero) {
     using T = decltype(zero);
     const std::vector<T> matrix = converted<T>(algorithm.filter);
+    const T* const factors = scale.defined() ? scale.data<T>() : nullptr;
     parallel_for(shape_.channels, 8, [&](std::int64_t begin, std::int64_t end) {
       std::array<const T*, kMost> in{};
       for (std::int64_t c = begin; c < end; ++c) {
@@ -412,7 +409,7 @@ Tensor FastConv::transform(const Tensor& w) const {
           in[static_cast<std::size_t>(k)] =
               w.data<T>() + (k * shape_.channels + c) * shape_.outputs;
         }
-        spread<T>(to, c, in, matrix, static_cast<std::size_t>(shape_.kernel));
+        spread<T>(to, c, in, matrix, static_cast<std::size_t>(shape_.kernel), factors);
       }
     });
   });
@@ -421,9 +418,8 @@ Tensor FastConv::transform(const Tensor& w) const {
 
 void FastConv::forward(const Tensor& z, const ConvInput& input, const Tensor& filters,
                        const std::function<void(const ConvRows&)>& ready) const {
-  dispatch_float(dtype_, [&](auto zero) {
-    Work<decltype(zero)>(*this, input).forward(z, filters, ready);
-  });
+  dispatch_float(dtype_,
+                 [&](auto zero) { Work<decltype(zero)>(*this, input).forward(z, filters, ready); });
 }
 
 void FastConv::backward(const Tensor& dx, const Tensor& dw, const ConvInput& input,
@@ -435,8 +431,16 @@ void FastConv::backward(const Tensor& dx, const Tensor& dw, const ConvInput& inp
 }
 
 int fastest_tile(const ConvShape& shape, DType operand) {
-  if (operand == DType::bf16) return 0;
-  return std::min<int>(4, kernels::kMostPoints + 1 - static_cast<int>(shape.kernel));
+  // Measured with bench/conv_bench (docs/results.md). Few rows are bound by reading the filters, of
+  // which there are n for K; narrow layers by the transforms.
+  const auto kernel = static_cast<int>(shape.kernel);
+  const std::int64_t rows = shape.batch * shape.time;
+  const std::int64_t narrow = std::min(shape.channels, shape.outputs);
+  if (narrow < (kernel >= 4 ? 64 : 128) || rows < 64) return 0;
+  if (operand == DType::bf16 && (narrow < 512 || kernel < 4 || rows < 512)) return 0;
+  // Points by rows; 8 serve every kernel width with an error of at most 2e-6.
+  const int points = rows < 128 ? 5 : rows < 512 ? 6 : std::max(8, kernel + 2);
+  return points > kernel ? points + 1 - kernel : 0;
 }
 
 }  // namespace sluice

@@ -40,6 +40,8 @@ void for_each_field(Config& config, Field&& field) {
   field("carry", config.carry);
   field("seed", config.seed);
   field("precision", config.precision);
+  field("conv", config.conv);
+  field("recompute", config.recompute);
 }
 
 struct Writer {
@@ -51,6 +53,7 @@ struct Writer {
   void operator()(const char* name, OptimizerKind kind) const { json[name] = optimizer_name(kind); }
   void operator()(const char* name, ScheduleKind kind) const { json[name] = schedule_name(kind); }
   void operator()(const char* name, Precision value) const { json[name] = precision_name(value); }
+  void operator()(const char* name, ConvPath value) const { json[name] = conv_path_name(value); }
 };
 
 struct Reader {
@@ -87,6 +90,11 @@ struct Reader {
     std::string text = precision_name(precision);
     read_text(name, text);
     precision = parse_precision(text);
+  }
+  void operator()(const char* name, ConvPath& path) const {
+    std::string text = conv_path_name(path);
+    read_text(name, text);
+    path = parse_conv_path(text);
   }
 
  private:

@@ -219,7 +219,9 @@ class Run {
     const ForwardOptions forward{.training = true,
                                  .seed = config_.seed,
                                  .step = static_cast<std::uint32_t>(state_.step),
-                                 .precision = config_.precision};
+                                 .precision = config_.precision,
+                                 .conv = config_.conv,
+                                 .recompute = config_.recompute};
     Tape tape;
     const Variable loss = [&] {
       const ProfileScope scope("forward");
@@ -273,6 +275,7 @@ class Run {
   bool validate() {
     struct Stopped {};
     EvalOptions options;
+    options.conv = config_.conv;
     options.progress = [&](std::int64_t done, std::int64_t total) {
       if (stop_requested()) throw Stopped{};
       if (options_.callbacks.validating) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/kernels/elementwise.hpp"
@@ -164,7 +166,8 @@ TEST_P(UnitGradients, OfTheFusedConvolution) {
     check_gradients({x, w, b, residual},
                     [&] { return weighted_sum(causal_conv_unit(x, w, b, residual, conv)); });
     conv.path = ConvPath::fast;
-    check_gradients({x, w, b, residual},
+    conv.gain = leaf({b.shape()[0]}, 6);
+    check_gradients({x, w, b, residual, conv.gain},
                     [&] { return weighted_sum(causal_conv_unit(x, w, b, residual, conv)); });
     CausalConv plain;
     plain.unit = u;
@@ -244,15 +247,16 @@ TEST(CausalConvUnit, FastEqualsDirect) {
       conv.scale = 0.7;
       conv.context = random_tensor({2, kernel - 1, 6}, 5);
       conv.dropout = {0.3F, 1, 2, 3};
+      conv.gain = leaf({8}, 6);
       const auto run = [&](ConvPath path) {
         conv.path = path;
         std::vector<Tensor> out(1);
-        for (const Variable& leaf : {x, w, b, residual}) leaf.zero_grad();
+        for (const Variable& leaf : {x, w, b, residual, conv.gain}) leaf.zero_grad();
         Tape tape;
         const Variable y = causal_conv_unit(x, w, b, residual, conv, out.data());
         out.push_back(y.value());
         tape.backward(weighted_sum(y));
-        for (const Variable& leaf : {x, w, b, residual}) out.push_back(leaf.grad());
+        for (const Variable& leaf : {x, w, b, residual, conv.gain}) out.push_back(leaf.grad());
         const NoGrad guard;
         out.push_back(causal_conv_unit(x, w, b, residual, conv).value());
         return out;
@@ -265,6 +269,27 @@ TEST(CausalConvUnit, FastEqualsDirect) {
               << "kernel " << kernel << ", time " << time << ", result " << i;
         }
       }
+    }
+  }
+}
+
+TEST(CausalConvUnit, RecomputingChangesNothing) {
+  for (const ConvPath path : {ConvPath::direct, ConvPath::fast}) {
+    const auto run = [&](bool recompute) {
+      const Variable x = leaf({2, 9, 6}, 1), w = leaf({3, 6, 8}, 2), b = leaf({8}, 3);
+      CausalConv conv;
+      conv.unit = parse_unit("glu");
+      conv.dropout = {0.3F, 1, 2, 3};
+      conv.gain = leaf({8}, 6);
+      conv.path = path;
+      conv.recompute = recompute;
+      Tape tape;
+      tape.backward(weighted_sum(causal_conv_unit(x, w, b, {}, conv)));
+      return std::vector<Tensor>{x.grad(), w.grad(), b.grad(), conv.gain.grad()};
+    };
+    const auto kept = run(false), again = run(true);
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+      EXPECT_EQ(std::memcmp(kept[i].raw(), again[i].raw(), kept[i].bytes()), 0) << i;
     }
   }
 }

@@ -67,15 +67,21 @@ TEST(CombineRows, EqualsTheMatrixProductOnEveryTarget) {
         const auto matrix = normal_values<float>(rows * columns, 3);
         const auto in = normal_values<float>(columns * n, 4);
         const auto before = normal_values<float>(rows * n, 5);
-        for (const bool accumulate : {false, true}) {
+        const auto factors = normal_values<float>(n, 6);
+        for (const auto& [accumulate, scale] : {std::pair<bool, const float*>(false, nullptr),
+                                                {false, factors.data()},
+                                                {true, nullptr}}) {
           std::vector<float> out = before;
           std::vector<const float*> in_rows;
           std::vector<float*> out_rows;
           for (std::size_t j = 0; j < columns; ++j) in_rows.push_back(in.data() + j * n);
           for (std::size_t i = 0; i < rows; ++i) out_rows.push_back(out.data() + i * n);
           out_rows[2] = nullptr;
-          combine_rows(out_rows.data(), in_rows.data(), matrix.data(), rows, columns, n,
-                       accumulate);
+          if (accumulate) {
+            combine_rows_onto(out_rows.data(), in_rows.data(), matrix.data(), rows, columns, n);
+          } else {
+            combine_rows(out_rows.data(), in_rows.data(), matrix.data(), rows, columns, n, scale);
+          }
           for (std::size_t i = 0; i < rows; ++i) {
             for (std::size_t at = 0; at < n; ++at) {
               double want = accumulate ? static_cast<double>(before[i * n + at]) : 0.0;
@@ -83,6 +89,7 @@ TEST(CombineRows, EqualsTheMatrixProductOnEveryTarget) {
                 want += static_cast<double>(matrix[i * columns + j]) *
                         static_cast<double>(in[j * n + at]);
               }
+              if (scale != nullptr) want *= static_cast<double>(scale[at]);
               if (i == 2) {
                 EXPECT_EQ(out[i * n + at], before[i * n + at]);
               } else {
@@ -107,7 +114,7 @@ TEST(CombineRows, RoundsToBfloat16Once) {
     std::uint16_t* rounded[] = {out.data()};
     float* whole[] = {exact.data()};
     combine_rows(rounded, in, matrix, 1, 2, n);
-    combine_rows(whole, in, matrix, 1, 2, n, false);
+    combine_rows(whole, in, matrix, 1, 2, n);
     for (std::size_t i = 0; i < n; ++i) {
       const auto bits = std::bit_cast<std::uint32_t>(exact[i]);
       want[i] = static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16U) & 1U)) >> 16U);
@@ -123,7 +130,7 @@ TEST(CombineRows, ANaNStaysInItsColumn) {
     const float* in[] = {x.data()};
     float* out[] = {y.data()};
     const float matrix[] = {2.0F};
-    combine_rows(out, in, matrix, 1, 1, 20, false);
+    combine_rows(out, in, matrix, 1, 1, 20);
     for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(std::isnan(y[i]), i == 11);
   });
 }

@@ -142,6 +142,7 @@ TEST(Memory, EstimateGrowsWithEverything) {
   EXPECT_GT(training_memory_estimate(config, 8, 16), base);
   EXPECT_GT(training_memory_estimate(config, 4, 32), base);
   EXPECT_LT(training_memory_estimate(config, 4, 16, 1), base);
+  EXPECT_LT(training_memory_estimate(config, 4, 16, 2, true), base);
   EXPECT_LT(training_memory_estimate(config, 4, 16), physical_memory());
   EXPECT_NO_THROW(check_training_memory(config, 4, 16));
 }

@@ -41,8 +41,7 @@ struct Reference {
           for (std::int64_t c = 0; c < s.channels; ++c) {
             const double x =
                 from >= 0 ? input.x.data<double>()[(b * s.time + from) * s.channels + c]
-                          : input.context
-                                .data<double>()[(b * lead + from + lead) * s.channels + c];
+                          : input.context.data<double>()[(b * lead + from + lead) * s.channels + c];
             const double* ws = w.data<double>() + (k * s.channels + c) * s.outputs;
             const double* g = dz.data<double>() + (b * s.time + t) * s.outputs;
             double* dws = dw.data<double>() + (k * s.channels + c) * s.outputs;
@@ -117,8 +116,8 @@ TEST(FastConv, EqualsTheDefinitionInFloat64) {
         for (const std::int64_t time : {1, 2, 7, 12, 33}) {
           for (const bool carried : {false, true}) {
             const ConvShape s{3, time, 5, 6, kernel};
-            SCOPED_TRACE(testing::Message() << "kernel " << kernel << ", tile " << tile
-                                            << ", time " << time << ", threads " << threads);
+            SCOPED_TRACE(testing::Message() << "kernel " << kernel << ", tile " << tile << ", time "
+                                            << time << ", threads " << threads);
             const ConvInput input{random({3, time, 5}, 1),
                                   carried ? random({3, kernel - 1, 5}, 2) : Tensor()};
             const Tensor w = random({kernel, 5, 6}, 3), dz = random({3, time, 6}, 4);
@@ -137,9 +136,15 @@ TEST(FastConv, EqualsTheDefinitionInFloat64) {
 
 // 256 channels, normal inputs, as ToomCook's comment states it; more than one block of tiles.
 TEST(FastConv, StaysWithinTheStatedErrorInFloat32) {
-  for (const auto& [kernel, tile] :
-       {std::pair<std::int64_t, int>{2, 2}, {3, 2}, {4, 2}, {4, 3}, {4, 4}, {4, 5}, {5, 4}, {6, 4},
-        {7, 4}}) {
+  for (const auto& [kernel, tile] : {std::pair<std::int64_t, int>{2, 2},
+                                     {3, 2},
+                                     {4, 2},
+                                     {4, 3},
+                                     {4, 4},
+                                     {4, 5},
+                                     {5, 4},
+                                     {6, 4},
+                                     {7, 4}}) {
     SCOPED_TRACE(testing::Message() << "F(" << tile << ", " << kernel << ")");
     const ConvShape s{4, 130, 256, 16, kernel};
     const ConvInput wide{random({4, 130, 256}, 1), random({4, kernel - 1, 256}, 2)};

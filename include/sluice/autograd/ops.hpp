@@ -73,8 +73,8 @@ Variable weight_norm(const Variable& v, const Variable& g);
 /// direct.
 enum class ConvPath : std::uint8_t { automatic, direct, fast };
 
-/// "auto", "direct", "fast", in that order, and their inverse (UsageError for an unknown one).
-const std::vector<std::string>& conv_path_names();
+/// "auto", "direct" or "fast", and its inverse (UsageError for an unknown one).
+const std::string& conv_path_name(ConvPath path);
 ConvPath parse_conv_path(std::string_view name);
 
 /// Throws UsageError when `fast` cannot serve this kernel width.
@@ -101,8 +101,13 @@ struct CausalConv {
   Dropout dropout;
   Precision precision = Precision::f32;
   ConvPath path = ConvPath::automatic;
+  /// Weight normalisation (see weight_norm): when defined, [unit.inputs(N)], `w` is v and the
+  /// filters are gain ⊙ v / ‖v‖.
+  Variable gain;
   /// Outputs per tile of the fast path, 0 for the path's own choice.
   int tile = 0;
+  /// Compute z again for the gradient instead of keeping it.
+  bool recompute = false;
   /// Where to keep transformed filters; null: nowhere.
   std::shared_ptr<KeptFilters> kept;
 };

@@ -17,6 +17,7 @@ struct EvalOptions {
   /// Positions per segment in one forward pass; 0 chooses.
   std::int64_t chunk = 0;
   Precision precision = Precision::f32;
+  ConvPath conv = ConvPath::automatic;
   /// Called now and then with (tokens scored, tokens in all), when set.
   std::function<void(std::int64_t, std::int64_t)> progress;
 };

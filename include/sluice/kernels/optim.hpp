@@ -26,7 +26,7 @@ void adam_step(float* w, float* m, float* v, const float* grad, const AdamStep& 
 /// Weight normalisation (Salimans & Kingma 2016, eq. 2) of the columns of v [rows, n]:
 ///   norm[j] = ‖v[:, j]‖₂,  w[:, j] = g[j] · v[:, j] / norm[j]
 /// over the columns [begin, end) only, so that callers may split columns over threads. A column of
-/// zeros gives NaN.
+/// zeros gives NaN. With w null only the norms are computed.
 void weight_norm_forward(float* w, float* norm, const float* v, const float* g, std::size_t rows,
                          std::size_t n, std::size_t begin, std::size_t end);
 void weight_norm_forward(double* w, double* norm, const double* v, const double* g,

@@ -28,7 +28,12 @@ struct ForwardOptions {
   std::uint32_t step = 0;
   Precision precision = Precision::f32;
   ConvPath conv = ConvPath::automatic;
+  /// Compute projections again for the gradients instead of keeping them.
+  bool recompute = false;
 };
+
+/// Throws UsageError when `path` cannot serve one of the model's convolutions.
+void check_conv_path(const ModelConfig& config, ConvPath path);
 
 class LanguageModel {
  public:

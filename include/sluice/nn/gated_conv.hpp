@@ -41,8 +41,6 @@ class GatedConv1d {
   void unfreeze();
 
  private:
-  Variable weights() const;
-
   Options options_;
   Variable v_, g_, bias_;
   Variable frozen_;

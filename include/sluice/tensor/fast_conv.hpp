@@ -1,8 +1,8 @@
 #pragma once
 // Causal convolution over time with fewer multiplications: Toom-Cook's F(m, K) on tiles of m
-// outputs, n = m + K - 1 matrix products on transformed tiles in place of m·K (kernels/toom_cook.hpp
-// has the algorithm, its sources and its error). Everything happens in blocks of tiles that a thread
-// takes from input to output while they are in its cache.
+// outputs, n = m + K - 1 matrix products on transformed tiles in place of m·K
+// (kernels/toom_cook.hpp has the algorithm, its sources and its error). Everything happens in
+// blocks of tiles that a thread takes from input to output while they are in its cache.
 //
 // B batch, T time, C channels in, M outputs, K kernel width, m tile, n points.
 
@@ -38,16 +38,17 @@ class FastConv {
   /// Throws UsageError for a kernel or tile that toom_cook() has no matrices for.
   FastConv(const ConvShape& shape, int tile, DType dtype, DType operand);
 
-  /// The filters in the transformed domain, from w [K, C, M]; they serve any B and T.
-  Tensor transform(const Tensor& w) const;
+  /// The filters w [K, C, M], their outputs scaled by scale [M] (undefined: not scaled), in the
+  /// transformed domain. They serve any B and T.
+  Tensor transform(const Tensor& w, const Tensor& scale = {}) const;
 
   /// z[b, t] = Σ_k input[b, t - (K-1) + k] · w[k]. z [B, T, M], or undefined when only `ready`
   /// wants it: ready(rows) is called once for all rows of z, as they become known.
   void forward(const Tensor& z, const ConvInput& input, const Tensor& filters,
                const std::function<void(const ConvRows&)>& ready) const;
 
-  /// Gradients dx [B, T, C] and dw [K, C, M] (either may be undefined) from dz, of which fill(rows)
-  /// is asked for every row once.
+  /// Gradients dx [B, T, C] and dw [K, C, M] (either may be undefined; `filters` is for dx) from
+  /// dz, of which fill(rows) is asked for every row once.
   void backward(const Tensor& dx, const Tensor& dw, const ConvInput& input, const Tensor& filters,
                 const std::function<void(const ConvRows&)>& fill) const;
 

@@ -47,6 +47,11 @@ struct TrainConfig {
   /// Seeds dropout (the model's initial weights have their own seed, see make_model).
   std::uint64_t seed = 1;
   Precision precision = Precision::f32;
+  /// How convolutions compute; changes results by rounding only.
+  ConvPath conv = ConvPath::automatic;
+  /// Compute projections again for the gradients instead of keeping them: less memory, one more
+  /// forward pass through the convolutions. Does not change results.
+  bool recompute = false;
 
   /// Throws UsageError naming the first field that is out of range, or saying that there is no
   /// budget.
