@@ -253,20 +253,23 @@ void expect_close(const Tensor& got, const Tensor& expected, double tolerance,
   }
 }
 
-class Golden : public testing::TestWithParam<std::string> {};
+class Golden : public testing::TestWithParam<std::tuple<std::string, ConvPath>> {};
 
-// Log-probabilities to 1e-4 (in fact 2e-5), the mean loss to 1e-5, every gradient to 1e-5.
+// By either path of the convolutions: log-probabilities to 1e-4 (in fact 2e-5), the mean loss to
+// 1e-5, every gradient to 1e-5.
 TEST_P(Golden, LogProbabilitiesLossAndGradientsEqualPyTorchs) {
   Fixture fixture;
-  const auto model = golden_model(GetParam(), fixture);
+  const auto model = golden_model(std::get<0>(GetParam()), fixture);
+  const ForwardOptions options{.conv = std::get<1>(GetParam())};
   ModelState state;
   for (const std::string chunk : {"", "2"}) {
     const Tensor& ids = fixture.at("tokens" + chunk);
     const std::int64_t batch = ids.dim(0), time = ids.dim(1);
     for (const Parameter& parameter : model->parameters()) parameter.variable.zero_grad();
     Tape tape;
-    const Variable h = model->hidden(ids.span<std::int32_t>(), batch, time, state, {});
-    const Variable loss = model->loss(h, fixture.at("targets" + chunk).span<std::int32_t>(), {});
+    const Variable h = model->hidden(ids.span<std::int32_t>(), batch, time, state, options);
+    const Variable loss =
+        model->loss(h, fixture.at("targets" + chunk).span<std::int32_t>(), options);
     expect_close(model->log_probabilities(h.value()), fixture.at("log_probs" + chunk), 2e-5,
                  "log-probabilities of chunk " + chunk);
     EXPECT_NEAR(*loss.value().data<float>(), *fixture.at("loss" + chunk).data<double>(), 1e-5);
@@ -281,8 +284,10 @@ TEST_P(Golden, LogProbabilitiesLossAndGradientsEqualPyTorchs) {
 }
 
 INSTANTIATE_TEST_SUITE_P(PyTorch, Golden,
-                         testing::Values("gcnn_glu_adaptive", "gcnn_gtu_bottleneck_tied",
-                                         "gcnn_swiglu_projection"));
+                         testing::Combine(testing::Values("gcnn_glu_adaptive",
+                                                          "gcnn_gtu_bottleneck_tied",
+                                                          "gcnn_swiglu_projection"),
+                                          testing::Values(ConvPath::direct, ConvPath::fast)));
 
 }  // namespace
 }  // namespace sluice

@@ -46,7 +46,7 @@ std::unique_ptr<LanguageModel> golden_model() {
 /// Trains as the fixture did and compares every loss: relative tolerance 1e-4 (the issue asks for
 /// 1e-3; PyTorch's own float32 and float64 curves are within 1e-6 of each other), and the final
 /// parameters: absolute tolerance 1e-4.
-void follow(const std::string& name, OptimizerConfig config) {
+void follow(const std::string& name, OptimizerConfig config, ConvPath path) {
   Metadata metadata;
   const Tensors curve = read("curve.safetensors", metadata);
   const auto setting = [&](const std::string& key) { return std::stod(metadata.at(name + key)); };
@@ -72,7 +72,7 @@ void follow(const std::string& name, OptimizerConfig config) {
       std::copy(row + 1, row + 1 + time, targets.begin() + b * time);
     }
     const ForwardOptions options{
-        .training = true, .seed = 1, .step = static_cast<std::uint32_t>(step), .precision = {}};
+        .training = true, .seed = 1, .step = static_cast<std::uint32_t>(step), .conv = path};
     Tape tape;
     const Variable loss =
         model->loss(model->hidden(inputs, batch, time, state, options), targets, options);
@@ -103,13 +103,15 @@ void follow(const std::string& name, OptimizerConfig config) {
 TEST(Curve, NesterovFollowsPyTorch) {
   OptimizerConfig config;
   config.kind = OptimizerKind::nesterov;
-  follow("nesterov", config);
+  follow("nesterov", config, ConvPath::direct);
+  follow("nesterov", config, ConvPath::fast);
 }
 
 TEST(Curve, AdamFollowsPyTorch) {
   OptimizerConfig config;
   config.kind = OptimizerKind::adam;
-  follow("adam", config);
+  follow("adam", config, ConvPath::direct);
+  follow("adam", config, ConvPath::fast);
 }
 
 }  // namespace
