@@ -86,6 +86,15 @@ bool Process::ended_within(int milliseconds) {
   return ended_;
 }
 
+bool Process::catches(int number) const {
+  std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with("SigCgt:")) continue;
+    return (std::stoull(line.substr(7), nullptr, 16) >> (number - 1) & 1U) != 0;
+  }
+  return false;
+}
+
 Outcome Process::wait() {
   if (!ended_) ::waitpid(pid_, &status_, 0);
   ended_ = true;

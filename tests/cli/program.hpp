@@ -39,6 +39,8 @@ class Process {
   Outcome wait();
   /// Whether it has ended by itself within `milliseconds`.
   bool ended_within(int milliseconds);
+  /// Whether it has a handler for the signal yet.
+  bool catches(int number) const;
 
  private:
   pid_t pid_ = -1;

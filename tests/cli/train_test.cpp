@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -73,6 +74,40 @@ TEST_F(Train, RefusesAbsurdSizesWithTheMemoryTheyNeed) {
   EXPECT_TRUE(complains(outcome, 2, "train", "of memory"));
   EXPECT_NE(outcome.err.find("TB"), std::string::npos) << outcome.err;
   EXPECT_FALSE(fs::exists(model()));
+}
+
+TEST_F(Train, RefusesFastConvolutionOfKernelsItDoesNotServe) {
+  const Outcome outcome = run({"train", "--data", text_, "--out", model(), "--steps", "2",
+                               "--layers", "[(16,9)]*2", "--conv", "fast"});
+  EXPECT_TRUE(complains(outcome, 2, "train", "kernel width 9 is not served, only widths up to 7"));
+  EXPECT_FALSE(fs::exists(model()));
+}
+
+// A model trained by one path evaluates the same by another, to rounding; keeping projections or
+// not makes no difference at all.
+TEST_F(Train, ConvolutionPathsAndRecomputingAgree) {
+  std::map<std::string, std::string> weights;
+  for (const std::string kind : {"direct", "fast", "recompute"}) {
+    const std::string out = path(kind);
+    std::vector<std::string> more = {"--steps", "30",     "--dropout",
+                                     "0.2",     "--conv", kind == "direct" ? "direct" : "fast"};
+    if (kind == "recompute") more.emplace_back("--recompute");
+    ASSERT_EQ(run(tiny_training(text_, out, more)).status, 0);
+    weights[kind] = read_file(out + "/model.safetensors");
+  }
+  EXPECT_EQ(weights["fast"], weights["recompute"]);
+  EXPECT_NE(weights["fast"], weights["direct"]);
+  std::vector<double> perplexities;
+  for (const std::string kind : {"direct", "fast"}) {
+    for (const std::string conv : {"direct", "fast", "auto"}) {
+      const Outcome outcome = run({"eval", path(kind), text_, "--json", "--conv", conv});
+      ASSERT_EQ(outcome.status, 0) << outcome.err;
+      perplexities.push_back(json::parse(outcome.out).at("perplexity"));
+    }
+  }
+  for (const double perplexity : perplexities) {
+    EXPECT_NEAR(perplexity, perplexities[0], 1e-4 * perplexities[0]);
+  }
 }
 
 TEST_F(Train, RefusesADirectoryThatHoldsSomething) {
@@ -184,7 +219,7 @@ TEST_F(Train, InterruptionSavesAndIsResumed) {
     Process process(first ? tiny_training(text_, model(), more)
                           : std::vector<std::string>{"train", "--out", model(), "--resume"});
     // Until the run has written something and made some steps.
-    while (!fs::exists(model() + "/checkpoint.safetensors")) {
+    while (!fs::exists(model() + "/checkpoint.safetensors") || !process.catches(signal)) {
       ASSERT_FALSE(process.ended_within(5));
     }
     ASSERT_FALSE(process.ended_within(60));

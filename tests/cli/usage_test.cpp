@@ -63,6 +63,7 @@ TEST_F(TrainUsage, RefusesUnknownNames) {
   expect_refused({"--optimizer", "adma"}, "adam");
   expect_refused({"--schedule", "cosin"}, "cosine");
   expect_refused({"--precision", "f16"}, "bf16");
+  expect_refused({"--conv", "winograd"}, "auto, direct and fast");
 }
 
 TEST_F(TrainUsage, RefusesMalformedLayerSpecsWithThePosition) {
