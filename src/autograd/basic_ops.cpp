@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -11,6 +12,7 @@
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/kernels/optim.hpp"
 #include "sluice/tensor/elementwise.hpp"
+#include "sparse_rows.hpp"
 
 namespace sluice {
 namespace {
@@ -43,23 +45,6 @@ Tensor pick_rows(const Tensor& table, std::span<const std::int32_t> index, const
   return out;
 }
 
-// table[index[i]] += rows[i]. Threads own columns, so repeated indices are summed in order.
-template <class T>
-void scatter_add(const Tensor& table, const std::vector<std::int32_t>& index, const Tensor& rows) {
-  const std::int64_t columns = table.dim(1);
-  const ProfileScope profile("embedding", 0, 3 * row_bytes<T>(index.size(), columns));
-  T* to = table.data<T>();
-  const T* from = rows.data<T>();
-  const auto grain = std::max<std::int64_t>(64, row_grain(static_cast<std::int64_t>(index.size())));
-  parallel_for(columns, grain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::size_t i = 0; i < index.size(); ++i) {
-      kernels::add_scaled(to + index[i] * columns + begin,
-                          from + static_cast<std::int64_t>(i) * columns + begin, T{1},
-                          static_cast<std::size_t>(end - begin));
-    }
-  });
-}
-
 Variable picked(const Variable& table, std::span<const std::int32_t> index, const char* what) {
   if (table.shape().rank() != 2) {
     throw Error(fmt::format("{}: expected a matrix, got shape {}", what, table.shape().str()));
@@ -67,10 +52,13 @@ Variable picked(const Variable& table, std::span<const std::int32_t> index, cons
   return dispatch_float(table.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const Tensor y = pick_rows<T>(table.value(), index, what);
-    return record(
-        y, {table},
-        [table = table.gradient(), ids = std::vector<std::int32_t>(index.begin(), index.end())](
-            const Tensor& dy) { scatter_add<T>(table->writable(), ids, dy); });
+    return record(y, {table},
+                  [table = table.gradient(),
+                   ids = std::vector<std::int32_t>(index.begin(), index.end())](const Tensor& dy) {
+                    double squares = 0;
+                    SparseRows g = sum_rows(ids, dy, &squares);
+                    table->accumulate(std::move(g), squares);
+                  });
   });
 }
 
@@ -182,21 +170,23 @@ Variable weight_norm(const Variable& v, const Variable& g) {
   return record(
       w, {v, g},
       [=, vv = v.value(), gv = g.value(), v = v.gradient(), g = g.gradient()](const Tensor& dw) {
-        const ProfileScope backward("weight norm", 0, 4 * static_cast<double>(vv.bytes()));
-        Tensor dv(vv.shape(), vv.dtype());
+        const ProfileScope backward("weight norm", 0, 5 * static_cast<double>(vv.bytes()));
+        // dw is this op's alone, and each of its elements is needed last where dv's goes.
+        const Tensor& dv = dw;
         Tensor dg(gv.shape(), gv.dtype());
+        const Tensor squares(gv.shape(), DType::f64);
         dispatch_float(vv.dtype(), [&](auto zero) {
           using T = decltype(zero);
-          zero_in_place(dv);
-          zero_in_place(dg);
           parallel_for(n, grain, [&](std::int64_t begin, std::int64_t end) {
             kernels::weight_norm_backward(
-                dv.data<T>(), dg.data<T>(), dw.data<T>(), vv.data<T>(), gv.data<T>(),
-                norm.data<T>(), static_cast<std::size_t>(rows), static_cast<std::size_t>(n),
-                static_cast<std::size_t>(begin), static_cast<std::size_t>(end));
+                dv.data<T>(), dg.data<T>(), squares.data<double>(), dw.data<T>(), vv.data<T>(),
+                gv.data<T>(), norm.data<T>(), static_cast<std::size_t>(rows),
+                static_cast<std::size_t>(n), static_cast<std::size_t>(begin),
+                static_cast<std::size_t>(end));
           });
         });
-        if (v) v->accumulate(std::move(dv));
+        const auto columns = squares.span<double>();
+        if (v) v->accumulate(dv, std::accumulate(columns.begin(), columns.end(), 0.0));
         if (g) g->accumulate(std::move(dg));
       });
 }

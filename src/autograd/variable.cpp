@@ -4,33 +4,65 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/tensor/elementwise.hpp"
+#include "sparse_rows.hpp"
 
 namespace sluice {
 namespace {
 thread_local Tape* current_tape = nullptr;
-}  // namespace
 
-void GradientSlot::accumulate(Tensor g) {
-  if (!(g.shape() == shape_)) {
+void check_fits(const Shape& shape, const Tensor& g) {
+  if (!(g.shape() == shape)) {
     throw Error(fmt::format("a gradient of shape {} does not fit a variable of shape {}",
-                            g.shape().str(), shape_.str()));
-  }
-  if (!grad_.defined()) {
-    grad_ = std::move(g);
-  } else {
-    add_in_place(grad_, g);
+                            g.shape().str(), shape.str()));
   }
 }
+}  // namespace
 
-Tensor& GradientSlot::writable() {
-  if (!grad_.defined()) {
+const Tensor& GradientSlot::dense() {
+  if (sparse_) {
     grad_ = Tensor(shape_, dtype_);
     zero_in_place(grad_);
+    add_rows(grad_, *std::exchange(sparse_, std::nullopt));
   }
   return grad_;
 }
 
-Tensor GradientSlot::take() { return std::exchange(grad_, Tensor()); }
+void GradientSlot::accumulate(Tensor g, std::optional<double> squares) {
+  check_fits(shape_, g);
+  squares_ = defined() ? std::nullopt : squares;
+  if (grad_.defined()) {
+    add_in_place(grad_, g);
+    return;
+  }
+  grad_ = std::move(g);
+  if (sparse_) add_rows(grad_, *std::exchange(sparse_, std::nullopt));
+}
+
+void GradientSlot::accumulate(SparseRows g, std::optional<double> squares) {
+  if (shape_.rank() != 2 || g.rows.dtype() != dtype_ ||
+      !(g.rows.shape() == Shape{static_cast<std::int64_t>(g.ids.size()), shape_[1]})) {
+    throw Error(fmt::format("sparse gradient rows of shape {} do not fit a variable of shape {}",
+                            g.rows.shape().str(), shape_.str()));
+  }
+  squares_ = defined() ? std::nullopt : squares;
+  if (grad_.defined()) {
+    add_rows(grad_, g);
+  } else {
+    sparse_ = sparse_ ? merge_rows(*sparse_, g) : std::move(g);
+  }
+}
+
+Tensor GradientSlot::take() {
+  dense();
+  squares_.reset();
+  return std::exchange(grad_, Tensor());
+}
+
+void GradientSlot::clear() {
+  grad_ = Tensor();
+  sparse_.reset();
+  squares_.reset();
+}
 
 Variable::Variable(Tensor value, bool requires_grad) : state_(std::make_shared<State>()) {
   if (requires_grad) {
@@ -59,11 +91,11 @@ const Gradient& Variable::gradient() const {
 
 const Tensor& Variable::grad() const {
   static const Tensor undefined;
-  return requires_grad() ? state_->gradient->grad() : undefined;
+  return requires_grad() ? state_->gradient->dense() : undefined;
 }
 
 void Variable::zero_grad() const {
-  if (requires_grad()) state_->gradient->take();
+  if (requires_grad()) state_->gradient->clear();
 }
 
 Tape::Tape() : previous_(std::exchange(current_tape, this)) {}

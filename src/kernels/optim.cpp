@@ -31,9 +31,11 @@ void Sgd(float* w, float* v, const float* grad, float gradient_scale, float lr, 
   const auto rate = hn::Set(d, lr);
   const auto keep = hn::Set(d, momentum);
   const auto decay = hn::Set(d, weight_decay);
+  const auto none = hn::Mul(scales, hn::Zero(d));
   ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
     const auto weight = span.Load(d, w + i);
-    const auto g = hn::MulAdd(decay, weight, hn::Mul(scales, span.Load(d, grad + i)));
+    const auto scaled = grad == nullptr ? none : hn::Mul(scales, span.Load(d, grad + i));
+    const auto g = hn::MulAdd(decay, weight, scaled);
     auto direction = g;
     if (momentum != 0.0F) {
       const auto moment = Flush(d, hn::MulAdd(keep, span.Load(d, v + i), g));
@@ -57,9 +59,11 @@ void Adam(float* w, float* m, float* v, const float* grad, const AdamStep& step,
   // Weight decay shrinks the weight (AdamW), or adds to the gradient (Adam).
   const auto shrink = hn::Set(d, step.decoupled ? 1.0F - step.lr * step.weight_decay : 1.0F);
   const auto decay = hn::Set(d, step.decoupled ? 0.0F : step.weight_decay);
+  const auto none = hn::Mul(scales, hn::Zero(d));
   ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
     const auto weight = span.Load(d, w + i);
-    const auto g = hn::MulAdd(decay, weight, hn::Mul(scales, span.Load(d, grad + i)));
+    const auto scaled = grad == nullptr ? none : hn::Mul(scales, span.Load(d, grad + i));
+    const auto g = hn::MulAdd(decay, weight, scaled);
     const auto first = Flush(d, hn::MulAdd(beta1, span.Load(d, m + i), hn::Mul(gain1, g)));
     const auto second =
         Flush(d, hn::MulAdd(hn::Mul(gain2, g), g, hn::Mul(beta2, span.Load(d, v + i))));

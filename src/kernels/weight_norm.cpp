@@ -57,16 +57,28 @@ void StripScale(float* w, const float* v, const float* factor, std::size_t rows,
   }
 }
 
-// dv[r, j] += along[j] · dw[r, j] - radial[j] · v[r, j].
-void StripGradient(float* dv, const float* dw, const float* v, const float* along,
+// dv[r, j] = along[j] · dw[r, j] - radial[j] · v[r, j]; squares[j] += Σ_r dv[r, j]². dv may be dw.
+// Squares are exact in double, and each column's are added in order of rows: no SIMD target and no
+// split into strips changes them.
+void StripGradient(float* dv, double* squares, const float* dw, const float* v, const float* along,
                    const float* radial, std::size_t rows, std::size_t n, std::size_t columns) {
-  const hn::ScalableTag<float> d;
-  for (std::size_t r = 0; r < rows; ++r) {
-    ForEachVector(d, columns, [&](std::size_t j, auto span) HWY_ATTR {
-      const std::size_t i = r * n + j;
-      auto sum = hn::MulAdd(span.Load(d, along + j), span.Load(d, dw + i), span.Load(d, dv + i));
-      sum = hn::NegMulAdd(span.Load(d, radial + j), span.Load(d, v + i), sum);
-      span.Store(sum, d, dv + i);
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> df;
+  constexpr std::size_t kRows = 4;
+  for (std::size_t r = 0; r < rows; r += kRows) {
+    const std::size_t end = std::min(rows, r + kRows);
+    ForEachVector(df, columns, [&](std::size_t j, auto span) HWY_ATTR {
+      const auto a = span.Load(df, along + j);
+      const auto b = span.Load(df, radial + j);
+      auto sum = span.Load(d, squares + j);
+      for (std::size_t i = r * n + j; i < end * n; i += n) {
+        const auto value =
+            hn::NegMulAdd(b, span.Load(df, v + i), hn::Mul(a, span.Load(df, dw + i)));
+        span.Store(value, df, dv + i);
+        const auto wide = hn::PromoteTo(d, value);
+        sum = hn::MulAdd(wide, wide, sum);
+      }
+      span.Store(sum, d, squares + j);
     });
   }
 }
@@ -107,16 +119,18 @@ void strip_scale(double* w, const double* v, const double* factor, std::size_t r
   }
 }
 
-void strip_gradient(float* dv, const float* dw, const float* v, const float* along,
+void strip_gradient(float* dv, double* squares, const float* dw, const float* v, const float* along,
                     const float* radial, std::size_t rows, std::size_t n, std::size_t columns) {
-  HWY_DYNAMIC_DISPATCH(StripGradient)(dv, dw, v, along, radial, rows, n, columns);
+  HWY_DYNAMIC_DISPATCH(StripGradient)(dv, squares, dw, v, along, radial, rows, n, columns);
 }
-void strip_gradient(double* dv, const double* dw, const double* v, const double* along,
-                    const double* radial, std::size_t rows, std::size_t n, std::size_t columns) {
+void strip_gradient(double* dv, double* squares, const double* dw, const double* v,
+                    const double* along, const double* radial, std::size_t rows, std::size_t n,
+                    std::size_t columns) {
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t j = 0; j < columns; ++j) {
       const std::size_t i = r * n + j;
-      dv[i] += along[j] * dw[i] - radial[j] * v[i];
+      dv[i] = along[j] * dw[i] - radial[j] * v[i];
+      squares[j] += dv[i] * dv[i];
     }
   }
 }
@@ -138,8 +152,8 @@ void forward(T* w, T* norm, const T* v, const T* g, std::size_t rows, std::size_
 }
 
 template <class T>
-void backward(T* dv, T* dg, const T* dw, const T* v, const T* g, const T* norm, std::size_t rows,
-              std::size_t n, std::size_t begin, std::size_t end) {
+void backward(T* dv, T* dg, double* squares, const T* dw, const T* v, const T* g, const T* norm,
+              std::size_t rows, std::size_t n, std::size_t begin, std::size_t end) {
   std::array<T, kStrip> along;
   std::array<T, kStrip> radial;
   for (std::size_t strip = begin; strip < end; strip += kStrip) {
@@ -149,12 +163,13 @@ void backward(T* dv, T* dg, const T* dw, const T* v, const T* g, const T* norm, 
     for (std::size_t j = 0; j < columns; ++j) {
       const T length = norm[strip + j];
       const T component = radial[j] / length;
-      dg[strip + j] += component;
+      dg[strip + j] = component;
       along[j] = g[strip + j] / length;
       radial[j] = along[j] * component / length;
     }
-    strip_gradient(dv + strip, dw + strip, v + strip, along.data(), radial.data(), rows, n,
-                   columns);
+    std::fill_n(squares + strip, columns, 0.0);
+    strip_gradient(dv + strip, squares + strip, dw + strip, v + strip, along.data(), radial.data(),
+                   rows, n, columns);
   }
 }
 
@@ -169,15 +184,15 @@ void weight_norm_forward(double* w, double* norm, const double* v, const double*
   forward(w, norm, v, g, rows, n, begin, end);
 }
 
-void weight_norm_backward(float* dv, float* dg, const float* dw, const float* v, const float* g,
-                          const float* norm, std::size_t rows, std::size_t n, std::size_t begin,
-                          std::size_t end) {
-  backward(dv, dg, dw, v, g, norm, rows, n, begin, end);
-}
-void weight_norm_backward(double* dv, double* dg, const double* dw, const double* v,
-                          const double* g, const double* norm, std::size_t rows, std::size_t n,
+void weight_norm_backward(float* dv, float* dg, double* squares, const float* dw, const float* v,
+                          const float* g, const float* norm, std::size_t rows, std::size_t n,
                           std::size_t begin, std::size_t end) {
-  backward(dv, dg, dw, v, g, norm, rows, n, begin, end);
+  backward(dv, dg, squares, dw, v, g, norm, rows, n, begin, end);
+}
+void weight_norm_backward(double* dv, double* dg, double* squares, const double* dw,
+                          const double* v, const double* g, const double* norm, std::size_t rows,
+                          std::size_t n, std::size_t begin, std::size_t end) {
+  backward(dv, dg, squares, dw, v, g, norm, rows, n, begin, end);
 }
 
 }  // namespace sluice::kernels

@@ -4,9 +4,9 @@
 
 #include <bit>
 #include <cstdlib>
+#include <map>
 #include <mutex>
 #include <new>
-#include <unordered_map>
 #include <vector>
 
 #include "sluice/base/error.hpp"
@@ -36,8 +36,23 @@ std::size_t size_class(std::size_t bytes) {
 
 struct Cache {
   std::mutex mutex;
-  std::unordered_map<std::size_t, std::vector<detail::Buffer*>> free;
+  std::map<std::size_t, std::vector<detail::Buffer*>> free;  // by capacity
   AllocatorStats stats;
+
+  /// The smallest free buffer of at least `capacity`, if it is no more than half as large again:
+  /// sizes that vary from step to step, as an adaptive softmax's do, share buffers. Null if none.
+  detail::Buffer* take(std::size_t capacity) {
+    const auto end = free.upper_bound(capacity + capacity / 2);
+    for (auto it = free.lower_bound(capacity); it != end; ++it) {
+      if (it->second.empty()) continue;
+      detail::Buffer* buffer = it->second.back();
+      it->second.pop_back();
+      stats.bytes_cached -= buffer->capacity;
+      buffer->references.store(1, std::memory_order_relaxed);
+      return buffer;
+    }
+    return nullptr;
+  }
 };
 
 // Never destroyed: tensors with static storage may outlive any destructor order.
@@ -83,14 +98,8 @@ Buffer* allocate(std::size_t bytes) {
     throw Error(fmt::format("cannot allocate a tensor of {} bytes; use smaller sizes", bytes));
   }
   const std::size_t capacity = size_class(bytes == 0 ? 1 : bytes);
-  Buffer* buffer = nullptr;
-  auto& free = c.free[capacity];
-  if (!free.empty()) {
-    buffer = free.back();
-    free.pop_back();
-    c.stats.bytes_cached -= capacity;
-    buffer->references.store(1, std::memory_order_relaxed);
-  } else {
+  Buffer* buffer = c.take(capacity);
+  if (buffer == nullptr) {
     void* memory = system_allocate(capacity + kAlignment);
     if (memory == nullptr) {
       release_all(c);
@@ -107,7 +116,7 @@ Buffer* allocate(std::size_t bytes) {
     buffer = new (memory) Buffer;
     buffer->capacity = capacity;
   }
-  c.stats.bytes_in_use += capacity;
+  c.stats.bytes_in_use += buffer->capacity;
   c.stats.peak_bytes_in_use = std::max(c.stats.peak_bytes_in_use, c.stats.bytes_in_use);
   return buffer;
 }

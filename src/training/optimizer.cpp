@@ -26,6 +26,28 @@ Tensor to_file(const Parameter& parameter, const Tensor& tensor) {
   return parameter.to_file ? parameter.to_file(tensor) : tensor;
 }
 
+/// Calls body(begin, end, grad) over pieces of [begin, end) of a parameter's scalars, in order:
+/// grad points to the gradient of the piece's first, or is null where sparse rows leave zeros.
+template <class Body>
+void for_each_piece(GradientSlot& gradient, std::int64_t begin, std::int64_t end, Body&& body) {
+  const SparseRows* sparse = gradient.sparse();
+  if (sparse == nullptr) {
+    body(begin, end, gradient.dense().data<float>() + begin);
+    return;
+  }
+  const std::int64_t columns = sparse->rows.dim(1);
+  const auto first = sparse->ids.begin();
+  auto id = std::lower_bound(first, sparse->ids.end(), begin / columns);
+  for (; id != sparse->ids.end() && *id * columns < end; ++id) {
+    const std::int64_t row = *id * columns;
+    const std::int64_t from = std::max(begin, row), to = std::min(end, row + columns);
+    if (from > begin) body(begin, from, nullptr);
+    body(from, to, sparse->rows.data<float>() + (id - first) * columns + (from - row));
+    begin = to;
+  }
+  if (begin < end) body(begin, end, nullptr);
+}
+
 void check_range(bool ok, std::string_view name, double value, std::string_view expected) {
   if (!ok) throw UsageError(fmt::format("{} must be {}, got {}", name, expected, value));
 }
@@ -107,14 +129,22 @@ double Optimizer::gradient_norm() const {
   const ProfileScope profile("optimizer", 0, 4 * static_cast<double>(parameter_count(parameters_)));
   for_each_block([&](std::size_t i) {
     const Block& block = blocks_[i];
-    const Tensor& grad = parameters_[block.parameter].variable.grad();
-    partial_[i] = grad.defined()
-                      ? kernels::sum_of_squares(grad.data<float>() + block.begin,
-                                                static_cast<std::size_t>(block.end - block.begin))
-                      : 0;
+    const Gradient& gradient = parameters_[block.parameter].variable.gradient();
+    partial_[i] = 0;
+    if (!gradient || !gradient->defined() || gradient->squares()) return;
+    for_each_piece(*gradient, block.begin, block.end,
+                   [&](std::int64_t begin, std::int64_t end, const float* grad) {
+                     if (grad == nullptr) return;
+                     partial_[i] +=
+                         kernels::sum_of_squares(grad, static_cast<std::size_t>(end - begin));
+                   });
   });
   double sum = 0;
   for (const double part : partial_) sum += part;
+  for (const Parameter& parameter : parameters_) {
+    const Gradient& gradient = parameter.variable.gradient();
+    if (gradient) sum += gradient->squares().value_or(0);
+  }
   return std::sqrt(sum);
 }
 
@@ -123,7 +153,8 @@ void Optimizer::step(double learning_rate, double gradient_scale) {
   const ProfileScope profile("optimizer", 0,
                              4 * numbers * static_cast<double>(parameter_count(parameters_)));
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
-    if (parameters_[p].variable.grad().defined()) ++steps_[p];
+    const Gradient& gradient = parameters_[p].variable.gradient();
+    if (gradient && gradient->defined()) ++steps_[p];
   }
   for_each_block([&](std::size_t i) {
     update(blocks_[i], static_cast<float>(learning_rate), static_cast<float>(gradient_scale));
@@ -133,18 +164,21 @@ void Optimizer::step(double learning_rate, double gradient_scale) {
 void Optimizer::update(const Block& block, float learning_rate, float gradient_scale) {
   const std::size_t p = block.parameter;
   const Parameter& parameter = parameters_[p];
-  const Tensor& grad = parameter.variable.grad();
-  if (!grad.defined()) return;
-  const auto at = [&](const Tensor& tensor) {
-    return tensor.defined() ? tensor.data<float>() + block.begin : nullptr;
+  const Gradient& gradient = parameter.variable.gradient();
+  if (!gradient || !gradient->defined()) return;
+  const auto at = [&](const Tensor& tensor, std::int64_t begin) {
+    return tensor.defined() ? tensor.data<float>() + begin : nullptr;
   };
-  const auto n = static_cast<std::size_t>(block.end - block.begin);
+  const Tensor& w = parameter.variable.value();
   const float decay = parameter.decay ? static_cast<float>(config_.weight_decay) : 0.0F;
-  float* w = at(parameter.variable.value());
   if (!adaptive()) {
-    kernels::sgd_step(w, at(first_[p]), at(grad), gradient_scale, learning_rate,
-                      static_cast<float>(config_.momentum), decay,
-                      config_.kind == OptimizerKind::nesterov, n);
+    for_each_piece(*gradient, block.begin, block.end,
+                   [&](std::int64_t begin, std::int64_t end, const float* grad) {
+                     kernels::sgd_step(at(w, begin), at(first_[p], begin), grad, gradient_scale,
+                                       learning_rate, static_cast<float>(config_.momentum), decay,
+                                       config_.kind == OptimizerKind::nesterov,
+                                       static_cast<std::size_t>(end - begin));
+                   });
     return;
   }
   const kernels::AdamStep step{
@@ -157,7 +191,11 @@ void Optimizer::update(const Block& block, float learning_rate, float gradient_s
       .bias_correction1 = static_cast<float>(1 - std::pow(config_.beta1, steps_[p])),
       .bias_correction2 = static_cast<float>(1 - std::pow(config_.beta2, steps_[p])),
       .decoupled = config_.kind == OptimizerKind::adamw};
-  kernels::adam_step(w, at(first_[p]), at(second_[p]), at(grad), step, n);
+  for_each_piece(*gradient, block.begin, block.end,
+                 [&](std::int64_t begin, std::int64_t end, const float* grad) {
+                   kernels::adam_step(at(w, begin), at(first_[p], begin), at(second_[p], begin),
+                                      grad, step, static_cast<std::size_t>(end - begin));
+                 });
 }
 
 void Optimizer::zero_gradients() const {

@@ -1,6 +1,7 @@
 // Optimizer updates and weight normalisation on every SIMD target.
 #include "sluice/kernels/optim.hpp"
 
+#include <cstring>
 #include <functional>
 
 #include "kernels/support.hpp"
@@ -77,6 +78,31 @@ TEST(Optim, AdamFollowsPyTorch) {
   });
 }
 
+TEST(Optim, NoGradientIsOneOfZerosToTheBit) {
+  on_every_target([] {
+    constexpr std::size_t n = 1003;
+    const std::vector<float> zeros(n, 0.0F);
+    const auto update = [&](const float* grad, bool nesterov, bool decoupled) {
+      auto w = normal_values<float>(n, 1), v = normal_values<float>(n, 2);
+      sgd_step(w.data(), v.data(), grad, 0.5F, 0.1F, 0.9F, 0.01F, nesterov, n);
+      auto m = normal_values<float>(n, 3), s = normal_values<float>(n, 4);
+      for (float& x : s) x *= x;
+      adam_step(w.data(), m.data(), s.data(), grad,
+                {0.5F, 0.01F, 0.9F, 0.99F, 1e-8F, 0.1F, 0.1F, 0.01F, decoupled}, n);
+      return std::vector{w, v, m, s};
+    };
+    for (const bool nesterov : {false, true}) {
+      for (const bool decoupled : {false, true}) {
+        const auto want = update(zeros.data(), nesterov, decoupled);
+        const auto got = update(nullptr, nesterov, decoupled);
+        for (std::size_t i = 0; i < want.size(); ++i) {
+          EXPECT_EQ(std::memcmp(got[i].data(), want[i].data(), n * sizeof(float)), 0);
+        }
+      }
+    }
+  });
+}
+
 // A word that stops occurring must not slow its row's updates down for ever.
 TEST(Optim, MomentsEndAtZeroRatherThanDenormal) {
   on_every_target([] {
@@ -108,14 +134,15 @@ struct WeightNorm {
 
   struct Result {
     std::vector<T> w, norm, dv, dg;
+    std::vector<double> squares;
   };
   // Only columns [begin, end) are computed; others keep what was there.
   Result solve(std::size_t begin, std::size_t end) const {
     Result r{std::vector<T>(rows * n, T(77)), std::vector<T>(n, T(77)),
-             std::vector<T>(rows * n, T(0.5)), std::vector<T>(n, T(0.5))};
+             std::vector<T>(rows * n, T(77)), std::vector<T>(n, T(77)), std::vector<double>(n, 77)};
     weight_norm_forward(r.w.data(), r.norm.data(), v.data(), g.data(), rows, n, begin, end);
-    weight_norm_backward(r.dv.data(), r.dg.data(), dw.data(), v.data(), g.data(), r.norm.data(),
-                         rows, n, begin, end);
+    weight_norm_backward(r.dv.data(), r.dg.data(), r.squares.data(), dw.data(), v.data(), g.data(),
+                         r.norm.data(), rows, n, begin, end);
     return r;
   }
 };
@@ -140,18 +167,33 @@ TEST(WeightNorm, FloatMatchesDoubleOnEveryTarget) {
         close(whole.dg, want.dg);
         if (rows > 1) close(whole.dv, want.dv);
 
+        auto in_place = narrow.dw;
+        auto other = whole;
+        weight_norm_backward(in_place.data(), other.dg.data(), other.squares.data(),
+                             in_place.data(), narrow.v.data(), narrow.g.data(), whole.norm.data(),
+                             rows, n, 0, n);
+        ASSERT_EQ(in_place, whole.dv);
+
         const std::size_t begin = n / 3;
         const std::size_t end = n - n / 4;
         const auto part = narrow.solve(begin, end);
         for (std::size_t i = 0; i < rows * n; ++i) {
           const bool inside = i % n >= begin && i % n < end;
           ASSERT_EQ(part.w[i], inside ? whole.w[i] : 77.0F);
-          ASSERT_EQ(part.dv[i], inside ? whole.dv[i] : 0.5F);
+          ASSERT_EQ(part.dv[i], inside ? whole.dv[i] : 77.0F);
         }
         for (std::size_t j = 0; j < n; ++j) {
           const bool inside = j >= begin && j < end;
           ASSERT_EQ(part.norm[j], inside ? whole.norm[j] : 77.0F);
-          ASSERT_EQ(part.dg[j], inside ? whole.dg[j] : 0.5F);
+          ASSERT_EQ(part.dg[j], inside ? whole.dg[j] : 77.0F);
+          // Summed in order of rows, whatever the vector's length and wherever strips begin.
+          double squares = 0;
+          for (std::size_t r = 0; r < rows; ++r) {
+            const auto value = static_cast<double>(whole.dv[r * n + j]);
+            squares += value * value;
+          }
+          ASSERT_EQ(whole.squares[j], squares);
+          ASSERT_EQ(part.squares[j], inside ? squares : 77.0);
         }
       }
     }
@@ -178,10 +220,10 @@ TEST(WeightNorm, DerivativesMatchCentralDifferences) {
     return (above - below) / 2e-6;
   };
   for (std::size_t j = 0; j < p.n; ++j) {
-    EXPECT_NEAR(result.dg[j] - 0.5, slope(p.g[j]), 1e-7);
+    EXPECT_NEAR(result.dg[j], slope(p.g[j]), 1e-7);
     double square = 0.0;
     for (std::size_t r = 0; r < p.rows; ++r) {
-      EXPECT_NEAR(result.dv[r * p.n + j] - 0.5, slope(p.v[r * p.n + j]), 1e-7);
+      EXPECT_NEAR(result.dv[r * p.n + j], slope(p.v[r * p.n + j]), 1e-7);
       square += result.w[r * p.n + j] * result.w[r * p.n + j];
     }
     EXPECT_NEAR(std::sqrt(square), std::abs(p.g[j]), 1e-12);

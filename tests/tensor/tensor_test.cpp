@@ -71,6 +71,23 @@ TEST(Allocator, HandsFreedBuffersOutAgain) {
   release_cached_memory();
   EXPECT_EQ(allocator_stats().bytes_cached, 0U);
 }
+
+TEST(Allocator, LendsBuffersThatAreALittleTooLarge) {
+  release_cached_memory();
+  { const Tensor warm(Shape{3000, 100}); }
+  const AllocatorStats before = allocator_stats();
+  {
+    const Tensor smaller(Shape{2400, 100});
+    EXPECT_EQ(allocator_stats().system_allocations, before.system_allocations);
+    EXPECT_EQ(allocator_stats().bytes_cached, 0U);
+    // What is in use is what is held, not what was asked for.
+    EXPECT_EQ(allocator_stats().bytes_in_use, before.bytes_in_use + before.bytes_cached);
+  }
+  EXPECT_EQ(allocator_stats().bytes_cached, before.bytes_cached);
+  EXPECT_EQ(allocator_stats().bytes_in_use, before.bytes_in_use);
+  const Tensor far_smaller(Shape{1500, 100});
+  EXPECT_EQ(allocator_stats().system_allocations, before.system_allocations + 1);
+}
 #endif
 
 // Random float32 and the same in float64.

@@ -183,6 +183,87 @@ TEST_P(OptimizerKinds, ThreadsDoNotMatter) {
   }
 }
 
+/// A table whose rows straddle the optimizer's blocks, and sparse gradients that touch its first
+/// and last row, neighbours, and mostly nothing.
+constexpr std::int64_t table_rows = 700;
+constexpr std::int64_t table_columns = 300;
+
+SparseRows sparse_gradient(std::uint32_t step) {
+  SparseRows out;
+  for (std::int32_t row = 0; row < table_rows; ++row) {
+    const bool ends = step % 5 == 0 && (row == 0 || row == table_rows - 1);
+    if (ends || (row * 31 + static_cast<std::int32_t>(step) * 17) % 97 < 3) out.ids.push_back(row);
+  }
+  const auto n = static_cast<std::int64_t>(out.ids.size());
+  out.rows = random_tensor(n * table_columns, 50, step).reshape(Shape{n, table_columns});
+  return out;
+}
+
+TEST_P(OptimizerKinds, SparseRowsAreWorthADenseGradientToTheBit) {
+  OptimizerConfig config;
+  config.kind = GetParam();
+  config.momentum = 0.5;  // untouched moments get as far as 0
+  config.beta1 = 0.3;
+  config.beta2 = 0.5;
+  config.weight_decay = 0.01;
+  const auto make = [] {
+    const Tensor value = random_tensor(table_rows * table_columns, 1, 0);
+    return Parameters{{.name = "table",
+                       .variable = Variable(value.reshape(Shape{table_rows, table_columns}), true),
+                       .to_file = {},
+                       .from_file = {},
+                       .decay = true}};
+  };
+  const Parameters dense = make(), sparse = make();
+  Optimizer a(dense, config), b(sparse, config), c(sparse, config);
+  Optimizer* second = &b;
+  for (std::uint32_t step = 0; step < 50; ++step) {
+    if (step == 25) {  // resumed
+      c.load_state(b.state());
+      second = &c;
+    }
+    dense[0].variable.gradient()->accumulate(sparse_gradient(step));
+    static_cast<void>(dense[0].variable.grad());  // spreads the rows over a tensor
+    ASSERT_EQ(dense[0].variable.gradient()->sparse(), nullptr);
+    sparse[0].variable.gradient()->accumulate(sparse_gradient(step));
+    const double norm = a.gradient_norm();
+    EXPECT_NEAR(second->gradient_norm(), norm, 1e-12 * norm);
+    a.step(0.01, 0.7);
+    second->step(0.01, 0.7);
+    ASSERT_NE(sparse[0].variable.gradient()->sparse(), nullptr);
+    a.zero_gradients();
+    second->zero_gradients();
+    ASSERT_FALSE(sparse[0].variable.gradient()->defined());
+  }
+  const Tensor& x = dense[0].variable.value();
+  EXPECT_EQ(std::memcmp(x.raw(), sparse[0].variable.value().raw(), x.bytes()), 0);
+  const NamedTensors moments = a.state(), others = second->state();
+  for (std::size_t i = 0; i < moments.size(); ++i) {
+    const Tensor& m = moments[i].second;
+    EXPECT_EQ(std::memcmp(m.raw(), others[i].second.raw(), m.bytes()), 0) << moments[i].first;
+  }
+}
+
+TEST(Optimizer, GradientNormTakesSquaresThatAreKnown) {
+  Parameters parameters = make_parameters();
+  parameters.resize(2);
+  const Optimizer optimizer(parameters, {});
+  parameters[0].variable.gradient()->accumulate(random_tensor(sizes[0], 1, 1), 9.0);
+  EXPECT_EQ(optimizer.gradient_norm(), 3);
+  parameters[1].variable.gradient()->accumulate(random_tensor(sizes[1], 2, 1), 16.0);
+  EXPECT_EQ(optimizer.gradient_norm(), 5);
+  // After another contribution the gradient is read.
+  const Tensor more = random_tensor(sizes[1], 3, 1);
+  parameters[1].variable.gradient()->accumulate(more.clone(), 7.0);
+  double sum = 9;
+  for (const float g : parameters[1].variable.grad().span<float>()) {
+    sum += static_cast<double>(g) * static_cast<double>(g);
+  }
+  EXPECT_NEAR(optimizer.gradient_norm(), std::sqrt(sum), 1e-12 * std::sqrt(sum));
+  optimizer.zero_gradients();
+  EXPECT_EQ(optimizer.gradient_norm(), 0);
+}
+
 TEST(Optimizer, GradientNormIsTheGlobalOne) {
   const Parameters parameters = make_parameters();
   const Optimizer optimizer(parameters, {});

@@ -2,12 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "sluice/base/error.hpp"
 #include "sluice/inference/evaluate.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/tensor/tensor.hpp"
+#include "sluice/text/batches.hpp"
 #include "training/support.hpp"
 
 namespace sluice::training_test {
@@ -271,6 +274,49 @@ TEST(Train, SteadyStateAllocatesNothing) {
   };
   run(directory.path(), config, options);
   EXPECT_EQ(allocator_stats().system_allocations, after_warmup);
+}
+
+// The adaptive softmax's tails have other sizes in every step: their buffers are shared by sizes
+// that are near each other.
+TEST(Train, SteadyStateAllocatesNothingHoweverTheTailsVary) {
+  const Directory directory;
+  ModelConfig shape;
+  shape.layers = parse_layers("[(16,3)]*2");
+  shape.vocabulary = 600;
+  shape.dim = 16;
+  shape.dropout = 0.2F;
+  shape.softmax = "adaptive";
+  shape.cutoffs = {50, 200};
+  const auto model = make_model(shape, 5);
+  TrainConfig config = tiny_training();
+  config.batch = 8;
+  config.context = 32;
+  config.steps = 100;
+  std::vector<TokenId> tokens;
+  const RandomKey key{.seed = 8, .stream = 1, .step = 0};
+  for (std::uint64_t i = 0; i < 8 * 32 * 60 + 1; ++i) {
+    // About as many words of each rank as Zipf's law has.
+    const double u = static_cast<double>(key.bits(i)) * 0x1p-32;
+    tokens.push_back(static_cast<TokenId>(std::pow(600.0, u)) - 1);
+  }
+  std::set<std::size_t> tail_sizes;
+  std::uint64_t after_warmup = 0;
+  TrainOptions options;
+  options.callbacks.stepped = [&](const TrainProgress& progress) {
+    if (progress.step == 80) after_warmup = allocator_stats().system_allocations;
+    if (progress.step < 80) return;
+    EXPECT_EQ(allocator_stats().system_allocations, after_warmup) << "step " << progress.step;
+  };
+  const TokenShards shards(tokens, 0, 600);
+  BatchStream stream(shards, 8, 32);
+  std::vector<TokenId> inputs(256), targets(256);
+  for (std::int64_t step = 80; step < 100; ++step) {
+    stream.read(step, inputs.data(), targets.data());
+    tail_sizes.insert(static_cast<std::size_t>(
+        std::ranges::count_if(targets, [](TokenId token) { return token >= 200; })));
+  }
+  EXPECT_GT(tail_sizes.size(), 5U);  // the test is about something
+  train(*model, shards, nullptr, config, directory.path(), options);
 }
 
 TEST(Train, RefusesWhatCannotWork) {

@@ -1,32 +1,53 @@
 #pragma once
 // Variables and the tape: reverse-mode differentiation by an iterative walk over recorded ops.
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "sluice/tensor/tensor.hpp"
 
 namespace sluice {
 
-/// Where a variable's gradient gathers. Gradient closures hold slots, not variables, so a value no
-/// other op saved is freed as soon as the forward pass drops it.
+/// The gradient of a table [V, D] of which few rows were used: row ids[i] has gradient rows[i],
+/// every other row's is zero.
+struct SparseRows {
+  std::vector<std::int32_t> ids;  ///< ascending, each once
+  Tensor rows;                    ///< [ids.size(), D]
+};
+
+/// Where a variable's gradient gathers: nothing, a tensor, or sparse rows while nothing else came.
+/// Gradient closures hold slots, not variables, so a value no other op saved is freed as soon as
+/// the forward pass drops it.
 class GradientSlot {
  public:
   GradientSlot(Shape shape, DType dtype) : shape_(shape), dtype_(dtype) {}
 
-  /// The gradient accumulated so far; undefined when there is none.
-  const Tensor& grad() const { return grad_; }
-  /// grad += g: takes g itself when there was none, so g must not be written afterwards. Throws
-  /// Error naming both shapes when they differ.
-  void accumulate(Tensor g);
-  /// The gradient as a tensor to add into, zeros when there was none.
-  Tensor& writable();
-  /// Detaches and returns the gradient.
+  bool defined() const { return grad_.defined() || sparse_; }
+  /// The gradient accumulated so far as one tensor, sparse rows being spread over one for good;
+  /// undefined when there is none.
+  const Tensor& dense();
+  /// The gradient while it is sparse; null when there is none, or a tensor.
+  const SparseRows* sparse() const { return sparse_ ? &*sparse_ : nullptr; }
+  /// The sum of the gradient's squares, where the op that made it knew and nothing was added since.
+  std::optional<double> squares() const { return squares_; }
+
+  /// grad += g: takes g itself when there was none, so g must not be written or kept afterwards.
+  /// `squares` is the sum of g's squares, if it is known. Throws Error naming both shapes when they
+  /// differ.
+  void accumulate(Tensor g, std::optional<double> squares = {});
+  void accumulate(SparseRows g, std::optional<double> squares = {});
+  /// Detaches and returns the gradient, as one tensor.
   Tensor take();
+  /// Forgets the gradient.
+  void clear();
 
  private:
   Tensor grad_;
+  std::optional<SparseRows> sparse_;
+  std::optional<double> squares_;
   Shape shape_;
   DType dtype_;
 };
@@ -48,7 +69,8 @@ class Variable {
   bool requires_grad() const { return state_ && state_->gradient; }
   /// Where this variable's gradient gathers; null when it requires none.
   const Gradient& gradient() const;
-  /// The gradient accumulated so far; undefined when there is none.
+  /// The gradient accumulated so far as one tensor (GradientSlot::dense); undefined when there is
+  /// none.
   const Tensor& grad() const;
   void zero_grad() const;
 

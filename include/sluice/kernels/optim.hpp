@@ -9,12 +9,13 @@ namespace sluice::kernels {
 /// PyTorch's SGD (torch.optim.SGD, dampening 0) with the gradient scaled first:
 ///   g = grad · gradient_scale + weight_decay · w
 ///   v = momentum · v + g;  w -= lr · (nesterov ? g + momentum · v : v)
-/// With momentum 0, v may be null.
+/// With momentum 0, v may be null. grad null stands for zeros, and gives the same bits as zeros.
 void sgd_step(float* w, float* v, const float* grad, float gradient_scale, float lr, float momentum,
               float weight_decay, bool nesterov, std::size_t n);
 
 /// PyTorch's Adam / AdamW (decoupled = true) with the gradient scaled first. bias_correction1 =
-/// 1 - beta1^t, bias_correction2 = 1 - beta2^t for step t counted from 1.
+/// 1 - beta1^t, bias_correction2 = 1 - beta2^t for step t counted from 1. grad null stands for
+/// zeros, and gives the same bits as zeros.
 struct AdamStep {
   float gradient_scale, lr, beta1, beta2, epsilon, weight_decay;
   float bias_correction1, bias_correction2;
@@ -32,13 +33,14 @@ void weight_norm_forward(float* w, float* norm, const float* v, const float* g, 
 void weight_norm_forward(double* w, double* norm, const double* v, const double* g,
                          std::size_t rows, std::size_t n, std::size_t begin, std::size_t end);
 
-/// Its gradient (eq. 3), accumulated: dg[j] += (dw[:, j] · v[:, j]) / norm[j],
-/// dv[:, j] += g[j] / norm[j] · (dw[:, j] - v[:, j] · (dw[:, j] · v[:, j]) / norm[j]²).
-void weight_norm_backward(float* dv, float* dg, const float* dw, const float* v, const float* g,
-                          const float* norm, std::size_t rows, std::size_t n, std::size_t begin,
-                          std::size_t end);
-void weight_norm_backward(double* dv, double* dg, const double* dw, const double* v,
-                          const double* g, const double* norm, std::size_t rows, std::size_t n,
+/// Its gradient (eq. 3), written, not accumulated: dg[j] = (dw[:, j] · v[:, j]) / norm[j],
+/// dv[:, j] = g[j] / norm[j] · (dw[:, j] - v[:, j] · (dw[:, j] · v[:, j]) / norm[j]²),
+/// and squares[j] = ‖dv[:, j]‖². dv may be dw.
+void weight_norm_backward(float* dv, float* dg, double* squares, const float* dw, const float* v,
+                          const float* g, const float* norm, std::size_t rows, std::size_t n,
                           std::size_t begin, std::size_t end);
+void weight_norm_backward(double* dv, double* dg, double* squares, const double* dw,
+                          const double* v, const double* g, const double* norm, std::size_t rows,
+                          std::size_t n, std::size_t begin, std::size_t end);
 
 }  // namespace sluice::kernels

@@ -46,6 +46,8 @@ struct OptimizerConfig {
 /// the result does not depend on the number of threads. The rules are torch.optim.SGD's (dampening
 /// 0), Adam's (Kingma & Ba 2015, algorithm 1) and AdamW's (Loshchilov & Hutter 2019, algorithm 2).
 /// As in PyTorch, a parameter without a gradient is left alone, moments and step count included.
+/// The rows a sparse gradient leaves out are updated as by zeros, to the bit: their moments decay
+/// and still move them.
 class Optimizer {
  public:
   /// `parameters` must outlive the optimizer. Throws UsageError for an invalid config, Error for a
@@ -54,8 +56,8 @@ class Optimizer {
 
   const OptimizerConfig& config() const { return config_; }
 
-  /// ‖all gradients‖₂, summed in double over fixed blocks: the same for any number of threads. 0
-  /// when there are no gradients.
+  /// ‖all gradients‖₂, summed in double in a fixed order: the same for any number of threads. 0
+  /// when there are no gradients. Gradients whose op knew their squares are not read again.
   double gradient_norm() const;
 
   /// One update with every gradient multiplied by `gradient_scale` first (clipping).
