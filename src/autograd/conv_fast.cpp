@@ -81,20 +81,23 @@ Normalisation normalisation(const Tensor& v, const Tensor& gain) {
   return out;
 }
 
-// Gradients of v and the gain from dw, the gradient of gain ⊙ v / ‖v‖.
+// Gradients of v and the gain from dw, the gradient of gain ⊙ v / ‖v‖, which v's takes the place
+// of.
 void normalisation_backward(const Gradient& v_gradient, const Gradient& gain_gradient,
                             const Tensor& dw, const Tensor& v, const Tensor& gain,
                             const Tensor& norm) {
   const ProfileScope profile("weight norm", 0, 5.0 * static_cast<double>(v.bytes()));
-  const Tensor dv = Tensor::zeros(v.shape(), v.dtype());
-  const Tensor dgain = Tensor::zeros(gain.shape(), v.dtype());
+  const Tensor dgain(gain.shape(), v.dtype());
+  const Tensor squares(gain.shape(), DType::f64);
   for_columns(v, [&](auto zero, std::size_t rows, std::size_t begin, std::size_t end) {
     using T = decltype(zero);
-    kernels::weight_norm_backward(dv.data<T>(), dgain.data<T>(), dw.data<T>(), v.data<T>(),
-                                  gain.data<T>(), norm.data<T>(), rows,
+    kernels::weight_norm_backward(dw.data<T>(), dgain.data<T>(), squares.data<double>(),
+                                  dw.data<T>(), v.data<T>(), gain.data<T>(), norm.data<T>(), rows,
                                   static_cast<std::size_t>(gain.dim(0)), begin, end);
   });
-  if (v_gradient) v_gradient->accumulate(dv);
+  double total = 0;
+  for (const double square : squares.span<double>()) total += square;
+  if (v_gradient) v_gradient->accumulate(dw, total);
   if (gain_gradient) gain_gradient->accumulate(dgain);
 }
 
