@@ -387,6 +387,10 @@ class Run {
 
   TrainResult interrupted() {
     if (saved_step_ != state_.step) save();
+    // Before the first validation there are no best weights: what was learnt is usable all the same.
+    if (state_.step > 0 && !std::filesystem::exists(model_file_)) {
+      save_parameters(model_file_, model_);
+    }
     TrainResult out = result(TrainStatus::interrupted);
     out.stop = options_.stop->load();
     return out;

@@ -226,6 +226,7 @@ TEST_F(Train, InterruptionSavesAndIsResumed) {
     process.signal(signal);
     const Outcome outcome = process.wait();
     EXPECT_EQ(outcome.status, 128 + signal) << outcome.err;
+    EXPECT_EQ(run({"score", model(), text_}).status, 0) << "what was learnt is usable";
     // The second may come before training has begun again, with nothing new to save.
     EXPECT_NE((first ? outcome.out : outcome.out + outcome.err).find("interrupted"),
               std::string::npos)
