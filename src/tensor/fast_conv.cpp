@@ -19,7 +19,7 @@ constexpr auto kMost = static_cast<std::size_t>(kernels::kMostPoints);
 
 /// Tiles per block: enough rows for fast products, few enough that a block's data stays in the
 /// second-level cache or near it.
-constexpr std::int64_t kBlockTiles = 128;
+constexpr std::int64_t kBlockTiles = 256;
 
 /// A stack of n matrices of `rows` × `columns`, one for each point. Rows and planes are set apart a
 /// little, since powers of two would put all of them into the same sets of the cache.
@@ -432,13 +432,17 @@ void FastConv::backward(const Tensor& dx, const Tensor& dw, const ConvInput& inp
 
 int fastest_tile(const ConvShape& shape, DType operand) {
   // Measured with bench/conv_bench (docs/results.md). Few rows are bound by reading the filters, of
-  // which there are n for K; narrow layers by the transforms.
+  // which there are n for K; narrow layers by the transforms; bfloat16 products leave less to save.
   const auto kernel = static_cast<int>(shape.kernel);
   const std::int64_t rows = shape.batch * shape.time;
   const std::int64_t narrow = std::min(shape.channels, shape.outputs);
+  if (operand == DType::bf16) {
+    if (narrow < 256 || rows < 512 || kernel < 3) return 0;
+    // More points save little more, and their rounding errors grow.
+    return std::clamp(9 - kernel, 2, 4);
+  }
   if (narrow < (kernel >= 4 ? 64 : 128) || rows < 64) return 0;
-  if (operand == DType::bf16 && (narrow < 512 || kernel < 4 || rows < 512)) return 0;
-  // Points by rows; 8 serve every kernel width with an error of at most 2e-6.
+  // 8 points serve kernel widths up to 6 with an error of at most 2e-6.
   const int points = rows < 128 ? 5 : rows < 512 ? 6 : std::max(8, kernel + 2);
   return points > kernel ? points + 1 - kernel : 0;
 }
