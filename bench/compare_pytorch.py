@@ -107,12 +107,16 @@ def compare(options, mode, width):
     arguments = ["--layers", layers, "--dim", str(width), "--unit", options.unit,
                  "--batch", str(options.batch), "--context", str(options.context),
                  "--vocab", str(options.vocab), "--softmax", options.softmax,
-                 "--cutoffs", options.cutoffs, "--mode", mode, "--threads", str(options.threads),
-                 "--precision", options.precision]
-    forms = fastest_form(options, arguments)
+                 "--cutoffs", options.cutoffs, "--mode", mode, "--threads", str(options.threads)]
+    theirs_precision = options.theirs_precision or options.precision
+    their_arguments = [*arguments, "--precision", theirs_precision]
+    forms = fastest_form(options, their_arguments)
     programs = [
-        Program("sluice", shlex.split(options.ours) + arguments, environment_of(options.ours_env)),
-        Program("pytorch", shlex.split(options.theirs) + arguments + ["--conv", next(iter(forms))],
+        Program("sluice",
+                [*shlex.split(options.ours), *arguments, "--precision", options.precision],
+                environment_of(options.ours_env)),
+        Program("pytorch",
+                [*shlex.split(options.theirs), *their_arguments, "--conv", next(iter(forms))],
                 environment_of(options.theirs_env))]
     ours, theirs = programs
     for program in programs:
@@ -127,7 +131,8 @@ def compare(options, mode, width):
     working = machine_cpu_seconds() - sum(program.cpu_seconds() for program in programs) - working
 
     record = {
-        "mode": mode, "precision": options.precision, "width": width, "layers": layers,
+        "mode": mode, "precision": options.precision, "pytorch_precision": theirs_precision,
+        "width": width, "layers": layers,
         "unit": options.unit, "batch": options.batch, "context": options.context,
         "vocabulary": options.vocab, "softmax": options.softmax, "cutoffs": options.cutoffs,
         "threads": options.threads, "pairs": options.pairs, "steps_per_measurement": options.steps,
@@ -157,7 +162,8 @@ def compare(options, mode, width):
 
 
 def report(record):
-    print(f"{record['mode']}, {record['precision']}, {record['layers']}, "
+    print(f"{record['mode']}, {record['precision']} against {record['pytorch_precision']}, "
+          f"{record['layers']}, "
           f"{record['batch']} x {record['context']} tokens, {record['threads']} threads")
     for name in ("sluice", "pytorch"):
         rate, peak = record[name]["tokens_per_second"], record[name]["peak_rss_bytes"]
@@ -189,6 +195,8 @@ def parse_options():
     parser.add_argument("--softmax", choices=["adaptive", "full"], default="adaptive")
     parser.add_argument("--cutoffs", default="2000,10000")
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
+    parser.add_argument("--theirs-precision", choices=["f32", "bf16"],
+                        help="PyTorch's, where it is to differ")
     parser.add_argument("--conv", choices=["best", "conv1d", "conv2d", "linear"], default="best",
                         help="PyTorch's form of the convolution; best: tries all first (best)")
     parser.add_argument("--threads", type=int, default=2)
@@ -201,6 +209,7 @@ def parse_options():
                         default=f"/usr/bin/python3 {ROOT / 'bench/pytorch/step_bench.py'}")
     parser.add_argument("--ours-env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--theirs-env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--suffix", help="added to the names of the records")
     parser.add_argument("--out", default=str(ROOT / "bench/results"), help="directory of records")
     options = parser.parse_args()
     if options.pairs < 2:
@@ -216,7 +225,10 @@ def main():
         for width in map(int, options.widths.split(",")):
             record = compare(options, mode, width)
             report(record)
-            path = out / f"{record['date'][:10]}-pytorch-{mode}-{width}-{options.precision}.json"
+            against = f"-{options.theirs_precision}" if options.theirs_precision else ""
+            suffix = f"-{options.suffix}" if options.suffix else ""
+            path = out / (f"{record['date'][:10]}-pytorch-{mode}-{width}-{options.precision}"
+                          f"{against}{suffix}.json")
             path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
