@@ -41,6 +41,7 @@ struct Options {
   std::int64_t profile = 0;
   std::string trace;
   std::string conv = "auto";
+  bool recompute = false;
 };
 
 constexpr std::int64_t kBatches = 32;
@@ -78,6 +79,7 @@ class Bench {
         optimizer_(model_->parameters(), OptimizerConfig{}) {
     forward_.precision = options.precision == "bf16" ? Precision::bf16 : Precision::f32;
     forward_.conv = parse_conv_path(options.conv);
+    forward_.recompute = options.recompute;
     if (options.mode == "eval") model_->freeze();
   }
 
@@ -195,6 +197,7 @@ int run(int argc, char** argv) {
   app.add_option("--threads", o.threads);
   app.add_option("--precision", o.precision)->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--conv", o.conv)->check(CLI::IsMember({"auto", "direct", "fast"}));
+  app.add_flag("--recompute", o.recompute);
   app.add_option("--profile", o.profile, "Profile this many steps instead of serving");
   app.add_option("--trace", o.trace, "With --profile: write a Chrome trace of a step to this file");
   CLI11_PARSE(app, argc, argv);

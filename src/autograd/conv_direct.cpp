@@ -143,7 +143,8 @@ Variable direct_conv_unit(const ConvCall& call) {
   const std::int64_t n = call.outputs;
   const Tensor xp = padded_input(call.x.value(), options, s, operand);
   if (call.next_context != nullptr) *call.next_context = trailing_context(xp, s, dtype);
-  const Tensor weights = as_operand(call.w.value(), operand);
+  const Tensor weights =
+      call.filters.defined() ? call.filters : as_operand(call.w.value(), operand);
   const Shape z_shape{s.batch, s.pitch(), s.outputs};
   const Tensor z(z_shape, dtype);
   conv_forward(z, xp, weights, s);

@@ -1,4 +1,5 @@
 #include <cstring>
+#include <utility>
 
 #include "conv_paths.hpp"
 #include "op_support.hpp"
@@ -101,14 +102,17 @@ void normalisation_backward(const Gradient& v_gradient, const Gradient& gain_gra
   if (gain_gradient) gain_gradient->accumulate(dgain);
 }
 
-// The transformed filters: a frozen layer's are kept for the calls that follow.
-Tensor filters_of(const ConvCall& call, const FastConv& conv, int tile, const Tensor& scale) {
+// The transformed filters of a layer whose weights do not change.
+Tensor kept_filters(const ConvCall& call, const FastConv& conv, int tile) {
   KeptFilters* const kept = call.options.kept.get();
-  if (kept == nullptr) return conv.transform(call.w.value(), scale);
-  if (kept->tile != tile || kept->operand != call.operand || !kept->filters.defined()) {
-    *kept = {tile, call.operand, conv.transform(call.w.value(), scale)};
+  if (kept->tile != tile || kept->operand != call.operand || !kept->transformed.defined()) {
+    const Tensor& gain = call.options.gain.value();
+    const Tensor scale = gain.defined() ? normalisation(call.w.value(), gain).scale : Tensor();
+    kept->transformed = conv.transform(call.w.value(), scale);
+    kept->tile = tile;
+    kept->operand = call.operand;
   }
-  return kept->filters;
+  return kept->transformed;
 }
 
 double unit_bytes(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, DType dtype) {
@@ -127,7 +131,14 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
   if (call.next_context != nullptr) *call.next_context = trailing_rows(input, s);
 
   const Tensor gain = options.gain.value();
-  const auto [norm, scale] = gain.defined() ? normalisation(call.w.value(), gain) : Normalisation();
+  Normalisation normalised;
+  Tensor filters;
+  if (options.kept) {
+    filters = kept_filters(call, conv, tile);
+  } else {
+    if (gain.defined()) normalised = normalisation(call.w.value(), gain);
+    filters = conv.transform(call.w.value(), normalised.scale);
+  }
 
   // z is kept only for the gradient.
   const Shape z_shape{s.batch, s.time, s.outputs};
@@ -136,7 +147,7 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
   const Tensor y(Shape{s.batch, s.time, n}, dtype);
   dispatch_float(dtype, [&](auto zero) {
     using T = decltype(zero);
-    conv.forward(z, input, filters_of(call, conv, tile, scale), [&](const ConvRows& rows) {
+    conv.forward(z, input, filters, [&](const ConvRows& rows) {
       const ProfileScope profile("unit", 0, unit_bytes(rows.rows, s.outputs, n, dtype));
       const std::int64_t out = (rows.stream * s.time + rows.first) * n;
       kernels::unit_forward(
@@ -150,8 +161,8 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
 
   return record(
       y, {call.x, call.w, options.gain, call.bias, call.residual},
-      [=, norm = norm, scale = scale, x = call.x.gradient(), w = call.w.gradient(),
-       w_value = call.w.value(), gain_gradient = options.gain.gradient(),
+      [=, norm = normalised.norm, scale = normalised.scale, x = call.x.gradient(),
+       w = call.w.gradient(), w_value = call.w.value(), gain_gradient = options.gain.gradient(),
        bias_value = call.bias.value(), bias = call.bias.gradient(),
        residual = call.residual.gradient()](const Tensor& dy) {
         dispatch_float(dtype, [&](auto zero) {
@@ -159,14 +170,14 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
           if (residual) residual->accumulate(scaled(dy, options.scale));
           // Transformed anew: keeping the transform of every layer until here would take twice the
           // memory of the weights, and this costs about 1% of a step.
-          const Tensor again = x || !kept ? conv.transform(w_value, scale) : Tensor();
+          Tensor again = x || !kept ? conv.transform(w_value, scale) : Tensor();
           const Tensor projected = kept ? z : Tensor(z_shape, dtype);
           if (!kept) conv.forward(projected, input, again, [](const ConvRows&) {});
           const Tensor partial = Tensor::zeros(Shape{conv.blocks(), s.outputs}, dtype);
           const Tensor dx = x ? Tensor(Shape{s.batch, s.time, s.channels}, dtype) : Tensor();
           const Tensor dw =
               w || gain_gradient ? Tensor(Shape{s.kernel, s.channels, s.outputs}, dtype) : Tensor();
-          conv.backward(dx, dw, input, again, [&](const ConvRows& rows) {
+          conv.backward(dx, dw, input, std::move(again), [&](const ConvRows& rows) {
             const ProfileScope profile("unit", 0, unit_bytes(rows.rows, 2 * s.outputs, n, dtype));
             const std::int64_t at = rows.stream * s.time + rows.first;
             kernels::unit_backward(

@@ -73,21 +73,12 @@ Variable GatedConv1d::forward(const Variable& x, const Variable& residual, Causa
                               Tensor* next_context) const {
   conv.unit = options_.unit;
   conv.kept = kept_;
-  if (frozen_.defined()) return causal_conv_unit(x, frozen_, bias_, residual, conv, next_context);
   conv.gain = g_;
   return causal_conv_unit(x, v_, bias_, residual, conv, next_context);
 }
 
 void GatedConv1d::freeze() {
-  const NoGrad guard;
-  unfreeze();
-  frozen_ = options_.weight_norm ? sluice::weight_norm(v_, g_) : v_;
   kept_ = std::make_shared<KeptFilters>();
-}
-
-void GatedConv1d::unfreeze() {
-  frozen_ = Variable();
-  kept_.reset();
 }
 
 void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) const {

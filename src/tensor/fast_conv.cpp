@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "sluice/base/parallel.hpp"
@@ -233,9 +234,9 @@ struct FastConv::Work {
     }
   }
 
-  void backward(const Tensor& dx, const Tensor& dw, const Tensor& transformed,
+  void backward(const Tensor& dx, const Tensor& dw, Tensor transformed,
                 const std::function<void(const ConvRows&)>& fill) const {
-    const Planes w = dx.defined() ? filters(transformed) : Planes();
+    Planes w = dx.defined() ? filters(transformed) : Planes();
     const auto points = static_cast<int>(n);
     const std::vector<T> spread_matrix =
         transposed<T>(algorithm.output, static_cast<std::size_t>(m));  // A
@@ -280,6 +281,8 @@ struct FastConv::Work {
       }
     });
     if (dx.defined()) add_rows_before(dx, before);
+    w = Planes();
+    transformed = Tensor();
     if (keep) weight_gradient(dw, all_x, all_dz);
   }
 
@@ -422,11 +425,10 @@ void FastConv::forward(const Tensor& z, const ConvInput& input, const Tensor& fi
                  [&](auto zero) { Work<decltype(zero)>(*this, input).forward(z, filters, ready); });
 }
 
-void FastConv::backward(const Tensor& dx, const Tensor& dw, const ConvInput& input,
-                        const Tensor& filters,
+void FastConv::backward(const Tensor& dx, const Tensor& dw, const ConvInput& input, Tensor filters,
                         const std::function<void(const ConvRows&)>& fill) const {
   dispatch_float(dtype_, [&](auto zero) {
-    Work<decltype(zero)>(*this, input).backward(dx, dw, filters, fill);
+    Work<decltype(zero)>(*this, input).backward(dx, dw, std::move(filters), fill);
   });
 }
 

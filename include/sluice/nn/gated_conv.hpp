@@ -36,14 +36,13 @@ class GatedConv1d {
   const Options& options() const { return options_; }
   void collect(Parameters& parameters, const std::string& prefix) const;
 
-  /// Keeps the normalised weights until unfreeze().
+  /// Keeps the filters, once made ready for a path, until unfreeze().
   void freeze();
-  void unfreeze();
+  void unfreeze() { kept_.reset(); }
 
  private:
   Options options_;
   Variable v_, g_, bias_;
-  Variable frozen_;
   std::shared_ptr<KeptFilters> kept_;
 };
 

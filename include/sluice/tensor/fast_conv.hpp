@@ -48,8 +48,8 @@ class FastConv {
                const std::function<void(const ConvRows&)>& ready) const;
 
   /// Gradients dx [B, T, C] and dw [K, C, M] (either may be undefined; `filters` is for dx) from
-  /// dz, of which fill(rows) is asked for every row once.
-  void backward(const Tensor& dx, const Tensor& dw, const ConvInput& input, const Tensor& filters,
+  /// dz, of which fill(rows) is asked for every row once. `filters` are let go when dx is known.
+  void backward(const Tensor& dx, const Tensor& dw, const ConvInput& input, Tensor filters,
                 const std::function<void(const ConvRows&)>& fill) const;
 
   /// How many blocks forward and backward use.
