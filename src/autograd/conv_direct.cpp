@@ -32,7 +32,11 @@ void drop_bfloat16(std::uint16_t* out, const float* x, std::int64_t n, const Dro
 
 // xp = [context, dropout(x)] per stream, in `dtype`.
 Tensor padded_input(const Tensor& x, const CausalConv& options, const ConvShape& s, DType dtype) {
-  const ProfileScope profile("pad and dropout");
+  if (s.kernel == 1 && options.dropout.probability == 0 && dtype == x.dtype()) return x;
+  const ProfileScope profile(
+      "pad and dropout", 0,
+      static_cast<double>(x.bytes()) +
+          static_cast<double>(x.elements()) * static_cast<double>(dtype_size(dtype)));
   Tensor xp(Shape{s.batch, s.pitch(), s.channels}, dtype);
   const std::int64_t lead = (s.kernel - 1) * s.channels;
   const std::size_t lead_bytes = static_cast<std::size_t>(lead) * dtype_size(dtype);
@@ -96,7 +100,7 @@ void unit_gradient(const Tensor& dz, const Tensor& dbias, const Tensor& dy, cons
                    const Tensor& bias, const CausalConv& options, const ConvShape& s,
                    std::int64_t n) {
   const std::int64_t m = s.outputs;
-  const ProfileScope profile("unit");
+  const ProfileScope profile("unit", 0, unit_bytes(s.batch * s.time, 2 * m, n, dtype_of<T>));
   const std::int64_t blocks = row_blocks(s.batch, s.time);
   Tensor partial(Shape{blocks, m}, dtype_of<T>);
   for_row_blocks(
@@ -122,7 +126,8 @@ void unit_gradient(const Tensor& dz, const Tensor& dbias, const Tensor& dy, cons
 // dx = dropout's gradient of the first T rows of each stream of dxp.
 template <class T>
 Tensor input_gradient(const Tensor& dxp, const CausalConv& options, const ConvShape& s) {
-  const ProfileScope profile("pad and dropout");
+  if (s.kernel == 1 && options.dropout.probability == 0) return dxp;
+  const ProfileScope profile("pad and dropout", 0, 2.0 * static_cast<double>(dxp.bytes()));
   Tensor dx(Shape{s.batch, s.time, s.channels}, dtype_of<T>);
   for_row_blocks(s.batch, s.time, s.channels,
                  [&](std::int64_t, std::int64_t b, std::int64_t t, std::int64_t rows) {
@@ -152,7 +157,7 @@ Variable direct_conv_unit(const ConvCall& call) {
   const Tensor y(Shape{s.batch, s.time, n}, dtype);
   dispatch_float(dtype, [&](auto zero) {
     using T = decltype(zero);
-    const ProfileScope profile("unit");
+    const ProfileScope profile("unit", 0, unit_bytes(s.batch * s.time, s.outputs, n, dtype));
     for_row_blocks(s.batch, s.time, s.outputs,
                    [&](std::int64_t, std::int64_t b, std::int64_t t, std::int64_t rows) {
                      const std::int64_t out = (b * s.time + t) * n;

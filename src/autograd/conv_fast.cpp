@@ -115,10 +115,6 @@ Tensor kept_filters(const ConvCall& call, const FastConv& conv, int tile) {
   return kept->transformed;
 }
 
-double unit_bytes(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, DType dtype) {
-  return static_cast<double>(rows * (inputs + outputs)) * static_cast<double>(dtype_size(dtype));
-}
-
 }  // namespace
 
 Variable fast_conv_unit(const ConvCall& call, int tile) {

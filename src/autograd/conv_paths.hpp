@@ -30,6 +30,12 @@ Variable direct_conv_unit(const ConvCall& call);
 /// Toom-Cook with tiles of `tile` outputs.
 Variable fast_conv_unit(const ConvCall& call, int tile);
 
+/// Bytes a unit reads and writes for rows of `inputs` and `outputs` columns in all.
+inline double unit_bytes(std::int64_t rows, std::int64_t inputs, std::int64_t outputs,
+                         DType dtype) {
+  return static_cast<double>(rows * (inputs + outputs)) * static_cast<double>(dtype_size(dtype));
+}
+
 /// Rows of work per partial bias gradient: fixed, so that sums do not depend on the thread count.
 inline constexpr std::int64_t kRowBlock = 64;
 
