@@ -99,25 +99,26 @@ template <class T>
 void unit_gradient(const Tensor& dz, const Tensor& dbias, const Tensor& dy, const Tensor& z,
                    const Tensor& bias, const CausalConv& options, const ConvShape& s,
                    std::int64_t n) {
-  const std::int64_t m = s.outputs;
+  const std::int64_t m = s.outputs, pitch = z.dim(2);
   const ProfileScope profile("unit", 0, unit_bytes(s.batch * s.time, 2 * m, n, dtype_of<T>));
   const std::int64_t blocks = row_blocks(s.batch, s.time);
   Tensor partial(Shape{blocks, m}, dtype_of<T>);
-  for_row_blocks(
-      s.batch, s.time, m,
-      [&](std::int64_t block, std::int64_t b, std::int64_t t, std::int64_t rows) {
-        T* sums = partial.data<T>() + block * m;
-        std::fill(sums, sums + m, T{0});
-        const std::int64_t at = (b * s.pitch() + t) * m;
-        kernels::unit_backward(dz.data<T>() + at, static_cast<std::size_t>(m), sums,
-                               dy.data<T>() + (b * s.time + t) * n, z.data<T>() + at,
-                               static_cast<std::size_t>(m), bias.data<T>(),
-                               static_cast<T>(options.scale), static_cast<std::size_t>(rows),
-                               static_cast<std::size_t>(n), options.unit);
-        if (t + rows == s.time) {
-          std::fill_n(dz.data<T>() + (b * s.pitch() + s.time) * m, (s.kernel - 1) * m, T{0});
-        }
-      });
+  for_row_blocks(s.batch, s.time, m,
+                 [&](std::int64_t block, std::int64_t b, std::int64_t t, std::int64_t rows) {
+                   T* sums = partial.data<T>() + block * m;
+                   std::fill(sums, sums + m, T{0});
+                   const std::int64_t at = (b * s.pitch() + t) * pitch;
+                   kernels::unit_backward(dz.data<T>() + at, static_cast<std::size_t>(pitch), sums,
+                                          dy.data<T>() + (b * s.time + t) * n, z.data<T>() + at,
+                                          static_cast<std::size_t>(pitch), bias.data<T>(),
+                                          static_cast<T>(options.scale),
+                                          static_cast<std::size_t>(rows),
+                                          static_cast<std::size_t>(n), options.unit);
+                   if (t + rows == s.time) {
+                     std::fill_n(dz.data<T>() + (b * s.pitch() + s.time) * pitch,
+                                 (s.kernel - 1) * pitch, T{0});
+                   }
+                 });
   dbias.fill_zero();
   kernels::column_sums(dbias.data<T>(), partial.data<T>(), static_cast<std::size_t>(blocks),
                        static_cast<std::size_t>(m));
@@ -148,9 +149,13 @@ Variable direct_conv_unit(const ConvCall& call) {
   const std::int64_t n = call.outputs;
   const Tensor xp = padded_input(call.x.value(), options, s, operand);
   if (call.next_context != nullptr) *call.next_context = trailing_context(xp, s, dtype);
-  const Tensor weights =
-      call.filters.defined() ? call.filters : as_operand(call.w.value(), operand);
-  const Shape z_shape{s.batch, s.pitch(), s.outputs};
+  Tensor weights = call.filters.defined() ? call.filters : as_operand(call.w.value(), operand);
+  std::int64_t pitch = s.outputs;
+  if (s.time > 1) {  // a single step is bound by reading the weights once
+    weights = spaced(weights);
+    pitch = spaced_columns(s.outputs, operand);
+  }
+  const Shape z_shape{s.batch, s.pitch(), pitch};
   const Tensor z(z_shape, dtype);
   conv_forward(z, xp, weights, s);
 
@@ -162,8 +167,8 @@ Variable direct_conv_unit(const ConvCall& call) {
                    [&](std::int64_t, std::int64_t b, std::int64_t t, std::int64_t rows) {
                      const std::int64_t out = (b * s.time + t) * n;
                      kernels::unit_forward(
-                         y.data<T>() + out, z.data<T>() + (b * s.pitch() + t) * s.outputs,
-                         static_cast<std::size_t>(s.outputs), call.bias.value().data<T>(),
+                         y.data<T>() + out, z.data<T>() + (b * s.pitch() + t) * pitch,
+                         static_cast<std::size_t>(pitch), call.bias.value().data<T>(),
                          call.residual.defined() ? call.residual.value().data<T>() + out : nullptr,
                          static_cast<T>(options.scale), static_cast<std::size_t>(rows),
                          static_cast<std::size_t>(n), options.unit);

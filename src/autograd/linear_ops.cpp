@@ -61,7 +61,7 @@ std::int64_t logit_rows(std::int64_t vocabulary) {
 // The pieces of linear_cross_entropy that do not change from block to block.
 template <class T>
 struct CrossEntropy {
-  Tensor h, w;           // operands
+  Tensor h, w;           // operands; h in spaced rows
   Tensor dh, dw, dbias;  // undefined where no gradient is wanted
   const T* bias;
   std::span<const std::int32_t> targets;
@@ -70,8 +70,9 @@ struct CrossEntropy {
   // Rows [begin, end): nll into `nll`, gradients added.
   void block(T* nll, const Tensor& logits, std::int64_t begin, std::int64_t end) const {
     const std::int64_t rows = end - begin, v = w.dim(0), d = w.dim(1);
-    const Tensor hb = h.rows(begin, end);
-    gemm(logits.data<T>(), v, view(hb), transpose(view(w)));
+    MatrixView hb = view(h.rows(begin, end));
+    hb.columns = d;
+    gemm(logits.data<T>(), v, hb, transpose(view(w)));
     const bool wanted = dh.defined() || dw.defined() || dbias.defined();
     // Logits become their gradients in place.
     const double passes = 1 + int{wanted} + int{dbias.defined()};
@@ -90,7 +91,7 @@ struct CrossEntropy {
     }
     const Tensor dlogits = as_operand(logits.rows(0, rows), w.dtype());
     if (dh.defined()) gemm(dh.data<T>() + begin * d, d, view(dlogits), view(w));
-    if (dw.defined()) gemm(dw.data<T>(), d, transpose(view(dlogits)), view(hb), begin > 0);
+    if (dw.defined()) gemm(dw.data<T>(), d, transpose(view(dlogits)), hb, begin > 0);
   }
 };
 
@@ -187,7 +188,7 @@ Variable linear_cross_entropy(const Variable& h, const Variable& weight, const V
     const auto buffer = [&](const Variable& of) {
       return recording && of.requires_grad() ? Tensor(of.shape(), dtype) : Tensor();
     };
-    CrossEntropy<T> work{as_operand(h.value(), operand),
+    CrossEntropy<T> work{spaced(as_operand(h.value(), operand)),
                          as_operand(weight.value(), operand),
                          buffer(h),
                          buffer(weight),

@@ -423,6 +423,39 @@ TEST(CausalConvUnit, FastSaysWhatItServes) {
   EXPECT_THROW(parse_conv_path("winograd"), UsageError);
 }
 
+// Widths that are stored in spaced rows (op_support.hpp): float32 against float64.
+TEST(CausalConvUnit, WideRowsEqualFloat64) {
+  const auto run = [](DType dtype) {
+    const auto input = [dtype](Shape shape, std::uint32_t stream) {
+      return Variable(random_tensor(shape, stream, 0.3).to(dtype), true);
+    };
+    const Variable x = input({2, 9, 4}, 1), w = input({3, 4, 128}, 2), b = input({128}, 3);
+    const Variable one = input({1, 128, 128}, 4), none = input({128}, 5);
+    CausalConv conv;
+    conv.path = ConvPath::direct;
+    conv.unit = parse_unit("glu");
+    Tape tape;
+    const Variable h = causal_conv_unit(x, w, b, {}, conv);
+    conv.unit = parse_unit("tanh");
+    const Variable wide = causal_conv_unit(
+        reshape(causal_conv_unit(reshape(h, Shape{1, 9, 128}), one, none, {}, conv),
+                Shape{1, 9, 128}),
+        one, none, {}, conv);
+    const Variable weight = input({50, 128}, 7);
+    const std::vector<std::int32_t> targets{1, 2, 3, 4, 5, 6, 7, 8, 49};
+    tape.backward(linear_cross_entropy(reshape(wide, Shape{9, 128}), weight, {}, targets, 0.5));
+    std::vector<Tensor> out;
+    for (const Variable& leaf : {x, w, b, one, none, weight}) out.push_back(leaf.grad());
+    return out;
+  };
+  const auto narrow = run(DType::f32), exact = run(DType::f64);
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    for (std::int64_t j = 0; j < exact[i].elements(); ++j) {
+      ASSERT_NEAR(narrow[i].data<float>()[j], exact[i].data<double>()[j], 2e-5) << i;
+    }
+  }
+}
+
 // Filters are kept for as long as their layer says its weights do not change.
 TEST(CausalConvUnit, KeptFiltersAreUsedAgain) {
   for (const ConvPath path : {ConvPath::fast, ConvPath::direct}) {

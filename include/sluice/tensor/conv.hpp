@@ -5,7 +5,9 @@
 // padded rows per stream. The padded input xp [B, P, C] holds K-1 rows of left context before each
 // stream's T inputs. Rows of the flattened xp are shifted by one per tap, so each tap is one GEMM
 // over all streams at once; the K-1 rows of output that straddle two streams are computed and
-// ignored. Outputs therefore keep P rows per stream, of which the first T mean something.
+// ignored. Outputs therefore keep P rows per stream, of which the first T mean something. Rows of
+// z, dz and w may be longer than M (their last dimension says how long): what is behind M is not
+// used.
 
 #include <cstdint>
 
