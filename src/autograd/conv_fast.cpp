@@ -163,7 +163,9 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
        residual = call.residual.gradient()](const Tensor& dy) {
         dispatch_float(dtype, [&](auto zero) {
           using T = decltype(zero);
-          if (residual) residual->accumulate(scaled(dy, options.scale));
+          // The residual's gradient joins the input's where they are one and nothing is dropped.
+          const bool joined = residual && residual == x && options.dropout.probability == 0;
+          if (residual && !joined) residual->accumulate(scaled(dy, options.scale));
           // Transformed anew: keeping the transform of every layer until here would take twice the
           // memory of the weights, and this costs about 1% of a step.
           Tensor again = x || !kept ? conv.transform(w_value, scale) : Tensor();
@@ -173,16 +175,20 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
           const Tensor dx = x ? Tensor(Shape{s.batch, s.time, s.channels}, dtype) : Tensor();
           const Tensor dw =
               w || gain_gradient ? Tensor(Shape{s.kernel, s.channels, s.outputs}, dtype) : Tensor();
-          conv.backward(dx, dw, input, std::move(again), [&](const ConvRows& rows) {
-            const ProfileScope profile("unit", 0, unit_bytes(rows.rows, 2 * s.outputs, n, dtype));
-            const std::int64_t at = rows.stream * s.time + rows.first;
-            kernels::unit_backward(
-                static_cast<T*>(rows.data), static_cast<std::size_t>(s.outputs),
-                partial.data<T>() + rows.block * s.outputs, dy.data<T>() + at * n,
-                projected.data<T>() + at * s.outputs, static_cast<std::size_t>(s.outputs),
-                bias_value.data<T>(), static_cast<T>(options.scale),
-                static_cast<std::size_t>(rows.rows), static_cast<std::size_t>(n), options.unit);
-          });
+          conv.backward(
+              dx, dw, input, std::move(again),
+              [&](const ConvRows& rows) {
+                const ProfileScope profile("unit", 0,
+                                           unit_bytes(rows.rows, 2 * s.outputs, n, dtype));
+                const std::int64_t at = rows.stream * s.time + rows.first;
+                kernels::unit_backward(
+                    static_cast<T*>(rows.data), static_cast<std::size_t>(s.outputs),
+                    partial.data<T>() + rows.block * s.outputs, dy.data<T>() + at * n,
+                    projected.data<T>() + at * s.outputs, static_cast<std::size_t>(s.outputs),
+                    bias_value.data<T>(), static_cast<T>(options.scale),
+                    static_cast<std::size_t>(rows.rows), static_cast<std::size_t>(n), options.unit);
+              },
+              joined ? dy : Tensor(), options.scale);
           if (bias) {
             const Tensor dbias = Tensor::zeros(Shape{s.outputs}, dtype);
             kernels::column_sums(dbias.data<T>(), partial.data<T>(),

@@ -235,7 +235,8 @@ struct FastConv::Work {
   }
 
   void backward(const Tensor& dx, const Tensor& dw, Tensor transformed,
-                const std::function<void(const ConvRows&)>& fill) const {
+                const std::function<void(const ConvRows&)>& fill, const Tensor& start,
+                double start_scale) const {
     Planes w = dx.defined() ? filters(transformed) : Planes();
     const auto points = static_cast<int>(n);
     const std::vector<T> spread_matrix =
@@ -264,11 +265,11 @@ struct FastConv::Work {
         const Planes& dz = keep ? all_dz : own_dz;
         const std::int64_t row = keep ? first : 0;
         for_runs(first, last,
-                 [&, start = first](std::int64_t b, std::int64_t t, std::int64_t rows,
-                                    std::int64_t tile) {
-                   T* const from = rows_of_dz.data<T>() + (tile - start) * m * s.outputs;
+                 [&, begin_tile = first](std::int64_t b, std::int64_t t, std::int64_t rows,
+                                         std::int64_t tile) {
+                   T* const from = rows_of_dz.data<T>() + (tile - begin_tile) * m * s.outputs;
                    fill({from, block, b, t, rows});
-                   transform_gradient(dz, row + tile - start, from, rows, spread_matrix);
+                   transform_gradient(dz, row + tile - begin_tile, from, rows, spread_matrix);
                  });
         if (keep) transform_input(all_x, first, first, last);
         if (!dx.defined()) continue;
@@ -276,6 +277,16 @@ struct FastConv::Work {
           gemm(dxs.at<T>(p, 0), dxs.pitch(), dz.view(p, row, last - first),
                transpose(w.view(p, 0, s.channels)));
         }
+        for_runs(first, last, [&](std::int64_t b, std::int64_t t, std::int64_t rows, std::int64_t) {
+          const std::int64_t at = (b * s.time + t) * s.channels;
+          if (start.defined()) {
+            kernels::scale_into(dx.data<T>() + at, start.data<T>() + at,
+                                static_cast<T>(start_scale),
+                                static_cast<std::size_t>(rows * s.channels));
+          } else {
+            std::fill_n(dx.data<T>() + at, rows * s.channels, T{0});
+          }
+        });
         gather_input(dx, before.data<T>() + block * lead * s.channels, dxs, first, last,
                      gather_matrix);
       }
@@ -303,8 +314,8 @@ struct FastConv::Work {
     }
   }
 
-  /// The rows of dx that belong to the tiles [first, last), and the part of those before them that
-  /// these tiles contribute.
+  /// Adds to the rows of dx that belong to the tiles [first, last), and gives the part of those
+  /// before them that these tiles contribute.
   void gather_input(const Tensor& dx, T* before, const Planes& dxs, std::int64_t first,
                     std::int64_t last, const std::vector<T>& matrix) const {
     const ProfileScope profile("conv transforms", 0,
@@ -312,9 +323,6 @@ struct FastConv::Work {
                                    static_cast<double>(2 * n + m));
     const std::int64_t lead = s.kernel - 1;
     std::fill_n(before, lead * s.channels, T{0});
-    for_runs(first, last, [&](std::int64_t b, std::int64_t t, std::int64_t rows, std::int64_t) {
-      std::fill_n(dx.data<T>() + (b * s.time + t) * s.channels, rows * s.channels, T{0});
-    });
     const std::int64_t stream = stream_of(first), start = time_of(first);
     std::array<const T*, kMost> in{};
     std::array<T*, kMost> out{};
@@ -426,9 +434,11 @@ void FastConv::forward(const Tensor& z, const ConvInput& input, const Tensor& fi
 }
 
 void FastConv::backward(const Tensor& dx, const Tensor& dw, const ConvInput& input, Tensor filters,
-                        const std::function<void(const ConvRows&)>& fill) const {
+                        const std::function<void(const ConvRows&)>& fill, const Tensor& start,
+                        double start_scale) const {
   dispatch_float(dtype_, [&](auto zero) {
-    Work<decltype(zero)>(*this, input).backward(dx, dw, std::move(filters), fill);
+    Work<decltype(zero)>(*this, input)
+        .backward(dx, dw, std::move(filters), fill, start, start_scale);
   });
 }
 

@@ -387,6 +387,24 @@ TEST(CausalConvUnit, FastEqualsDirect) {
   }
 }
 
+// An input that is its own residual takes both gradients in one pass.
+TEST(CausalConvUnit, FastEqualsDirectWhereTheResidualIsTheInput) {
+  const auto run = [](ConvPath path) {
+    const Variable x = leaf({2, 37, 4}, 1), w = leaf({4, 4, 8}, 2), b = leaf({8}, 3);
+    CausalConv conv;
+    conv.unit = parse_unit("glu");
+    conv.scale = 0.7;
+    conv.path = path;
+    Tape tape;
+    tape.backward(weighted_sum(causal_conv_unit(x, w, b, x, conv)));
+    return x.grad();
+  };
+  const Tensor direct = run(ConvPath::direct), fast = run(ConvPath::fast);
+  for (std::int64_t i = 0; i < direct.elements(); ++i) {
+    EXPECT_NEAR(direct.data<double>()[i], fast.data<double>()[i], 1e-12);
+  }
+}
+
 TEST(CausalConvUnit, RecomputingChangesNothing) {
   for (const ConvPath path : {ConvPath::direct, ConvPath::fast}) {
     const auto run = [&](bool recompute) {

@@ -49,8 +49,11 @@ class FastConv {
 
   /// Gradients dx [B, T, C] and dw [K, C, M] (either may be undefined; `filters` is for dx) from
   /// dz, of which fill(rows) is asked for every row once. `filters` are let go when dx is known.
+  /// With `start` [B, T, C], dx is start · start_scale more than the gradient: what reaches the
+  /// input by another way, a residual.
   void backward(const Tensor& dx, const Tensor& dw, const ConvInput& input, Tensor filters,
-                const std::function<void(const ConvRows&)>& fill) const;
+                const std::function<void(const ConvRows&)>& fill, const Tensor& start = {},
+                double start_scale = 1) const;
 
   /// How many blocks forward and backward use.
   std::int64_t blocks() const { return blocks_; }
