@@ -15,7 +15,7 @@ namespace {
 Tensor dropped(const Tensor& x, const Dropout& dropout, const ConvShape& s) {
   if (dropout.probability == 0) return x;
   const ProfileScope profile("dropout", 0, 2.0 * static_cast<double>(x.bytes()));
-  const Tensor y(x.shape(), x.dtype());
+  Tensor y(x.shape(), x.dtype());
   dispatch_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for_row_blocks(s.batch, s.time, s.channels,
@@ -43,7 +43,7 @@ void for_columns(const Tensor& w, F&& f) {
 // The last K-1 rows of every stream of the context followed by x.
 Tensor trailing_rows(const ConvInput& input, const ConvShape& s) {
   const std::int64_t lead = s.kernel - 1;
-  const Tensor rows(Shape{s.batch, lead, s.channels}, input.x.dtype());
+  Tensor rows(Shape{s.batch, lead, s.channels}, input.x.dtype());
   dispatch_float(rows.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for (std::int64_t b = 0; b < s.batch; ++b) {

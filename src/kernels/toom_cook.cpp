@@ -1,6 +1,7 @@
 // The matrices of Toom-Cook convolution, in exact rational arithmetic.
 #include "sluice/kernels/toom_cook.hpp"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <mutex>
@@ -24,8 +25,9 @@ struct Fraction {
 };
 
 Fraction reduced(std::int64_t over, std::int64_t under) {
-  const std::int64_t common = std::gcd(over, under) * (under < 0 ? -1 : 1);
-  return {over / common, under / common};
+  const std::int64_t common = std::max<std::int64_t>(1, std::gcd(over, under));
+  const std::int64_t sign = under < 0 ? -1 : 1;
+  return {sign * over / common, sign * under / common};
 }
 Fraction operator*(Fraction a, Fraction b) { return reduced(a.over * b.over, a.under * b.under); }
 Fraction operator/(Fraction a, Fraction b) { return reduced(a.over * b.under, a.under * b.over); }
