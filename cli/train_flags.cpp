@@ -127,7 +127,7 @@ void add_run_flags(FieldFlags& fields) {
 }
 
 nlohmann::json read_config(const std::string& file) {
-  const auto config = nlohmann::json::parse(read_file(file), nullptr, false);
+  auto config = nlohmann::json::parse(read_file(file), nullptr, false);
   if (config.is_discarded()) {
     throw UsageError(fmt::format("--config: '{}' is not JSON", file));
   }
