@@ -77,9 +77,7 @@ Variable GatedConv1d::forward(const Variable& x, const Variable& residual, Causa
   return causal_conv_unit(x, v_, bias_, residual, conv, next_context);
 }
 
-void GatedConv1d::freeze() {
-  kept_ = std::make_shared<KeptFilters>();
-}
+void GatedConv1d::freeze() { kept_ = std::make_shared<KeptFilters>(); }
 
 void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) const {
   const std::int64_t m = v_.shape()[2];

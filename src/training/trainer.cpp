@@ -387,7 +387,8 @@ class Run {
 
   TrainResult interrupted() {
     if (saved_step_ != state_.step) save();
-    // Before the first validation there are no best weights: what was learnt is usable all the same.
+    // Before the first validation there are no best weights: what was learnt is usable all the
+    // same.
     if (state_.step > 0 && !std::filesystem::exists(model_file_)) {
       save_parameters(model_file_, model_);
     }
