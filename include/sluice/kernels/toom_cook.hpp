@@ -24,7 +24,7 @@ namespace sluice::kernels {
 /// Convolution for DNNs"), chosen among 0, ±1, ±½, ±2, ±¼, ±4, 3/2, -2/3 by measured error.
 ///
 /// Relative error (root mean square over outputs) in float32 with 256 channels, normal inputs and
-/// weights, at most kError[n] of toom_cook_error(); a direct sum has 3e-7
+/// weights, at most toom_cook_error(n)
 /// (tests/tensor/fast_conv_test.cpp enforces it).
 struct ToomCook {
   int tile = 0;    // m
