@@ -1,9 +1,18 @@
 #include "sluice/nn/init.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <numbers>
+#include <string>
+#include <vector>
 
+#include <fmt/format.h>
+
+#include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
+#include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {
 namespace {
@@ -11,25 +20,55 @@ namespace {
 // Step numbers of a run's random sequences count from 0; the initialisers' sequence is apart.
 constexpr std::uint32_t kInitStep = 0xFFFFFFFF;
 
-double activation_gain(Activation f) {
-  switch (f) {
-    case Activation::relu:
-    case Activation::gelu:
-    case Activation::gelu_tanh:
-    case Activation::silu:
-      return std::sqrt(2.0);
-    case Activation::tanh:
-      return 5.0 / 3.0;
-    case Activation::identity:
-    case Activation::sigmoid:
-      break;
-  }
-  return 1.0;
+struct Gain {
+  const char* name;
+  double gain;
+};
+
+double leaky_gain(double slope) { return std::sqrt(2.0 / (1.0 + slope * slope)); }
+
+const std::vector<Gain>& gains() {
+  static const std::vector<Gain> table = {
+      {"linear", 1.0},
+      {"identity", 1.0},
+      {"conv1d", 1.0},
+      {"conv2d", 1.0},
+      {"conv3d", 1.0},
+      {"sigmoid", 1.0},
+      {"tanh", 5.0 / 3.0},
+      {"relu", std::sqrt(2.0)},
+      {"selu", 0.75},
+      {"relu6", std::sqrt(2.0)},
+      {"gelu", std::sqrt(2.0)},
+      {"gelu_tanh", std::sqrt(2.0)},
+      {"silu", std::sqrt(2.0)},
+      {"mish", std::sqrt(2.0)},
+      {"hard_swish", std::sqrt(2.0)},
+      {"elu", std::sqrt(2.0)},
+      {"celu", std::sqrt(2.0)},
+      {"prelu", leaky_gain(0.25)},
+      {"rrelu", leaky_gain(11.0 / 48.0)},
+  };
+  return table;
 }
 
-}  // namespace
+constexpr double kLeakySlope = 0.01;
 
-Tensor normal(Shape shape, DType dtype, double deviation, InitKey key) {
+std::optional<double> known_gain(std::string_view name, double slope) {
+  if (name == "leaky_relu") return leaky_gain(slope);
+  for (const Gain& entry : gains()) {
+    if (name == entry.name) return entry.gain;
+  }
+  return std::nullopt;
+}
+
+double activation_gain(Activation f) {
+  return known_gain(activation_name(f), kLeakySlope).value_or(1.0);
+}
+
+// Element i is draw(random, i); zeros without a seed.
+template <class Draw>
+Tensor drawn(Shape shape, DType dtype, InitKey key, const Draw& draw) {
   if (!key.seed) return Tensor::zeros(shape, dtype);
   Tensor x(shape, dtype);
   const RandomKey random{*key.seed, key.stream, kInitStep};
@@ -38,11 +77,156 @@ Tensor normal(Shape shape, DType dtype, double deviation, InitKey key) {
     T* out = x.data<T>();
     parallel_for(x.elements(), 1024, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        out[i] = static_cast<T>(deviation * random.normal(static_cast<std::uint64_t>(i)));
+        out[i] = static_cast<T>(draw(random, static_cast<std::uint64_t>(i)));
       }
     });
   });
   return x;
+}
+
+double at_least_1(std::int64_t fan) { return static_cast<double>(std::max<std::int64_t>(fan, 1)); }
+
+double kaiming_deviation(Fans fans, FanMode mode, double gain) {
+  return gain / std::sqrt(at_least_1(mode == FanMode::in ? fans.in : fans.out));
+}
+
+double xavier_deviation(Fans fans, double gain) {
+  return gain * std::sqrt(2.0 / at_least_1(fans.in + fans.out));
+}
+
+// Uniform variates of mean 0 and the given deviation.
+Tensor centred_uniform(Shape shape, DType dtype, double deviation, InitKey key) {
+  const double bound = std::sqrt(3.0) * deviation;
+  return uniform(shape, dtype, -bound, bound, key);
+}
+
+// Several sums, so that the additions overlap.
+double inner_product(const double* x, const double* y, std::int64_t n) {
+  constexpr std::int64_t kSums = 8;
+  std::array<double, kSums> sums{};
+  std::int64_t i = 0;
+  for (; i + kSums <= n; i += kSums) {
+    for (std::int64_t k = 0; k < kSums; ++k) {
+      sums[static_cast<std::size_t>(k)] += x[i + k] * y[i + k];
+    }
+  }
+  for (; i < n; ++i) sums[0] += x[i] * y[i];
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
+// Makes the rows of v [M, L], M <= L, orthonormal: modified Gram-Schmidt, in which R's diagonal is
+// positive by construction. Each row is worked on by one thread at a time.
+void orthonormalise(const Tensor& v) {
+  const std::int64_t m = v.dim(0), length = v.dim(1);
+  double* const data = v.data<double>();
+  for (std::int64_t k = 0; k < m; ++k) {
+    double* const q = data + k * length;
+    const double scale = 1.0 / std::sqrt(inner_product(q, q, length));
+    for (std::int64_t i = 0; i < length; ++i) q[i] *= scale;
+    parallel_for(m - k - 1, row_grain(length), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t j = begin; j < end; ++j) {
+        double* const row = data + (k + 1 + j) * length;
+        const double along = inner_product(row, q, length);
+        for (std::int64_t i = 0; i < length; ++i) row[i] -= along * q[i];
+      }
+    });
+  }
+}
+
+// Σ c[i] xⁱ.
+template <std::size_t N>
+double polynomial(const double (&c)[N], double x) {
+  double y = c[N - 1];
+  for (std::size_t i = N - 1; i-- > 0;) y = y * x + c[i];
+  return y;
+}
+
+// The quantile of the standard normal distribution, relative error 1e-16 (Wichura 1988, algorithm
+// AS 241, PPND16).
+double normal_quantile(double p) {
+  constexpr double a[] = {3.3871328727963666080e0,  1.3314166789178437745e+2,
+                          1.9715909503065514427e+3, 1.3731693765509461125e+4,
+                          4.5921953931549871457e+4, 6.7265770927008700853e+4,
+                          3.3430575583588128105e+4, 2.5090809287301226727e+3};
+  constexpr double b[] = {1.0,
+                          4.2313330701600911252e+1,
+                          6.8718700749205790830e+2,
+                          5.3941960214247511077e+3,
+                          2.1213794301586595867e+4,
+                          3.9307895800092710610e+4,
+                          2.8729085735721942674e+4,
+                          5.2264952788528545610e+3};
+  constexpr double c[] = {1.42343711074968357734e0,  4.63033784615654529590e0,
+                          5.76949722146069140550e0,  3.64784832476320460504e0,
+                          1.27045825245236838258e0,  2.41780725177450611770e-1,
+                          2.27238449892691845833e-2, 7.74545014278341407640e-4};
+  constexpr double d[] = {1.0,
+                          2.05319162663775882187e0,
+                          1.67638483018380384940e0,
+                          6.89767334985100004550e-1,
+                          1.48103976427480074590e-1,
+                          1.51986665636164571966e-2,
+                          5.47593808499534494600e-4,
+                          1.05075007164441684324e-9};
+  constexpr double e[] = {6.65790464350110377720e0,  5.46378491116411436990e0,
+                          1.78482653991729133580e0,  2.96560571828504891230e-1,
+                          2.65321895265761230930e-2, 1.24266094738807843860e-3,
+                          2.71155556874348757815e-5, 2.01033439929228813265e-7};
+  constexpr double f[] = {1.0,
+                          5.99832206555887937690e-1,
+                          1.36929880922735805310e-1,
+                          1.48753612908506148525e-2,
+                          7.86869131145613259100e-4,
+                          1.84631831751005468180e-5,
+                          1.42151175831644588870e-7,
+                          2.04426310338993978564e-15};
+  const double q = p - 0.5;
+  if (std::abs(q) <= 0.425) {
+    const double r = 0.180625 - q * q;
+    return q * polynomial(a, r) / polynomial(b, r);
+  }
+  const double r = std::sqrt(-std::log(q < 0 ? p : 1.0 - p));
+  const double x = r <= 5.0 ? polynomial(c, r - 1.6) / polynomial(d, r - 1.6)
+                            : polynomial(e, r - 5.0) / polynomial(f, r - 5.0);
+  return q < 0 ? -x : x;
+}
+
+double normal_distribution(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
+
+}  // namespace
+
+Tensor normal(Shape shape, DType dtype, double deviation, InitKey key) {
+  return drawn(shape, dtype, key, [=](const RandomKey& random, std::uint64_t i) {
+    return deviation * random.normal(i);
+  });
+}
+
+Tensor uniform(Shape shape, DType dtype, double low, double high, InitKey key) {
+  return drawn(shape, dtype, key, [=](const RandomKey& random, std::uint64_t i) {
+    return low + (high - low) * random.uniform_double(i);
+  });
+}
+
+Tensor constant(Shape shape, DType dtype, double value) { return filled(shape, dtype, value); }
+
+Fans fans_of(const Shape& shape) {
+  if (shape.rank() < 2) {
+    throw Error(fmt::format("fans_of: a weight [N, C, ...] is needed, got shape {}", shape.str()));
+  }
+  std::int64_t field = 1;
+  for (int i = 2; i < shape.rank(); ++i) field *= shape[i];
+  return {shape[1] * field, shape[0] * field};
+}
+
+double calculate_gain(std::string_view activation, double slope) {
+  if (const auto gain = known_gain(activation, slope)) return *gain;
+  std::vector<std::string> known = {"leaky_relu"};
+  for (const Gain& entry : gains()) known.emplace_back(entry.name);
+  const std::string near = nearest_names(std::string(activation), known.data(), known.size());
+  throw UsageError(fmt::format("calculate_gain: no gain is known for '{}'{}", activation,
+                               near.empty() ? "" : fmt::format("; did you mean {}?", near)));
 }
 
 double unit_gain(const Unit& unit) {
@@ -56,8 +240,70 @@ double unit_gain(const Unit& unit) {
 
 Tensor kaiming_normal(Shape shape, DType dtype, std::int64_t fan_in, const Unit& unit,
                       InitKey key) {
-  const double fan = static_cast<double>(fan_in > 0 ? fan_in : 1);
-  return normal(shape, dtype, unit_gain(unit) / std::sqrt(fan), key);
+  return kaiming_normal(shape, dtype, Fans{fan_in, 1}, FanMode::in, unit_gain(unit), key);
+}
+
+Tensor kaiming_normal(Shape shape, DType dtype, Fans fans, FanMode mode, double gain, InitKey key) {
+  return normal(shape, dtype, kaiming_deviation(fans, mode, gain), key);
+}
+
+Tensor kaiming_uniform(Shape shape, DType dtype, Fans fans, FanMode mode, double gain,
+                       InitKey key) {
+  return centred_uniform(shape, dtype, kaiming_deviation(fans, mode, gain), key);
+}
+
+Tensor xavier_normal(Shape shape, DType dtype, Fans fans, double gain, InitKey key) {
+  return normal(shape, dtype, xavier_deviation(fans, gain), key);
+}
+
+Tensor xavier_uniform(Shape shape, DType dtype, Fans fans, double gain, InitKey key) {
+  return centred_uniform(shape, dtype, xavier_deviation(fans, gain), key);
+}
+
+Tensor orthogonal(Shape shape, DType dtype, double gain, InitKey key) {
+  if (shape.rank() < 2) {
+    throw Error(
+        fmt::format("orthogonal: at least two dimensions are needed, got shape {}", shape.str()));
+  }
+  if (!key.seed || shape.elements() == 0) return Tensor::zeros(shape, dtype);
+  const std::int64_t rows = shape[0], columns = shape.elements() / rows;
+  const bool wide = columns > rows;
+  // The orthonormal vectors, one a row: rows of the result when it is wide, else its columns.
+  const std::int64_t length = std::max(rows, columns);
+  const Tensor v = normal(Shape{std::min(rows, columns), length}, DType::f64, 1.0, key);
+  orthonormalise(v);
+  Tensor x(shape, dtype);
+  dispatch_float(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const double* in = v.data<double>();
+    T* out = x.data<T>();
+    for (std::int64_t i = 0; i < rows; ++i) {
+      for (std::int64_t j = 0; j < columns; ++j) {
+        const double value = wide ? in[i * length + j] : in[j * length + i];
+        out[i * columns + j] = static_cast<T>(gain * value);
+      }
+    }
+  });
+  return x;
+}
+
+Tensor truncated_normal(Shape shape, DType dtype, double mean, double deviation, double low,
+                        double high, InitKey key) {
+  if (!(deviation > 0) || !(low < high)) {
+    throw UsageError(fmt::format(
+        "truncated_normal: expected a deviation above 0 and low < high, got {}, {} and {}",
+        deviation, low, high));
+  }
+  // Far up, the distribution function is too near 1 to tell values apart: mirror that tail.
+  const bool mirror = low > mean;
+  const double from = (mirror ? mean - high : low - mean) / deviation;
+  const double to = (mirror ? mean - low : high - mean) / deviation;
+  const double least = normal_distribution(from), most = normal_distribution(to);
+  return drawn(shape, dtype, key, [=](const RandomKey& random, std::uint64_t i) {
+    const double p = least + (most - least) * random.uniform_double(i);
+    const double z = std::clamp(normal_quantile(p), from, to);
+    return std::clamp(mean + (mirror ? -z : z) * deviation, low, high);
+  });
 }
 
 }  // namespace sluice
