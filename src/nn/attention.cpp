@@ -1,0 +1,76 @@
+#include "sluice/nn/attention.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "sluice/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::array<std::string_view, 3> kPositions{"none", "rotary", "learned"};
+
+}  // namespace
+
+std::string_view positions_name(Positions positions) {
+  return kPositions.at(static_cast<std::size_t>(positions));
+}
+
+Positions parse_positions(std::string_view name) {
+  const auto found = std::find(kPositions.begin(), kPositions.end(), name);
+  if (found == kPositions.end()) {
+    throw UsageError(
+        fmt::format("positions: '{}' is unknown; known are none, rotary and learned", name));
+  }
+  return static_cast<Positions>(found - kPositions.begin());
+}
+
+CausalSelfAttention::CausalSelfAttention(const Options& options, DType dtype, InitKey key)
+    : options_(options) {
+  if (options.dim < 1 || options.window < 1) {
+    throw UsageError(fmt::format(
+        "attention: a window of {} positions of width {} is empty; both must be at least 1",
+        options.window, options.dim));
+  }
+  check_heads("attention", options.dim, options.heads, options.positions == Positions::rotary);
+  const std::int64_t d = options.dim;
+  const double deviation = 1.0 / std::sqrt(static_cast<double>(d));
+  qkv_ = Variable(normal(Shape{3 * d, d}, dtype, deviation, key), true);
+  out_ = Variable(
+      normal(Shape{d, d}, dtype, options.output_scale * deviation, {key.seed, key.stream + 1}),
+      true);
+  if (!options.bias) return;
+  qkv_bias_ = Variable(Tensor::zeros(Shape{3 * d}, dtype), true);
+  out_bias_ = Variable(Tensor::zeros(Shape{d}, dtype), true);
+}
+
+Variable CausalSelfAttention::forward(const Variable& x, Tensor& context,
+                                      Precision precision) const {
+  const Shape shape = x.shape();
+  const std::int64_t d = options_.dim;
+  if (shape.rank() != 3 || shape[2] != d) {
+    throw Error(fmt::format("attention: expected [B, T, {}], got shape {}", d, shape.str()));
+  }
+  const std::int64_t rows = shape[0] * shape[1];
+  const Variable qkv = reshape(linear(reshape(x, Shape{rows, d}), qkv_, qkv_bias_, precision),
+                               Shape{shape[0], shape[1], 3 * d});
+  const Variable seen = causal_self_attention(qkv, context,
+                                              {.heads = options_.heads,
+                                               .window = options_.window,
+                                               .rotary = options_.positions == Positions::rotary,
+                                               .precision = precision});
+  context = next_attention_context(qkv.value(), context, options_.window);
+  return reshape(linear(reshape(seen, Shape{rows, d}), out_, out_bias_, precision), shape);
+}
+
+void CausalSelfAttention::collect(Parameters& parameters, const std::string& prefix) const {
+  parameters.push_back({prefix + "qkv.weight", qkv_, {}, {}, true});
+  if (options_.bias) parameters.push_back({prefix + "qkv.bias", qkv_bias_, {}, {}, false});
+  parameters.push_back({prefix + "out.weight", out_, {}, {}, true});
+  if (options_.bias) parameters.push_back({prefix + "out.bias", out_bias_, {}, {}, false});
+}
+
+}  // namespace sluice
