@@ -1,0 +1,361 @@
+// Norms whose statistics pool over positions: batch, instance, group.
+//
+// x is cut into slabs, each a matrix of all channels; a set of shared statistics is a channel, or a
+// group of them, within one slab, or (batch) within all slabs. Each slab's channel moments are
+// joined in float64, in order, so that nothing depends on the number of threads.
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+
+#include <fmt/format.h>
+
+#include "norm_support.hpp"
+#include "op_support.hpp"
+#include "sluice/autograd/norm.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/parallel.hpp"
+#include "sluice/base/profile.hpp"
+#include "sluice/kernels/norm.hpp"
+#include "sluice/tensor/elementwise.hpp"
+
+namespace sluice {
+namespace {
+
+// x as slabs of `length` positions (the last of fewer) by `channels`.
+struct Slabs {
+  bool last = true;  // channels last
+  std::int64_t channels = 0, length = 0, positions = 0, groups = 1;
+  bool batch = false, centred = true;
+  double eps = 0;
+
+  std::int64_t count() const { return (positions + length - 1) / length; }
+  std::int64_t length_of(std::int64_t slab) const {
+    return std::min(length, positions - slab * length);
+  }
+  std::int64_t offset(std::int64_t slab) const { return slab * length * channels; }
+  std::int64_t group_channels() const { return channels / groups; }
+  kernels::ChannelLayout layout(std::int64_t slab) const {
+    return {last, static_cast<std::size_t>(channels), static_cast<std::size_t>(length_of(slab))};
+  }
+  // Calls body(slab) for every slab.
+  template <class Body>
+  void for_each(const Body& body) const {
+    const std::int64_t grain = std::max<std::int64_t>(1, kElementGrain / (length * channels));
+    parallel_for(count(), grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t slab = begin; slab < end; ++slab) body(slab);
+    });
+  }
+};
+
+// Rows [.., channels] of a tensor [sets, rows, channels].
+template <class T>
+T* row(const Tensor& x, std::int64_t set, std::int64_t index) {
+  return x.data<T>() + (set * x.dim(1) + index) * x.dim(2);
+}
+
+// What x̂ = (x - shift) · scale + offset becomes with γ and β: y = (x - shift) · a + b.
+enum Statistic : std::int64_t { kShift, kScale, kOffset, kA, kB };
+
+template <class T>
+T element_or(const Tensor& x, std::int64_t c, T otherwise) {
+  return x.defined() ? x.data<T>()[c] : otherwise;
+}
+
+// Writes the statistics of channel c.
+template <class T>
+void set_statistics(const Tensor& statistics, std::int64_t set, std::int64_t c, double mean,
+                    double variance, double eps, const Tensor& weight, const Tensor& bias) {
+  // Rounding may leave a constant's variance below 0; NaN stays.
+  const double scale = 1.0 / std::sqrt((variance < 0.0 ? 0.0 : variance) + eps);
+  const T shift = static_cast<T>(mean);
+  const double offset = (static_cast<double>(shift) - mean) * scale;
+  const double gain = static_cast<double>(element_or(weight, c, T(1)));
+  row<T>(statistics, set, kShift)[c] = shift;
+  row<T>(statistics, set, kScale)[c] = static_cast<T>(scale);
+  row<T>(statistics, set, kOffset)[c] = static_cast<T>(offset);
+  row<T>(statistics, set, kA)[c] = static_cast<T>(scale * gain);
+  row<T>(statistics, set, kB)[c] =
+      static_cast<T>(offset * gain + static_cast<double>(element_or(bias, c, T(0))));
+}
+
+// Statistics of the groups of one slab, from its channels' moments [slabs, 2, channels].
+template <class T>
+void join_group(const Slabs& slabs, const Tensor& statistics, const Tensor& moments,
+                std::int64_t slab, const Tensor& weight, const Tensor& bias) {
+  const std::int64_t size = slabs.group_channels();
+  const double* const means = row<double>(moments, slab, 0);
+  const double* const squares = row<double>(moments, slab, 1);
+  const auto n = static_cast<double>(slabs.length_of(slab));
+  for (std::int64_t first = 0; first < slabs.channels; first += size) {
+    double mean = 0, m2 = 0;
+    for (std::int64_t c = first; slabs.centred && c < first + size; ++c) {
+      mean += means[c] / static_cast<double>(size);
+    }
+    for (std::int64_t c = first; c < first + size; ++c) {
+      m2 += squares[c] + n * (means[c] - mean) * (means[c] - mean);
+    }
+    for (std::int64_t c = first; c < first + size; ++c) {
+      set_statistics<T>(statistics, slab, c, mean, m2 / (n * static_cast<double>(size)), slabs.eps,
+                        weight, bias);
+    }
+  }
+}
+
+// Statistics of each channel over all slabs, which also go to `running`.
+template <class T>
+void join_batch(const Slabs& slabs, const Tensor& statistics, const Tensor& moments,
+                const Tensor& weight, const Tensor& bias, const RunningStatistics& running,
+                double momentum) {
+  const auto n = static_cast<double>(slabs.positions);
+  parallel_for(slabs.channels, row_grain(slabs.count()), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t c = begin; c < end; ++c) {
+      double mean = 0, m2 = 0;
+      for (std::int64_t slab = 0; slab < slabs.count(); ++slab) {
+        mean += static_cast<double>(slabs.length_of(slab)) / n * row<double>(moments, slab, 0)[c];
+      }
+      for (std::int64_t slab = 0; slab < slabs.count(); ++slab) {
+        const double delta = row<double>(moments, slab, 0)[c] - mean;
+        m2 += row<double>(moments, slab, 1)[c] +
+              static_cast<double>(slabs.length_of(slab)) * delta * delta;
+      }
+      set_statistics<T>(statistics, 0, c, mean, m2 / n, slabs.eps, weight, bias);
+      const auto update = [&](T& value, double fresh) {
+        value = static_cast<T>((1 - momentum) * static_cast<double>(value) + momentum * fresh);
+      };
+      update(running.mean.data<T>()[c], mean);
+      update(running.var.data<T>()[c], m2 / (n - 1));
+    }
+  });
+}
+
+// What the gradient needs; without `sums_matter` the statistics are constants.
+struct SavedSlabs {
+  Slabs slabs;
+  bool sums_matter = true;
+  Tensor x, statistics, weight;
+  Gradient dx, dweight, dbias;
+};
+
+// Factors of dx = a · dy + b · (x - shift) + k for channels [begin, end) that share statistics over
+// n elements, from their sums Σ dy and Σ dy x̂.
+template <class T>
+void gradient_factors(const SavedSlabs& saved, const Tensor& factors, std::int64_t set,
+                      const double* sum, const double* product, std::int64_t begin,
+                      std::int64_t end, double n) {
+  double mean = 0, along = 0;
+  for (std::int64_t c = begin; c < end; ++c) {
+    const auto gain = static_cast<double>(element_or(saved.weight, c, T(1)));
+    if (saved.slabs.centred) mean += gain * sum[c] / n;
+    along += gain * product[c] / n;
+  }
+  for (std::int64_t c = begin; c < end; ++c) {
+    const auto gain = static_cast<double>(element_or(saved.weight, c, T(1)));
+    const auto scale = static_cast<double>(row<T>(saved.statistics, set, kScale)[c]);
+    const auto offset = static_cast<double>(row<T>(saved.statistics, set, kOffset)[c]);
+    row<T>(factors, set, 0)[c] = static_cast<T>(scale * gain);
+    row<T>(factors, set, 1)[c] = static_cast<T>(-scale * scale * along);
+    row<T>(factors, set, 2)[c] = static_cast<T>(-scale * (mean + offset * along));
+  }
+}
+
+template <class T>
+void slab_sums(const SavedSlabs& saved, const Tensor& sums, const Tensor& dy, std::int64_t slab) {
+  const Slabs& slabs = saved.slabs;
+  const std::int64_t set = slabs.batch ? 0 : slab;
+  kernels::channel_sums(row<double>(sums, slab, 0), row<double>(sums, slab, 1),
+                        dy.data<T>() + slabs.offset(slab), saved.x.data<T>() + slabs.offset(slab),
+                        row<T>(saved.statistics, set, kShift),
+                        row<T>(saved.statistics, set, kScale),
+                        row<T>(saved.statistics, set, kOffset), slabs.layout(slab));
+}
+
+template <class T>
+void slab_gradient(const SavedSlabs& saved, const Tensor& factors, const Tensor& dy,
+                   std::int64_t slab) {
+  const Slabs& slabs = saved.slabs;
+  const std::int64_t set = slabs.batch ? 0 : slab;
+  // dy is this op's alone: dx goes where it was.
+  T* const dx = dy.data<T>() + slabs.offset(slab);
+  if (saved.sums_matter) {
+    kernels::channel_gradient(dx, dx, saved.x.data<T>() + slabs.offset(slab),
+                              row<T>(saved.statistics, set, kShift), row<T>(factors, set, 0),
+                              row<T>(factors, set, 1), row<T>(factors, set, 2), slabs.layout(slab));
+  } else {
+    // Rows of the factors that nothing set are zeros.
+    kernels::channel_affine(dx, dx, row<T>(factors, 0, 1), row<T>(saved.statistics, 0, kA),
+                            row<T>(factors, 0, 1), slabs.layout(slab));
+  }
+}
+
+// Σ over slabs of sums [slabs, 2, channels]: [channels].
+Tensor total(const Tensor& sums, std::int64_t which) {
+  Tensor out = Tensor::zeros(Shape{sums.dim(2)}, DType::f64);
+  double* const to = out.data<double>();
+  for (std::int64_t slab = 0; slab < sums.dim(0); ++slab) {
+    const double* const from = row<double>(sums, slab, which);
+    for (std::int64_t c = 0; c < sums.dim(2); ++c) to[c] += from[c];
+  }
+  return out;
+}
+
+template <class T>
+void slabs_backward(const SavedSlabs& saved, const Tensor& dy) {
+  const Slabs& slabs = saved.slabs;
+  const std::int64_t size = slabs.group_channels();
+  const bool need_sums = saved.sums_matter || saved.dweight || saved.dbias;
+  const ProfileScope profile("norm", 0, 3.0 * static_cast<double>(dy.bytes()));
+  const Tensor sums(Shape{slabs.count(), 2, slabs.channels}, DType::f64);
+  const Tensor factors =
+      Tensor::zeros(Shape{slabs.batch ? 1 : slabs.count(), 3, slabs.channels}, dy.dtype());
+  slabs.for_each([&](std::int64_t slab) {
+    if (need_sums) slab_sums<T>(saved, sums, dy, slab);
+    if (slabs.batch || !saved.dx) return;
+    for (std::int64_t first = 0; first < slabs.channels; first += size) {
+      gradient_factors<T>(saved, factors, slab, row<double>(sums, slab, 0),
+                          row<double>(sums, slab, 1), first, first + size,
+                          static_cast<double>(slabs.length_of(slab) * size));
+    }
+    slab_gradient<T>(saved, factors, dy, slab);
+  });
+  const Tensor sum = need_sums ? total(sums, 0) : Tensor();
+  const Tensor product = need_sums ? total(sums, 1) : Tensor();
+  if (slabs.batch && saved.dx) {
+    for (std::int64_t c = 0; saved.sums_matter && c < slabs.channels; ++c) {
+      gradient_factors<T>(saved, factors, 0, sum.data<double>(), product.data<double>(), c, c + 1,
+                          static_cast<double>(slabs.positions));
+    }
+    slabs.for_each([&](std::int64_t slab) { slab_gradient<T>(saved, factors, dy, slab); });
+  }
+  if (saved.dweight) saved.dweight->accumulate(product.to(dy.dtype()));
+  if (saved.dbias) saved.dbias->accumulate(sum.to(dy.dtype()));
+  if (saved.dx) saved.dx->accumulate(dy);
+}
+
+// Channels last: matrices of `length` positions. Images: H·W positions, channels first.
+Slabs slabs_of(const Shape& shape, double eps) {
+  Slabs slabs;
+  slabs.eps = eps;
+  slabs.last = shape.rank() < 4;
+  slabs.channels = slabs.last ? shape[-1] : shape[1];
+  slabs.positions = shape.elements() / slabs.channels;
+  slabs.length = slabs.last ? shape[-2] : shape[2] * shape[3];
+  return slabs;
+}
+
+template <class T>
+void slab_affine(const Slabs& slabs, const Tensor& y, const Tensor& x, const Tensor& statistics,
+                 std::int64_t slab) {
+  const std::int64_t set = slabs.batch ? 0 : slab, at = slabs.offset(slab);
+  kernels::channel_affine(y.data<T>() + at, x.data<T>() + at, row<T>(statistics, set, kShift),
+                          row<T>(statistics, set, kA), row<T>(statistics, set, kB),
+                          slabs.layout(slab));
+}
+
+Variable recorded(const Variable& x, const Variable& weight, const Variable& bias, const Tensor& y,
+                  const Tensor& statistics, const Slabs& slabs, bool sums_matter) {
+  return record(
+      y, {x, weight, bias},
+      [saved = SavedSlabs{slabs, sums_matter, x.value(), statistics, weight.value(), x.gradient(),
+                          weight.gradient(), bias.gradient()}](const Tensor& dy) {
+        dispatch_float(dy.dtype(), [&](auto zero) { slabs_backward<decltype(zero)>(saved, dy); });
+      });
+}
+
+// Statistics within each slab.
+Variable normalise_slabs(const Variable& x, const Variable& weight, const Variable& bias,
+                         const Slabs& slabs) {
+  const ProfileScope profile("norm", 0, 2.0 * static_cast<double>(x.value().bytes()));
+  const Tensor y(x.shape(), x.dtype());
+  const Tensor statistics(Shape{slabs.count(), 5, slabs.channels}, x.dtype());
+  const Tensor moments(Shape{slabs.count(), 2, slabs.channels}, DType::f64);
+  dispatch_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    slabs.for_each([&](std::int64_t slab) {
+      kernels::channel_moments(row<double>(moments, slab, 0), row<double>(moments, slab, 1),
+                               x.value().data<T>() + slabs.offset(slab), slabs.layout(slab));
+      join_group<T>(slabs, statistics, moments, slab, weight.value(), bias.value());
+      slab_affine<T>(slabs, y, x.value(), statistics, slab);
+    });
+  });
+  return recorded(x, weight, bias, y, statistics, slabs, true);
+}
+
+// Rows of a slab when all positions share statistics: enough slabs for the threads of large
+// machines, few enough that their moments are small beside x.
+std::int64_t batch_slab(std::int64_t positions) {
+  return std::clamp<std::int64_t>((positions / 16 + 63) / 64 * 64, 64, 1024);
+}
+
+}  // namespace
+
+Variable group_norm(const Variable& x, std::int64_t groups, const Variable& weight,
+                    const Variable& bias, double eps, bool centred) {
+  check_norm_input("group_norm", x, 2, 4);
+  Slabs slabs = slabs_of(x.shape(), eps);
+  check_norm_groups("group_norm", groups, slabs.channels);
+  if (centred && x.shape().rank() == 2) return position_norm(x, groups, weight, bias, eps);
+  check_norm_parameter("group_norm", "weight", weight, Shape{slabs.channels}, x);
+  check_norm_parameter("group_norm", "bias", bias, Shape{slabs.channels}, x);
+  if (x.shape().rank() == 2) slabs.length = 1;
+  slabs.groups = groups;
+  slabs.centred = centred;
+  return normalise_slabs(x, weight, bias, slabs);
+}
+
+Variable instance_norm(const Variable& x, const Variable& weight, const Variable& bias,
+                       double eps) {
+  check_norm_input("instance_norm", x, 3, 4);
+  Slabs slabs = slabs_of(x.shape(), eps);
+  check_norm_parameter("instance_norm", "weight", weight, Shape{slabs.channels}, x);
+  check_norm_parameter("instance_norm", "bias", bias, Shape{slabs.channels}, x);
+  if (slabs.length == 1) {
+    throw Error(
+        fmt::format("instance_norm: more than one position is needed, got x {}", x.shape().str()));
+  }
+  slabs.groups = slabs.channels;
+  return normalise_slabs(x, weight, bias, slabs);
+}
+
+Variable batch_norm(const Variable& x, const Variable& weight, const Variable& bias,
+                    const RunningStatistics& running, bool training, double momentum, double eps) {
+  check_norm_input("batch_norm", x, 2, 4);
+  Slabs slabs = slabs_of(x.shape(), eps);
+  const Shape shape{slabs.channels};
+  check_norm_parameter("batch_norm", "weight", weight, shape, x);
+  check_norm_parameter("batch_norm", "bias", bias, shape, x);
+  check_norm_parameter("batch_norm", "running mean", Variable(running.mean), shape, x);
+  check_norm_parameter("batch_norm", "running variance", Variable(running.var), shape, x);
+  if (training && slabs.positions == 1) {
+    throw Error(fmt::format("batch_norm: training needs more than one value per channel, got x {}",
+                            x.shape().str()));
+  }
+  slabs.batch = true;
+  if (slabs.last) slabs.length = batch_slab(slabs.positions);
+
+  const ProfileScope profile("norm", 0,
+                             (training ? 3.0 : 2.0) * static_cast<double>(x.value().bytes()));
+  const Tensor y(x.shape(), x.dtype());
+  const Tensor statistics(Shape{1, 5, slabs.channels}, x.dtype());
+  dispatch_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    if (training) {
+      const Tensor moments(Shape{slabs.count(), 2, slabs.channels}, DType::f64);
+      slabs.for_each([&](std::int64_t slab) {
+        kernels::channel_moments(row<double>(moments, slab, 0), row<double>(moments, slab, 1),
+                                 x.value().data<T>() + slabs.offset(slab), slabs.layout(slab));
+      });
+      join_batch<T>(slabs, statistics, moments, weight.value(), bias.value(), running, momentum);
+    } else {
+      for (std::int64_t c = 0; c < slabs.channels; ++c) {
+        set_statistics<T>(statistics, 0, c, static_cast<double>(running.mean.data<T>()[c]),
+                          static_cast<double>(running.var.data<T>()[c]), eps, weight.value(),
+                          bias.value());
+      }
+    }
+    slabs.for_each(
+        [&](std::int64_t slab) { slab_affine<T>(slabs, y, x.value(), statistics, slab); });
+  });
+  return recorded(x, weight, bias, y, statistics, slabs, training);
+}
+
+}  // namespace sluice

@@ -1,0 +1,302 @@
+// Statistics of channels, and normalisation by them, for float; for double in norm_double.cpp.
+#include <algorithm>
+#include <array>
+#include <type_traits>
+
+#include "sluice/kernels/norm.hpp"
+#include "targets.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "norm_channels.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "moments-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace sluice::kernels {
+namespace HWY_NAMESPACE {
+
+// Channels last: rows are read in order, in strips of kStrip columns, whose sums stay in the
+// first-level cache, kTogether rows at a time. Float sums run over kBlock rows at most.
+constexpr std::size_t kStrip = 512;
+constexpr std::size_t kBlock = 64;
+constexpr std::size_t kTogether = 4;
+
+// body(row, count constant) for groups of kTogether rows, then single ones.
+template <class Body>
+HWY_INLINE void ForRows(std::size_t rows, const Body& body) {
+  std::size_t r = 0;
+  for (; r + kTogether <= rows; r += kTogether) {
+    body(r, std::integral_constant<std::size_t, kTogether>{});
+  }
+  for (; r < rows; ++r) body(r, std::integral_constant<std::size_t, 1>{});
+}
+
+// sums[j] = Σ x[r, j].
+void StripSums(float* sums, const float* x, std::size_t rows, std::size_t pitch,
+               std::size_t columns) {
+  const hn::ScalableTag<float> d;
+  std::fill_n(sums, columns, 0.0F);
+  ForRows(rows, [&](std::size_t r, auto count) HWY_ATTR {
+    ForEachVector(d, columns, [&](std::size_t j, auto span) HWY_ATTR {
+      auto sum = span.Load(d, sums + j);
+      for (std::size_t k = 0; k < count; ++k) {
+        sum = hn::Add(sum, span.Load(d, x + (r + k) * pitch + j));
+      }
+      span.Store(sum, d, sums + j);
+    });
+  });
+}
+
+// sums[j] = Σ (x[r, j] - about[j]), squares[j] of their squares.
+void StripSpread(float* sums, float* squares, const float* x, const float* about, std::size_t rows,
+                 std::size_t pitch, std::size_t columns) {
+  const hn::ScalableTag<float> d;
+  std::fill_n(sums, columns, 0.0F);
+  std::fill_n(squares, columns, 0.0F);
+  ForRows(rows, [&](std::size_t r, auto count) HWY_ATTR {
+    ForEachVector(d, columns, [&](std::size_t j, auto span) HWY_ATTR {
+      const auto shift = span.Load(d, about + j);
+      auto sum = span.Load(d, sums + j);
+      auto square = span.Load(d, squares + j);
+      for (std::size_t k = 0; k < count; ++k) {
+        const auto value = hn::Sub(span.Load(d, x + (r + k) * pitch + j), shift);
+        sum = hn::Add(sum, value);
+        square = hn::MulAdd(value, value, square);
+      }
+      span.Store(sum, d, sums + j);
+      span.Store(square, d, squares + j);
+    });
+  });
+}
+
+void ColumnMoments(double* mean, double* m2, const float* x, std::size_t rows,
+                   std::size_t channels) {
+  std::array<float, kStrip> about;
+  std::array<float, kStrip> sums;
+  std::array<float, kStrip> squares;
+  for (std::size_t strip = 0; strip < channels; strip += kStrip) {
+    const std::size_t columns = std::min(kStrip, channels - strip);
+    std::fill_n(mean + strip, columns, 0.0);
+    std::fill_n(m2 + strip, columns, 0.0);
+    for (std::size_t r = 0; r < rows; r += kBlock) {
+      const std::size_t block = std::min(kBlock, rows - r);
+      const float* const at = x + r * channels + strip;
+      StripSums(about.data(), at, block, channels, columns);
+      const auto size = static_cast<double>(block);
+      const auto inverse = static_cast<float>(1.0 / size);
+      for (std::size_t j = 0; j < columns; ++j) about[j] *= inverse;
+      StripSpread(sums.data(), squares.data(), at, about.data(), block, channels, columns);
+      // Moments of two parts joined (Chan et al. 1983, eq. 2.1).
+      const double share = size / static_cast<double>(r + block);
+      const double weight = static_cast<double>(r) * share;
+      for (std::size_t j = 0; j < columns; ++j) {
+        const double rest = static_cast<double>(sums[j]) / size;
+        const double delta = static_cast<double>(about[j]) + rest - mean[strip + j];
+        m2[strip + j] +=
+            static_cast<double>(squares[j]) - rest * rest * size + delta * delta * weight;
+        mean[strip + j] += delta * share;
+      }
+    }
+  }
+}
+
+void ColumnAffine(float* y, const float* x, const float* shift, const float* a, const float* b,
+                  std::size_t rows, std::size_t channels) {
+  const hn::ScalableTag<float> d;
+  ForRows(rows, [&](std::size_t r, auto count) HWY_ATTR {
+    ForEachVector(d, channels, [&](std::size_t j, auto span) HWY_ATTR {
+      const auto vshift = span.Load(d, shift + j);
+      const auto va = span.Load(d, a + j);
+      const auto vb = span.Load(d, b + j);
+      for (std::size_t k = 0; k < count; ++k) {
+        const std::size_t i = (r + k) * channels + j;
+        span.Store(hn::MulAdd(hn::Sub(span.Load(d, x + i), vshift), va, vb), d, y + i);
+      }
+    });
+  });
+}
+
+// sums[j] = Σ dy, products[j] = Σ dy (x - shift).
+void StripProducts(float* sums, float* products, const float* dy, const float* x,
+                   const float* shift, std::size_t rows, std::size_t pitch, std::size_t columns) {
+  const hn::ScalableTag<float> d;
+  std::fill_n(sums, columns, 0.0F);
+  std::fill_n(products, columns, 0.0F);
+  ForRows(rows, [&](std::size_t r, auto count) HWY_ATTR {
+    ForEachVector(d, columns, [&](std::size_t j, auto span) HWY_ATTR {
+      const auto about = span.Load(d, shift + j);
+      auto sum = span.Load(d, sums + j);
+      auto product = span.Load(d, products + j);
+      for (std::size_t k = 0; k < count; ++k) {
+        const std::size_t i = (r + k) * pitch + j;
+        const auto gradient = span.Load(d, dy + i);
+        sum = hn::Add(sum, gradient);
+        product = hn::MulAdd(gradient, hn::Sub(span.Load(d, x + i), about), product);
+      }
+      span.Store(sum, d, sums + j);
+      span.Store(product, d, products + j);
+    });
+  });
+}
+
+void ColumnSums(double* sum, double* product, const float* dy, const float* x, const float* shift,
+                std::size_t rows, std::size_t channels) {
+  std::array<float, kStrip> sums;
+  std::array<float, kStrip> products;
+  for (std::size_t strip = 0; strip < channels; strip += kStrip) {
+    const std::size_t columns = std::min(kStrip, channels - strip);
+    std::fill_n(sum + strip, columns, 0.0);
+    std::fill_n(product + strip, columns, 0.0);
+    for (std::size_t r = 0; r < rows; r += kBlock) {
+      const std::size_t at = r * channels + strip;
+      StripProducts(sums.data(), products.data(), dy + at, x + at, shift + strip,
+                    std::min(kBlock, rows - r), channels, columns);
+      for (std::size_t j = 0; j < columns; ++j) {
+        sum[strip + j] += static_cast<double>(sums[j]);
+        product[strip + j] += static_cast<double>(products[j]);
+      }
+    }
+  }
+}
+
+void ColumnGradient(float* dx, const float* dy, const float* x, const float* shift, const float* a,
+                    const float* b, const float* k, std::size_t rows, std::size_t channels) {
+  const hn::ScalableTag<float> d;
+  ForRows(rows, [&](std::size_t r, auto count) HWY_ATTR {
+    ForEachVector(d, channels, [&](std::size_t j, auto span) HWY_ATTR {
+      const auto vshift = span.Load(d, shift + j);
+      const auto va = span.Load(d, a + j);
+      const auto vb = span.Load(d, b + j);
+      const auto vk = span.Load(d, k + j);
+      for (std::size_t row = 0; row < count; ++row) {
+        const std::size_t i = (r + row) * channels + j;
+        const auto centred = hn::Sub(span.Load(d, x + i), vshift);
+        span.Store(hn::MulAdd(span.Load(d, dy + i), va, hn::MulAdd(centred, vb, vk)), d, dx + i);
+      }
+    });
+  });
+}
+
+// Channels first: each channel is one contiguous segment.
+void SegmentMoments(double* mean, double* m2, const float* x, std::size_t channels, std::size_t n) {
+  const auto count = static_cast<double>(n);
+  for (std::size_t c = 0; c < channels; ++c, x += n) {
+    const auto about = static_cast<float>(Sum(x, n) / count);
+    const Spread spread = SpreadAbout(x, about, n);
+    const double rest = spread.sum / count;
+    mean[c] = static_cast<double>(about) + rest;
+    m2[c] = spread.squares - rest * spread.sum;
+  }
+}
+
+void SegmentAffine(float* y, const float* x, const float* shift, const float* a, const float* b,
+                   std::size_t channels, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  for (std::size_t c = 0; c < channels; ++c, x += n, y += n) {
+    const auto vshift = hn::Set(d, shift[c]);
+    const auto va = hn::Set(d, a[c]);
+    const auto vb = hn::Set(d, b[c]);
+    ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+      span.Store(hn::MulAdd(hn::Sub(span.Load(d, x + i), vshift), va, vb), d, y + i);
+    });
+  }
+}
+
+void SegmentSums(double* sum, double* product, const float* dy, const float* x, const float* shift,
+                 std::size_t channels, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  for (std::size_t c = 0; c < channels; ++c, x += n, dy += n) {
+    const auto about = hn::Set(d, shift[c]);
+    sum[c] = product[c] = 0.0;
+    for (std::size_t begin = 0; begin < n; begin += kSumBlock) {
+      auto sums = hn::Zero(d);
+      auto products = hn::Zero(d);
+      ForEachVector(d, std::min(kSumBlock, n - begin), [&](std::size_t at, auto span) HWY_ATTR {
+        const auto gradient = span.Load(d, dy + begin + at);
+        sums = hn::Add(sums, gradient);
+        const auto centred = hn::Sub(span.Load(d, x + begin + at), about);
+        products = hn::MulAdd(gradient, centred, products);
+      });
+      sum[c] += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sums)));
+      product[c] += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, products)));
+    }
+  }
+}
+
+void SegmentGradient(float* dx, const float* dy, const float* x, const float* shift, const float* a,
+                     const float* b, const float* k, std::size_t channels, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  for (std::size_t c = 0; c < channels; ++c, x += n, dy += n, dx += n) {
+    const auto vshift = hn::Set(d, shift[c]);
+    const auto va = hn::Set(d, a[c]);
+    const auto vb = hn::Set(d, b[c]);
+    const auto vk = hn::Set(d, k[c]);
+    ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+      const auto centred = hn::Sub(span.Load(d, x + i), vshift);
+      span.Store(hn::MulAdd(span.Load(d, dy + i), va, hn::MulAdd(centred, vb, vk)), d, dx + i);
+    });
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace sluice::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sluice::kernels {
+namespace {
+HWY_EXPORT(ColumnMoments);
+HWY_EXPORT(ColumnAffine);
+HWY_EXPORT(ColumnSums);
+HWY_EXPORT(ColumnGradient);
+HWY_EXPORT(SegmentMoments);
+HWY_EXPORT(SegmentAffine);
+HWY_EXPORT(SegmentSums);
+HWY_EXPORT(SegmentGradient);
+}  // namespace
+
+void channel_moments(double* mean, double* m2, const float* x, ChannelLayout layout) {
+  if (layout.last) {
+    HWY_DYNAMIC_DISPATCH(ColumnMoments)(mean, m2, x, layout.length, layout.channels);
+  } else {
+    HWY_DYNAMIC_DISPATCH(SegmentMoments)(mean, m2, x, layout.channels, layout.length);
+  }
+}
+
+void channel_affine(float* y, const float* x, const float* shift, const float* a, const float* b,
+                    ChannelLayout layout) {
+  if (layout.last) {
+    HWY_DYNAMIC_DISPATCH(ColumnAffine)(y, x, shift, a, b, layout.length, layout.channels);
+  } else {
+    HWY_DYNAMIC_DISPATCH(SegmentAffine)(y, x, shift, a, b, layout.channels, layout.length);
+  }
+}
+
+void channel_sums(double* sum, double* product, const float* dy, const float* x, const float* shift,
+                  const float* scale, const float* offset, ChannelLayout layout) {
+  if (layout.last) {
+    HWY_DYNAMIC_DISPATCH(ColumnSums)(sum, product, dy, x, shift, layout.length, layout.channels);
+  } else {
+    HWY_DYNAMIC_DISPATCH(SegmentSums)(sum, product, dy, x, shift, layout.channels, layout.length);
+  }
+  for (std::size_t c = 0; c < layout.channels; ++c) {
+    product[c] =
+        product[c] * static_cast<double>(scale[c]) + sum[c] * static_cast<double>(offset[c]);
+  }
+}
+
+void channel_gradient(float* dx, const float* dy, const float* x, const float* shift,
+                      const float* a, const float* b, const float* k, ChannelLayout layout) {
+  if (layout.last) {
+    HWY_DYNAMIC_DISPATCH(ColumnGradient)
+    (dx, dy, x, shift, a, b, k, layout.length, layout.channels);
+  } else {
+    HWY_DYNAMIC_DISPATCH(SegmentGradient)
+    (dx, dy, x, shift, a, b, k, layout.channels, layout.length);
+  }
+}
+
+}  // namespace sluice::kernels
+#endif

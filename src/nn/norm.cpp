@@ -1,0 +1,108 @@
+#include "sluice/nn/norm.hpp"
+
+#include <algorithm>
+#include <cstddef>
+
+#include <fmt/format.h>
+
+#include "sluice/autograd/norm.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/nn/init.hpp"
+
+namespace sluice {
+
+const std::vector<std::string>& norm_names() {
+  static const std::vector<std::string> names = {"none",     "batch", "layer",
+                                                 "instance", "group", "rms"};
+  return names;
+}
+
+std::string_view norm_name(NormKind kind) { return norm_names()[static_cast<std::size_t>(kind)]; }
+
+NormKind parse_norm(std::string_view name) {
+  const std::vector<std::string>& names = norm_names();
+  const auto at = std::find(names.begin(), names.end(), name);
+  if (at != names.end()) return static_cast<NormKind>(at - names.begin());
+  const std::string near = nearest_names(std::string(name), names.data(), names.size());
+  throw UsageError(fmt::format("unknown norm '{}'; {}", name,
+                               near.empty() ? fmt::format("known are {}", fmt::join(names, ", "))
+                                            : fmt::format("did you mean {}?", near)));
+}
+
+Norm::Norm(NormKind kind, std::int64_t channels, const NormOptions& options, DType dtype)
+    : kind_(kind), channels_(channels), options_(options) {
+  if (channels < 1) {
+    throw UsageError(fmt::format("norm: at least one channel is needed, got {}", channels));
+  }
+  if (kind == NormKind::instance && options.causal) {
+    throw UsageError(
+        "norm 'instance' pools over time, so that a language model would see the future; use "
+        "layer, "
+        "rms, group or batch instead");
+  }
+  if (kind == NormKind::group && (options.groups < 1 || channels % options.groups != 0)) {
+    throw UsageError(
+        fmt::format("norm 'group': the number of groups must divide the {} channels, "
+                    "got {}",
+                    channels, options.groups));
+  }
+  if (kind == NormKind::none) return;
+  const Shape shape{channels};
+  if (options.affine) {
+    weight_ = Variable(constant(shape, dtype, 1), true);
+    if (kind != NormKind::rms) bias_ = Variable(Tensor::zeros(shape, dtype), true);
+  }
+  if (kind == NormKind::batch) {
+    running_mean_ = Variable(Tensor::zeros(shape, dtype));
+    running_var_ = Variable(constant(shape, dtype, 1));
+  }
+}
+
+Variable Norm::forward(const Variable& x, bool training) const {
+  if (kind_ == NormKind::none) return x;
+  const int rank = x.shape().rank();
+  const bool image = rank == 4;
+  if (rank < 2 || (image && options_.causal) || x.shape()[image ? 1 : -1] != channels_) {
+    throw Error(fmt::format("norm '{}': expected x [R, {}]{} [B, T, {}]{}, got {}",
+                            norm_name(kind_), channels_, options_.causal ? " or" : ",", channels_,
+                            options_.causal ? "" : fmt::format(" or [N, {}, H, W]", channels_),
+                            x.shape().str()));
+  }
+  const double eps = options_.eps;
+  switch (kind_) {
+    case NormKind::batch:
+      return batch_norm(x, weight_, bias_, {running_mean_.value(), running_var_.value()}, training,
+                        options_.momentum, eps);
+    case NormKind::instance:
+      return instance_norm(x, weight_, bias_, eps);
+    case NormKind::group:
+      return options_.causal ? position_norm(x, options_.groups, weight_, bias_, eps)
+                             : group_norm(x, options_.groups, weight_, bias_, eps);
+    case NormKind::rms:
+      return image ? group_norm(x, 1, weight_, {}, eps, false) : rms_norm(x, weight_, eps);
+    case NormKind::layer:
+    case NormKind::none:
+      break;
+  }
+  return image ? group_norm(x, 1, weight_, bias_, eps) : layer_norm(x, weight_, bias_, eps);
+}
+
+void Norm::collect(Parameters& parameters, const std::string& prefix) const {
+  const auto add = [&](const char* name, const Variable& variable) {
+    if (variable.defined()) parameters.push_back({prefix + name, variable, {}, {}, false});
+  };
+  add("weight", weight_);
+  add("bias", bias_);
+  add("running_mean", running_mean_);
+  add("running_var", running_var_);
+}
+
+Norm make_causal_norm(std::string_view name, std::int64_t channels, std::int64_t groups,
+                      DType dtype) {
+  NormOptions options;
+  options.groups = groups;
+  options.causal = true;
+  return {parse_norm(name), channels, options, dtype};
+}
+
+}  // namespace sluice
