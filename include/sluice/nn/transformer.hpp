@@ -1,0 +1,113 @@
+#pragma once
+// Transformer blocks and their stack.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sluice/nn/attention.hpp"
+#include "sluice/nn/feed_forward.hpp"
+#include "sluice/nn/norm.hpp"
+
+namespace sluice {
+
+/// The shape of a Transformer decoder.
+struct TransformerOptions {
+  /// Width D of the vectors between blocks, heads of each, number L of blocks.
+  std::int64_t dim = 0, heads = 1, depth = 0;
+  /// Positions a position sees in each block, itself included.
+  std::int64_t window = 128;
+  Positions positions = Positions::rotary;
+  /// Unit and inner width of the feed-forward layers; 0 takes shazeer_width.
+  Unit ffn = {};
+  std::int64_t ffn_width = 0;
+  /// Of the norms, a name of make_causal_norm, and its groups.
+  std::string norm = "layer";
+  std::int64_t groups = 1;
+  /// Whether projections have biases.
+  bool bias = true;
+};
+
+/// How a Transformer runs.
+struct TransformerPass {
+  bool training = false;
+  /// On the stack's input and on what each half of a block adds; drawn in streams first_stream ..
+  /// first_stream + 2L.
+  float dropout = 0;
+  std::uint64_t seed = 0;
+  std::uint32_t step = 0, first_stream = 0;
+  Precision precision = Precision::f32;
+  /// Compute the feed-forward layers' projections again for the gradients.
+  bool recompute = false;
+
+  Dropout dropout_of(std::uint32_t stream) const {
+    if (!training) return {};
+    return {dropout, seed, first_stream + stream, step};
+  }
+};
+
+/// A pre-norm block (Xiong et al. 2020; Radford et al. 2019 §2.3):
+///   x ← x + dropout(attention(norm(x))),  x ← x + dropout(feed_forward(norm(x)))
+///
+/// Parameters: attention_norm.*, attention.*, ffn_norm.*, ffn.*. Draws initial weights from streams
+/// key.stream to key.stream + kInitStreams - 1.
+class TransformerBlock {
+ public:
+  static constexpr std::uint32_t kInitStreams = 4;
+
+  TransformerBlock(const TransformerOptions& options, DType dtype, InitKey key);
+
+  /// x [B, T, D] to the same shape; `context` as in CausalSelfAttention::forward. Dropout is drawn
+  /// in streams pass.first_stream + stream and the one behind.
+  Variable forward(const Variable& x, Tensor& context, const TransformerPass& pass,
+                   std::uint32_t stream) const;
+
+  void collect(Parameters& parameters, const std::string& prefix) const;
+
+ private:
+  Norm attention_norm_;
+  CausalSelfAttention attention_;
+  Norm ffn_norm_;
+  GatedFeedForward ffn_;
+};
+
+/// Blocks one after another and a norm behind the last. With learned positions a vector for the
+/// position, modulo the window, is added to each input first.
+///
+/// Initial weights are those of the layers, the last of each half of a block scaled by 1/√(2L) so
+/// that the sum over blocks does not grow with their number (Radford et al. 2019 §2.3); position
+/// vectors are normal of deviation 0.02 (Radford et al. 2018 §4.1).
+///
+/// Parameters: positions.weight [window, D] where positions are learned, blocks.I.* and norm.*.
+class TransformerStack {
+ public:
+  /// Draws initial weights from streams key.stream on. Throws UsageError for sizes below 1, heads
+  /// that do not divide dim, an odd head width with rotary positions, and what make_causal_norm
+  /// refuses.
+  TransformerStack(const TransformerOptions& options, DType dtype, InitKey key);
+
+  /// x [B, T, D] to the same shape. `state` is empty at the start of a text, else what the chunk
+  /// before left: for each block the keys and values of at most window - 1 positions [B, S, 2D],
+  /// then with learned positions the streams' next positions, modulo the window, int32 [B]. It is
+  /// replaced, its tensors are not written. Throws Error for a state of other shapes.
+  Variable forward(const Variable& x, std::vector<Tensor>& state,
+                   const TransformerPass& pass) const;
+
+  const TransformerOptions& options() const { return options_; }
+  /// Positions an output depends on.
+  std::int64_t receptive_field() const { return options_.depth * (options_.window - 1) + 1; }
+  void collect(Parameters& parameters, const std::string& prefix) const;
+
+  /// Scalars that are trained, without building the stack.
+  static std::int64_t parameter_count(const TransformerOptions& options);
+
+ private:
+  Variable add_positions(const Variable& x, const Tensor& before, Tensor& after) const;
+
+  TransformerOptions options_;
+  Variable positions_;
+  std::vector<TransformerBlock> blocks_;
+  Norm norm_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,165 @@
+#include "sluice/nn/transformer.hpp"
+
+#include <cmath>
+#include <span>
+
+#include <fmt/format.h>
+
+#include "sluice/autograd/residual.hpp"
+#include "sluice/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr double kPositionDeviation = 0.02;
+
+std::int64_t ffn_width(const TransformerOptions& options) {
+  return options.ffn_width > 0 ? options.ffn_width : shazeer_width(options.dim, options.ffn);
+}
+
+double output_scale(const TransformerOptions& options) {
+  return 1.0 / std::sqrt(2.0 * static_cast<double>(std::max<std::int64_t>(options.depth, 1)));
+}
+
+InitKey behind(InitKey key, std::uint32_t streams) { return {key.seed, key.stream + streams}; }
+
+const TransformerOptions& checked(const TransformerOptions& options) {
+  if (options.dim < 1 || options.depth < 1 || options.window < 1 || options.ffn_width < 0) {
+    throw UsageError(fmt::format(
+        "transformer: {} blocks of width {} with a window of {} and feed-forward layers of width "
+        "{}: all must be at least 1 (0 for the last chooses it)",
+        options.depth, options.dim, options.window, options.ffn_width));
+  }
+  return options;
+}
+
+Norm norm_of(const TransformerOptions& options, DType dtype) {
+  return make_causal_norm(options.norm, options.dim, options.groups, dtype);
+}
+
+}  // namespace
+
+TransformerBlock::TransformerBlock(const TransformerOptions& o, DType dtype, InitKey key)
+    : attention_norm_(norm_of(o, dtype)),
+      attention_({.dim = o.dim,
+                  .heads = o.heads,
+                  .window = o.window,
+                  .positions = o.positions,
+                  .bias = o.bias,
+                  .output_scale = output_scale(o)},
+                 dtype, key),
+      ffn_norm_(norm_of(o, dtype)),
+      ffn_({.dim = o.dim,
+            .width = ffn_width(o),
+            .unit = o.ffn,
+            .bias = o.bias,
+            .output_scale = output_scale(o)},
+           dtype, behind(key, 2)) {}
+
+Variable TransformerBlock::forward(const Variable& x, Tensor& context, const TransformerPass& pass,
+                                   std::uint32_t stream) const {
+  const Variable seen =
+      attention_.forward(attention_norm_.forward(x, pass.training), context, pass.precision);
+  const Variable middle = residual_add(x, seen, pass.dropout_of(stream));
+  const Variable added = ffn_.forward(ffn_norm_.forward(middle, pass.training),
+                                      {.precision = pass.precision, .recompute = pass.recompute});
+  return residual_add(middle, added, pass.dropout_of(stream + 1));
+}
+
+void TransformerBlock::collect(Parameters& parameters, const std::string& prefix) const {
+  attention_norm_.collect(parameters, prefix + "attention_norm.");
+  attention_.collect(parameters, prefix + "attention.");
+  ffn_norm_.collect(parameters, prefix + "ffn_norm.");
+  ffn_.collect(parameters, prefix + "ffn.");
+}
+
+TransformerStack::TransformerStack(const TransformerOptions& options, DType dtype, InitKey key)
+    : options_(checked(options)), norm_(norm_of(options, dtype)) {
+  if (options.positions == Positions::learned) {
+    positions_ =
+        Variable(normal(Shape{options.window, options.dim}, dtype, kPositionDeviation, key), true);
+  }
+  key = behind(key, 1);
+  for (std::int64_t i = 0; i < options.depth; ++i) {
+    blocks_.emplace_back(options, dtype, key);
+    key = behind(key, TransformerBlock::kInitStreams);
+  }
+}
+
+Variable TransformerStack::add_positions(const Variable& x, const Tensor& before,
+                                         Tensor& after) const {
+  const std::int64_t batch = x.shape()[0], time = x.shape()[1];
+  after = Tensor(Shape{batch}, DType::i32);
+  std::vector<std::int32_t> index;
+  index.reserve(static_cast<std::size_t>(batch * time));
+  const auto window = static_cast<std::int32_t>(options_.window);
+  for (std::int64_t b = 0; b < batch; ++b) {
+    std::int32_t position = before.defined() ? before.data<std::int32_t>()[b] : 0;
+    for (std::int64_t t = 0; t < time; ++t) {
+      index.push_back(position);
+      position = position + 1 < window ? position + 1 : 0;
+    }
+    after.data<std::int32_t>()[b] = position;
+  }
+  return residual_add(x, reshape(embedding(index, positions_), x.shape()));
+}
+
+Variable TransformerStack::forward(const Variable& x, std::vector<Tensor>& state,
+                                   const TransformerPass& pass) const {
+  if (x.shape().rank() != 3 || x.shape()[2] != options_.dim) {
+    throw Error(fmt::format("transformer: expected [B, T, {}], got shape {}", options_.dim,
+                            x.shape().str()));
+  }
+  const bool counts = positions_.defined();
+  const std::size_t size = blocks_.size() + (counts ? 1 : 0);
+  if (!state.empty() && state.size() != size) {
+    throw Error(
+        fmt::format("transformer: a state of {} tensors given, expected {}", state.size(), size));
+  }
+  std::vector<Tensor> next = state;
+  next.resize(size);
+  Variable y = x;
+  if (counts) {
+    const Tensor& before = state.empty() ? Tensor() : state.back();
+    if (before.defined() && !(before.shape() == Shape{x.shape()[0]})) {
+      throw Error(fmt::format("transformer: positions {} carried for a batch of {}",
+                              before.shape().str(), x.shape()[0]));
+    }
+    y = add_positions(y, before, next.back());
+  }
+  y = dropout(y, pass.dropout_of(0));
+  std::uint32_t stream = 1;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    y = blocks_[i].forward(y, next[i], pass, stream);
+    stream += 2;
+  }
+  state = std::move(next);
+  return norm_.forward(y, pass.training);
+}
+
+void TransformerStack::collect(Parameters& parameters, const std::string& prefix) const {
+  if (positions_.defined()) {
+    parameters.push_back({prefix + "positions.weight", positions_, {}, {}, true});
+  }
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    blocks_[i].collect(parameters, fmt::format("{}blocks.{}.", prefix, i));
+  }
+  norm_.collect(parameters, prefix + "norm.");
+}
+
+std::int64_t TransformerStack::parameter_count(const TransformerOptions& options) {
+  const std::int64_t d = options.dim, f = ffn_width(options), m = options.ffn.inputs(f);
+  const std::int64_t bias = options.bias ? 1 : 0;
+  Parameters of_norm;
+  norm_of(options, DType::f32).collect(of_norm, "");
+  std::int64_t norm = 0;
+  for (const Parameter& parameter : of_norm) {
+    if (parameter.variable.requires_grad()) norm += parameter.variable.value().elements();
+  }
+  const std::int64_t attention = 4 * d * (d + bias);
+  const std::int64_t ffn = m * (d + bias) + d * (f + bias);
+  const std::int64_t positions = options.positions == Positions::learned ? options.window * d : 0;
+  return positions + options.depth * (attention + ffn + 2 * norm) + norm;
+}
+
+}  // namespace sluice
