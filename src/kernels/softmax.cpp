@@ -12,65 +12,19 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "math-inl.hpp"
-#include "span-inl.hpp"
+#include "softmax-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace sluice::kernels {
 namespace HWY_NAMESPACE {
 
-// Probabilities below e^kLeast of the largest count as 0: they are nothing beside it, and would
-// become denormals, which are slow, once divided.
-constexpr float kLeast = -69.0F;
-
-// Float sums run over this many elements at most, totals in double: a vocabulary's rounding errors
-// must not depend on its size.
-constexpr std::size_t kBlock = 1024;
-
-// The largest of the row, NaN elements aside. Elements are x + bias, and with store = true written
-// back as such.
-float Largest(float* x, const float* bias, bool store, std::size_t n) {
-  const hn::ScalableTag<float> d;
-  const auto least = hn::Set(d, -std::numeric_limits<float>::infinity());
-  auto largest = least;
-  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
-    auto value = span.LoadOr(d, x + i, least);
-    if (bias != nullptr) {
-      value = hn::Add(value, span.Load(d, bias + i));
-      if (store) span.Store(value, d, x + i);
-    }
-    largest = hn::Max(value, largest);
-  });
-  return hn::GetLane(hn::MaxOfLanes(d, largest));
-}
-
-// Σ e^(x + bias - largest). With `store`, the terms replace x, which has its bias already.
-double SumExp(float* x, const float* bias, float largest, bool store, std::size_t n) {
-  const hn::ScalableTag<float> d;
-  const auto shift = hn::Set(d, largest);
-  const auto least = hn::Set(d, -std::numeric_limits<float>::infinity());
-  double total = 0.0;
-  for (std::size_t begin = 0; begin < n; begin += kBlock) {
-    auto sum = hn::Zero(d);
-    float* const at = x + begin;
-    ForEachVector(d, std::min(kBlock, n - begin), [&](std::size_t i, auto span) HWY_ATTR {
-      auto value = span.LoadOr(d, at + i, least);
-      if (bias != nullptr) value = hn::Add(value, span.Load(d, bias + begin + i));
-      const auto e = ExpNonPositive(d, hn::Sub(value, shift), kLeast);
-      if (store) span.Store(e, d, at + i);
-      sum = hn::Add(sum, e);
-    });
-    total += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sum)));
-  }
-  return total;
-}
-
 void LogSoftmax(float* logits, std::size_t rows, std::size_t n) {
   const hn::ScalableTag<float> d;
   for (std::size_t r = 0; r < rows; ++r) {
     float* const row = logits + r * n;
-    const float largest = Largest(row, nullptr, false, n);
-    const auto log_sum = static_cast<float>(std::log(SumExp(row, nullptr, largest, false, n)));
+    const float largest = Largest<false>(row, n);
+    const auto log_sum =
+        static_cast<float>(std::log(SumExp<false>(nullptr, row, nullptr, largest, n)));
     // Two subtractions: the sum of a large maximum and a small logarithm would round.
     const auto shift = hn::Set(d, largest);
     const auto rest = hn::Set(d, log_sum);
@@ -89,8 +43,10 @@ void CrossEntropy(float* nll, float* logits, const float* bias, const std::int32
     float* const row = logits + r * n;
     const auto hit = static_cast<std::size_t>(target[r]);
     const float wanted = bias != nullptr ? row[hit] + bias[hit] : row[hit];
-    const float largest = Largest(row, bias, differentiate, n);
-    const double sum = SumExp(row, differentiate ? nullptr : bias, largest, differentiate, n);
+    const float largest =
+        bias != nullptr ? LargestBiased(row, bias, differentiate, n) : Largest<false>(row, n);
+    const double sum = SumExp<false>(differentiate ? row : nullptr, row,
+                                     differentiate ? nullptr : bias, largest, n);
     nll[r] += (largest - wanted) + static_cast<float>(std::log(sum));
     if (!differentiate) continue;
     const auto factor = hn::Set(d, static_cast<float>(static_cast<double>(gradient_scale) / sum));

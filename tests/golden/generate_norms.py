@@ -62,7 +62,7 @@ def norms():
                 norm = module(kind, form, affine, channels).double()
                 name = f"{kind}.{form}.{'affine' if affine else 'plain'}"
                 cases.append(name)
-                values = {"x": normal(random, *shape) * 2 + 0.5, "dy": normal(random, *shape)}
+                values = {"x": (normal(random, *shape) * 2 + 0.5).float().double(), "dy": normal(random, *shape)}
                 for key, parameter in norm.named_parameters():
                     with torch.no_grad():
                         parameter.copy_(normal(random, channels) + (1 if key == "weight" else 0))
@@ -100,6 +100,7 @@ def softmax():
     x[3] = -np.inf
     x[4, 5] = np.nan
     x[5, 7] = 1e4
+    x = x.float().double()
     dy = normal(random, 6, 21)
     functions = {"softmax": torch.nn.functional.softmax,
                  "log_softmax": torch.nn.functional.log_softmax,

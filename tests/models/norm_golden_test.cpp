@@ -1,4 +1,5 @@
-// Norms against PyTorch: tests/golden/norms.safetensors (generate_norms.py), computed in float64.
+// Norms and softmax against PyTorch: tests/golden/norms.safetensors and softmax.safetensors
+// (generate_norms.py), computed in float64.
 // Values, gradients and running statistics, in float64 to 1e-12 and in float32 to 1e-6 (2e-6 for
 // gradients, which sum products of both signs, unless said), relative to 1 + |expected|.
 #include <gtest/gtest.h>
@@ -6,6 +7,7 @@
 #include <map>
 #include <sstream>
 
+#include "sluice/autograd/softmax.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/nn/norm.hpp"
 #include "support/gradient_check.hpp"
@@ -90,6 +92,40 @@ TEST(NormGolden, EveryNormIsPyTorchs) {
     }
   }
   EXPECT_EQ(cases, 2 * 28);
+}
+
+TEST(NormGolden, SoftmaxFamilyIsPyTorchs) {
+  Fixture fixture;
+  for (auto& [name, tensor] :
+       read_safetensors(SLUICE_SOURCE_DIR "/tests/golden/softmax.safetensors")) {
+    fixture.emplace(name, tensor);
+  }
+  using Function = Variable (*)(const Variable&);
+  const std::pair<const char*, Function> functions[] = {
+      {"softmax", softmax}, {"log_softmax", log_softmax}, {"softmin", softmin}};
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    const double tolerance = dtype == DType::f64 ? 1e-12 : 1e-6;
+    for (const auto& [name, function] : functions) {
+      const Variable x(fixture.at("x").to(dtype), true);
+      const Tensor dy = fixture.at("dy").to(dtype);
+      Tape tape;
+      const Variable y = function(x);
+      // Infinities and NaN would reach every row through a scalar loss: hand dy in directly.
+      y.gradient()->accumulate(dy);
+      tape.backward(sum(Variable(Tensor::zeros(Shape{1}, dtype), true)));
+      for (const auto& [what, got] : {std::pair{".y", y.value()}, std::pair{".dx", x.grad()}}) {
+        const Tensor want = fixture.at(name + std::string(what)), wide = got.to(DType::f64);
+        for (std::int64_t i = 0; i < want.elements(); ++i) {
+          const double w = want.data<double>()[i], g = wide.data<double>()[i];
+          if (std::isfinite(w)) {
+            ASSERT_NEAR(g, w, tolerance * (1 + std::abs(w))) << name << what << i;
+          } else {
+            ASSERT_TRUE(std::isnan(w) ? std::isnan(g) : g == w) << name << what << i << " " << g;
+          }
+        }
+      }
+    }
+  }
 }
 
 }  // namespace
