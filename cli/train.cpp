@@ -21,11 +21,9 @@
 #include "sluice/base/file.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/base/parallel.hpp"
-#include "sluice/models/memory.hpp"
 #include "sluice/models/model_directory.hpp"
-#include "sluice/text/batches.hpp"
-#include "sluice/text/holdout.hpp"
 #include "sluice/training/defaults.hpp"
+#include "sluice/training/prepare.hpp"
 #include "sluice/training/profile_report.hpp"
 #include "sluice/training/settings.hpp"
 #include "sluice/training/trainer.hpp"
@@ -50,8 +48,7 @@ class TrainRun {
   int run();
 
  private:
-  void prepare_text();
-  void prepare_model();
+  void prepare();
   void announce() const;
   TrainCallbacks callbacks();
   void show_profile(const StepProfile& profile);
@@ -68,9 +65,7 @@ class TrainRun {
   bool begun_ = false;
   Notes notes_;
   ProgressDisplay display_;
-  std::unique_ptr<Tokenizer> tokenizer_;
-  std::optional<TokenShards> train_;
-  std::optional<TokenShards> valid_;
+  std::optional<PreparedText> text_;
   ModelConfig model_;
   TrainConfig training_;
 };
@@ -89,50 +84,27 @@ Progress TrainRun::show_progress() {
   };
 }
 
-void TrainRun::prepare_text() {
-  const std::vector<fs::path> files = expand_inputs(settings_.train_files);
-  const TextFacts facts = inspect_text(files);
-  const TokenizerOptions options = choose_tokenizer(settings_.tokenizer, facts, notes_);
-  HeldOut parts{files, {}};
-  if (!settings_.valid_files.empty()) {
-    parts.valid = expand_inputs(settings_.valid_files);
-  } else if (settings_.valid_fraction > 0) {
-    parts = hold_out(files, settings_.valid_fraction, options.kind != "byte", directory_.cache());
-    notes_.push_back(fmt::format("the last {:g}% of the text held out for validation",
-                                 100 * settings_.valid_fraction));
-  }
-  tokenizer_ = resume_ ? load_tokenizer(directory_.path())
-                       : train_tokenizer(options, parts.train, show_progress());
-  settings_.tokenizer = {
-      {"kind", options.kind}, {"vocabulary", options.vocabulary}, {"min_count", options.min_count}};
-  train_ = tokenize_corpus(parts.train, *tokenizer_, directory_.cache(), show_progress());
-  if (!parts.valid.empty()) {
-    valid_ = tokenize_corpus(parts.valid, *tokenizer_, directory_.cache(), show_progress());
-  }
-}
-
-void TrainRun::prepare_model() {
-  model_ = choose_model(settings_.model, train_->size(), tokenizer_->size(), notes_);
-  training_ = choose_training(settings_.training, train_->size(), notes_);
+void TrainRun::prepare() {
+  std::unique_ptr<Tokenizer> tokenizer;
+  if (resume_) tokenizer = load_tokenizer(directory_.path());
+  text_.emplace(
+      prepare_text(settings_, directory_.cache(), notes_, show_progress(), std::move(tokenizer)));
+  model_ = choose_model(settings_.model, text_->train.size(), text_->tokenizer->size(), notes_);
+  training_ = choose_training(settings_.training, text_->train.size(), notes_);
   settings_.model = model_;
   settings_.training = training_;
-  const bool adaptive = training_.optimizer.kind == OptimizerKind::adam ||
-                        training_.optimizer.kind == OptimizerKind::adamw;
-  check_conv_path(model_, training_.conv);
-  check_training_memory(model_, training_.batch, training_.context, adaptive ? 2 : 1,
-                        training_.recompute);
-  // A corpus shorter than one step is refused before anything is written.
-  const BatchStream fits(*train_, training_.batch, training_.context);
+  check_run(model_, training_, text_->train);
 }
 
 void TrainRun::announce() const {
   std::string text;
   if (!notes_.empty()) text += fmt::format("chosen: {}\n", fmt::join(notes_, "; "));
-  const CorpusInfo& info = train_->info();
+  const CorpusInfo& info = text_->train.info();
   text += fmt::format("text: {} tokens in {} lines, {} not in the vocabulary of {}",
                       grouped(info.tokens), grouped(info.lines), grouped(info.oov),
-                      grouped(tokenizer_->size()));
-  if (valid_) text += fmt::format("; {} tokens to validate on", grouped(valid_->size()));
+                      grouped(text_->tokenizer->size()));
+  if (text_->valid)
+    text += fmt::format("; {} tokens to validate on", grouped(text_->valid->size()));
   text += fmt::format("\nmodel: {} layers of {}, {} parameters, {} threads\n", model_.layers.size(),
                       model_.unit, grouped(model_.parameter_count()), thread_count());
   print(text);
@@ -195,7 +167,7 @@ int TrainRun::finish(const TrainResult& result) {
                          : "finished";
   line += fmt::format(": {} steps, {} tokens in {}", grouped(result.step), grouped(result.tokens),
                       duration(result.elapsed));
-  if (valid_) {
+  if (text_->valid) {
     line += fmt::format("; best validation perplexity {:.2f} at step {}",
                         std::exp(result.best_loss), grouped(result.best_step));
   }
@@ -204,24 +176,23 @@ int TrainRun::finish(const TrainResult& result) {
 }
 
 int TrainRun::run() {
-  prepare_text();
-  prepare_model();
+  prepare();
   display_.clear();
   announce();
   if (!resume_) {
     directory_.remove_old_run();
-    tokenizer_->save(directory_.path());
+    text_->tokenizer->save(directory_.path());
     write_file(directory_.path() / "config.json", settings_.text());
   }
   const auto model = make_model(model_, training_.seed);
   TrainOptions options;
   options.resume = resume_;
-  options.fingerprint = {{"tokenizer", std::to_string(tokenizer_->fingerprint())}};
+  options.fingerprint = {{"tokenizer", std::to_string(text_->tokenizer->fingerprint())}};
   options.callbacks = callbacks();
   options.stop = &StopSignals::received();
   options.profile_steps = profile_steps_;
-  return finish(
-      train(*model, *train_, valid_ ? &*valid_ : nullptr, training_, directory_.path(), options));
+  return finish(train(*model, text_->train, text_->valid ? &*text_->valid : nullptr, training_,
+                      directory_.path(), options));
 }
 
 int train_command(const TrainFlags& flags) {

@@ -1,4 +1,4 @@
-#include "data_fingerprint.hpp"
+#include "sluice/training/data_fingerprint.hpp"
 
 #include <algorithm>
 #include <cstdint>

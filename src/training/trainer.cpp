@@ -9,7 +9,6 @@
 #include <optional>
 #include <vector>
 
-#include "data_fingerprint.hpp"
 #include "metrics.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/inference/evaluate.hpp"
@@ -17,6 +16,7 @@
 #include "sluice/models/model_directory.hpp"
 #include "sluice/text/batches.hpp"
 #include "sluice/training/checkpoint.hpp"
+#include "sluice/training/data_fingerprint.hpp"
 
 namespace sluice {
 namespace {
@@ -180,6 +180,7 @@ class Run {
       const ProfileScope scope("batch");
       stream_.read(state_.step, inputs_.data(), targets_.data());
     }
+    if (options_.callbacks.read) options_.callbacks.read(state_.step, inputs_, targets_);
     const double rate = schedule_.rate(state_.step, fraction());
     const double loss = forward_backward(rate);
     const double norm = optimizer_.gradient_norm();
@@ -239,7 +240,7 @@ class Run {
   /// Throws the error that says what is not finite and what is left.
   [[noreturn]] void diverged(std::string_view what, double value, double rate, std::int64_t step,
                              bool gradients) const {
-    throw Error(
+    throw DivergedError(
         fmt::format("training diverged at step {}: {} is {} with learning rate {:g} and clip {:g}; "
                     "{}; the last "
                     "good checkpoint, of step {}, is kept in '{}'; try a lower lr or a lower clip",

@@ -7,8 +7,10 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <span>
 #include <string>
 
+#include "sluice/base/error.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/corpus.hpp"
 #include "sluice/training/config.hpp"
@@ -58,8 +60,18 @@ struct ValidationReport {
   std::int64_t without_improvement = 0;
 };
 
+/// The loss, a gradient or a weight is no longer finite.
+class DivergedError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// Called from the thread that called train(). Any may be empty. What they throw ends training.
 struct TrainCallbacks {
+  /// The batch that step `step` (from 0) learns from, [B, T] each.
+  std::function<void(std::int64_t step, std::span<const TokenId> inputs,
+                     std::span<const TokenId> targets)>
+      read;
   std::function<void(const TrainProgress&)> stepped;
   /// The fraction of a validation that is done.
   std::function<void(double fraction)> validating;
@@ -123,9 +135,9 @@ struct TrainResult {
 ///
 /// Throws UsageError for an invalid config; Error when the corpus is shorter than a batch of
 /// chunks, the vocabulary of the data is not the model's, a resumed run does not match (naming the
-/// field), a file cannot be written (what was there before remains), or when the loss, a gradient
-/// or a weight is no longer finite: the message names the step, the suspect, the learning rate and
-/// the last good checkpoint, which is kept.
+/// field) and when a file cannot be written (what was there before remains); DivergedError when the
+/// loss, a gradient or a weight is no longer finite: the message names the step, the suspect, the
+/// learning rate and the last good checkpoint, which is kept.
 TrainResult train(LanguageModel& model, const TokenShards& train, const TokenShards* valid,
                   const TrainConfig& config, const std::filesystem::path& directory,
                   const TrainOptions& options = {});

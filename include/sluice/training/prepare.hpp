@@ -1,0 +1,38 @@
+#pragma once
+// From settings to what train() takes: the texts, the model's and the training's configuration.
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "sluice/models/config.hpp"
+#include "sluice/text/corpus.hpp"
+#include "sluice/text/tokenizer.hpp"
+#include "sluice/training/config.hpp"
+#include "sluice/training/defaults.hpp"
+#include "sluice/training/settings.hpp"
+
+namespace sluice {
+
+/// Tokenised texts, and what they were cut with.
+struct PreparedText {
+  std::unique_ptr<Tokenizer> tokenizer;
+  TokenShards train;
+  /// None when nothing is to be validated on.
+  std::optional<TokenShards> valid;
+};
+
+/// Chooses a tokenizer for settings.train_files and trains it, holds a part of them out unless
+/// there are settings.valid_files, and tokenises both into `cache` (made when missing).
+/// settings.tokenizer becomes what was chosen; choices are appended to `notes`. `tokenizer`: the
+/// one to cut with, instead of training one. Throws as choose_tokenizer, hold_out, train_tokenizer
+/// and tokenize_corpus do, and whatever `progress` throws.
+PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache, Notes& notes,
+                          const Progress& progress, std::unique_ptr<Tokenizer> tokenizer = nullptr);
+
+/// Refuses what could not be trained before anything is written: a convolution path that cannot
+/// serve the model, a model that does not fit into memory (UsageError), a text shorter than one
+/// step (Error).
+void check_run(const ModelConfig& model, const TrainConfig& training, const TokenShards& text);
+
+}  // namespace sluice
