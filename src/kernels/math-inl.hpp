@@ -1,8 +1,8 @@
 // Vector mathematics for float lanes, written so that no path is slow: denormals arise only where
 // an argument's result would be one. Included once per SIMD target.
 //
-// Accuracy, on every target, where the result is normal: Exp, ExpNonPositive 4 ULP, Expm1 part of
-// SplitExp 4 ULP relative. Results below 2^-126 are flushed to 0. NaN in, NaN out.
+// Accuracy, on every target, where the result is normal: Exp, ExpNonPositive, LogOnePlus 4 ULP,
+// Expm1 part of SplitExp 4 ULP relative. Results below 2^-126 are flushed to 0. NaN in, NaN out.
 #if defined(SLUICE_KERNELS_MATH_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef SLUICE_KERNELS_MATH_INL_HPP
 #undef SLUICE_KERNELS_MATH_INL_HPP
@@ -83,6 +83,21 @@ HWY_INLINE V Exp(D d, V x) {
   V y = hn::MulAdd(power, e.fraction, power);
   y = hn::IfThenElse(huge, hn::Add(y, y), y);
   return hn::IfThenZeroElse(underflows, y);
+}
+
+/// log(1 + e) for 0 <= e <= 1, relative error 4 ULP: with t = 2e / (2 + e) it is
+/// 2 atanh(t/2) = t + t u R(u), u = t², R minimax with an error of 5e-9 of the result.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V LogOnePlus(D d, V e) {
+  const V t = hn::Div(hn::Add(e, e), hn::Add(e, hn::Set(d, 2.0F)));
+  // The square of a tiny t would be a denormal.
+  const V least = hn::Set(d, 1e-9F);
+  const V bounded = hn::IfThenElse(hn::Lt(t, least), least, t);
+  const V u = hn::Mul(bounded, bounded);
+  V q = hn::MulAdd(u, hn::Set(d, 0.000547109288F), hn::Set(d, 0.00218764087F));
+  q = hn::MulAdd(u, q, hn::Set(d, 0.0125067271F));
+  q = hn::MulAdd(u, q, hn::Set(d, 0.0833330229F));
+  return hn::MulAdd(t, hn::Mul(u, q), t);
 }
 
 }  // namespace HWY_NAMESPACE

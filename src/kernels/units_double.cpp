@@ -14,13 +14,14 @@ void exponential(double* y, const double* x, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) y[i] = std::exp(x[i]);
 }
 
-void activation_forward(double* y, const double* x, std::size_t n, Activation f) {
-  for (std::size_t i = 0; i < n; ++i) y[i] = derive_double(f, x[i]).value;
+void activation_forward(double* y, const double* x, std::size_t n, Activation f,
+                        const ActivationParameters& parameters) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = derive_double(f, parameters, x[i]).value;
 }
 
-void activation_backward(double* dx, const double* dy, const double* x, std::size_t n,
-                         Activation f) {
-  for (std::size_t i = 0; i < n; ++i) dx[i] = dy[i] * derive_double(f, x[i]).slope;
+void activation_backward(double* dx, const double* dy, const double* x, std::size_t n, Activation f,
+                         const ActivationParameters& parameters) {
+  for (std::size_t i = 0; i < n; ++i) dx[i] = dy[i] * derive_double(f, parameters, x[i]).slope;
 }
 
 void unit_forward(double* y, const double* z, std::size_t z_pitch, const double* bias,
@@ -32,8 +33,8 @@ void unit_forward(double* y, const double* z, std::size_t z_pitch, const double*
   };
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t j = 0; j < n; ++j) {
-      double value = derive_double(unit.f, input(r, j)).value;
-      if (unit.gated) value *= derive_double(unit.g, input(r, n + j)).value;
+      double value = derive_double(unit.f, unit.f_parameters, input(r, j)).value;
+      if (unit.gated) value *= derive_double(unit.g, unit.g_parameters, input(r, n + j)).value;
       if (residual != nullptr) value += residual[r * n + j];
       y[r * n + j] = value * scale;
     }
@@ -54,9 +55,9 @@ void unit_backward(double* dz, std::size_t dz_pitch, double* dbias, const double
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t j = 0; j < n; ++j) {
       const double gradient = dy[r * n + j] * scale;
-      const DualDouble first = derive_double(unit.f, input(r, j));
+      const DualDouble first = derive_double(unit.f, unit.f_parameters, input(r, j));
       if (unit.gated) {
-        const DualDouble second = derive_double(unit.g, input(r, n + j));
+        const DualDouble second = derive_double(unit.g, unit.g_parameters, input(r, n + j));
         put(r, j, gradient * first.slope * second.value);
         put(r, n + j, gradient * first.value * second.slope);
       } else {

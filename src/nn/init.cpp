@@ -43,7 +43,7 @@ const std::vector<Gain>& gains() {
       {"gelu_tanh", std::sqrt(2.0)},
       {"silu", std::sqrt(2.0)},
       {"mish", std::sqrt(2.0)},
-      {"hard_swish", std::sqrt(2.0)},
+      {"hardswish", std::sqrt(2.0)},
       {"elu", std::sqrt(2.0)},
       {"celu", std::sqrt(2.0)},
       {"prelu", leaky_gain(0.25)},

@@ -73,7 +73,7 @@ inline std::vector<float> samples_of_every_binade() {
   return samples;
 }
 
-/// Every unit that has kernels.
+/// Every unit that has kernels, and every kind of parameter.
 inline std::vector<Unit> all_units() {
   std::vector<Unit> units;
   for (const std::string& name : unit_names()) units.push_back(parse_unit(name));
@@ -82,6 +82,12 @@ inline std::vector<Unit> all_units() {
     if (unit.gated) continue;
     units.push_back({unit.f, Activation::identity, true});
     units.push_back({Activation::identity, unit.f, true});
+  }
+  for (const char* name :
+       {"leaky_relu(0.2)", "elu(0.5)", "celu(2)", "softplus(2,10)", "silu(1.7)", "hardtanh(-2,0.5)",
+        "softshrink(0.1)", "hardshrink(0)", "threshold(-0.5,2)", "penalized_tanh(0.1)",
+        "leaky_relu(0.2)(a)*b", "a*silu(1.7)(b)"}) {
+    units.push_back(parse_unit(name));
   }
   return units;
 }

@@ -2,6 +2,7 @@
 
 #include "kernels/support.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/kernels/unit_info.hpp"
 
 namespace sluice {
 namespace {
@@ -20,17 +21,19 @@ TEST(UnitNames, NamedGates) {
       {"geglu", Activation::gelu, Activation::identity},
       {"geglu_tanh", Activation::gelu_tanh, Activation::identity},
       {"swiglu", Activation::silu, Activation::identity},
+      {"seglu", Activation::selu, Activation::identity},
+      {"leglu", Activation::leaky_relu, Activation::identity},
   };
   for (const Case& each : cases) {
     EXPECT_EQ(parse_unit(each.name), (Unit{each.f, each.g, true})) << each.name;
     EXPECT_EQ(unit_names()[static_cast<std::size_t>(&each - cases)], each.name);
   }
-  EXPECT_EQ(unit_names().size(), std::size(cases) + 7);
+  EXPECT_EQ(unit_names().size(), std::size(cases) + 25);
 }
 
 TEST(UnitNames, EveryUnitReadsBack) {
   const auto units = kernels::all_units();
-  EXPECT_EQ(units.size(), 15U + 14U);
+  EXPECT_EQ(units.size(), 35U + 50U + 12U);
   for (const Unit& unit : units) EXPECT_EQ(parse_unit(unit_name(unit)), unit) << unit_name(unit);
 }
 
@@ -68,13 +71,69 @@ TEST(UnitNames, Refusals) {
   EXPECT_NE(refusal("gelu(a)*tanh(b)").find("gelu(a)*tanh(b) has no kernel"), std::string::npos);
 }
 
+TEST(UnitNames, Parameters) {
+  EXPECT_EQ(parse_unit("leaky_relu"), parse_unit("leaky_relu(0.01)"));
+  EXPECT_EQ(parse_unit("leaky_relu(0.2)").f_parameters, (ActivationParameters{0.2F, 0}));
+  EXPECT_EQ(parse_unit("hardtanh( -2, 2 )").f_parameters, (ActivationParameters{-2, 2}));
+  EXPECT_EQ(parse_unit("softplus(2)").f_parameters, (ActivationParameters{2, 20}));
+  EXPECT_EQ(unit_name(parse_unit("softplus(2)")), "softplus(2)");
+  EXPECT_EQ(unit_name(parse_unit("softplus(1,5)")), "softplus(1,5)");
+  EXPECT_EQ(unit_name(parse_unit("hardtanh(-1,1)")), "hardtanh");
+  EXPECT_EQ(unit_name(parse_unit("leaky_relu(a)*b")), "leglu");
+  EXPECT_EQ(unit_name(parse_unit("leaky_relu(0.2)(a)*b")), "leaky_relu(0.2)(a)*b");
+  EXPECT_EQ(unit_name(parse_unit("a * silu(1.5)(b)")), "a*silu(1.5)(b)");
+  EXPECT_EQ((Unit{Activation::elu, Activation::identity, false}), parse_unit("elu"));
+}
+
+TEST(UnitNames, ParametersThatAreRefused) {
+  EXPECT_EQ(refusal("relu(1)"), "Activation: 'relu(1)' does not parse; relu takes no parameters.");
+  EXPECT_EQ(refusal("elu(1,2)"),
+            "Activation: 'elu(1,2)' does not parse; elu takes at most 1 parameter.");
+  EXPECT_EQ(refusal("elu(x)"), "Activation: 'elu(x)' does not parse; 'x' is not a number.");
+  EXPECT_EQ(refusal("elu(1"), "Activation: 'elu(1' does not parse; expected ')' at its end.");
+  EXPECT_EQ(refusal("elu(-1)"), "Activation: elu got α = -1, expected 1e-06 to 1e+06.");
+  EXPECT_EQ(refusal("hardtanh(2,1)"),
+            "Activation: hardtanh got min = 2 and max = 1, expected min to be less than max.");
+  for (const char* name : {"elu()", "elu(nan)", "elu(inf)", "elu(1e9)", "elu(1,)", "elu(1)2",
+                           "softplus(1,-1)", "silu(0)", "leaky_relu(-1)(a)*b", "glu(1)"}) {
+    EXPECT_NE(refusal(name), "") << name;
+  }
+  Unit unit = parse_unit("a*elu(b)");
+  EXPECT_NO_THROW(check_unit(unit));
+  unit.g_parameters[0] = -1;
+  EXPECT_THROW(check_unit(unit), UsageError);
+}
+
 TEST(UnitNames, Activations) {
-  for (const Activation f :
-       {Activation::identity, Activation::sigmoid, Activation::tanh, Activation::relu,
-        Activation::gelu, Activation::gelu_tanh, Activation::silu}) {
-    EXPECT_EQ(parse_activation(activation_name(f)), f);
+  for (const std::string& name : unit_names()) {
+    const Unit unit = parse_unit(name);
+    if (unit.gated) continue;
+    EXPECT_EQ(activation_name(parse_activation(name)), name);
   }
   EXPECT_THROW(parse_activation("sigmoyd"), UsageError);
+}
+
+TEST(UnitInfos, DescribeEveryUnit) {
+  for (const std::string& name : unit_names()) {
+    const UnitInfo& info = unit_info(name);
+    EXPECT_EQ(info.name, name);
+    EXPECT_EQ(info.kind == UnitKind::gate, parse_unit(name).gated);
+  }
+  for (const UnitInfo& info : unit_infos()) {
+    for (const std::string* text :
+         {&info.formula, &info.derivative, &info.range, &info.saturation, &info.accuracy}) {
+      EXPECT_NE(*text, "") << info.name;
+    }
+    for (const UnitParameter& parameter : info.parameters) {
+      EXPECT_LE(parameter.least, parameter.standard) << info.name;
+      EXPECT_LE(parameter.standard, parameter.most) << info.name;
+    }
+  }
+  EXPECT_EQ(unit_info("prelu").kind, UnitKind::layer);
+  EXPECT_EQ(unit_info("glu").derivative, "a: sigmoid(b); b: a sigmoid'(b)");
+  EXPECT_EQ(unit_info("silu").accuracy,
+            "Value 4 ULP, 0 allowed below 2^-118; derivative absolute 5e-07.");
+  EXPECT_THROW(unit_info("glue"), UsageError);
 }
 
 }  // namespace

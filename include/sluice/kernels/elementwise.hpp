@@ -2,7 +2,8 @@
 // Activations, gates, dropout and other elementwise kernels. One thread, contiguous spans,
 // outputs first. float kernels are Highway with run-time dispatch; double ones are plain loops
 // (they exist for gradient tests). Gradients of inputs are written (=), gradients of parameters
-// are accumulated (+=). NaN in gives NaN out at that place only.
+// are accumulated (+=). NaN in gives NaN out at that place only. Parameters of units are taken as
+// they are: check_unit() refuses those out of range.
 
 #include <cstddef>
 #include <cstdint>
@@ -12,13 +13,26 @@
 namespace sluice::kernels {
 
 /// y[i] = f(x[i]). y may be x.
-void activation_forward(float* y, const float* x, std::size_t n, Activation f);
-void activation_forward(double* y, const double* x, std::size_t n, Activation f);
+void activation_forward(float* y, const float* x, std::size_t n, Activation f,
+                        const ActivationParameters& parameters);
+void activation_forward(double* y, const double* x, std::size_t n, Activation f,
+                        const ActivationParameters& parameters);
 
 /// dx[i] = dy[i] · f'(x[i]). dx may be dy or x.
-void activation_backward(float* dx, const float* dy, const float* x, std::size_t n, Activation f);
-void activation_backward(double* dx, const double* dy, const double* x, std::size_t n,
-                         Activation f);
+void activation_backward(float* dx, const float* dy, const float* x, std::size_t n, Activation f,
+                         const ActivationParameters& parameters);
+void activation_backward(double* dx, const double* dy, const double* x, std::size_t n, Activation f,
+                         const ActivationParameters& parameters);
+
+/// The same with the default parameters.
+template <class T>
+void activation_forward(T* y, const T* x, std::size_t n, Activation f) {
+  activation_forward(y, x, n, f, default_parameters(f));
+}
+template <class T>
+void activation_backward(T* dx, const T* dy, const T* x, std::size_t n, Activation f) {
+  activation_backward(dx, dy, x, n, f, default_parameters(f));
+}
 
 /// y[i] = e^x[i], at most 4 ULP from float64 on every SIMD target; results below 2^-126 are 0. y
 /// may be x.

@@ -43,7 +43,7 @@ enum class FanMode : std::uint8_t { in, out };
 /// torch.nn.init.calculate_gain: linear, identity, conv1d, conv2d, conv3d, sigmoid 1; tanh 5/3;
 /// relu √2 (He et al. 2015); leaky_relu √(2 / (1 + slope²)) (the same, eq. 15); selu 3/4. Beyond
 /// PyTorch's table:
-///   relu6, gelu, gelu_tanh, silu, mish, hard_swish    √2, each nears relu away from 0
+///   relu6, gelu, gelu_tanh, silu, mish, hardswish     √2, each nears relu away from 0
 ///   elu, celu                                         √2 (Clevert et al. 2015 §4 take He's)
 ///   prelu, rrelu       as leaky_relu, with their first and mean slopes, 1/4 and 11/48
 /// `slope` is leaky_relu's. Throws UsageError naming the nearest for other names.

@@ -1,0 +1,94 @@
+// tanh and its kin. Included once per SIMD target.
+#if defined(SLUICE_KERNELS_ACTIVATIONS_TANH_INL_HPP) == defined(HWY_TARGET_TOGGLE)
+#ifdef SLUICE_KERNELS_ACTIVATIONS_TANH_INL_HPP
+#undef SLUICE_KERNELS_ACTIVATIONS_TANH_INL_HPP
+#else
+#define SLUICE_KERNELS_ACTIVATIONS_TANH_INL_HPP
+#endif
+
+#include <hwy/highway.h>
+
+#include "activations_base-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace sluice::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <>
+struct Act<Activation::tanh> {
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V Value(D d, V x) {
+    // With m = e^(-2|x|) - 1, tanh |x| = -m / (2 + m): no cancellation at 0, no overflow. From
+    // |x| = 10 it is 1.
+    const V least = hn::Set(d, -20.0F);
+    V t = hn::Mul(hn::Set(d, -2.0F), hn::Abs(x));
+    t = hn::IfThenElse(hn::Lt(t, least), least, t);
+    const auto e = Split(d, t);
+    const V m = hn::MulAdd(e.power, e.fraction, hn::Sub(e.power, hn::Set(d, 1.0F)));
+    const V y = hn::Div(m, hn::Add(m, hn::Set(d, 2.0F)));
+    return hn::Xor(hn::Neg(y), hn::And(x, hn::SignBit(d)));
+  }
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE Dual<V> Derive(D d, V x) {
+    // With e = e^(-2|x|), tanh' x = 4e / (1 + e)², which is accurate in the tails too.
+    const V t = hn::Mul(hn::Set(d, -2.0F), hn::Abs(x));
+    const auto tiny = hn::Lt(t, hn::Set(d, kExpLowest));
+    const auto parts = Split(d, hn::IfThenElse(tiny, hn::Set(d, kExpLowest), t));
+    const V m = hn::MulAdd(parts.power, parts.fraction, hn::Sub(parts.power, hn::Set(d, 1.0F)));
+    const V e = hn::IfThenZeroElse(tiny, hn::MulAdd(parts.power, parts.fraction, parts.power));
+    const V inverse = hn::Div(hn::Set(d, 2.0F), hn::Add(m, hn::Set(d, 2.0F)));
+    const V y = hn::Mul(hn::Mul(m, hn::Set(d, -0.5F)), inverse);
+    return {hn::Xor(y, hn::And(x, hn::SignBit(d))), hn::Mul(hn::Mul(e, inverse), inverse)};
+  }
+};
+
+template <>
+struct Act<Activation::tanhshrink> {
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V Value(D d, V x) {
+    const V z = hn::Abs(x);
+    // Near 0 the difference would cancel: x³ times a minimax polynomial in x², error 6e-9. Cubes
+    // that would be denormal are 0.
+    const V one = hn::Set(d, 1.0F);
+    const V near = hn::IfThenZeroElse(hn::Lt(z, hn::Set(d, 0x1p-39F)), AtMost(d, z, 1.0F));
+    const V u = hn::Mul(near, near);
+    V q = hn::MulAdd(u, hn::Set(d, -0.000142823963F), hn::Set(d, 0.000923609361F));
+    q = hn::MulAdd(u, q, hn::Set(d, -0.00320695387F));
+    q = hn::MulAdd(u, q, hn::Set(d, 0.00869795121F));
+    q = hn::MulAdd(u, q, hn::Set(d, -0.0218295865F));
+    q = hn::MulAdd(u, q, hn::Set(d, 0.0539634228F));
+    q = hn::MulAdd(u, q, hn::Set(d, -0.133333102F));
+    q = hn::MulAdd(u, q, hn::Set(d, 0.333333343F));
+    const V small = hn::Mul(near, hn::Mul(u, q));
+    const V large = hn::Sub(z, Act<Activation::tanh>::Value(d, z));
+    return hn::Or(hn::IfThenElse(hn::Lt(z, one), small, large), hn::And(x, hn::SignBit(d)));
+  }
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE Dual<V> Derive(D d, V x) {
+    const V t = Act<Activation::tanh>::Value(d, x);
+    const V kept = hn::IfThenZeroElse(hn::Lt(hn::Abs(t), hn::Set(d, 0x1p-59F)), t);
+    return {Value(d, x), hn::Mul(kept, kept)};
+  }
+};
+
+template <>
+struct Act<Activation::penalized_tanh> {
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V Value(D d, V x, const Parameters<V>& p) {
+    const V factor = hn::IfThenElse(hn::Gt(x, hn::Zero(d)), hn::Set(d, 1.0F), p.first);
+    return hn::Mul(factor, Act<Activation::tanh>::Value(d, x));
+  }
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE Dual<V> Derive(D d, V x, const Parameters<V>& p) {
+    const V factor = hn::IfThenElse(hn::Gt(x, hn::Zero(d)), hn::Set(d, 1.0F), p.first);
+    const auto t = Act<Activation::tanh>::Derive(d, x);
+    return {hn::Mul(factor, t.value), hn::Mul(factor, t.slope)};
+  }
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace sluice::kernels
+HWY_AFTER_NAMESPACE();
+
+#endif
