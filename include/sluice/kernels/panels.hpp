@@ -1,0 +1,32 @@
+#pragma once
+// Products of few rows by a constant matrix, step after step: the matrix is laid out once in panels
+// of kPanelColumns columns, each row by row, so that every step reads it in order.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice::kernels {
+
+/// Columns of a panel. A last panel of fewer is filled up with zeros.
+inline constexpr std::size_t kPanelColumns = 32;
+
+/// panel[k, j] = w[k · ld + j], or w[j · ld + k] when `transposed`, for k < rows and j < columns <=
+/// kPanelColumns; zero for the columns behind. The panel has rows · kPanelColumns elements.
+void pack_panel(float* panel, const float* w, std::size_t ld, bool transposed, std::size_t rows,
+                std::size_t columns);
+/// The same, rounded to bfloat16 (to nearest, ties to even).
+void pack_panel(std::uint16_t* panel, const float* w, std::size_t ld, bool transposed,
+                std::size_t rows, std::size_t columns);
+
+/// c[r, j] = Σ_k a[r, k] · panel[k, j], or c[r, j] += when `accumulate`, for r < rows and j <
+/// columns <= kPanelColumns: a [rows, inner] with rows of a_pitch, c with rows of c_pitch. Each sum
+/// is taken in order of k, by fused multiply-adds where the target has them, so that it depends on
+/// no other row. float32; a panel of bfloat16 is widened.
+void multiply_panel(float* c, std::size_t c_pitch, const float* a, std::size_t a_pitch,
+                    const float* panel, std::size_t rows, std::size_t inner, std::size_t columns,
+                    bool accumulate);
+void multiply_panel(float* c, std::size_t c_pitch, const float* a, std::size_t a_pitch,
+                    const std::uint16_t* panel, std::size_t rows, std::size_t inner,
+                    std::size_t columns, bool accumulate);
+
+}  // namespace sluice::kernels

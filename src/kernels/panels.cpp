@@ -1,0 +1,179 @@
+// multiply_panel and pack_panel.
+#include "sluice/kernels/panels.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "sluice/kernels/elementwise.hpp"
+#include "targets.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "panels.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "span-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace sluice::kernels {
+namespace HWY_NAMESPACE {
+
+template <class D>
+HWY_INLINE hn::Vec<D> Widened(D d, const float* p) {
+  return hn::LoadU(d, p);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> Widened(D d, const std::uint16_t* p) {
+  const hn::Rebind<std::uint16_t, D> d16;
+  const hn::RebindToUnsigned<D> du;
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(d16, p))));
+}
+
+struct Product {
+  float* c;
+  std::size_t c_pitch;
+  const float* a;
+  std::size_t a_pitch;
+  std::size_t inner;
+  bool accumulate;
+};
+
+// As many rows as the registers hold sums for, two vectors each: 32 registers with AVX-512, 16
+// otherwise.
+constexpr std::size_t kMostRows = hn::MaxLanes(hn::ScalableTag<float>()) >= 16 ? 8 : 6;
+
+// `kRows` rows by two vectors of columns.
+template <std::size_t kRows, class W, class Span>
+HWY_INLINE void MultiplyTile(const Product& p, const W* panel, Span first, Span second) {
+  const hn::ScalableTag<float> d;
+  const std::size_t lanes = hn::Lanes(d);
+  hn::Vec<decltype(d)> left[kRows];
+  hn::Vec<decltype(d)> right[kRows];
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < kRows; ++r) {
+    left[r] = hn::Zero(d);
+    right[r] = hn::Zero(d);
+    if (p.accumulate) {
+      left[r] = first.Load(d, p.c + r * p.c_pitch);
+      right[r] = second.Load(d, p.c + r * p.c_pitch + lanes);
+    }
+  }
+  const float* rows[kRows];
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < kRows; ++r) rows[r] = p.a + r * p.a_pitch;
+  for (std::size_t k = 0; k < p.inner; ++k) {
+    const auto u = Widened(d, panel + k * kPanelColumns);
+    const auto v = Widened(d, panel + k * kPanelColumns + lanes);
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kRows; ++r) {
+      const auto x = hn::Set(d, rows[r][k]);
+      left[r] = hn::MulAdd(x, u, left[r]);
+      right[r] = hn::MulAdd(x, v, right[r]);
+    }
+  }
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < kRows; ++r) {
+    first.Store(left[r], d, p.c + r * p.c_pitch);
+    second.Store(right[r], d, p.c + r * p.c_pitch + lanes);
+  }
+}
+
+template <std::size_t kRows, class W>
+void MultiplyColumns(const Product& p, const W* panel, std::size_t columns) {
+  const hn::ScalableTag<float> d;
+  const std::size_t lanes = hn::Lanes(d);
+  Product at = p;
+  for (std::size_t j = 0; j < columns; j += 2 * lanes) {
+    at.c = p.c + j;
+    const std::size_t rest = columns - j;
+    if (rest >= 2 * lanes) {
+      MultiplyTile<kRows>(at, panel + j, Whole{}, Whole{});
+    } else {
+      MultiplyTile<kRows>(at, panel + j, First{std::min(rest, lanes)},
+                          First{rest - std::min(rest, lanes)});
+    }
+  }
+}
+
+template <std::size_t kRows, class W>
+void MultiplyRows(Product p, const W* panel, std::size_t rows, std::size_t columns) {
+  for (; rows >= kRows; rows -= kRows) {
+    MultiplyColumns<kRows>(p, panel, columns);
+    p.a += kRows * p.a_pitch;
+    p.c += kRows * p.c_pitch;
+  }
+  if constexpr (kRows > 1) {
+    if (rows > 0) MultiplyRows<kRows - 1>(p, panel, rows, columns);
+  }
+}
+
+void MultiplyFloat(float* c, std::size_t c_pitch, const float* a, std::size_t a_pitch,
+                   const float* panel, std::size_t rows, std::size_t inner, std::size_t columns,
+                   bool accumulate) {
+  MultiplyRows<kMostRows>(Product{c, c_pitch, a, a_pitch, inner, accumulate}, panel, rows, columns);
+}
+void MultiplyBfloat16(float* c, std::size_t c_pitch, const float* a, std::size_t a_pitch,
+                      const std::uint16_t* panel, std::size_t rows, std::size_t inner,
+                      std::size_t columns, bool accumulate) {
+  MultiplyRows<kMostRows>(Product{c, c_pitch, a, a_pitch, inner, accumulate}, panel, rows, columns);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace sluice::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sluice::kernels {
+namespace {
+HWY_EXPORT(MultiplyFloat);
+HWY_EXPORT(MultiplyBfloat16);
+
+void pack(float* panel, const float* w, std::size_t ld, bool transposed, std::size_t rows,
+          std::size_t columns) {
+  // Short runs of k, so that a transposed matrix is read in order and written near by.
+  constexpr std::size_t kRun = 16;
+  const std::size_t row_step = transposed ? 1 : ld;
+  const std::size_t column_step = transposed ? ld : 1;
+  for (std::size_t begin = 0; begin < rows; begin += kRun) {
+    const std::size_t end = std::min(rows, begin + kRun);
+    for (std::size_t j = 0; j < kPanelColumns; ++j) {
+      for (std::size_t k = begin; k < end; ++k) {
+        panel[k * kPanelColumns + j] = j < columns ? w[k * row_step + j * column_step] : 0.0F;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void pack_panel(float* panel, const float* w, std::size_t ld, bool transposed, std::size_t rows,
+                std::size_t columns) {
+  pack(panel, w, ld, transposed, rows, columns);
+}
+void pack_panel(std::uint16_t* panel, const float* w, std::size_t ld, bool transposed,
+                std::size_t rows, std::size_t columns) {
+  constexpr std::size_t kRun = 16;
+  float wide[kRun * kPanelColumns];
+  for (std::size_t begin = 0; begin < rows; begin += kRun) {
+    const std::size_t run = std::min(kRun, rows - begin);
+    pack(wide, w + begin * (transposed ? 1 : ld), ld, transposed, run, columns);
+    to_bfloat16(panel + begin * kPanelColumns, wide, run * kPanelColumns);
+  }
+}
+
+void multiply_panel(float* c, std::size_t c_pitch, const float* a, std::size_t a_pitch,
+                    const float* panel, std::size_t rows, std::size_t inner, std::size_t columns,
+                    bool accumulate) {
+  HWY_DYNAMIC_DISPATCH(MultiplyFloat)
+  (c, c_pitch, a, a_pitch, panel, rows, inner, columns, accumulate);
+}
+void multiply_panel(float* c, std::size_t c_pitch, const float* a, std::size_t a_pitch,
+                    const std::uint16_t* panel, std::size_t rows, std::size_t inner,
+                    std::size_t columns, bool accumulate) {
+  HWY_DYNAMIC_DISPATCH(MultiplyBfloat16)
+  (c, c_pitch, a, a_pitch, panel, rows, inner, columns, accumulate);
+}
+
+}  // namespace sluice::kernels
+#endif

@@ -1,0 +1,262 @@
+#include "sluice/nn/recurrent.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "sluice/base/error.hpp"
+#include "sluice/base/random.hpp"
+
+namespace sluice {
+namespace {
+
+const std::array<std::string, 5>& cell_names() {
+  static const std::array<std::string, 5> names{"rnn", "lstm", "gru", "indrnn", "mut1"};
+  return names;
+}
+
+LstmGates gates_of(const RecurrentOptions& o) {
+  return {!o.without_input_gate, !o.without_forget_gate, !o.without_output_gate};
+}
+
+// Shapes of a layer's parameters; a rank of 0 where there is none.
+struct Shapes {
+  Shape weight_ih, weight_hh, bias_ih, bias_hh;
+};
+
+Shapes shapes_of(const RecurrentOptions& o) {
+  const std::int64_t c = o.input, h = o.hidden;
+  const auto uniform = [&](std::int64_t blocks) {
+    return Shapes{Shape{blocks * h, c}, Shape{blocks * h, h}, Shape{blocks * h}, {}};
+  };
+  switch (o.cell) {
+    case CellKind::lstm:
+      return uniform(gates_of(o).blocks());
+    case CellKind::gru: {
+      Shapes shapes = uniform(3);
+      if (o.reset == GruReset::after) shapes.bias_hh = shapes.bias_ih;
+      return shapes;
+    }
+    case CellKind::mut1:
+      return {Shape{(c == h ? 2 : 3) * h, c}, Shape{2 * h, h}, Shape{3 * h}, {}};
+    case CellKind::indrnn:
+      return {Shape{h, c}, Shape{h}, Shape{h}, {}};
+    case CellKind::rnn:
+      break;
+  }
+  return uniform(1);
+}
+
+void check(const RecurrentOptions& o) {
+  const std::string& name = cell_name(o.cell);
+  if (o.input < 1 || o.hidden < 1) {
+    throw UsageError(fmt::format("{} layer: sizes must be at least 1, got {} to {} channels", name,
+                                 o.input, o.hidden));
+  }
+  if (o.cell == CellKind::rnn && o.nonlinearity != Activation::tanh &&
+      o.nonlinearity != Activation::relu) {
+    throw UsageError("rnn layer: the nonlinearity must be tanh or relu");
+  }
+  if (o.cell != CellKind::indrnn) return;
+  if (!(o.recurrent_bound >= 0)) {
+    throw UsageError(
+        fmt::format("indrnn layer: the bound on recurrent weights must be 0 (none) or more, got {}",
+                    o.recurrent_bound));
+  }
+  if (o.residual && o.input != o.hidden) {
+    throw UsageError(fmt::format("indrnn layer: a residual needs equal widths, got {} to {}",
+                                 o.input, o.hidden));
+  }
+}
+
+// Values uniform in [low, high): parameter `part` of a layer. Zeros without a seed.
+Tensor uniform(Shape shape, DType dtype, double low, double high, InitKey key, std::uint32_t part) {
+  if (!key.seed) return Tensor::zeros(shape, dtype);
+  Tensor x(shape, dtype);
+  // Step numbers count from 0; initialisers' are at the other end, the last for normal().
+  const RandomKey random{*key.seed, key.stream, 0xFFFFFFFE - part};
+  dispatch_float(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    T* out = x.data<T>();
+    for (std::int64_t i = 0; i < x.elements(); ++i) {
+      out[i] =
+          static_cast<T>(low + (high - low) * random.uniform_double(static_cast<std::uint64_t>(i)));
+    }
+  });
+  return x;
+}
+
+Tensor initial_bias(const RecurrentOptions& o, Shape shape, DType dtype, InitKey key) {
+  Tensor bias = Tensor::zeros(shape, dtype);
+  if (o.cell != CellKind::lstm || o.without_forget_gate || !key.seed) return bias;
+  const std::int64_t first = o.without_input_gate ? 0 : o.hidden;
+  dispatch_float(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    std::fill_n(bias.data<T>() + first, o.hidden, static_cast<T>(o.forget_bias));
+  });
+  return bias;
+}
+
+}  // namespace
+
+const std::string& cell_name(CellKind cell) {
+  return cell_names().at(static_cast<std::size_t>(cell));
+}
+
+CellKind parse_cell(std::string_view name) {
+  const auto& names = cell_names();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names.at(i) == name) return static_cast<CellKind>(i);
+  }
+  const std::string near = nearest_names(std::string(name), names.data(), names.size());
+  throw UsageError(fmt::format("unknown recurrent cell '{}'; known are {}{}", name,
+                               fmt::join(names, ", "),
+                               near.empty() ? "" : "; did you mean " + near + "?"));
+}
+
+std::int64_t parameter_count(const RecurrentOptions& options) {
+  check(options);
+  const Shapes shapes = shapes_of(options);
+  std::int64_t count = 0;
+  for (const Shape& shape : {shapes.weight_ih, shapes.weight_hh, shapes.bias_ih, shapes.bias_hh}) {
+    if (shape.rank() > 0) count += shape.elements();
+  }
+  return count;
+}
+
+RecurrentLayer::RecurrentLayer(const RecurrentOptions& options, DType dtype, InitKey key)
+    : options_(options) {
+  check(options);
+  const Shapes shapes = shapes_of(options);
+  const double bound = 1 / std::sqrt(static_cast<double>(options.hidden));
+  Tensor weight_ih, weight_hh;
+  if (options.cell == CellKind::indrnn) {
+    const double most = options.recurrent_bound > 0 ? options.recurrent_bound : 1;
+    weight_ih =
+        normal(shapes.weight_ih, dtype, std::sqrt(2 / static_cast<double>(options.input)), key);
+    weight_hh = uniform(shapes.weight_hh, dtype, 0, most, key, 1);
+  } else {
+    weight_ih = uniform(shapes.weight_ih, dtype, -bound, bound, key, 0);
+    weight_hh = uniform(shapes.weight_hh, dtype, -bound, bound, key, 1);
+  }
+  weights_.weight_ih = Variable(weight_ih, true);
+  weights_.weight_hh = Variable(weight_hh, true);
+  weights_.bias_ih = Variable(initial_bias(options, shapes.bias_ih, dtype, key), true);
+  if (shapes.bias_hh.rank() > 0) {
+    weights_.bias_hh = Variable(Tensor::zeros(shapes.bias_hh, dtype), true);
+  }
+}
+
+Variable RecurrentLayer::forward(const Variable& x, std::vector<Tensor>& state,
+                                 Precision precision) const {
+  if (!state.empty() && state.size() != state_count()) {
+    throw Error(fmt::format("{} layer: the state must hold {} tensors or none, got {}",
+                            cell_name(options_.cell), state_count(), state.size()));
+  }
+  state.resize(state_count());
+  switch (options_.cell) {
+    case CellKind::lstm:
+      return lstm_layer(x, weights_, gates_of(options_), state[0], state[1], precision);
+    case CellKind::gru:
+      return gru_layer(x, weights_, options_.reset, state[0], precision);
+    case CellKind::mut1:
+      return mut1_layer(x, weights_, state[0], precision);
+    case CellKind::indrnn: {
+      const Variable h = indrnn_layer(x, weights_, state[0], precision);
+      return options_.residual ? add_scaled(h, 1, x, 1) : h;
+    }
+    case CellKind::rnn:
+      break;
+  }
+  return rnn_layer(x, weights_, options_.nonlinearity, state[0], precision);
+}
+
+void RecurrentLayer::constrain() const {
+  if (options_.cell != CellKind::indrnn || options_.recurrent_bound == 0) return;
+  const Tensor& u = weights_.weight_hh.value();
+  dispatch_float(u.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T bound = static_cast<T>(options_.recurrent_bound);
+    for (T& value : u.span<T>()) value = std::clamp(value, -bound, bound);
+  });
+}
+
+void RecurrentLayer::collect(Parameters& parameters, const std::string& prefix) const {
+  parameters.push_back({prefix + "weight_ih", weights_.weight_ih, {}, {}, true});
+  // The vector u is a weight too, but decaying it would shorten an IndRNN's memory.
+  const bool decay = options_.cell != CellKind::indrnn;
+  parameters.push_back({prefix + "weight_hh", weights_.weight_hh, {}, {}, decay});
+  parameters.push_back({prefix + "bias_ih", weights_.bias_ih, {}, {}, false});
+  if (weights_.bias_hh.defined()) {
+    parameters.push_back({prefix + "bias_hh", weights_.bias_hh, {}, {}, false});
+  }
+}
+
+RecurrentOptions layer_options(const RecurrentStackOptions& options, std::int64_t index) {
+  RecurrentOptions layer = options.layer;
+  if (index > 0) layer.input = layer.hidden;
+  layer.residual = layer.residual && layer.input == layer.hidden;
+  return layer;
+}
+
+std::int64_t parameter_count(const RecurrentStackOptions& options) {
+  std::int64_t count = 0;
+  for (std::int64_t i = 0; i < options.layers; ++i) {
+    count += parameter_count(layer_options(options, i));
+  }
+  return count;
+}
+
+RecurrentStack::RecurrentStack(const RecurrentStackOptions& options, DType dtype, InitKey key)
+    : options_(options) {
+  if (options.layers < 1) {
+    throw UsageError(
+        fmt::format("a recurrent stack needs at least one layer, got {}", options.layers));
+  }
+  for (std::int64_t i = 0; i < options.layers; ++i) {
+    const InitKey own{key.seed, key.stream + static_cast<std::uint32_t>(i)};
+    layers_.emplace_back(layer_options(options, i), dtype, own);
+  }
+}
+
+std::size_t RecurrentStack::state_count() const {
+  return layers_.size() * layers_.front().state_count();
+}
+
+Variable RecurrentStack::forward(const Variable& x, std::vector<Tensor>& state,
+                                 const RecurrentForward& how) const {
+  if (!state.empty() && state.size() != state_count()) {
+    throw Error(
+        fmt::format("a stack of {} {} layers: the state must hold {} tensors or none, got {}",
+                    layers_.size(), cell_name(options_.layer.cell), state_count(), state.size()));
+  }
+  state.resize(state_count());
+  const std::size_t each = layers_.front().state_count();
+  Variable y = x;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (i > 0) {
+      Dropout drop = how.dropout;
+      drop.stream += static_cast<std::uint32_t>(i - 1);
+      y = how.variational ? dropout_over_time(y, drop) : dropout(y, drop);
+    }
+    const auto first = state.begin() + static_cast<std::ptrdiff_t>(i * each);
+    std::vector<Tensor> own(first, first + static_cast<std::ptrdiff_t>(each));
+    y = layers_[i].forward(y, own, how.precision);
+    std::move(own.begin(), own.end(), first);
+  }
+  return y;
+}
+
+void RecurrentStack::constrain() const {
+  for (const RecurrentLayer& layer : layers_) layer.constrain();
+}
+
+void RecurrentStack::collect(Parameters& parameters, const std::string& prefix) const {
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    layers_[i].collect(parameters, fmt::format("{}{}.", prefix, i));
+  }
+}
+
+}  // namespace sluice
