@@ -37,12 +37,13 @@ struct Slabs {
   kernels::ChannelLayout layout(std::int64_t slab) const {
     return {last, static_cast<std::size_t>(channels), static_cast<std::size_t>(length_of(slab))};
   }
-  // Calls body(slab) for every slab.
+  // Calls body(slab) for every slab; `again` after a pass over all of them: in reverse, so that
+  // what the first pass left in the caches is met before it is lost.
   template <class Body>
-  void for_each(const Body& body) const {
+  void for_each(const Body& body, bool again = false) const {
     const std::int64_t grain = std::max<std::int64_t>(1, kElementGrain / (length * channels));
     parallel_for(count(), grain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t slab = begin; slab < end; ++slab) body(slab);
+      for (std::int64_t i = begin; i < end; ++i) body(again ? begin + end - 1 - i : i);
     });
   }
 };
@@ -53,77 +54,94 @@ T* row(const Tensor& x, std::int64_t set, std::int64_t index) {
   return x.data<T>() + (set * x.dim(1) + index) * x.dim(2);
 }
 
-// What x̂ = (x - shift) · scale + offset becomes with γ and β: y = (x - shift) · a + b.
-enum Statistic : std::int64_t { kShift, kScale, kOffset, kA, kB };
+// Statistics of the channels of a set as rows [5, channels]: x̂ = (x - shift) · scale + offset,
+// which γ and β make y = (x - shift) · a + b.
+enum Statistic : std::int64_t { kShift, kScale, kOffset, kA, kB, kStatistics };
 
+// Where one set's statistics go, and what γ and β make of them.
 template <class T>
-T element_or(const Tensor& x, std::int64_t c, T otherwise) {
-  return x.defined() ? x.data<T>()[c] : otherwise;
-}
+struct Writer {
+  T* to;
+  const T* weight;
+  const T* bias;
+  std::int64_t channels;
+  double eps;
 
-// Writes the statistics of channel c.
-template <class T>
-void set_statistics(const Tensor& statistics, std::int64_t set, std::int64_t c, double mean,
-                    double variance, double eps, const Tensor& weight, const Tensor& bias) {
+  Writer(const Tensor& statistics, std::int64_t set, const Slabs& slabs, const Variable& gain,
+         const Variable& shift)
+      : to(row<T>(statistics, set, 0)),
+        weight(data_or_null<T>(gain.value())),
+        bias(data_or_null<T>(shift.value())),
+        channels(slabs.channels),
+        eps(slabs.eps) {}
+
+  // Channel c's, with what its set shares.
+  void write(std::int64_t c, double mean, double scale) const {
+    const T shift = static_cast<T>(mean);
+    const double offset = (static_cast<double>(shift) - mean) * scale;
+    const double gain = weight != nullptr ? static_cast<double>(weight[c]) : 1.0;
+    const double add = bias != nullptr ? static_cast<double>(bias[c]) : 0.0;
+    T* const at = to + c;
+    at[kShift * channels] = shift;
+    at[kScale * channels] = static_cast<T>(scale);
+    at[kOffset * channels] = static_cast<T>(offset);
+    at[kA * channels] = static_cast<T>(scale * gain);
+    at[kB * channels] = static_cast<T>(offset * gain + add);
+  }
   // Rounding may leave a constant's variance below 0; NaN stays.
-  const double scale = 1.0 / std::sqrt((variance < 0.0 ? 0.0 : variance) + eps);
-  const T shift = static_cast<T>(mean);
-  const double offset = (static_cast<double>(shift) - mean) * scale;
-  const double gain = static_cast<double>(element_or(weight, c, T(1)));
-  row<T>(statistics, set, kShift)[c] = shift;
-  row<T>(statistics, set, kScale)[c] = static_cast<T>(scale);
-  row<T>(statistics, set, kOffset)[c] = static_cast<T>(offset);
-  row<T>(statistics, set, kA)[c] = static_cast<T>(scale * gain);
-  row<T>(statistics, set, kB)[c] =
-      static_cast<T>(offset * gain + static_cast<double>(element_or(bias, c, T(0))));
-}
+  double scale(double variance) const {
+    return 1.0 / std::sqrt((variance < 0.0 ? 0.0 : variance) + eps);
+  }
+};
 
 // Statistics of the groups of one slab, from its channels' moments [slabs, 2, channels].
 template <class T>
-void join_group(const Slabs& slabs, const Tensor& statistics, const Tensor& moments,
-                std::int64_t slab, const Tensor& weight, const Tensor& bias) {
+void join_group(const Slabs& slabs, const Writer<T>& writer, const Tensor& moments,
+                std::int64_t slab) {
   const std::int64_t size = slabs.group_channels();
   const double* const means = row<double>(moments, slab, 0);
   const double* const squares = row<double>(moments, slab, 1);
   const auto n = static_cast<double>(slabs.length_of(slab));
   for (std::int64_t first = 0; first < slabs.channels; first += size) {
     double mean = 0, m2 = 0;
-    for (std::int64_t c = first; slabs.centred && c < first + size; ++c) {
-      mean += means[c] / static_cast<double>(size);
-    }
+    for (std::int64_t c = first; slabs.centred && c < first + size; ++c) mean += means[c];
+    mean /= static_cast<double>(size);
     for (std::int64_t c = first; c < first + size; ++c) {
       m2 += squares[c] + n * (means[c] - mean) * (means[c] - mean);
     }
-    for (std::int64_t c = first; c < first + size; ++c) {
-      set_statistics<T>(statistics, slab, c, mean, m2 / (n * static_cast<double>(size)), slabs.eps,
-                        weight, bias);
-    }
+    const double scale = writer.scale(m2 / (n * static_cast<double>(size)));
+    for (std::int64_t c = first; c < first + size; ++c) writer.write(c, mean, scale);
   }
 }
 
 // Statistics of each channel over all slabs, which also go to `running`.
 template <class T>
-void join_batch(const Slabs& slabs, const Tensor& statistics, const Tensor& moments,
-                const Tensor& weight, const Tensor& bias, const RunningStatistics& running,
-                double momentum) {
+void join_batch(const Slabs& slabs, const Writer<T>& writer, const Tensor& moments,
+                const RunningStatistics& running, double momentum) {
   const auto n = static_cast<double>(slabs.positions);
-  parallel_for(slabs.channels, row_grain(slabs.count()), [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t count = slabs.count(), stride = 2 * slabs.channels;
+  const double* const means = moments.data<double>();
+  const double* const squares = means + slabs.channels;
+  T* const running_mean = running.mean.data<T>();
+  T* const running_var = running.var.data<T>();
+  parallel_for(slabs.channels, row_grain(8 * count), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c) {
       double mean = 0, m2 = 0;
-      for (std::int64_t slab = 0; slab < slabs.count(); ++slab) {
-        mean += static_cast<double>(slabs.length_of(slab)) / n * row<double>(moments, slab, 0)[c];
+      for (std::int64_t slab = 0; slab < count; ++slab) {
+        mean += static_cast<double>(slabs.length_of(slab)) * means[slab * stride + c];
       }
-      for (std::int64_t slab = 0; slab < slabs.count(); ++slab) {
-        const double delta = row<double>(moments, slab, 0)[c] - mean;
-        m2 += row<double>(moments, slab, 1)[c] +
-              static_cast<double>(slabs.length_of(slab)) * delta * delta;
+      mean /= n;
+      for (std::int64_t slab = 0; slab < count; ++slab) {
+        const double delta = means[slab * stride + c] - mean;
+        m2 +=
+            squares[slab * stride + c] + static_cast<double>(slabs.length_of(slab)) * delta * delta;
       }
-      set_statistics<T>(statistics, 0, c, mean, m2 / n, slabs.eps, weight, bias);
+      writer.write(c, mean, writer.scale(m2 / n));
       const auto update = [&](T& value, double fresh) {
         value = static_cast<T>((1 - momentum) * static_cast<double>(value) + momentum * fresh);
       };
-      update(running.mean.data<T>()[c], mean);
-      update(running.var.data<T>()[c], m2 / (n - 1));
+      update(running_mean[c], mean);
+      update(running_var[c], m2 / (n - 1));
     }
   });
 }
@@ -136,25 +154,34 @@ struct SavedSlabs {
   Gradient dx, dweight, dbias;
 };
 
-// Factors of dx = a · dy + b · (x - shift) + k for channels [begin, end) that share statistics over
-// n elements, from their sums Σ dy and Σ dy x̂.
+// Factors of dx = a · dy + b · (x - shift) + k, [3, channels], for groups of `size` channels that
+// share statistics over n elements, from their sums Σ dy and Σ dy x̂.
 template <class T>
 void gradient_factors(const SavedSlabs& saved, const Tensor& factors, std::int64_t set,
-                      const double* sum, const double* product, std::int64_t begin,
-                      std::int64_t end, double n) {
-  double mean = 0, along = 0;
-  for (std::int64_t c = begin; c < end; ++c) {
-    const auto gain = static_cast<double>(element_or(saved.weight, c, T(1)));
-    if (saved.slabs.centred) mean += gain * sum[c] / n;
-    along += gain * product[c] / n;
-  }
-  for (std::int64_t c = begin; c < end; ++c) {
-    const auto gain = static_cast<double>(element_or(saved.weight, c, T(1)));
-    const auto scale = static_cast<double>(row<T>(saved.statistics, set, kScale)[c]);
-    const auto offset = static_cast<double>(row<T>(saved.statistics, set, kOffset)[c]);
-    row<T>(factors, set, 0)[c] = static_cast<T>(scale * gain);
-    row<T>(factors, set, 1)[c] = static_cast<T>(-scale * scale * along);
-    row<T>(factors, set, 2)[c] = static_cast<T>(-scale * (mean + offset * along));
+                      const double* sum, const double* product, std::int64_t size, double n) {
+  const std::int64_t channels = saved.slabs.channels;
+  const T* const weight = data_or_null<T>(saved.weight);
+  const T* const scales = row<T>(saved.statistics, set, kScale);
+  const T* const offsets = row<T>(saved.statistics, set, kOffset);
+  T* const to = row<T>(factors, set, 0);
+  const auto gain = [&](std::int64_t c) {
+    return weight != nullptr ? static_cast<double>(weight[c]) : 1.0;
+  };
+  for (std::int64_t first = 0; first < channels; first += size) {
+    double mean = 0, along = 0;
+    for (std::int64_t c = first; c < first + size; ++c) {
+      if (saved.slabs.centred) mean += gain(c) * sum[c];
+      along += gain(c) * product[c];
+    }
+    mean /= n;
+    along /= n;
+    for (std::int64_t c = first; c < first + size; ++c) {
+      const auto scale = static_cast<double>(scales[c]);
+      to[c] = static_cast<T>(scale * gain(c));
+      to[channels + c] = static_cast<T>(-scale * scale * along);
+      to[2 * channels + c] =
+          static_cast<T>(-scale * (mean + static_cast<double>(offsets[c]) * along));
+    }
   }
 }
 
@@ -210,21 +237,19 @@ void slabs_backward(const SavedSlabs& saved, const Tensor& dy) {
   slabs.for_each([&](std::int64_t slab) {
     if (need_sums) slab_sums<T>(saved, sums, dy, slab);
     if (slabs.batch || !saved.dx) return;
-    for (std::int64_t first = 0; first < slabs.channels; first += size) {
-      gradient_factors<T>(saved, factors, slab, row<double>(sums, slab, 0),
-                          row<double>(sums, slab, 1), first, first + size,
-                          static_cast<double>(slabs.length_of(slab) * size));
-    }
+    gradient_factors<T>(saved, factors, slab, row<double>(sums, slab, 0),
+                        row<double>(sums, slab, 1), size,
+                        static_cast<double>(slabs.length_of(slab) * size));
     slab_gradient<T>(saved, factors, dy, slab);
   });
   const Tensor sum = need_sums ? total(sums, 0) : Tensor();
   const Tensor product = need_sums ? total(sums, 1) : Tensor();
   if (slabs.batch && saved.dx) {
-    for (std::int64_t c = 0; saved.sums_matter && c < slabs.channels; ++c) {
-      gradient_factors<T>(saved, factors, 0, sum.data<double>(), product.data<double>(), c, c + 1,
+    if (saved.sums_matter) {
+      gradient_factors<T>(saved, factors, 0, sum.data<double>(), product.data<double>(), 1,
                           static_cast<double>(slabs.positions));
     }
-    slabs.for_each([&](std::int64_t slab) { slab_gradient<T>(saved, factors, dy, slab); });
+    slabs.for_each([&](std::int64_t slab) { slab_gradient<T>(saved, factors, dy, slab); }, true);
   }
   if (saved.dweight) saved.dweight->accumulate(product.to(dy.dtype()));
   if (saved.dbias) saved.dbias->accumulate(sum.to(dy.dtype()));
@@ -266,14 +291,14 @@ Variable normalise_slabs(const Variable& x, const Variable& weight, const Variab
                          const Slabs& slabs) {
   const ProfileScope profile("norm", 0, 2.0 * static_cast<double>(x.value().bytes()));
   const Tensor y(x.shape(), x.dtype());
-  const Tensor statistics(Shape{slabs.count(), 5, slabs.channels}, x.dtype());
+  const Tensor statistics(Shape{slabs.count(), kStatistics, slabs.channels}, x.dtype());
   const Tensor moments(Shape{slabs.count(), 2, slabs.channels}, DType::f64);
   dispatch_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     slabs.for_each([&](std::int64_t slab) {
       kernels::channel_moments(row<double>(moments, slab, 0), row<double>(moments, slab, 1),
                                x.value().data<T>() + slabs.offset(slab), slabs.layout(slab));
-      join_group<T>(slabs, statistics, moments, slab, weight.value(), bias.value());
+      join_group(slabs, Writer<T>(statistics, slab, slabs, weight, bias), moments, slab);
       slab_affine<T>(slabs, y, x.value(), statistics, slab);
     });
   });
@@ -283,7 +308,7 @@ Variable normalise_slabs(const Variable& x, const Variable& weight, const Variab
 // Rows of a slab when all positions share statistics: enough slabs for the threads of large
 // machines, few enough that their moments are small beside x.
 std::int64_t batch_slab(std::int64_t positions) {
-  return std::clamp<std::int64_t>((positions / 16 + 63) / 64 * 64, 64, 1024);
+  return std::clamp<std::int64_t>((positions / 8 + 63) / 64 * 64, 128, 1024);
 }
 
 }  // namespace
@@ -335,25 +360,27 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
   const ProfileScope profile("norm", 0,
                              (training ? 3.0 : 2.0) * static_cast<double>(x.value().bytes()));
   const Tensor y(x.shape(), x.dtype());
-  const Tensor statistics(Shape{1, 5, slabs.channels}, x.dtype());
+  const Tensor statistics(Shape{1, kStatistics, slabs.channels}, x.dtype());
   dispatch_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
+    const Writer<T> writer(statistics, 0, slabs, weight, bias);
     if (training) {
       const Tensor moments(Shape{slabs.count(), 2, slabs.channels}, DType::f64);
       slabs.for_each([&](std::int64_t slab) {
         kernels::channel_moments(row<double>(moments, slab, 0), row<double>(moments, slab, 1),
                                  x.value().data<T>() + slabs.offset(slab), slabs.layout(slab));
       });
-      join_batch<T>(slabs, statistics, moments, weight.value(), bias.value(), running, momentum);
+      join_batch(slabs, writer, moments, running, momentum);
     } else {
+      const T* const mean = running.mean.data<T>();
+      const T* const var = running.var.data<T>();
       for (std::int64_t c = 0; c < slabs.channels; ++c) {
-        set_statistics<T>(statistics, 0, c, static_cast<double>(running.mean.data<T>()[c]),
-                          static_cast<double>(running.var.data<T>()[c]), eps, weight.value(),
-                          bias.value());
+        writer.write(c, static_cast<double>(mean[c]), writer.scale(static_cast<double>(var[c])));
       }
     }
     slabs.for_each(
-        [&](std::int64_t slab) { slab_affine<T>(slabs, y, x.value(), statistics, slab); });
+        [&](std::int64_t slab) { slab_affine<T>(slabs, y, x.value(), statistics, slab); },
+        training);
   });
   return recorded(x, weight, bias, y, statistics, slabs, training);
 }

@@ -23,6 +23,9 @@ constexpr std::size_t kStrip = 512;
 constexpr std::size_t kBlock = 64;
 constexpr std::size_t kTogether = 4;
 
+// Rows whose mean is a first guess at the mean of all.
+constexpr std::size_t kFirstRows = 32;
+
 // body(row, count constant) for groups of kTogether rows, then single ones.
 template <class Body>
 HWY_INLINE void ForRows(std::size_t rows, const Body& body) {
@@ -80,13 +83,19 @@ void ColumnMoments(double* mean, double* m2, const float* x, std::size_t rows,
     const std::size_t columns = std::min(kStrip, channels - strip);
     std::fill_n(mean + strip, columns, 0.0);
     std::fill_n(m2 + strip, columns, 0.0);
-    for (std::size_t r = 0; r < rows; r += kBlock) {
-      const std::size_t block = std::min(kBlock, rows - r);
+    for (std::size_t r = 0, block = 0; r < rows; r += block) {
+      block = std::min(r == 0 ? kFirstRows : kBlock, rows - r);
       const float* const at = x + r * channels + strip;
-      StripSums(about.data(), at, block, channels, columns);
       const auto size = static_cast<double>(block);
-      const auto inverse = static_cast<float>(1.0 / size);
-      for (std::size_t j = 0; j < columns; ++j) about[j] *= inverse;
+      // Squares are taken about the mean so far, for the first rows about their own. Should later
+      // rows lie elsewhere, what cancels is small beside the variance that this makes.
+      if (r == 0) {
+        StripSums(about.data(), at, block, channels, columns);
+        const auto inverse = static_cast<float>(1.0 / size);
+        for (std::size_t j = 0; j < columns; ++j) about[j] *= inverse;
+      } else {
+        for (std::size_t j = 0; j < columns; ++j) about[j] = static_cast<float>(mean[strip + j]);
+      }
       StripSpread(sums.data(), squares.data(), at, about.data(), block, channels, columns);
       // Moments of two parts joined (Chan et al. 1983, eq. 2.1).
       const double share = size / static_cast<double>(r + block);
@@ -110,9 +119,14 @@ void ColumnAffine(float* y, const float* x, const float* shift, const float* a, 
       const auto vshift = span.Load(d, shift + j);
       const auto va = span.Load(d, a + j);
       const auto vb = span.Load(d, b + j);
-      for (std::size_t k = 0; k < count; ++k) {
-        const std::size_t i = (r + k) * channels + j;
-        span.Store(hn::MulAdd(hn::Sub(span.Load(d, x + i), vshift), va, vb), d, y + i);
+      // All loads first: a store holds up loads from addresses with the same low 12 bits.
+      constexpr std::size_t kRows = decltype(count)::value;
+      hn::Vec<decltype(d)> values[kRows];
+      for (std::size_t row = 0; row < kRows; ++row) {
+        values[row] = hn::Sub(span.Load(d, x + (r + row) * channels + j), vshift);
+      }
+      for (std::size_t row = 0; row < kRows; ++row) {
+        span.Store(hn::MulAdd(values[row], va, vb), d, y + (r + row) * channels + j);
       }
     });
   });
@@ -170,10 +184,15 @@ void ColumnGradient(float* dx, const float* dy, const float* x, const float* shi
       const auto va = span.Load(d, a + j);
       const auto vb = span.Load(d, b + j);
       const auto vk = span.Load(d, k + j);
-      for (std::size_t row = 0; row < count; ++row) {
+      constexpr std::size_t kRows = decltype(count)::value;
+      hn::Vec<decltype(d)> values[kRows];
+      for (std::size_t row = 0; row < kRows; ++row) {
         const std::size_t i = (r + row) * channels + j;
-        const auto centred = hn::Sub(span.Load(d, x + i), vshift);
-        span.Store(hn::MulAdd(span.Load(d, dy + i), va, hn::MulAdd(centred, vb, vk)), d, dx + i);
+        const auto rest = hn::MulAdd(hn::Sub(span.Load(d, x + i), vshift), vb, vk);
+        values[row] = hn::MulAdd(span.Load(d, dy + i), va, rest);
+      }
+      for (std::size_t row = 0; row < kRows; ++row) {
+        span.Store(values[row], d, dx + (r + row) * channels + j);
       }
     });
   });

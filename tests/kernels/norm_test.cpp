@@ -26,8 +26,9 @@ std::vector<float> inputs(std::size_t n, double mean) {
 
 TEST(NormRows, FloatMatchesDoubleOnEveryTarget) {
   on_every_target([] {
-    for (const std::size_t n : {1U, 3U, 16U, 33U, 512U, 1000U, 9001U}) {
+    for (const std::size_t n : {1U, 3U, 16U, 33U, 512U, 4200U}) {
       for (const std::size_t groups : {1U, 3U}) {
+        if (n > 1000 && groups > 1) continue;
         for (const double mean : {0.0, 1e4}) {
           for (const bool centred : {true, false}) {
             for (const bool affine : {true, false}) {
@@ -83,9 +84,9 @@ TEST(NormRows, FloatMatchesDoubleOnEveryTarget) {
 
 TEST(NormChannels, FloatMatchesDoubleOnEveryTarget) {
   on_every_target([] {
-    for (const std::size_t channels : {1U, 5U, 33U, 700U}) {
-      for (const std::size_t length : {1U, 7U, 64U, 131U, 5000U}) {
-        if (channels * length > 400000) continue;
+    for (const std::size_t channels : {1U, 33U, 700U}) {
+      for (const std::size_t length : {1U, 7U, 131U, 1030U}) {
+        if (channels * length > 100000) continue;
         for (const double mean : {0.0, 1e4}) {
           for (const bool last : {true, false}) {
             const ChannelLayout layout{last, channels, length};
@@ -137,6 +138,31 @@ TEST(NormChannels, FloatMatchesDoubleOnEveryTarget) {
               ASSERT_NEAR(product[c], want_product[c], kBound * (root + std::abs(want_product[c])));
             }
           }
+        }
+      }
+    }
+  });
+}
+
+// The moments hold, relative to the variance, when the rows' level jumps or one value stands out.
+TEST(NormChannels, MomentsOfUnevenDataOnEveryTarget) {
+  on_every_target([] {
+    constexpr std::size_t channels = 20, length = 1000;
+    for (const bool last : {true, false}) {
+      for (const std::size_t level : {1U, 8U, 32U, 96U, 700U, 999U}) {
+        auto x = normal_values<float>(channels * length, 1);
+        for (std::size_t c = 0; c < channels; ++c) {
+          for (std::size_t l = level; l < length; ++l) {
+            x[last ? l * channels + c : c * length + l] += 3000.0F * static_cast<float>(c);
+          }
+        }
+        const ChannelLayout layout{last, channels, length};
+        std::vector<double> mean(channels), m2(channels), want(channels), want_m2(channels);
+        channel_moments(mean.data(), m2.data(), x.data(), layout);
+        channel_moments(want.data(), want_m2.data(), converted<double>(x).data(), layout);
+        for (std::size_t c = 0; c < channels; ++c) {
+          EXPECT_NEAR(mean[c], want[c], 1e-6 * std::sqrt(want_m2[c] / double(length)));
+          EXPECT_NEAR(m2[c], want_m2[c], kBound * want_m2[c]);
         }
       }
     }
