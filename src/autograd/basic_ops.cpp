@@ -96,8 +96,9 @@ Variable dropout(const Variable& x, const Dropout& d) {
 Variable unit(const Variable& x, const Unit& u) {
   const Shape in = x.shape();
   if (in.rank() != 2 || (u.gated && in[1] % 2 != 0)) {
-    throw Error(fmt::format("unit {}: expected [R, {}], got shape {}", unit_name(u),
-                            u.gated ? "2N" : "N", in.str()));
+    throw Error(fmt::format("unit {}: expected [R, {}], got shape {}{}", unit_name(u),
+                            u.gated ? "2N" : "N", in.str(),
+                            in.rank() == 2 ? ", whose odd last dimension cannot be halved" : ""));
   }
   const std::int64_t m = in[1], n = u.gated ? m / 2 : m;
   const Tensor y(Shape{in[0], n}, x.dtype());

@@ -18,8 +18,6 @@ sys.path.insert(0, str(HERE.parents[1] / "bench" / "pytorch"))
 import twin  # noqa: E402
 
 DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.int32: "I32"}
-UNITS = [*twin.GATES, *twin.ACTIVATIONS, "tanh(a)*b", "sigmoid(a)*b", "a*tanh(b)", "a*relu(b)",
-         "a*gelu(b)", "a*gelu_tanh(b)", "a*silu(b)"]
 MODELS = {
     "gcnn_glu_adaptive": dict(layers="[(24,4)]*3", dim=24, vocabulary=60, unit="glu",
                               softmax="adaptive", cutoffs=[10, 30], tie=False),
@@ -52,26 +50,6 @@ def write_safetensors(name, tensors, metadata):
 def normal(random, *shape):
     """float64 values that float32 holds exactly."""
     return torch.from_numpy(random.standard_normal(shape).astype(np.float32)).double()
-
-
-def units():
-    random = np.random.Generator(np.random.PCG64(1))
-    tensors = {}
-    for name in UNITS:
-        unit = twin.Unit(name)
-        z = normal(random, 7, unit.width(13)) * 2
-        z[0, :6] = torch.tensor([-20.0, -8.0, -1.0, 1.0, 8.0, 20.0])
-        if unit.gated:
-            z[1, 13:19] = torch.tensor([-20.0, -8.0, -1.0, 1.0, 8.0, 20.0])
-            z[2, :2], z[2, 13:15] = torch.tensor([20.0, -20.0]), torch.tensor([-20.0, -20.0])
-        z.requires_grad_()
-        dy = normal(random, 7, 13)
-        y = unit(z, -1)
-        y.backward(dy)
-        for key, tensor in dict(z=z, dy=dy, y=y, dz=z.grad).items():
-            tensors[f"{name}.{key}"] = tensor.double()
-            tensors[f"{name}.{key}.f32"] = tensor.float()
-    write_safetensors("units.safetensors", tensors, {"units": json.dumps(UNITS)})
 
 
 def build(config, seed):
@@ -168,7 +146,6 @@ def curves():
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    units()
     for index, (model_name, model_config) in enumerate(MODELS.items()):
         gcnn(model_name, model_config, 11 + index)
     curves()

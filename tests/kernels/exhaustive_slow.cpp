@@ -1,0 +1,94 @@
+// Every activation at every float there is, on the best SIMD target: value and derivative within
+// the bounds of unit_info(), NaN for NaN. Prints the greatest errors. Minutes per activation:
+// `./dev test --slow`. SLUICE_EXHAUSTIVE_STRIDE=n takes every n-th float only.
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+
+#include "kernels/error_bounds.hpp"
+#include "sluice/base/parallel.hpp"
+#include "sluice/kernels/elementwise.hpp"
+
+namespace sluice::kernels {
+namespace {
+
+constexpr std::uint64_t kFloats = std::uint64_t{1} << 32;
+constexpr std::size_t kBlock = 4096;
+
+std::uint64_t stride() {
+  const char* const text = std::getenv("SLUICE_EXHAUSTIVE_STRIDE");
+  return text == nullptr ? 1 : std::max(1ULL, std::strtoull(text, nullptr, 10));
+}
+
+// The greatest errors of value and derivative, and places where one was not NaN as x was.
+struct Errors {
+  Worst value, slope;
+  std::uint64_t lost_nans = 0;
+};
+
+Errors errors_of_block(const UnitInfo& info, Activation f, std::uint64_t first,
+                       std::uint64_t step) {
+  std::vector<float> x;
+  for (std::uint64_t bits = first; bits < kFloats && x.size() < kBlock; bits += step) {
+    x.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+  }
+  const std::vector<float> ones(x.size(), 1.0F);
+  const auto wide = converted<double>(x), wide_ones = converted<double>(ones);
+  std::vector<float> y(x.size()), slope(x.size());
+  std::vector<double> want(x.size()), want_slope(x.size());
+  activation_forward(y.data(), x.data(), x.size(), f);
+  activation_backward(slope.data(), ones.data(), x.data(), x.size(), f);
+  activation_forward(want.data(), wide.data(), x.size(), f);
+  activation_backward(want_slope.data(), wide_ones.data(), wide.data(), x.size(), f);
+  Errors errors;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (std::isnan(x[i])) {
+      const bool kept = std::isnan(y[i]) && (f == Activation::identity || std::isnan(slope[i]));
+      errors.lost_nans += kept ? 0 : 1;
+      continue;
+    }
+    errors.value.see(info.value_error, x[i], y[i], want[i]);
+    errors.slope.see(info.slope_error, x[i], slope[i], want_slope[i]);
+  }
+  return errors;
+}
+
+TEST(Exhaustive, EveryActivationAtEveryFloat) {
+  const std::uint64_t step = stride(), span = kBlock * step;
+  std::printf("%-15s %21s %21s   on %s, every %llu. float\n", "", "value", "derivative",
+              simd_target().c_str(), static_cast<unsigned long long>(step));
+  std::printf("%-15s %10s %10s %10s %10s\n", "", "ULP", "absolute", "ULP", "absolute");
+  for (const UnitInfo& info : activation_infos()) {
+    const Activation f = parse_activation(info.name);
+    Errors all;
+    std::mutex mutex;
+    parallel_for(static_cast<std::int64_t>((kFloats + span - 1) / span), 1,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   Errors mine;
+                   for (std::int64_t block = begin; block < end; ++block) {
+                     const Errors here =
+                         errors_of_block(info, f, static_cast<std::uint64_t>(block) * span, step);
+                     mine.value.see(here.value);
+                     mine.slope.see(here.slope);
+                     mine.lost_nans += here.lost_nans;
+                   }
+                   const std::lock_guard lock(mutex);
+                   all.value.see(mine.value);
+                   all.slope.see(mine.slope);
+                   all.lost_nans += mine.lost_nans;
+                 });
+    std::printf("%-15s %10.2f %10.2g %10.2f %10.2g\n", info.name.c_str(), all.value.ulp,
+                all.value.absolute, all.slope.ulp, all.slope.absolute);
+    std::fflush(stdout);
+    EXPECT_LE(all.value.ulp, static_cast<double>(info.value_error.ulp))
+        << info.name << "(" << all.value.at << ") is " << all.value.got << ", should be "
+        << all.value.want;
+    EXPECT_LE(all.slope.ulp, static_cast<double>(info.slope_error.ulp))
+        << info.name << "'(" << all.slope.at << ") is " << all.slope.got << ", should be "
+        << all.slope.want;
+    EXPECT_EQ(all.lost_nans, 0U) << info.name;
+  }
+}
+
+}  // namespace
+}  // namespace sluice::kernels
