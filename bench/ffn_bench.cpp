@@ -45,8 +45,8 @@ class Bench {
  public:
   explicit Bench(const Options& o)
       : options_(o),
-        layer_({.dim = o.dim, .width = o.width, .unit = parse_unit(o.unit), .bias = o.bias},
-               DType::f32, InitKey{1, 0}),
+        layer_({.dim = o.dim, .width = o.width, .unit = o.unit, .bias = o.bias}, DType::f32,
+               InitKey{1, 0}),
         x_(normal(Shape{o.tokens, o.dim}, DType::f32, 1.0, InitKey{1, 2}), true),
         dy_(normal(Shape{o.tokens, o.dim}, DType::f32, 1.0, InitKey{1, 3})),
         one_(Tensor::zeros(Shape{1}), true) {

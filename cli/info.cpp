@@ -40,7 +40,9 @@ ordered_json describe(const std::filesystem::path& directory) {
   const LoadedModel loaded = load_model(directory);
   const nlohmann::json config = read_model_config(directory);
   ordered_json tensors = ordered_json::array();
-  for (const Parameter& parameter : loaded.model->parameters()) {
+  const LanguageModel& model = *loaded.model;
+  const auto field = model.receptive_field();
+  for (const Parameter& parameter : model.parameters()) {
     const Tensor& value = parameter.variable.value();
     const Shape shape = (parameter.to_file ? parameter.to_file(value) : value).shape();
     ordered_json sizes = ordered_json::array();
@@ -49,8 +51,9 @@ ordered_json describe(const std::filesystem::path& directory) {
   }
   return {
       {"model", config["model"]},
-      {"parameters", parameter_count(loaded.model->parameters())},
-      {"receptive_field", loaded.model->receptive_field()},
+      {"summary", model.config().summary()},
+      {"parameters", parameter_count(model.parameters())},
+      {"receptive_field", field ? ordered_json(*field) : ordered_json()},
       {"tokenizer", {{"kind", loaded.tokenizer->kind()}, {"vocabulary", loaded.tokenizer->size()}}},
       {"tensors", tensors},
       {"training", config.value("training", nlohmann::json())},
@@ -68,19 +71,23 @@ std::string validation_line(const ordered_json& event) {
 std::string as_text(const ordered_json& info) {
   const ordered_json& model = info["model"];
   std::string text = fmt::format(
-      "layers           {}\n"
-      "unit             {}\n"
+      "model            {}{}\n"
+      "norm             {}\n"
       "embedding        {} wide{}\n"
       "softmax          {}{}\n"
       "parameters       {}\n"
-      "receptive field  {} tokens\n"
+      "receptive field  {}\n"
       "tokenizer        {}, {} tokens\n",
-      model["layers"].get<std::string>(), model["unit"].get<std::string>(), model["dim"].dump(),
+      info["summary"].get<std::string>(),
+      model.contains("layers") ? ": " + model["layers"].get<std::string>() : "",
+      model.value("norm", "none"), model["dim"].dump(),
       model["tie"].get<bool>() ? ", shared with the output" : "",
       model["softmax"].get<std::string>(),
       model["cutoffs"].empty() ? "" : ", cut at " + model["cutoffs"].dump(),
       grouped(info["parameters"].get<std::int64_t>()),
-      grouped(info["receptive_field"].get<std::int64_t>()),
+      info["receptive_field"].is_null()
+          ? "the whole text"
+          : grouped(info["receptive_field"].get<std::int64_t>()) + " tokens",
       info["tokenizer"]["kind"].get<std::string>(),
       grouped(info["tokenizer"]["vocabulary"].get<std::int64_t>()));
   text += "tensors\n";

@@ -150,6 +150,17 @@ CLI::Option* FieldFlags::integers(const std::string& flag, const std::string& fi
   return finish(app_.add_option_function<std::string>(flag, set, wrapped(description)), "A,B,..");
 }
 
+CLI::Option* FieldFlags::texts(const std::string& flag, const std::string& field,
+                               const std::string& type, const std::string& description) {
+  const auto set = [&target = target_, section = section_, field](const std::string& s) {
+    nlohmann::json values = nlohmann::json::array();
+    std::istringstream parts(s);
+    for (std::string part; std::getline(parts, part, ',');) values.push_back(part);
+    put(target, section, field, values);
+  };
+  return finish(app_.add_option_function<std::string>(flag, set, wrapped(description)), type);
+}
+
 CLI::Option* FieldFlags::paths(const std::string& flag, const std::string& field,
                                const std::string& description) {
   const auto set = [&target = target_, section = section_,

@@ -48,6 +48,9 @@ class FieldFlags {
   /// Numbers separated by commas.
   CLI::Option* integers(const std::string& flag, const std::string& field,
                         const std::string& description);
+  /// Words separated by commas.
+  CLI::Option* texts(const std::string& flag, const std::string& field, const std::string& type,
+                     const std::string& description);
   /// One or more paths, made absolute.
   CLI::Option* paths(const std::string& flag, const std::string& field,
                      const std::string& description);

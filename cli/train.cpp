@@ -105,8 +105,8 @@ void TrainRun::announce() const {
                       grouped(text_->tokenizer->size()));
   if (text_->valid)
     text += fmt::format("; {} tokens to validate on", grouped(text_->valid->size()));
-  text += fmt::format("\nmodel: {} layers of {}, {} parameters, {} threads\n", model_.layers.size(),
-                      model_.unit, grouped(model_.parameter_count()), thread_count());
+  text += fmt::format("\nmodel: {}, {} parameters, {} threads\n", model_.summary(),
+                      grouped(model_.parameter_count()), thread_count());
   print(text);
   flush_output();
 }

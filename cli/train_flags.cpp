@@ -42,19 +42,30 @@ void add_text_flags(FieldFlags& fields) {
                  "of a text without <unk>)");
 }
 
-void add_model_flags(CLI::App& app, FieldFlags& fields) {
+void add_shape_flags(FieldFlags& fields) {
   fields.begin("model", "Model");
+  fields.text("--arch", "arch", "NAME",
+              fmt::format("{} (default gcnn)", fmt::join(architecture_names(), ", ")));
   CLI::Option* preset = fields.text("--preset", "preset", "NAME",
-                                    "a named shape, instead of --layers: " + preset_names());
+                                    "gcnn: a named shape, instead of --layers: " + preset_names());
   fields
       .text("--layers", "layers", "SPEC",
-            "layers as (channels, kernel[, residual]) joined by + and repeated by *N, like "
+            "gcnn: layers as (channels, kernel[, residual]) joined by + and repeated by *N, like "
             "'[(512,4)]*8' (default: by the size of the text)")
       ->excludes(preset);
-  fields.integer("--dim", "dim", "embedding width (default: channels of the first layer)");
+  fields.integer("--depth", "depth",
+                 "layers of the other architectures (default: by the size of the text)");
+  fields.integer("--dim", "dim",
+                 "embedding width, which is a transformer's width (default: channels of the first "
+                 "layer, or by the size of the text)");
   fields.text("--unit", "unit", "NAME",
-              fmt::format("{}, or F(a)*b or a*F(b) with any activation F (default glu)",
+              fmt::format("gcnn: {}, or F(a)*b or a*F(b) with any activation F (default glu); rnn: "
+                          "the cell's nonlinearity, tanh or relu (default tanh)",
                           fmt::join(unit_names(), ", ")));
+  fields.text("--norm", "norm", "NAME",
+              "none, layer, rms, group or batch, and for gcnn weight (default: weight for gcnn, "
+              "layer for transformer, else none)");
+  fields.integer("--groups", "groups", "channel groups of --norm group (default 8)");
   fields.number("--dropout", "dropout",
                 "probability that an input of a layer is dropped while training (default: 0.2 to "
                 "0, by the size of the text)");
@@ -64,8 +75,33 @@ void add_model_flags(CLI::App& app, FieldFlags& fields) {
                   "ends of the adaptive softmax's bands, in tokens by rank (default: by the "
                   "vocabulary)");
   fields.toggle("--tie", "tie", true, "share the embedding with the output");
-  fields.toggle("--no-weight-norm", "weight_norm", false, "convolutions without weight norm");
-  app.get_option("--preset")->excludes("--layers");
+
+  fields.begin("model", "Recurrent models (--arch rnn, lstm, gru, indrnn, mut1)");
+  fields.integer("--hidden", "hidden", "hidden size (default: by the size of the text)");
+  fields.toggle("--residual", "residual", true,
+                "each layer but the first adds its input (default for indrnn)");
+  fields.toggle("--no-residual", "residual", false, "layers do not add their inputs");
+  fields.toggle("--variational", "variational", true,
+                "one dropout mask for all steps of a chunk (Gal & Ghahramani 2016)");
+  fields.number("--forget-bias", "forget_bias",
+                "lstm: what the forget gate's bias starts at (default 1)");
+  fields.texts("--remove-gates", "removed_gates", "A,B,..",
+               "lstm: gates that are always open, of input, forget and output");
+  fields.text(
+      "--reset", "reset", "WHEN",
+      "gru: whether the reset gate acts before or after the matrix product (default after)");
+  fields.number("--bound", "bound", "indrnn: largest recurrent weight in magnitude (default 1)");
+
+  fields.begin("model", "Transformers (--arch transformer)");
+  fields.integer("--heads", "heads", "attention heads (default: of 64 channels)");
+  fields.integer("--window", "window",
+                 "tokens that attention sees, its own position included (default 128)");
+  fields.text("--positions", "positions", "KIND", "rotary or learned (default rotary)");
+  fields.text("--ffn", "ffn", "NAME",
+              "unit of the feed-forward layers, any of --unit (default swiglu)");
+  fields.integer("--ffn-width", "ffn_width",
+                 "inner width of the feed-forward layers (default: 4 times --dim, 8/3 for a gated "
+                 "unit, so that parameters match)");
 }
 
 void add_optimizer_flags(FieldFlags& fields) {
@@ -157,7 +193,7 @@ void add_profile_flag(CLI::App& app, std::int64_t& steps) {
 void add_train_flags(CLI::App& app, TrainFlags& flags) {
   FieldFlags fields(app, flags.given);
   add_text_flags(fields);
-  add_model_flags(app, fields);
+  add_shape_flags(fields);
   add_optimizer_flags(fields);
   add_run_flags(fields);
   add_profile_flag(app, flags.profile);

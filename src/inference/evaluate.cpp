@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <numbers>
+#include <optional>
 #include <vector>
 
 #include "frozen.hpp"
@@ -32,12 +33,13 @@ struct Plan {
   std::int64_t chunk = 0;
 };
 
-Plan plan(std::int64_t tokens, std::int64_t receptive_field, const EvalOptions& options) {
+Plan plan(std::int64_t tokens, std::optional<std::int64_t> receptive_field,
+          const EvalOptions& options) {
   Plan plan;
-  plan.warm_up = receptive_field - 1;
+  plan.warm_up = receptive_field ? *receptive_field - 1 : options.warm_up;
   // Segments of nothing but warm-up score nothing; more of them than tokens are of no use.
   const std::int64_t own = std::max<std::int64_t>(tokens - plan.warm_up, 1);
-  plan.segments = options.segments;
+  plan.segments = !receptive_field && options.warm_up == 0 ? 1 : options.segments;
   if (plan.segments == 0) {
     const std::int64_t affordable =
         plan.warm_up == 0 ? most_segments : own / (warm_up_share * plan.warm_up);
@@ -55,9 +57,10 @@ Plan plan(std::int64_t tokens, std::int64_t receptive_field, const EvalOptions& 
 }  // namespace
 
 EvalResult evaluate(LanguageModel& model, const TokenShards& corpus, const EvalOptions& options) {
-  if (options.segments < 0 || options.chunk < 0) {
-    throw UsageError(fmt::format("evaluate: segments and chunk must not be negative, got {} and {}",
-                                 options.segments, options.chunk));
+  if (options.segments < 0 || options.chunk < 0 || options.warm_up < 0) {
+    throw UsageError(
+        fmt::format("evaluate: segments, chunk and warm_up must not be negative, got {}, {} and {}",
+                    options.segments, options.chunk, options.warm_up));
   }
   if (corpus.size() == 0) throw Error("evaluate: the text has no tokens; give it some");
   if (corpus.vocabulary() != model.config().vocabulary) {

@@ -1,63 +1,60 @@
-// ModelConfig: validation, size, JSON.
+// ModelConfig: validation, size, JSON; what of it no architecture owns.
 
 #include "sluice/models/config.hpp"
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "architecture.hpp"
+#include "json_fields.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/kernels/units.hpp"
 
 namespace sluice {
 namespace {
 
-[[noreturn]] void refuse(const std::string& fault) {
-  throw UsageError(fmt::format("model config: {}", fault));
-}
-
-void check_layers(const std::vector<LayerSpec>& layers) {
-  if (layers.empty()) refuse("there are no layers; give at least one, like '[(512,4)]*8'");
-  if (layers.size() > 1000) {
-    refuse(fmt::format("{} layers are too many; at most 1000 are allowed", layers.size()));
-  }
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    const LayerSpec& layer = layers[i];
-    if (layer.channels < 1 || layer.channels > 65536) {
-      refuse(fmt::format("layer {} has {} channels, expected 1 to 65536", i + 1, layer.channels));
-    }
-    if (layer.kernel < 1 || layer.kernel > 64) {
-      refuse(
-          fmt::format("layer {} has a kernel width of {}, expected 1 to 64", i + 1, layer.kernel));
-    }
-    if (layer.residual < 0 || layer.residual > static_cast<std::int64_t>(i) + 1) {
-      refuse(
-          fmt::format("layer {} has residual {}, expected 0 to {}", i + 1, layer.residual, i + 1));
-    }
-  }
-}
-
-void check_cutoffs(const ModelConfig& config) {
+void check_cutoffs(const ModelConfig& config, std::int64_t width) {
   if (config.cutoffs.empty()) {
-    refuse("the adaptive softmax needs at least one cutoff; give some or use the full softmax");
+    refuse_config(
+        "the adaptive softmax needs at least one cutoff; give some or use the full softmax");
   }
   std::int64_t previous = 0;
   for (const std::int64_t cutoff : config.cutoffs) {
     if (cutoff <= previous || cutoff >= config.vocabulary) {
-      refuse(fmt::format("cutoffs {} must ascend strictly between 0 and the vocabulary's {}",
-                         fmt::join(config.cutoffs, ","), config.vocabulary));
+      refuse_config(fmt::format("cutoffs {} must ascend strictly between 0 and the vocabulary's {}",
+                                fmt::join(config.cutoffs, ","), config.vocabulary));
     }
     previous = cutoff;
   }
-  const std::int64_t width = config.layers.back().channels;
   const std::size_t tails = config.cutoffs.size();
   if (tails > 8 || width >> (2 * tails) == 0) {
-    refuse(
+    refuse_config(
         fmt::format("{} cutoffs are too many for a last layer of {} channels, of which each band "
                     "gets a quarter of the one before; use fewer cutoffs",
                     tails, width));
+  }
+}
+
+void check_norm(const ModelConfig& config) {
+  static const std::vector<std::string> known = {"none", "weight", "layer",
+                                                 "rms",  "group",  "batch"};
+  if (config.norm == "instance") {
+    refuse_config(
+        "instance normalisation pools over time, so that a position would see its future; use "
+        "layer, rms or group, which normalise each position on its own");
+  }
+  if (std::find(known.begin(), known.end(), config.norm) == known.end()) {
+    const std::string near = nearest_names(config.norm, known.data(), known.size());
+    refuse_config(fmt::format("unknown norm '{}'; {}", config.norm,
+                              near.empty() ? fmt::format("known are {}", fmt::join(known, ", "))
+                                           : fmt::format("did you mean {}?", near)));
+  }
+  if (config.norm == "weight" && config.arch != "gcnn") {
+    refuse_config(fmt::format(
+        "weight normalisation is of gcnn, and arch is {}; use none, layer, rms, group or batch",
+        config.arch));
   }
 }
 
@@ -65,138 +62,148 @@ void check_cutoffs(const ModelConfig& config) {
 /// (div_value 4 of PyTorch's AdaptiveLogSoftmaxWithLoss).
 std::int64_t band_width(std::int64_t width, std::size_t tail) { return width >> (2 * (tail + 1)); }
 
-/// A convolution or projection of `fan_in` inputs to `outputs`, with its bias.
-std::int64_t projection_parameters(std::int64_t fan_in, std::int64_t outputs, bool weight_norm) {
-  return fan_in * outputs + (weight_norm ? 2 : 1) * outputs;
+/// Embedding and softmax.
+std::int64_t token_parameters(const ModelConfig& config, std::int64_t width) {
+  if (config.softmax != "adaptive") {
+    const std::int64_t ends = config.vocabulary * config.dim + config.vocabulary;
+    return config.tie ? ends : ends + config.vocabulary * width;
+  }
+  const auto clusters = static_cast<std::int64_t>(config.cutoffs.size());
+  const std::int64_t head = config.cutoffs.front();
+  std::int64_t count = clusters * width + head + clusters;  // the head's cluster rows, its bias
+  count += head * width;
+  for (std::size_t i = 0; i < config.cutoffs.size(); ++i) {
+    const std::int64_t end =
+        i + 1 < config.cutoffs.size() ? config.cutoffs[i + 1] : config.vocabulary;
+    count += band_width(width, i) * (width + end - config.cutoffs[i]);
+  }
+  // Tied, the bands above are the embedding's, too.
+  return config.tie ? count : count + config.vocabulary * config.dim;
 }
 
-template <class T>
-T field(const nlohmann::json& json, const char* name, const char* type) {
-  const auto found = json.find(name);
-  if (found == json.end()) throw Error(fmt::format("model config: field '{}' is missing", name));
-  try {
-    return found->get<T>();
-  } catch (const nlohmann::json::exception&) {
-    throw Error(fmt::format("model config: field '{}' must be {}, got {}", name, type,
-                            found->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
-  }
-}
-
-std::int64_t integer(const nlohmann::json& value, const char* name) {
-  // get<int64_t>() would take 2.7 as 2 and wrap what does not fit.
-  const bool fits = value.is_number_unsigned()
-                        ? value.get<std::uint64_t>() <= std::numeric_limits<std::int64_t>::max()
-                        : value.is_number_integer();
-  if (!fits) {
-    throw Error(fmt::format("model config: field '{}' must be a whole number, got {}", name,
-                            value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
-  }
-  return value.get<std::int64_t>();
+const std::vector<std::string>& common_fields() {
+  static const std::vector<std::string> fields = {
+      "arch", "vocabulary", "dim", "norm", "groups", "dropout", "softmax", "cutoffs", "tie"};
+  return fields;
 }
 
 }  // namespace
 
+void refuse_config(const std::string& fault) {
+  throw UsageError(fmt::format("model config: {}", fault));
+}
+
+void check_config_range(std::string_view what, std::int64_t value, std::int64_t least,
+                        std::int64_t most) {
+  if (value >= least && value <= most) return;
+  refuse_config(fmt::format("{} of {}, expected {} to {}", what, value, least, most));
+}
+
+const std::vector<std::string>& architecture_names() {
+  static const std::vector<std::string> names = {"gcnn",   "rnn",  "lstm",       "gru",
+                                                 "indrnn", "mut1", "transformer"};
+  return names;
+}
+
+const Architecture& find_architecture(std::string_view name) {
+  if (name == "gcnn") return gcnn_architecture();
+  if (name == "transformer") return transformer_architecture();
+  if (const Architecture* const recurrent = find_recurrent_architecture(name)) return *recurrent;
+  const auto& names = architecture_names();
+  const std::string near = nearest_names(std::string(name), names.data(), names.size());
+  refuse_config(fmt::format("unknown arch '{}'; {}", name,
+                            near.empty() ? fmt::format("known are {}", fmt::join(names, ", "))
+                                         : fmt::format("did you mean {}?", near)));
+}
+
+std::vector<std::string> model_fields(std::string_view arch) {
+  std::vector<std::string> fields = common_fields();
+  const std::vector<std::string> own = find_architecture(arch).fields();
+  fields.insert(fields.end(), own.begin(), own.end());
+  return fields;
+}
+
 void ModelConfig::validate() const {
   constexpr std::int64_t most_ids = std::numeric_limits<std::int32_t>::max();
-  if (arch != "gcnn") refuse(fmt::format("unknown arch '{}', expected 'gcnn'", arch));
-  check_layers(layers);
-  if (vocabulary < 1 || vocabulary > most_ids) {
-    refuse(fmt::format("a vocabulary of {}, expected 1 to {}", vocabulary, most_ids));
-  }
-  if (dim < 1 || dim > most_ids) {
-    refuse(fmt::format("an embedding width (dim) of {}, expected 1 to {}", dim, most_ids));
-  }
-  parse_unit(unit);
+  const Architecture& architecture = find_architecture(arch);
+  check_config_range("a vocabulary", vocabulary, 1, most_ids);
+  check_config_range("an embedding width (dim)", dim, 1, most_ids);
+  check_norm(*this);
+  architecture.validate(*this);
   if (!(dropout >= 0 && dropout < 1)) {
-    refuse(fmt::format("a dropout of {}, expected 0 or more and less than 1", dropout));
+    refuse_config(fmt::format("a dropout of {}, expected 0 or more and less than 1", dropout));
   }
   if (softmax != "adaptive" && softmax != "full") {
-    refuse(fmt::format("unknown softmax '{}', expected 'adaptive' or 'full'", softmax));
+    refuse_config(fmt::format("unknown softmax '{}', expected 'adaptive' or 'full'", softmax));
   }
+  const std::int64_t width = architecture.output_width(*this);
   if (softmax == "adaptive") {
-    check_cutoffs(*this);
+    check_cutoffs(*this, width);
   } else if (!cutoffs.empty()) {
-    refuse("the full softmax takes no cutoffs; leave them out or use the adaptive softmax");
+    refuse_config("the full softmax takes no cutoffs; leave them out or use the adaptive softmax");
   }
-  if (tie && dim != layers.back().channels) {
-    refuse(
+  if (tie && dim != width) {
+    refuse_config(
         fmt::format("tied output weights need an embedding as wide as the last layer, got dim {} "
                     "and {} channels",
-                    dim, layers.back().channels));
+                    dim, width));
   }
 }
 
 std::int64_t ModelConfig::parameter_count() const {
-  const Unit gate = parse_unit(unit);
-  const bool adaptive = softmax == "adaptive";
-  const std::int64_t width = layers.back().channels;
-
-  std::int64_t count = 0;
-  std::vector<std::int64_t> widths = {dim};  // of each layer's input
-  for (const LayerSpec& layer : layers) {
-    count += projection_parameters(layer.kernel * widths.back(), gate.inputs(layer.channels),
-                                   weight_norm);
-    if (layer.residual > 0) {
-      const std::int64_t source = widths[widths.size() - static_cast<std::size_t>(layer.residual)];
-      if (source != layer.channels) {
-        count += projection_parameters(source, layer.channels, weight_norm);
-      }
-    }
-    widths.push_back(layer.channels);
-  }
-
-  if (!adaptive) {
-    count += vocabulary * dim + vocabulary;  // the embedding, the output's bias
-    if (!tie) count += vocabulary * width;
-    return count;
-  }
-  const auto clusters = static_cast<std::int64_t>(cutoffs.size());
-  count += clusters * width + cutoffs.front() + clusters;  // the head's cluster rows, its bias
-  count += cutoffs.front() * width;
-  for (std::size_t i = 0; i < cutoffs.size(); ++i) {
-    const std::int64_t end = i + 1 < cutoffs.size() ? cutoffs[i + 1] : vocabulary;
-    count += band_width(width, i) * (width + end - cutoffs[i]);
-  }
-  // Tied, the bands above are the embedding's, too.
-  return tie ? count : count + vocabulary * dim;
+  const Architecture& architecture = find_architecture(arch);
+  return architecture.parameters(*this) + token_parameters(*this, architecture.output_width(*this));
 }
+
+std::string ModelConfig::summary() const { return find_architecture(arch).summary(*this); }
 
 void to_json(nlohmann::json& json, const ModelConfig& config) {
   json = {{"arch", config.arch},
-          {"layers", layers_string(config.layers)},
           {"vocabulary", config.vocabulary},
           {"dim", config.dim},
-          {"unit", config.unit},
-          {"weight_norm", config.weight_norm},
-          // The shortest decimal that reads back to the same float: 0.1 rather than 0.10000000149.
-          {"dropout", std::stod(fmt::format("{}", config.dropout))},
+          {"norm", config.norm},
+          {"dropout", json_float(config.dropout)},
           {"softmax", config.softmax},
           {"cutoffs", config.cutoffs},
           {"tie", config.tie}};
+  if (config.norm == "group") json["groups"] = config.groups;
+  find_architecture(config.arch).write(json, config);
 }
 
 void from_json(const nlohmann::json& json, ModelConfig& config) {
   if (!json.is_object()) throw Error("model config: expected a JSON object");
   ModelConfig read;
-  read.arch = field<std::string>(json, "arch", "a string");
+  read.arch = json_field<std::string>(json, "arch", "a string");
+  const Architecture* architecture = nullptr;
   try {
-    read.layers = parse_layers(field<std::string>(json, "layers", "a string"));
+    architecture = &find_architecture(read.arch);
   } catch (const UsageError& error) {
-    // What a file holds is not the request's fault.
-    throw Error(fmt::format("model config: {}", error.what()));
+    throw Error(error.what());  // what a file holds is not the request's fault
   }
-  read.vocabulary = integer(field<nlohmann::json>(json, "vocabulary", "a number"), "vocabulary");
-  read.dim = integer(field<nlohmann::json>(json, "dim", "a number"), "dim");
-  read.unit = field<std::string>(json, "unit", "a string");
-  read.weight_norm = field<bool>(json, "weight_norm", "true or false");
-  read.dropout = field<float>(json, "dropout", "a number");
-  read.softmax = field<std::string>(json, "softmax", "a string");
+  read.vocabulary = json_integer_field(json, "vocabulary");
+  read.dim = json_integer_field(json, "dim");
+  // Before there were other norms, "weight_norm" said whether there was this one.
+  if (json.contains("weight_norm") && !json.contains("norm")) {
+    read.norm = json_field<bool>(json, "weight_norm", "true or false") ? "weight" : "none";
+  } else {
+    read.norm = json_field<std::string>(json, "norm", "a string");
+  }
+  if (read.norm == "group") read.groups = json_integer_field(json, "groups");
+  read.dropout = json_field<float>(json, "dropout", "a number");
+  read.softmax = json_field<std::string>(json, "softmax", "a string");
   for (const nlohmann::json& cutoff :
-       field<std::vector<nlohmann::json>>(json, "cutoffs", "a list of numbers")) {
-    read.cutoffs.push_back(integer(cutoff, "cutoffs"));
+       json_field<std::vector<nlohmann::json>>(json, "cutoffs", "a list of numbers")) {
+    read.cutoffs.push_back(json_integer(cutoff, "cutoffs"));
   }
-  read.tie = field<bool>(json, "tie", "true or false");
+  read.tie = json_field<bool>(json, "tie", "true or false");
+  architecture->read(json, read);
   config = std::move(read);
+}
+
+std::unique_ptr<LanguageModel> make_model(const ModelConfig& config,
+                                          std::optional<std::uint64_t> seed, DType dtype) {
+  config.validate();
+  return find_architecture(config.arch).make(config, seed, dtype);
 }
 
 }  // namespace sluice

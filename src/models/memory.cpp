@@ -7,8 +7,8 @@
 #include <fstream>
 #include <limits>
 
+#include "architecture.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/kernels/units.hpp"
 
 namespace sluice {
 namespace {
@@ -29,24 +29,11 @@ std::string bytes_string(double bytes) {
 
 std::size_t training_memory_estimate(const ModelConfig& config, std::int64_t batch,
                                      std::int64_t context, int optimizer_states, bool recompute) {
-  // Doubles: absurd sizes are what this is for, and they overflow integers.
-  const Unit gate = parse_unit(config.unit);
-  double derived = 0;
-  double per_position = static_cast<double>(config.dim);
-  double widest = 0;
-  auto inputs = static_cast<double>(config.dim);
-  for (const LayerSpec& layer : config.layers) {
-    const auto projected = static_cast<double>(gate.inputs(layer.channels));
-    if (config.weight_norm) derived += static_cast<double>(layer.kernel) * inputs * projected;
-    // Its input after dropout, its projection, its output; and at the peak their gradients.
-    const double all = inputs + projected + static_cast<double>(layer.channels);
-    per_position += recompute ? all - projected : all;
-    widest = std::max(widest, all);
-    inputs = static_cast<double>(layer.channels);
-  }
-  const double scalars =
-      static_cast<double>(config.parameter_count()) * (2.0 + optimizer_states) + 2 * derived +
-      static_cast<double>(batch) * static_cast<double>(context) * (per_position + widest);
+  const StackMemory stack = find_architecture(config.arch).memory(config, recompute);
+  const double per_position = static_cast<double>(config.dim) + stack.per_position + stack.widest;
+  const double scalars = static_cast<double>(config.parameter_count()) * (2.0 + optimizer_states) +
+                         2 * stack.derived +
+                         static_cast<double>(batch) * static_cast<double>(context) * per_position;
   const double bytes = scalars * sizeof(float);
   constexpr auto most = std::numeric_limits<std::size_t>::max();
   return bytes >= static_cast<double>(most) ? most : static_cast<std::size_t>(bytes);
@@ -75,8 +62,7 @@ void check_training_memory(const ModelConfig& config, std::int64_t batch, std::i
   if (needed <= available) return;
   throw UsageError(fmt::format(
       "training this model ({} parameters, batch {} × context {}) would need about {} of memory "
-      "and "
-      "there are {}; lower the widths, the vocabulary, the batch or the context",
+      "and there are {}; lower the widths, the vocabulary, the batch or the context",
       config.parameter_count(), batch, context, bytes_string(static_cast<double>(needed)),
       bytes_string(static_cast<double>(available))));
 }

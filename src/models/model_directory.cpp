@@ -142,11 +142,13 @@ LoadedModel load_model(const std::filesystem::path& directory) {
                     directory.string(), loaded.tokenizer->size(), config.vocabulary));
   }
   // Reading the file, which is checked against its size, before building bounds what a damaged
-  // config can make this allocate.
+  // config can make this allocate. Running statistics are not among a config's parameters.
   const std::filesystem::path file = directory / parameters_name;
   const NamedTensors tensors = read_safetensors(file);
   std::int64_t scalars = 0;
-  for (const auto& [name, tensor] : tensors) scalars += tensor.elements();
+  for (const auto& [name, tensor] : tensors) {
+    if (name.find(".running_") == std::string::npos) scalars += tensor.elements();
+  }
   if (scalars != config.parameter_count()) {
     throw Error(fmt::format(
         "the files in '{}' do not belong together: {} describes {} parameters "

@@ -8,21 +8,31 @@
 
 namespace sluice {
 
-std::int64_t shazeer_width(std::int64_t dim, const Unit& unit) {
-  // Two thirds of 4·dim in eighths: dim / 3, to the nearest.
-  return unit.gated ? std::max<std::int64_t>((2 * dim + 3) / 6, 1) * 8 : 4 * dim;
+std::int64_t shazeer_width(std::int64_t dim, const UnitSpec& unit) {
+  const std::int64_t inputs = unit.inputs(1);
+  if (inputs == 1) return 4 * dim;
+  // 2 / (inputs + 1) of 4·dim in eighths, to the nearest.
+  return std::max<std::int64_t>((2 * dim + inputs + 1) / (2 * (inputs + 1)), 1) * 8;
 }
 
-GatedFeedForward::GatedFeedForward(const Options& options, DType dtype, InitKey key)
-    : options_(options) {
+namespace {
+
+const GatedFeedForward::Options& checked(const GatedFeedForward::Options& options) {
   if (options.dim < 1 || options.width < 1) {
     throw UsageError(fmt::format(
         "feed-forward: a width of {} around vectors of {} is empty; both must be at least 1",
         options.width, options.dim));
   }
-  const std::int64_t m = options.unit.inputs(options.width);
-  in_ =
-      Variable(kaiming_normal(Shape{m, options.dim}, dtype, options.dim, options.unit, key), true);
+  return options;
+}
+
+}  // namespace
+
+GatedFeedForward::GatedFeedForward(const Options& options, DType dtype, InitKey key)
+    : options_(checked(options)), unit_(options.unit, options.width, dtype, key) {
+  const std::int64_t m = unit_.inputs();
+  const double into = unit_.gain() / std::sqrt(static_cast<double>(options.dim));
+  in_ = Variable(normal(Shape{m, options.dim}, dtype, into, key), true);
   const double deviation = options.output_scale / std::sqrt(static_cast<double>(options.width));
   out_ = Variable(
       normal(Shape{options.dim, options.width}, dtype, deviation, {key.seed, key.stream + 1}),
@@ -32,14 +42,27 @@ GatedFeedForward::GatedFeedForward(const Options& options, DType dtype, InitKey 
   out_bias_ = Variable(Tensor::zeros(Shape{options.dim}, dtype), true);
 }
 
-Variable GatedFeedForward::forward(const Variable& x, FeedForward call) const {
+std::int64_t GatedFeedForward::parameter_count(const Options& options) {
+  const UnitSpec unit = parse_unit_spec(options.unit);
+  const std::int64_t bias = options.bias ? 1 : 0;
+  return unit.inputs(options.width) * (options.dim + bias) + options.dim * (options.width + bias) +
+         unit.parameter_count(options.width);
+}
+
+Variable GatedFeedForward::forward(const Variable& x, FeedForward call, bool training,
+                                   const RandomKey& random) const {
   const Shape shape = x.shape();
   if (shape.rank() < 2 || shape[-1] != options_.dim) {
     throw Error(
         fmt::format("feed-forward: expected [.., {}], got shape {}", options_.dim, shape.str()));
   }
-  call.unit = options_.unit;
   const Variable rows = reshape(x, Shape{shape.elements() / options_.dim, options_.dim});
+  if (!unit_.fused()) {
+    const Variable z = linear(rows, in_, in_bias_, call.precision);
+    const Variable h = dropout(unit_.forward(z, training, random), call.dropout);
+    return reshape(linear(h, out_, out_bias_, call.precision), shape);
+  }
+  call.unit = unit_.unit();
   return reshape(gated_feed_forward(rows, in_, in_bias_, out_, out_bias_, call), shape);
 }
 
@@ -48,6 +71,7 @@ void GatedFeedForward::collect(Parameters& parameters, const std::string& prefix
   if (options_.bias) parameters.push_back({prefix + "in.bias", in_bias_, {}, {}, false});
   parameters.push_back({prefix + "out.weight", out_, {}, {}, true});
   if (options_.bias) parameters.push_back({prefix + "out.bias", out_bias_, {}, {}, false});
+  unit_.collect(parameters, prefix + "unit.");
 }
 
 }  // namespace sluice

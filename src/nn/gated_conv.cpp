@@ -58,23 +58,56 @@ Tensor column_norms(const Tensor& v) {
   return norms;
 }
 
+// The norm between projection and unit.
+Norm projection_norm(const GatedConv1d::Options& options, std::int64_t channels, DType dtype) {
+  return make_causal_norm(options.norm == "weight" ? "none" : options.norm, channels,
+                          options.groups, dtype);
+}
+
 }  // namespace
 
-GatedConv1d::GatedConv1d(const Options& options, DType dtype, InitKey key) : options_(options) {
-  const std::int64_t m = options.unit.inputs(options.outputs);
-  const Tensor v = kaiming_normal(Shape{options.kernel, options.channels, m}, dtype,
-                                  options.kernel * options.channels, options.unit, key);
+GatedConv1d::GatedConv1d(const Options& options, DType dtype, InitKey key)
+    : options_(options),
+      unit_(options.unit, options.outputs, dtype, key),
+      norm_(projection_norm(options, unit_.inputs(), dtype)) {
+  const std::int64_t m = unit_.inputs();
+  const auto fan_in = static_cast<double>(options.kernel * options.channels);
+  const Tensor v = normal(Shape{options.kernel, options.channels, m}, dtype,
+                          unit_.gain() / std::sqrt(fan_in), key);
   v_ = Variable(v, true);
-  if (options.weight_norm) g_ = Variable(column_norms(v), true);
+  if (options.norm == "weight") g_ = Variable(column_norms(v), true);
   bias_ = Variable(Tensor::zeros(Shape{m}, dtype), true);
 }
 
+std::int64_t GatedConv1d::parameter_count(const Options& options) {
+  const UnitSpec unit = parse_unit_spec(options.unit);
+  const std::int64_t m = unit.inputs(options.outputs);
+  Parameters norm;
+  projection_norm(options, m, DType::f32).collect(norm, "");
+  const std::int64_t biases_and_gains = options.norm == "weight" ? 2 * m : m;
+  return options.kernel * options.channels * m + biases_and_gains + sluice::parameter_count(norm) +
+         unit.parameter_count(options.outputs);
+}
+
 Variable GatedConv1d::forward(const Variable& x, const Variable& residual, CausalConv conv,
-                              Tensor* next_context) const {
-  conv.unit = options_.unit;
+                              bool training, const RandomKey& random, Tensor* next_context) const {
   conv.kept = kept_;
   conv.gain = g_;
-  return causal_conv_unit(x, v_, bias_, residual, conv, next_context);
+  const bool fused = unit_.fused() && norm_.kind() == NormKind::none;
+  if (fused) {
+    conv.unit = unit_.unit();
+    return causal_conv_unit(x, v_, bias_, residual, conv, next_context);
+  }
+  const double scale = conv.scale;
+  conv.scale = 1;
+  conv.unit = {};
+  const Variable z = causal_conv_unit(x, v_, bias_, {}, conv, next_context);
+  const std::int64_t rows = z.shape()[0] * z.shape()[1];
+  const Variable y =
+      reshape(unit_.forward(reshape(norm_.forward(z, training), Shape{rows, unit_.inputs()}),
+                            training, random),
+              Shape{z.shape()[0], z.shape()[1], options_.outputs});
+  return residual.defined() ? add_scaled(y, scale, residual, scale) : y;
 }
 
 void GatedConv1d::freeze() { kept_ = std::make_shared<KeptFilters>(); }
@@ -82,7 +115,7 @@ void GatedConv1d::freeze() { kept_ = std::make_shared<KeptFilters>(); }
 void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) const {
   const std::int64_t m = v_.shape()[2];
   const bool linear = options_.linear_layout;
-  Parameter weight{prefix + (options_.weight_norm ? "weight_v" : "weight"), v_,
+  Parameter weight{prefix + (options_.norm == "weight" ? "weight_v" : "weight"), v_,
                    [linear](const Tensor& x) {
                      const Tensor file = swap_outer(x);
                      return linear ? file.reshape(Shape{file.dim(0), file.dim(1)}) : file;
@@ -92,13 +125,15 @@ void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) con
                    },
                    true};
   parameters.push_back(std::move(weight));
-  if (options_.weight_norm) {
+  if (options_.norm == "weight") {
     const Shape gain = linear ? Shape{m, 1} : Shape{m, 1, 1};
     parameters.push_back({prefix + "weight_g", g_,
                           [gain](const Tensor& x) { return x.reshape(gain); },
                           [m](const Tensor& x) { return x.reshape(Shape{m}); }, false});
   }
   parameters.push_back({prefix + "bias", bias_, {}, {}, false});
+  norm_.collect(parameters, prefix + "norm.");
+  unit_.collect(parameters, prefix + "unit.");
 }
 
 }  // namespace sluice

@@ -65,10 +65,6 @@ void check(const RecurrentOptions& o) {
         fmt::format("indrnn layer: the bound on recurrent weights must be 0 (none) or more, got {}",
                     o.recurrent_bound));
   }
-  if (o.residual && o.input != o.hidden) {
-    throw UsageError(fmt::format("indrnn layer: a residual needs equal widths, got {} to {}",
-                                 o.input, o.hidden));
-  }
 }
 
 // Values uniform in [low, high): parameter `part` of a layer. Zeros without a seed.
@@ -163,10 +159,8 @@ Variable RecurrentLayer::forward(const Variable& x, std::vector<Tensor>& state,
       return gru_layer(x, weights_, options_.reset, state[0], precision);
     case CellKind::mut1:
       return mut1_layer(x, weights_, state[0], precision);
-    case CellKind::indrnn: {
-      const Variable h = indrnn_layer(x, weights_, state[0], precision);
-      return options_.residual ? add_scaled(h, 1, x, 1) : h;
-    }
+    case CellKind::indrnn:
+      return indrnn_layer(x, weights_, state[0], precision);
     case CellKind::rnn:
       break;
   }
@@ -197,14 +191,16 @@ void RecurrentLayer::collect(Parameters& parameters, const std::string& prefix) 
 RecurrentOptions layer_options(const RecurrentStackOptions& options, std::int64_t index) {
   RecurrentOptions layer = options.layer;
   if (index > 0) layer.input = layer.hidden;
-  layer.residual = layer.residual && layer.input == layer.hidden;
   return layer;
 }
 
 std::int64_t parameter_count(const RecurrentStackOptions& options) {
   std::int64_t count = 0;
   for (std::int64_t i = 0; i < options.layers; ++i) {
-    count += parameter_count(layer_options(options, i));
+    const RecurrentOptions layer = layer_options(options, i);
+    Parameters norm;
+    make_causal_norm(options.norm, layer.input, options.groups).collect(norm, "");
+    count += parameter_count(layer) + parameter_count(norm);
   }
   return count;
 }
@@ -217,7 +213,9 @@ RecurrentStack::RecurrentStack(const RecurrentStackOptions& options, DType dtype
   }
   for (std::int64_t i = 0; i < options.layers; ++i) {
     const InitKey own{key.seed, key.stream + static_cast<std::uint32_t>(i)};
-    layers_.emplace_back(layer_options(options, i), dtype, own);
+    const RecurrentOptions layer = layer_options(options, i);
+    layers_.emplace_back(layer, dtype, own);
+    norms_.push_back(make_causal_norm(options.norm, layer.input, options.groups, dtype));
   }
 }
 
@@ -236,14 +234,16 @@ Variable RecurrentStack::forward(const Variable& x, std::vector<Tensor>& state,
   const std::size_t each = layers_.front().state_count();
   Variable y = x;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
+    Variable input = norms_[i].forward(y, how.training);
     if (i > 0) {
       Dropout drop = how.dropout;
-      drop.stream += static_cast<std::uint32_t>(i - 1);
-      y = how.variational ? dropout_over_time(y, drop) : dropout(y, drop);
+      drop.stream += static_cast<std::uint32_t>(i);
+      input = how.variational ? dropout_over_time(input, drop) : dropout(input, drop);
     }
     const auto first = state.begin() + static_cast<std::ptrdiff_t>(i * each);
     std::vector<Tensor> own(first, first + static_cast<std::ptrdiff_t>(each));
-    y = layers_[i].forward(y, own, how.precision);
+    const Variable out = layers_[i].forward(input, own, how.precision);
+    y = options_.residual && out.shape() == y.shape() ? add_scaled(out, 1, y, 1) : out;
     std::move(own.begin(), own.end(), first);
   }
   return y;
@@ -256,6 +256,7 @@ void RecurrentStack::constrain() const {
 void RecurrentStack::collect(Parameters& parameters, const std::string& prefix) const {
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     layers_[i].collect(parameters, fmt::format("{}{}.", prefix, i));
+    norms_[i].collect(parameters, fmt::format("{}{}.norm.", prefix, i));
   }
 }
 

@@ -12,9 +12,12 @@ namespace sluice {
 namespace {
 
 constexpr double kPositionDeviation = 0.02;
+// Random units draw from streams from here on, dropout from those below.
+constexpr std::uint32_t kUnitStream = 0x8000;
 
 std::int64_t ffn_width(const TransformerOptions& options) {
-  return options.ffn_width > 0 ? options.ffn_width : shazeer_width(options.dim, options.ffn);
+  return options.ffn_width > 0 ? options.ffn_width
+                               : shazeer_width(options.dim, parse_unit_spec(options.ffn));
 }
 
 double output_scale(const TransformerOptions& options) {
@@ -61,8 +64,10 @@ Variable TransformerBlock::forward(const Variable& x, Tensor& context, const Tra
   const Variable seen =
       attention_.forward(attention_norm_.forward(x, pass.training), context, pass.precision);
   const Variable middle = residual_add(x, seen, pass.dropout_of(stream));
+  const RandomKey random{pass.seed, pass.first_stream + kUnitStream + stream, pass.step};
   const Variable added = ffn_.forward(ffn_norm_.forward(middle, pass.training),
-                                      {.precision = pass.precision, .recompute = pass.recompute});
+                                      {.precision = pass.precision, .recompute = pass.recompute},
+                                      pass.training, random);
   return residual_add(middle, added, pass.dropout_of(stream + 1));
 }
 
@@ -148,16 +153,14 @@ void TransformerStack::collect(Parameters& parameters, const std::string& prefix
 }
 
 std::int64_t TransformerStack::parameter_count(const TransformerOptions& options) {
-  const std::int64_t d = options.dim, f = ffn_width(options), m = options.ffn.inputs(f);
+  const std::int64_t d = options.dim;
   const std::int64_t bias = options.bias ? 1 : 0;
   Parameters of_norm;
   norm_of(options, DType::f32).collect(of_norm, "");
-  std::int64_t norm = 0;
-  for (const Parameter& parameter : of_norm) {
-    if (parameter.variable.requires_grad()) norm += parameter.variable.value().elements();
-  }
+  const std::int64_t norm = sluice::parameter_count(of_norm);
   const std::int64_t attention = 4 * d * (d + bias);
-  const std::int64_t ffn = m * (d + bias) + d * (f + bias);
+  const std::int64_t ffn = GatedFeedForward::parameter_count(
+      {.dim = d, .width = ffn_width(options), .unit = options.ffn, .bias = options.bias});
   const std::int64_t positions = options.positions == Positions::learned ? options.window * d : 0;
   return positions + options.depth * (attention + ffn + 2 * norm) + norm;
 }

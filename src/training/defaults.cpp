@@ -12,7 +12,8 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/numbers.hpp"
-#include "sluice/kernels/units.hpp"
+#include "sluice/nn/feed_forward.hpp"
+#include "sluice/nn/unit_layer.hpp"
 #include "sluice/tensor/gemm.hpp"
 
 namespace sluice {
@@ -44,19 +45,25 @@ T value_or(const char* section, const json& given, const char* name, T otherwise
   }
 }
 
-/// A shape for a number of training tokens: about as many weights in the layers as tokens, so that
-/// a few passes suffice and a step stays affordable on a few cores.
+/// Shapes for a number of training tokens: about as many weights in the layers as tokens, so that a
+/// few passes suffice and a step stays affordable on a few cores.
 struct ModelSize {
   std::int64_t most_tokens;
-  const char* layers;
+  const char* layers;  // gcnn
   std::int64_t dim;
+  std::int64_t recurrent_depth, hidden;
+  std::int64_t transformer_depth, transformer_dim;
   double dropout;
 };
 constexpr ModelSize sizes[] = {
-    {100'000, "[(64,4)]*4", 64, 0.2},      {1'500'000, "[(256,4)]*5", 256, 0.2},
-    {20'000'000, "[(256,4)]*8", 256, 0.2}, {200'000'000, "[(512,4)]*8", 512, 0.1},
-    {INT64_MAX, "[(900,4)]*8", 512, 0},
+    {100'000, "[(64,4)]*4", 64, 1, 128, 2, 64, 0.2},
+    {1'500'000, "[(256,4)]*5", 256, 2, 384, 4, 256, 0.2},
+    {20'000'000, "[(256,4)]*8", 256, 2, 512, 6, 256, 0.2},
+    {200'000'000, "[(512,4)]*8", 512, 2, 1024, 6, 512, 0.1},
+    {INT64_MAX, "[(900,4)]*8", 512, 2, 2048, 12, 768, 0},
 };
+/// IndRNN layers are light, and are made to be stacked (Li et al. 2018).
+constexpr std::int64_t indrnn_depth_factor = 3;
 
 const ModelSize& size_for(std::int64_t tokens) {
   return *std::find_if(std::begin(sizes), std::end(sizes),
@@ -79,11 +86,63 @@ std::int64_t subword_vocabulary(std::int64_t bytes) {
   return 32'000;
 }
 
-const std::vector<std::string>& model_fields() {
-  static const std::vector<std::string> fields = {"arch",    "preset",  "layers",      "vocabulary",
-                                                  "dim",     "unit",    "weight_norm", "dropout",
-                                                  "softmax", "cutoffs", "tie"};
-  return fields;
+/// The shape of `arch` for a number of training tokens, without what depends on the vocabulary.
+ModelConfig default_shape(const std::string& arch, const ModelSize& size) {
+  ModelConfig config;
+  config.arch = arch;
+  config.dim = size.dim;
+  if (arch == "gcnn") {
+    config.layers = parse_layers(size.layers);
+    return config;
+  }
+  config.norm = "none";
+  config.unit.clear();
+  if (arch == "transformer") {
+    config.norm = "layer";
+    config.dim = size.transformer_dim;
+    config.transformer.depth = size.transformer_depth;
+    return config;
+  }
+  config.recurrent.depth = size.recurrent_depth;
+  config.recurrent.hidden = size.hidden;
+  if (arch == "rnn") config.unit = "tanh";
+  if (arch == "indrnn") {
+    config.recurrent.depth *= indrnn_depth_factor;
+    config.recurrent.residual = true;
+  }
+  return config;
+}
+
+/// Heads of 64 channels, as far as they divide the width.
+std::int64_t default_heads(std::int64_t dim) {
+  std::int64_t heads = std::max<std::int64_t>(dim / 64, 1);
+  while (dim % heads != 0) --heads;
+  return heads;
+}
+
+/// Throws UsageError unless every field of `given` is one that `arch` has.
+void check_model_fields(const json& given, const std::string& arch) {
+  std::vector<std::string> fields = model_fields(arch);
+  fields.emplace_back("weight_norm");  // of older files
+  if (arch == "gcnn") fields.emplace_back("preset");
+  if (!given.is_object()) {
+    throw UsageError(fmt::format("model config: expected an object, got {}", given.type_name()));
+  }
+  for (const auto& item : given.items()) {
+    const std::string& name = item.key();
+    if (std::find(fields.begin(), fields.end(), name) != fields.end()) continue;
+    for (const std::string& other : architecture_names()) {
+      const std::vector<std::string> its = model_fields(other);
+      if (std::find(its.begin(), its.end(), name) == its.end() &&
+          (name != "preset" || other != "gcnn")) {
+        continue;
+      }
+      throw UsageError(fmt::format(
+          "model config: '{}' is not a choice of arch {} (it is of {}); its choices are {}", name,
+          arch, other, fmt::join(model_fields(arch), ", ")));
+    }
+    parse_name("model field", name, fields);
+  }
 }
 
 }  // namespace
@@ -155,10 +214,13 @@ TokenizerOptions choose_tokenizer(const json& given, const TextFacts& facts, Not
 
 void check_model_request(const json& given) {
   constexpr const char* section = "model";
-  check_fields(section, given, model_fields());
+  const auto arch = value_or<std::string>(section, given, "arch", "gcnn");
+  check_model_fields(given, arch);
   if (given.contains("preset")) find_preset(value_or<std::string>(section, given, "preset", ""));
   if (given.contains("layers")) parse_layers(value_or<std::string>(section, given, "layers", ""));
-  if (given.contains("unit")) parse_unit(value_or<std::string>(section, given, "unit", ""));
+  for (const char* field : {"unit", "ffn"}) {
+    if (given.contains(field)) parse_unit_spec(value_or<std::string>(section, given, field, ""));
+  }
 }
 
 ModelConfig choose_model(const json& given, std::int64_t tokens, std::int64_t vocabulary,
@@ -166,44 +228,49 @@ ModelConfig choose_model(const json& given, std::int64_t tokens, std::int64_t vo
   constexpr const char* section = "model";
   check_model_request(given);
   const ModelSize& size = size_for(tokens);
-  ModelConfig config;
+  const auto arch = value_or<std::string>(section, given, "arch", "gcnn");
+  ModelConfig config = default_shape(arch, size);
   config.vocabulary = vocabulary;
   config.cutoffs = default_cutoffs(vocabulary);
+  config.dropout = static_cast<float>(size.dropout);
+  bool shape_is_given = given.contains("layers") || given.contains("depth");
   if (given.contains("preset")) {
-    config =
-        preset_config(find_preset(value_or<std::string>(section, given, "preset", "")), vocabulary);
-  } else if (!given.contains("layers")) {
-    config.layers = parse_layers(size.layers);
-    config.dim = size.dim;
-    notes.push_back(fmt::format("layers {}, for {} training tokens", size.layers, grouped(tokens)));
-  }
-  if (given.contains("layers")) {
-    config.layers = parse_layers(value_or<std::string>(section, given, "layers", ""));
-    config.dim = config.layers.front().channels;
-  }
-  config.arch = value_or(section, given, "arch", config.arch);
-  config.dim = value_or(section, given, "dim", config.dim);
-  config.unit = value_or(section, given, "unit", config.unit);
-  config.weight_norm = value_or(section, given, "weight_norm", config.weight_norm);
-  config.tie = value_or(section, given, "tie", config.tie);
-  if (given.contains("dropout")) {
-    config.dropout = value_or(section, given, "dropout", config.dropout);
-  } else {
+    const Preset& preset = find_preset(value_or<std::string>(section, given, "preset", ""));
+    config = preset_config(preset, vocabulary);
     config.dropout = static_cast<float>(size.dropout);
-    notes.push_back(fmt::format("dropout {}", size.dropout));
+    shape_is_given = true;
+  } else if (given.contains("layers")) {
+    config.dim = parse_layers(given["layers"].get<std::string>()).front().channels;
   }
+  if (!shape_is_given) {
+    notes.push_back(fmt::format("{}, for {} training tokens", config.summary(), grouped(tokens)));
+  }
+  if (!given.contains("dropout")) notes.push_back(fmt::format("dropout {}", size.dropout));
 
-  config.softmax = config.cutoffs.empty() ? "full" : "adaptive";
-  if (given.contains("cutoffs")) {
-    config.cutoffs = value_or(section, given, "cutoffs", config.cutoffs);
-    config.softmax = config.cutoffs.empty() ? "full" : "adaptive";
-  }
-  if (given.contains("softmax")) {
-    config.softmax = value_or(section, given, "softmax", config.softmax);
-    if (config.softmax == "full" && !given.contains("cutoffs")) config.cutoffs.clear();
-    if (config.softmax == "adaptive" && config.cutoffs.empty() && vocabulary > 2) {
-      config.cutoffs = {vocabulary / 2};
+  json all = config;
+  if (given.contains("weight_norm")) all.erase("norm");
+  if (value_or<std::string>(section, given, "norm", "") == "group") all["groups"] = config.groups;
+  all.update(given);
+  all.erase("preset");
+  all["vocabulary"] = vocabulary;
+  // What depends on other choices.
+  if (arch == "transformer") {
+    const auto dim = value_or<std::int64_t>(section, all, "dim", 0);
+    if (!given.contains("heads")) all["heads"] = default_heads(std::max<std::int64_t>(dim, 1));
+    if (!given.contains("ffn_width")) {
+      all["ffn_width"] =
+          shazeer_width(dim, parse_unit_spec(value_or<std::string>(section, all, "ffn", "")));
     }
+  }
+  if (!given.contains("softmax")) all["softmax"] = all["cutoffs"].empty() ? "full" : "adaptive";
+  if (all["softmax"] == "full" && !given.contains("cutoffs")) all["cutoffs"] = json::array();
+  if (all["softmax"] == "adaptive" && all["cutoffs"].empty() && vocabulary > 2) {
+    all["cutoffs"] = {vocabulary / 2};
+  }
+  try {
+    from_json(all, config);
+  } catch (const Error& error) {
+    throw UsageError(error.what());
   }
   if (!given.contains("softmax") || (config.softmax == "adaptive" && !given.contains("cutoffs"))) {
     notes.push_back(config.softmax == "full"

@@ -87,18 +87,21 @@ void OptimizerConfig::validate() const {
 }
 
 Optimizer::Optimizer(const Parameters& parameters, const OptimizerConfig& config)
-    : parameters_(parameters), config_(config) {
+    : config_(config) {
   config_.validate();
+  for (const Parameter& parameter : parameters) {
+    if (parameter.variable.requires_grad()) parameters_.push_back(parameter);
+  }
   const bool momentum = adaptive() || config_.momentum > 0;
-  first_.resize(parameters.size());
-  second_.resize(parameters.size());
-  steps_.resize(parameters.size());
+  first_.resize(parameters_.size());
+  second_.resize(parameters_.size());
+  steps_.resize(parameters_.size());
   std::int64_t in_group = 0;
-  for (std::size_t p = 0; p < parameters.size(); ++p) {
-    const Tensor& value = parameters[p].variable.value();
+  for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    const Tensor& value = parameters_[p].variable.value();
     if (value.dtype() != DType::f32) {
       throw Error(fmt::format("optimizer: parameter '{}' must be float32, got {}",
-                              parameters[p].name, dtype_name(value.dtype())));
+                              parameters_[p].name, dtype_name(value.dtype())));
     }
     if (momentum) first_[p] = Tensor::zeros(value.shape());
     if (adaptive()) second_[p] = Tensor::zeros(value.shape());

@@ -28,6 +28,8 @@ constexpr double checkpoint_seconds = 300;
 /// Weight of the past in the moving averages of the loss and of the time per step.
 constexpr double loss_memory = 0.98;
 constexpr double speed_memory = 0.9;
+/// Tokens that warm a model without a bounded receptive field up in validation (EvalOptions).
+constexpr std::int64_t validation_warm_up = 256;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -186,6 +188,7 @@ class Run {
     const double norm = optimizer_.gradient_norm();
     if (!std::isfinite(norm)) diverged("the gradient norm", norm, rate, state_.step + 1, true);
     optimizer_.step(rate, clip_coefficient(norm, config_.clip));
+    model_.constrain();
     optimizer_.zero_gradients();
     return {loss, rate, norm};
   }
@@ -277,6 +280,7 @@ class Run {
     struct Stopped {};
     EvalOptions options;
     options.conv = config_.conv;
+    options.warm_up = validation_warm_up;
     options.progress = [&](std::int64_t done, std::int64_t total) {
       if (stop_requested()) throw Stopped{};
       if (options_.callbacks.validating) {

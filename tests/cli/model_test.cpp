@@ -136,7 +136,7 @@ TEST_F(Model, DescribesItself) {
   const Outcome outcome = run({"info", model_, "--json"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const json info = json::parse(outcome.out);
-  EXPECT_EQ(keys(info), (std::set<std::string>{"model", "parameters", "receptive_field",
+  EXPECT_EQ(keys(info), (std::set<std::string>{"model", "summary", "parameters", "receptive_field",
                                                "tokenizer", "tensors", "training", "history"}));
   EXPECT_EQ(info["receptive_field"], 5);  // two layers of kernel 3
   std::int64_t scalars = 0;

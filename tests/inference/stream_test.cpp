@@ -53,7 +53,7 @@ TEST(Stream, EqualsBatchForEveryPresetShape) {
     auto layers = parse_layers(preset.layers);
     for (LayerSpec& layer : layers) layer.channels = std::max<std::int64_t>(layer.channels / 16, 2);
     const auto lm = model(layers_string(layers), vocabulary, {12});
-    const auto ids = random_ids(static_cast<std::size_t>(lm->receptive_field()) + 6, vocabulary);
+    const auto ids = random_ids(static_cast<std::size_t>(*lm->receptive_field()) + 6, vocabulary);
     for (const std::size_t prompt : {std::size_t{3}, ids.size() - 3}) {
       EXPECT_LT(largest_difference(*lm, ids, prompt), 2e-5) << preset.name << " prompt " << prompt;
     }

@@ -25,7 +25,7 @@ ModelConfig small() {
 TEST(Config, RefusesEachFieldOutOfRange) {
   EXPECT_NO_THROW(small().validate());
   const std::pair<const char*, std::function<void(ModelConfig&)>> faults[] = {
-      {"arch", [](ModelConfig& c) { c.arch = "rnn"; }},
+      {"unknown arch 'lsmt'; did you mean lstm?", [](ModelConfig& c) { c.arch = "lsmt"; }},
       {"no layers", [](ModelConfig& c) { c.layers.clear(); }},
       {"layer 2 has 0 channels", [](ModelConfig& c) { c.layers[1].channels = 0; }},
       {"kernel width of 65", [](ModelConfig& c) { c.layers[0].kernel = 65; }},
@@ -68,7 +68,7 @@ TEST(Config, ParameterCountAgreesWithTheModel) {
       for (const bool adaptive : {true, false}) {
         for (const bool tie : {true, false}) {
           ModelConfig config = small();
-          config.weight_norm = weight_norm;
+          config.norm = weight_norm ? "weight" : "none";
           config.unit = unit;
           config.tie = tie;
           if (tie) config.dim = 20;
@@ -100,7 +100,7 @@ TEST(Config, JsonRoundTrip) {
   ModelConfig config = small();
   config.dropout = 0.1F;
   config.unit = "gtu";
-  config.weight_norm = false;
+  config.norm = "none";
   const nlohmann::json json = config;
   EXPECT_EQ(json["dropout"].dump(), "0.1");
   EXPECT_EQ(json["layers"], "[(16,3)] + [(4,1,0),(4,3,0),(16,1,3)]*2 + [(20,2,2)]");

@@ -117,7 +117,7 @@ TEST(TransformerGolden, Block) {
                                 .heads = settings.at(0),
                                 .depth = 1,
                                 .window = settings.at(1),
-                                .ffn = parse_unit("swiglu"),
+                                .ffn = "swiglu",
                                 .ffn_width = settings.at(2)},
                                DType::f32, {std::nullopt, 0});
   Parameters parameters;

@@ -62,19 +62,18 @@ TEST(Init, KaimingKeepsTheVarianceOfALayer) {
   } table[] = {{"identity", 1.15}, {"relu", 1.15}, {"bilinear", 1.3}, {"reglu", 1.3},
                {"glu", 2},         {"swiglu", 2},  {"geglu", 2},      {"tanh", 2}};
   for (const auto& row : table) {
-    const GatedConv1d layer(
-        {.channels = 64, .outputs = 64, .kernel = 3, .unit = parse_unit(row.unit)}, DType::f64,
-        {11, 5});
+    const GatedConv1d layer({.channels = 64, .outputs = 64, .kernel = 3, .unit = row.unit},
+                            DType::f64, {11, 5});
     const Variable x(test::random_tensor({4, 64, 64}, 3));
-    const Tensor y = layer.forward(x, {}, {}, nullptr).value();
+    const Tensor y = layer.forward(x, {}, {}, false, RandomKey{}, nullptr).value();
     EXPECT_GT(mean_square(y), 1 / row.factor) << row.unit;
     EXPECT_LT(mean_square(y), row.factor) << row.unit;
   }
 }
 
 TEST(GatedConv1d, FilesHavePyTorchsShapesAndRoundTrip) {
-  const GatedConv1d layer({.channels = 5, .outputs = 3, .kernel = 4, .unit = parse_unit("glu")},
-                          DType::f64, {1, 2});
+  const GatedConv1d layer({.channels = 5, .outputs = 3, .kernel = 4, .unit = "glu"}, DType::f64,
+                          {1, 2});
   Parameters parameters;
   layer.collect(parameters, "layers.0.");
   ASSERT_EQ(parameters.size(), 3U);

@@ -22,7 +22,7 @@ TransformerOptions small(Positions positions = Positions::rotary) {
           .depth = 2,
           .window = 7,
           .positions = positions,
-          .ffn = parse_unit("swiglu"),
+          .ffn = "swiglu",
           .ffn_width = 10};
 }
 
@@ -39,13 +39,13 @@ Tensor times(const Tensor& x, std::int64_t first, std::int64_t last) {
 }
 
 TEST(ShazeerWidth, MatchesParameters) {
-  EXPECT_EQ(shazeer_width(512, parse_unit("relu")), 2048);
-  EXPECT_EQ(shazeer_width(512, parse_unit("swiglu")), 1368);
-  EXPECT_EQ(shazeer_width(768, parse_unit("geglu")), 2048);  // Shazeer's own
-  EXPECT_EQ(shazeer_width(1, parse_unit("geglu")), 8);
+  EXPECT_EQ(shazeer_width(512, parse_unit_spec("relu")), 2048);
+  EXPECT_EQ(shazeer_width(512, parse_unit_spec("swiglu")), 1368);
+  EXPECT_EQ(shazeer_width(768, parse_unit_spec("geglu")), 2048);  // Shazeer's own
+  EXPECT_EQ(shazeer_width(1, parse_unit_spec("geglu")), 8);
   for (const std::int64_t dim : {96, 128, 200, 1000}) {
-    const auto plain = static_cast<double>(2 * dim * shazeer_width(dim, parse_unit("gelu")));
-    const std::int64_t width = shazeer_width(dim, parse_unit("geglu"));
+    const auto plain = static_cast<double>(2 * dim * shazeer_width(dim, parse_unit_spec("gelu")));
+    const std::int64_t width = shazeer_width(dim, parse_unit_spec("geglu"));
     EXPECT_EQ(width % 8, 0);
     EXPECT_NEAR(static_cast<double>(3 * dim * width) / plain, 1.0,
                 12.0 / static_cast<double>(8 * dim));
@@ -85,7 +85,7 @@ TEST(Transformer, NamesShapesAndCountsItsParameters) {
 
 // Each parameter has its own random numbers, and the ways out of a block are smaller.
 TEST(Transformer, InitialWeights) {
-  TransformerOptions options{.dim = 64, .heads = 4, .depth = 8, .ffn = parse_unit("swiglu")};
+  TransformerOptions options{.dim = 64, .heads = 4, .depth = 8, .ffn = "swiglu"};
   Parameters parameters;
   TransformerStack(options, DType::f64, {1, 5}).collect(parameters, "");
   std::vector<double> firsts;
@@ -99,7 +99,7 @@ TEST(Transformer, InitialWeights) {
     const bool out = p.name.find("out.weight") != std::string::npos;
     const bool ffn = p.name.find("ffn") != std::string::npos;
     const double fan_in = out && ffn ? 168 : 64;
-    const double gain = out ? 0.25 : ffn ? unit_gain(options.ffn) : 1;
+    const double gain = out ? 0.25 : ffn ? unit_gain(parse_unit(options.ffn)) : 1;
     EXPECT_NEAR(deviation, gain / std::sqrt(fan_in), 0.03 * deviation) << p.name;
   }
   std::sort(firsts.begin(), firsts.end());

@@ -93,12 +93,15 @@ inline TrainConfig tiny_training(OptimizerKind optimizer = OptimizerKind::nester
   return config;
 }
 
-inline std::unique_ptr<LanguageModel> tiny_model() { return make_model(tiny_config(), 5); }
+inline std::unique_ptr<LanguageModel> tiny_model(const ModelConfig& config = tiny_config()) {
+  return make_model(config, 5);
+}
 
 /// One run (or the rest of one) in `directory`, as a new process would do it.
 inline TrainResult run(const std::filesystem::path& directory, const TrainConfig& config,
-                       const TrainOptions& options = {}, std::int64_t valid_tokens = 100) {
-  const auto model = tiny_model();
+                       const TrainOptions& options = {}, std::int64_t valid_tokens = 100,
+                       const ModelConfig& shape = tiny_config()) {
+  const auto model = tiny_model(shape);
   const TokenShards valid = tiny_tokens(valid_tokens, 2);
   return train(*model, tiny_tokens(330, 1), &valid, config, directory, options);
 }

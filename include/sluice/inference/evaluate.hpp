@@ -9,11 +9,16 @@
 
 namespace sluice {
 
-/// How an evaluation runs. The result does not depend on any of these (up to rounding).
+/// How an evaluation runs. The result does not depend on any of these (up to rounding), `warm_up`
+/// excepted.
 struct EvalOptions {
   /// Segments the text is cut into, read side by side, each warmed up by the receptive_field() - 1
   /// tokens before it; 0 chooses.
   std::int64_t segments = 0;
+  /// For a model without a bounded receptive field: 0 reads the text as one segment, which is exact
+  /// and, for recurrent layers, slow; n > 0 reads segments side by side, each warmed up by the n
+  /// tokens before it.
+  std::int64_t warm_up = 0;
   /// Positions per segment in one forward pass; 0 chooses.
   std::int64_t chunk = 0;
   Precision precision = Precision::f32;
@@ -40,11 +45,11 @@ struct EvalResult {
 };
 
 /// Scores every token of the corpus, the first with eos as its left context. Each token is scored
-/// with its full receptive field: the text is read as overlapping segments whose first
-/// receptive_field() - 1 predictions are discarded (except at the text's own beginning), side by
-/// side in one batch, in chunks with the state carried. Memory does not depend on the length of the
-/// text. Leaves the model unfrozen. Throws UsageError for negative options, Error when the corpus
-/// is empty or its vocabulary is not the model's.
+/// with its full receptive field, where that is bounded: the text is read as overlapping segments
+/// whose first receptive_field() - 1 predictions are discarded (except at the text's own
+/// beginning), side by side in one batch, in chunks with the state carried. Memory does not depend
+/// on the length of the text. Leaves the model unfrozen. Throws UsageError for negative options,
+/// Error when the corpus is empty or its vocabulary is not the model's.
 EvalResult evaluate(LanguageModel& model, const TokenShards& corpus,
                     const EvalOptions& options = {});
 

@@ -14,8 +14,9 @@
 namespace sluice {
 
 /// What a model carries from one chunk of a text to the next: for convolutions the last K-1 inputs
-/// of each layer, [B, K-1, C]. Empty means the start of a text. The tensors are never written once
-/// made, so copying a state is cheap and safe.
+/// of each layer, [B, K-1, C]; for recurrent layers their hidden states, [B, H]; for attention the
+/// keys and values of its window. Empty means the start of a text. The tensors are never written
+/// once made, so copying a state is cheap and safe.
 struct ModelState {
   std::vector<Tensor> tensors;
 };
@@ -40,10 +41,12 @@ class LanguageModel {
   virtual ~LanguageModel() = default;
 
   const ModelConfig& config() const { return config_; }
-  /// Every trainable tensor, in file order.
+  /// Every tensor of the model, in file order: the trainable ones, and running statistics, whose
+  /// variables require no gradient.
   virtual const Parameters& parameters() const = 0;
-  /// Positions a prediction depends on.
-  virtual std::int64_t receptive_field() const = 0;
+  /// Positions a prediction depends on; none when it depends on all that came before, or on where
+  /// in the text it stands.
+  virtual std::optional<std::int64_t> receptive_field() const = 0;
 
   /// Last hidden layer for ids [B, T] (row-major): [B·T, D]. Reads `state` as what came before
   /// (empty: the start of the text) and replaces it with what comes after.
@@ -62,6 +65,9 @@ class LanguageModel {
   /// Training again, or loading parameters, requires calling unfreeze() first.
   virtual void freeze() = 0;
   virtual void unfreeze() = 0;
+  /// Puts weights back into the bounds their layers ask for (IndRNN's |u|), after each optimizer
+  /// step.
+  virtual void constrain() {}
 
  protected:
   explicit LanguageModel(ModelConfig config) : config_(std::move(config)) {}

@@ -8,32 +8,46 @@
 #include "sluice/autograd/ops.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
+#include "sluice/nn/norm.hpp"
+#include "sluice/nn/unit_layer.hpp"
 
 namespace sluice {
 
-/// y = (unit(x' ∗ W + b) + residual) · scale, x' = dropout(x) with its left context: the gated
-/// convolution of Dauphin et al. 2017 (eq. 1) for a gated unit, a plain one otherwise. W is weight
-/// normalised (Salimans & Kingma 2016) per output channel unless told not to.
+/// y = (unit(norm(x' ∗ W + b)) + residual) · scale, x' = dropout(x) with its left context: the
+/// gated convolution of Dauphin et al. 2017 (eq. 1) for a gated unit, a plain one otherwise. The
+/// norm is of W, per output channel ("weight", Salimans & Kingma 2016), of the projection, all M
+/// channels of a position, both halves of a gated unit's among them (a name of make_causal_norm),
+/// or "none".
 ///
 /// Parameters, as files name and shape them (PyTorch's Conv1d): weight_v [M, C, K], weight_g
-/// [M, 1, 1] (or `weight`), bias [M], with M = unit.inputs(N). With kernel 1 and `linear_layout`
-/// they are a Linear's: weight_v [M, C], weight_g [M, 1].
+/// [M, 1, 1] (or `weight`), bias [M], with M = unit.inputs(N); `norm.*` as Norm's, `unit.*` as
+/// UnitLayer's. With kernel 1 and `linear_layout` they are a Linear's: weight_v [M, C], weight_g
+/// [M, 1].
 class GatedConv1d {
  public:
   struct Options {
     std::int64_t channels = 0, outputs = 0, kernel = 1;
-    Unit unit;
-    bool weight_norm = true;
+    /// Any unit of nn/unit_layer.hpp.
+    std::string unit = "identity";
+    std::string norm = "weight";
+    /// Of norm "group".
+    std::int64_t groups = 1;
     bool linear_layout = false;
   };
 
   GatedConv1d(const Options& options, DType dtype, InitKey key);
 
   /// x [B, T, C]; conv.unit is ignored in favour of the layer's own; see causal_conv_unit.
-  Variable forward(const Variable& x, const Variable& residual, CausalConv conv,
-                   Tensor* next_context) const;
+  /// conv.scale is that of a sum with a residual. Random
+  /// units (rrelu) draw from `random` in training.
+  Variable forward(const Variable& x, const Variable& residual, CausalConv conv, bool training,
+                   const RandomKey& random, Tensor* next_context) const;
 
   const Options& options() const { return options_; }
+  /// Channels M of the projection.
+  std::int64_t projected() const { return unit_.inputs(); }
+  /// Scalars that are trained, without building the layer.
+  static std::int64_t parameter_count(const Options& options);
   void collect(Parameters& parameters, const std::string& prefix) const;
 
   /// Keeps the filters, once made ready for a path, until unfreeze().
@@ -42,6 +56,8 @@ class GatedConv1d {
 
  private:
   Options options_;
+  UnitLayer unit_;
+  Norm norm_;
   Variable v_, g_, bias_;
   std::shared_ptr<KeptFilters> kept_;
 };

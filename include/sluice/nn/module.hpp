@@ -10,8 +10,9 @@
 
 namespace sluice {
 
-/// A parameter as files and optimizers see it. `to_file` / `from_file` convert between the internal
-/// layout and the file's (PyTorch's); identity when empty.
+/// A parameter as files and optimizers see it; one whose variable requires no gradient (running
+/// statistics) is saved and loaded, not trained. `to_file` / `from_file` convert between the
+/// internal layout and the file's (PyTorch's); identity when empty.
 struct Parameter {
   std::string name;
   Variable variable;
@@ -22,7 +23,7 @@ struct Parameter {
 };
 using Parameters = std::vector<Parameter>;
 
-/// Number of scalars.
+/// Number of trainable scalars.
 std::int64_t parameter_count(const Parameters& parameters);
 
 }  // namespace sluice

@@ -9,6 +9,7 @@
 #include "sluice/autograd/recurrent.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
+#include "sluice/nn/norm.hpp"
 
 namespace sluice {
 
@@ -38,8 +39,6 @@ struct RecurrentOptions {
   /// indrnn: bound on |u|, applied at initialisation and by constrain(); 0 means none. For T steps
   /// without explosion Li et al. 2018 (section 4.1) take 2^(1/T).
   double recurrent_bound = 1;
-  /// indrnn: y = x + h (Li et al. 2018, section 4.3); needs C = H.
-  bool residual = false;
 };
 
 /// Number of scalars of a layer's parameters, without building it.
@@ -61,8 +60,8 @@ std::int64_t parameter_count(const RecurrentOptions& options);
 /// recurrent_bound] (Li et al. 2018, section 4.1), in [0, 1] without a bound.
 class RecurrentLayer {
  public:
-  /// Throws UsageError for sizes below 1, a nonlinearity that is neither tanh nor relu, a negative
-  /// bound, or a residual between different widths.
+  /// Throws UsageError for sizes below 1, a nonlinearity that is neither tanh nor relu, or a
+  /// negative bound.
   RecurrentLayer(const RecurrentOptions& options, DType dtype, InitKey key);
 
   /// Tensors of state: h, and for lstm c.
@@ -87,10 +86,15 @@ class RecurrentLayer {
 };
 
 /// `layers` layers, the first from layer.input to layer.hidden channels, the others from
-/// layer.hidden to layer.hidden. A residual is applied where widths agree.
+/// layer.hidden to layer.hidden, each y = layer(dropout(norm(x))), plus x where `residual` and the
+/// widths agree (for IndRNN: Li et al. 2018, section 4.3).
 struct RecurrentStackOptions {
   RecurrentOptions layer;
   std::int64_t layers = 1;
+  /// Of each layer's input, a name of make_causal_norm, and its groups.
+  std::string norm = "none";
+  std::int64_t groups = 1;
+  bool residual = false;
 };
 
 /// The options of layer `index` of a stack.
@@ -101,12 +105,14 @@ std::int64_t parameter_count(const RecurrentStackOptions& options);
 /// How a stack is run.
 struct RecurrentForward {
   Precision precision = Precision::f32;
-  /// Between layers: each layer's output but the last's (as torch.nn.LSTM). The mask of the output
-  /// of layer i is drawn from stream dropout.stream + i.
+  /// Of each layer's input but the first's (as torch.nn.LSTM's, between layers). The mask of layer
+  /// i's is drawn from stream dropout.stream + i.
   Dropout dropout;
   /// One mask for all time steps (Gal & Ghahramani 2016), the same from chunk to chunk as long as
   /// dropout.step stays.
   bool variational = false;
+  /// Batch norm takes the batch's statistics.
+  bool training = false;
 };
 
 /// Layers one on another.
@@ -126,13 +132,14 @@ class RecurrentStack {
   /// RecurrentLayer::constrain() of each layer.
   void constrain() const;
 
-  /// Names are prefix + "0.weight_ih" and so on.
+  /// Names are prefix + "0.weight_ih" and, of its norm, "0.norm.weight" and so on.
   void collect(Parameters& parameters, const std::string& prefix) const;
   const RecurrentStackOptions& options() const { return options_; }
 
  private:
   RecurrentStackOptions options_;
   std::vector<RecurrentLayer> layers_;
+  std::vector<Norm> norms_;
 };
 
 }  // namespace sluice

@@ -19,7 +19,7 @@ struct TransformerOptions {
   std::int64_t window = 128;
   Positions positions = Positions::rotary;
   /// Unit and inner width of the feed-forward layers; 0 takes shazeer_width.
-  Unit ffn = {};
+  std::string ffn = "swiglu";
   std::int64_t ffn_width = 0;
   /// Of the norms, a name of make_causal_norm, and its groups.
   std::string norm = "layer";

@@ -88,7 +88,7 @@ class Optimizer {
   void for_each_block(Body&& body) const;
   void update(const Block& block, float learning_rate, float gradient_scale);
 
-  const Parameters& parameters_;
+  Parameters parameters_;  // the trainable ones
   OptimizerConfig config_;
   std::vector<Block> blocks_;
   /// Where each group of blocks begins, and the number of blocks: groups have about as many scalars

@@ -1,0 +1,51 @@
+#pragma once
+// What the architectures share: token layers around a stack.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "sluice/models/language_model.hpp"
+#include "sluice/nn/token_layers.hpp"
+
+namespace sluice {
+
+/// Initialiser streams: token layers count up from 0, a stack's layers from here.
+inline constexpr std::uint32_t kStackInitStream = 1024;
+
+/// A language model embedding → stack → softmax. Derived classes build their stack in the
+/// constructor and add its parameters to parameters_ behind the token layers'.
+class StackModel : public LanguageModel {
+ public:
+  const Parameters& parameters() const override { return parameters_; }
+  Variable hidden(std::span<const std::int32_t> ids, std::int64_t batch, std::int64_t time,
+                  ModelState& state, const ForwardOptions& options) override;
+  Variable loss(const Variable& hidden, std::span<const std::int32_t> targets,
+                const ForwardOptions& options, Tensor* nll) override;
+  Tensor log_probabilities(const Tensor& hidden) override;
+  void freeze() override {}
+  void unfreeze() override {}
+
+ protected:
+  /// `width` is that of the stack's output.
+  StackModel(const ModelConfig& config, std::int64_t width, std::optional<std::uint64_t> seed,
+             DType dtype);
+
+  /// x [B, T, D] to [B, T, width]; reads `state` as what came before and replaces it.
+  virtual Variable stack(const Variable& x, ModelState& state, const ForwardOptions& options) = 0;
+  /// Stream of the dropout on the stack's output; those of the stack's own are below it.
+  virtual std::uint32_t output_dropout_stream() const = 0;
+
+  /// The config's dropout while training, with random numbers of their own for each stream.
+  Dropout dropout_for(std::uint32_t stream, const ForwardOptions& options) const;
+  /// x [B, T, C] with it, one mask for all steps where the config says so.
+  Variable drop(const Variable& x, std::uint32_t stream, const ForwardOptions& options) const;
+
+  Parameters parameters_;
+
+ private:
+  std::unique_ptr<TokenLayers> tokens_;
+};
+
+}  // namespace sluice
