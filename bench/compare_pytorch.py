@@ -10,82 +10,14 @@ writes one record per model to bench/results/.
 """
 
 import argparse
-import datetime
 import json
-import os
 import pathlib
-import platform
 import shlex
-import statistics
-import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-class Program:
-    """One contender: a process that answers "go STEPS" with a line of JSON."""
-
-    def __init__(self, name, command, environment):
-        self.name, self.command = name, command
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, env={**os.environ, **environment})
-        self.replies = []
-
-    def go(self, steps):
-        try:
-            self.process.stdin.write(f"go {steps}\n")
-            self.process.stdin.flush()
-            line = self.process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            sys.exit(f"{self.name} ended without an answer: {shlex.join(self.command)}")
-        return json.loads(line)
-
-    def peak_rss(self):
-        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-
-    def cpu_seconds(self):
-        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
-
-    def quit(self):
-        self.process.stdin.write("quit\n")
-        self.process.stdin.close()
-        self.process.wait(timeout=30)
-
-
-def machine_cpu_seconds():
-    """CPU time the whole machine has spent working, stolen time included."""
-    with open("/proc/stat", encoding="ascii") as stat:
-        user, nice, system, _, _, irq, softirq, steal = map(int, stat.readline().split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / TICKS
-
-
-def git(*arguments):
-    result = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True,
-                            check=False)
-    return result.stdout.strip()
-
-
-def cpu_model():
-    with open("/proc/cpuinfo", encoding="utf-8") as cpus:
-        return next((line.split(":", 1)[1].strip() for line in cpus
-                     if line.startswith("model name")), platform.machine())
-
-
-def quartiles(values):
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return {"q1": low, "median": middle, "q3": high}
-
-
-def environment_of(settings):
-    return dict(setting.split("=", 1) for setting in settings)
+from measure import (ROOT, Program, environment_of, machine_cpu_seconds, quartiles, spelled,
+                     surroundings)
 
 
 def fastest_form(options, arguments):
@@ -146,7 +78,7 @@ def compare(options, mode, width):
         record[program.name] = {
             "tokens_per_second": quartiles(rates), "peak_rss_bytes": program.peak_rss(),
             "seconds": [reply["seconds"] for reply in program.replies],
-            "command": shlex.join(program.command).replace(f"{ROOT}/", ""),
+            "command": spelled(program.command),
             **{key: value for key, value in program.replies[-1].items()
                if key not in ("seconds", "tokens", "peak_rss_bytes")}}
         program.quit()

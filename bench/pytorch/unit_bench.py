@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""PyTorch's side of bench/compare_units.py: times one op at a time, called as a user calls it, by
+the protocol of bench/README.md.
+
+    printf 'case {"op": "gelu", "direction": "forward", "outputs": 4096, "columns": 512, '\\
+           '"threads": 1}\\ngo 100\\nquit\\n' | bench/pytorch/unit_bench.py
+"""
+
+import itertools
+import json
+import math
+import re
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+
+ACTIVATIONS = {
+    "celu": F.celu,
+    "elu": F.elu,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "hardshrink": F.hardshrink,
+    "hardsigmoid": F.hardsigmoid,
+    "hardswish": F.hardswish,
+    "hardtanh": F.hardtanh,
+    "leaky_relu": F.leaky_relu,
+    "logsigmoid": F.logsigmoid,
+    "mish": F.mish,
+    "penalized_tanh": lambda x: torch.where(x > 0, torch.tanh(x), 0.25 * torch.tanh(x)),
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "squared_relu": lambda x: F.relu(x).square(),
+    "selu": F.selu,
+    "sigmoid": torch.sigmoid,
+    "silu": F.silu,
+    "softplus": F.softplus,
+    "softshrink": F.softshrink,
+    "softsign": F.softsign,
+    "tanh": torch.tanh,
+    "tanhshrink": F.tanhshrink,
+    "threshold": lambda x: F.threshold(x, 1.0, 0.0),
+}
+GATES = {
+    "gtu": ("tanh", "sigmoid"),
+    "bilinear": (None, None),
+    "reglu": ("relu", None),
+    "reglu_sigmoid": ("relu", "sigmoid"),
+    "geglu": ("gelu", None),
+    "geglu_tanh": ("gelu_tanh", None),
+    "swiglu": ("silu", None),
+    "seglu": ("selu", None),
+    "leglu": ("leaky_relu", None),
+}
+
+
+def gate(f, g):
+    """f(a) * g(b) of the halves of z, as one writes it."""
+    f, g = ACTIVATIONS.get(f), ACTIVATIONS.get(g)
+
+    def call(z):
+        a, b = z.chunk(2, -1)
+        return (f(a) if f else a) * (g(b) if g else b)
+
+    return call
+
+
+def find_unit(name):
+    """The function of a unit's name, and how many halves its input has; None if unknown."""
+    if name == "glu":
+        return F.glu, 2
+    if name in ACTIVATIONS:
+        return ACTIVATIONS[name], 1
+    if name in GATES:
+        return gate(*GATES[name]), 2
+    generic = re.fullmatch(r"(\w+)\(a\)\*b|a\*(\w+)\(b\)", name)
+    if generic and (generic[1] or generic[2]) in ACTIVATIONS:
+        return gate(generic[1], generic[2]), 2
+    return None, 0
+
+
+def values(*shape):
+    """Uniform in [-3, 3], the same 65,536 numbers over and over."""
+    count = math.prod(shape)
+    some = torch.rand(min(count, 65536)) * 6 - 3
+    return some.repeat(-(-count // len(some)))[:count].reshape(shape)
+
+
+class Case:
+    """An op on made-up inputs, in one direction. Forward records for a gradient, as in training;
+    backward is autograd's, through a graph kept from one forward pass."""
+
+    def __init__(self, wanted):
+        torch.set_num_threads(wanted["threads"])
+        columns = min(wanted["outputs"], wanted["columns"])
+        rows = wanted["outputs"] // columns
+        function, halves = find_unit(wanted["op"])
+        if function is None:
+            raise ValueError(f"no op {wanted['op']} here")
+        x = values(rows, halves * columns).requires_grad_()
+        self.function, self.inputs = function, (x,)
+        self.backward = wanted["direction"] == "backward"
+        if self.backward:
+            self.y = function(*self.inputs)
+            self.dy = values(*self.y.shape)
+
+    def time(self, calls):
+        repeats = itertools.repeat(None, calls)
+        if self.backward:
+            grad, y, inputs, dy = torch.autograd.grad, self.y, self.inputs, self.dy
+            begun = time.perf_counter()
+            for _ in repeats:
+                grad(y, inputs, dy, retain_graph=True)
+        else:
+            function, inputs = self.function, self.inputs
+            begun = time.perf_counter()
+            for _ in repeats:
+                function(*inputs)
+        return time.perf_counter() - begun
+
+
+def main():
+    torch.manual_seed(1)
+    case = None
+    for line in sys.stdin:
+        word, _, rest = line.strip().partition(" ")
+        if word == "quit":
+            break
+        if word == "case":
+            case = None
+            wanted = json.loads(rest)
+            reply = {"known": find_unit(wanted["op"])[0] is not None,
+                     "version": f"torch {torch.__version__}"}
+            if reply["known"]:
+                case = Case(wanted)
+        elif word == "go" and case is not None and rest.isdigit() and int(rest) > 0:
+            case.time(1)  # the other program's turn cooled the caches
+            reply = {"seconds": case.time(int(rest)), "calls": int(rest)}
+        else:
+            sys.exit(f"expected 'case', 'go N' or 'quit', got '{line.strip()}'")
+        print(json.dumps(reply), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+// Our side of bench/compare_units.py: times one op at a time, called as a user calls it, by the
+// protocol of bench/README.md.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "sluice/autograd/ops.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/parallel.hpp"
+#include "sluice/base/random.hpp"
+#include "sluice/kernels/elementwise.hpp"
+#include "sluice/tensor/elementwise.hpp"
+
+namespace sluice {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Uniform in [-3, 3], the same 65,536 numbers over and over.
+Tensor values(Shape shape, std::uint32_t stream) {
+  const RandomKey key{1, stream, 0};
+  Tensor x(shape);
+  const std::span<float> all = x.span<float>();
+  const std::size_t period = std::min<std::size_t>(all.size(), 65536);
+  for (std::size_t i = 0; i < period; ++i) all[i] = 6.0F * key.uniform(i) - 3.0F;
+  for (std::size_t i = period; i < all.size(); i += period) {
+    std::copy_n(all.data(), std::min(period, all.size() - i), all.data() + i);
+  }
+  return x;
+}
+
+/// An op with its made-up inputs.
+struct Op {
+  std::vector<Variable> inputs;
+  std::function<Variable()> call;
+};
+
+Op make_op(const std::string& name, std::int64_t rows, std::int64_t columns) {
+  const Unit u = parse_unit(name);
+  const Variable x(values(Shape{rows, u.inputs(columns)}, 1), true);
+  return {{x}, [x, u] { return unit(x, u); }};
+}
+
+/// What is timed: an op in one direction, and copies that move as many bytes.
+class Case {
+ public:
+  Case(const std::string& name, bool backward, std::int64_t outputs, std::int64_t columns)
+      : op_(make_op(name, outputs / columns, columns)), backward_(backward) {
+    const NoGrad guard;
+    const Shape shape = op_.call().shape();
+    if (backward_) dy_ = values(shape, 2);
+    std::int64_t elements = shape.elements();
+    for (const Variable& input : op_.inputs) {
+      elements += (backward ? 2 : 1) * input.value().elements();
+    }
+    bytes_ = elements * static_cast<std::int64_t>(sizeof(float));
+    copied_ = values(Shape{elements / 2}, 3);
+    copy_ = values(Shape{elements / 2}, 4);
+  }
+
+  std::int64_t bytes() const { return bytes_; }
+
+  /// Seconds that `calls` calls took.
+  double time(int calls) const {
+    double seconds = 0;
+    for (int i = 0; i < calls; ++i) seconds += backward_ ? time_backward() : time_forward();
+    return seconds;
+  }
+
+  /// Seconds that `calls` copies took, by memcpy or by the activation that does nothing.
+  double time_copies(int calls, bool by_memcpy) const {
+    float* to = copy_.data<float>();
+    const float* from = copied_.data<float>();
+    const auto start = Clock::now();
+    for (int i = 0; i < calls; ++i) {
+      parallel_for(copy_.elements(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
+        const auto n = static_cast<std::size_t>(end - begin);
+        if (by_memcpy) {
+          std::memcpy(to + begin, from + begin, n * sizeof(float));
+        } else {
+          kernels::activation_forward(to + begin, from + begin, n, Activation::identity);
+        }
+      });
+    }
+    return seconds_since(start);
+  }
+
+ private:
+  double time_forward() const {
+    const auto start = Clock::now();
+    Tape tape;
+    op_.call();
+    return seconds_since(start);
+  }
+
+  double time_backward() const {
+    Tape tape;
+    // A loss that passes dy on: the op gets a gradient that is its own, as it does in a model.
+    const Variable loss(Tensor::zeros(Shape{1}), true);
+    {
+      const Variable y = op_.call();
+      tape.record([dy = dy_.clone(), y = y.gradient()]() mutable { y->accumulate(std::move(dy)); });
+    }
+    const auto start = Clock::now();
+    tape.backward(loss);
+    for (const Variable& input : op_.inputs) input.zero_grad();
+    return seconds_since(start);
+  }
+
+  Op op_;
+  bool backward_;
+  std::int64_t bytes_ = 0;
+  Tensor dy_, copied_, copy_;
+};
+
+Case make_case(const nlohmann::json& wanted) {
+  set_thread_count(wanted.at("threads"));
+  const std::int64_t outputs = wanted.at("outputs");
+  const std::int64_t columns = std::min<std::int64_t>(outputs, wanted.at("columns"));
+  return Case(wanted.at("op"), wanted.at("direction") == "backward", outputs, columns);
+}
+
+nlohmann::json timed(double seconds, int calls) { return {{"seconds", seconds}, {"calls", calls}}; }
+
+int serve() {
+  std::optional<Case> current;
+  for (std::string line; std::getline(std::cin, line) && line != "quit";) {
+    nlohmann::json reply;
+    int calls = 0;
+    const bool counted = current && (std::sscanf(line.c_str(), "%*s %d", &calls) == 1) && calls > 0;
+    if (line == "names") {
+      reply = {{"names", unit_names()}};
+    } else if (line.starts_with("case ")) {
+      current.reset();
+      release_cached_memory();
+      current = make_case(nlohmann::json::parse(line.substr(5)));
+      reply = {{"bytes", current->bytes()}};
+    } else if (counted && line.starts_with("go ")) {
+      current->time(1);  // the other program's turn cooled the caches
+      reply = timed(current->time(calls), calls);
+    } else if (counted && (line.starts_with("memcpy ") || line.starts_with("stream "))) {
+      const bool by_memcpy = line.starts_with("memcpy ");
+      current->time_copies(1, by_memcpy);
+      reply = timed(current->time_copies(calls, by_memcpy), calls);
+    } else {
+      fmt::print(stderr, "unit_bench: expected 'names', 'case', 'go N', 'memcpy N', 'stream N' or 'quit', "
+                 "got '{}'\n", line);
+      return 1;
+    }
+    std::cout << reply.dump() << std::endl;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace sluice
+
+int main() {
+  try {
+    return sluice::serve();
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "unit_bench: {}\n", error.what());
+    return 1;
+  }
+}
