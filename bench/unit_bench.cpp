@@ -158,8 +158,10 @@ int serve() {
       current->time_copies(1, by_memcpy);
       reply = timed(current->time_copies(calls, by_memcpy), calls);
     } else {
-      fmt::print(stderr, "unit_bench: expected 'names', 'case', 'go N', 'memcpy N', 'stream N' or 'quit', "
-                 "got '{}'\n", line);
+      fmt::print(stderr,
+                 "unit_bench: expected 'names', 'case', 'go N', 'memcpy N', 'stream N' or 'quit', "
+                 "got '{}'\n",
+                 line);
       return 1;
     }
     std::cout << reply.dump() << std::endl;

@@ -25,7 +25,7 @@ template <class D, class V = hn::Vec<D>>
 HWY_INLINE Logistic<V> BothLogistic(D d, V x) {
   const V one = hn::Set(d, 1.0F);
   const V e = ExpNonPositive(d, hn::Neg(hn::Abs(x)));
-  const V large = hn::Div(one, hn::Add(one, e));
+  const V large = Quotient(d, one, hn::Add(one, e));
   const V small = hn::Mul(e, large);
   return {SelectNegative(d, x, small, large), SelectNegative(d, x, large, small)};
 }
@@ -37,7 +37,7 @@ struct Act<Activation::sigmoid> {
     // e^-|x| never overflows: σ(x) is 1 / (1 + e^-|x|), or for negative x e^-|x| / (1 + e^-|x|).
     const V one = hn::Set(d, 1.0F);
     const V e = ExpNonPositive(d, hn::Neg(hn::Abs(x)));
-    return hn::Div(SelectNegative(d, x, e, one), hn::Add(one, e));
+    return Quotient(d, SelectNegative(d, x, e, one), hn::Add(one, e));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {
@@ -56,7 +56,7 @@ struct Act<Activation::silu> {
     const V t = hn::Mul(bounded, p.first);
     const V one = hn::Set(d, 1.0F);
     const V e = ExpNonPositive(d, hn::Neg(hn::Abs(t)));
-    return hn::Div(hn::Mul(bounded, SelectNegative(d, x, e, one)), hn::Add(one, e));
+    return Quotient(d, hn::Mul(bounded, SelectNegative(d, x, e, one)), hn::Add(one, e));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x, const Parameters<V>& p) {
@@ -79,7 +79,7 @@ struct Act<Activation::logsigmoid> {
   static HWY_INLINE Dual<V> Derive(D d, V x) {
     const V one = hn::Set(d, 1.0F);
     const V e = ExpNonPositive(d, hn::Neg(hn::Abs(x)));
-    const V slope = hn::Div(SelectNegative(d, x, one, e), hn::Add(one, e));
+    const V slope = Quotient(d, SelectNegative(d, x, one, e), hn::Add(one, e));
     return {hn::Sub(AtMost(d, x, 0.0F), LogOnePlus(d, e)), slope};
   }
 };
@@ -100,7 +100,7 @@ struct Act<Activation::softplus> {
     const auto beyond = hn::Gt(t, p.second);
     const V e = ExpNonPositive(d, hn::Neg(hn::Abs(t)));
     const V y = hn::Mul(hn::Add(AtLeast(d, t, 0.0F), LogOnePlus(d, e)), p.inverse);
-    const V slope = hn::Div(SelectNegative(d, t, e, one), hn::Add(one, e));
+    const V slope = Quotient(d, SelectNegative(d, t, e, one), hn::Add(one, e));
     return {hn::IfThenElse(beyond, x, y), hn::IfThenElse(beyond, one, slope)};
   }
 };
@@ -123,7 +123,7 @@ struct Act<Activation::mish> {
     const V bounded = AtLeast(d, x, -88.0F);
     const V e = ExpNonPositive(d, hn::Neg(hn::Abs(bounded)));
     const auto t = Ratio(d, bounded, e);
-    return hn::Div(hn::Mul(bounded, t.value), t.slope);
+    return Quotient(d, hn::Mul(bounded, t.value), t.slope);
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {
@@ -134,7 +134,7 @@ struct Act<Activation::mish> {
     const V one = hn::Set(d, 1.0F);
     const V e = ExpNonPositive(d, hn::Neg(hn::Abs(bounded)));
     const auto t = Ratio(d, bounded, e);
-    const V inverse = hn::Div(one, t.slope);
+    const V inverse = Quotient(d, one, t.slope);
     const V ratio = hn::Mul(t.value, inverse);
     const V growth = hn::Mul(hn::Mul(e, SelectNegative(d, x, one, e)), hn::Add(one, e));
     const V bend = hn::Mul(hn::Mul(hn::Set(d, 4.0F), bounded), growth);

@@ -32,7 +32,7 @@ HWY_INLINE NormalTail<V> Tail(D d, V z) {
   const V low = hn::Mul(hn::Sub(high, z), hn::Mul(hn::Set(d, 0.5F), hn::Add(z, high)));
   // Below e^-84 products with the ratio would be denormal.
   const V density = ExpNonPositive(d, hn::Mul(hn::Mul(hn::Set(d, -0.5F), high), high), -84.0F, low);
-  const V u = hn::Div(one, hn::MulAdd(z, hn::Set(d, 0.3F), one));
+  const V u = Quotient(d, one, hn::MulAdd(z, hn::Set(d, 0.3F), one));
   V p = hn::MulAdd(u, hn::Set(d, -0.0205846503F), hn::Set(d, 0.112217098F));
   p = hn::MulAdd(u, p, hn::Set(d, -0.227679506F));
   p = hn::MulAdd(u, p, hn::Set(d, 0.191042006F));
@@ -84,7 +84,7 @@ struct Act<Activation::gelu_tanh> {
     const V w = Argument(d, bounded);
     const V one = hn::Set(d, 1.0F);
     const V e = ExpNonPositive(d, hn::Neg(hn::Abs(w)));
-    return hn::Div(hn::Mul(bounded, SelectNegative(d, x, e, one)), hn::Add(one, e));
+    return Quotient(d, hn::Mul(bounded, SelectNegative(d, x, e, one)), hn::Add(one, e));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {

@@ -26,7 +26,7 @@ struct Act<Activation::tanh> {
     t = hn::IfThenElse(hn::Lt(t, least), least, t);
     const auto e = Split(d, t);
     const V m = hn::MulAdd(e.power, e.fraction, hn::Sub(e.power, hn::Set(d, 1.0F)));
-    const V y = hn::Div(m, hn::Add(m, hn::Set(d, 2.0F)));
+    const V y = Quotient(d, m, hn::Add(m, hn::Set(d, 2.0F)));
     return hn::Xor(hn::Neg(y), hn::And(x, hn::SignBit(d)));
   }
   template <class D, class V = hn::Vec<D>>
@@ -37,7 +37,7 @@ struct Act<Activation::tanh> {
     const auto parts = Split(d, hn::IfThenElse(tiny, hn::Set(d, kExpLowest), t));
     const V m = hn::MulAdd(parts.power, parts.fraction, hn::Sub(parts.power, hn::Set(d, 1.0F)));
     const V e = hn::IfThenZeroElse(tiny, hn::MulAdd(parts.power, parts.fraction, parts.power));
-    const V inverse = hn::Div(hn::Set(d, 2.0F), hn::Add(m, hn::Set(d, 2.0F)));
+    const V inverse = Quotient(d, hn::Set(d, 2.0F), hn::Add(m, hn::Set(d, 2.0F)));
     const V y = hn::Mul(hn::Mul(m, hn::Set(d, -0.5F)), inverse);
     return {hn::Xor(y, hn::And(x, hn::SignBit(d))), hn::Mul(hn::Mul(e, inverse), inverse)};
   }

@@ -8,10 +8,12 @@
 
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstddef>
 
 #include "activations-inl.hpp"
 #include "span-inl.hpp"
+#include "stream-inl.hpp"
 #include "unit_calls.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -26,6 +28,11 @@ struct Half {
   float* dbias;
   const float* z;
   const float* bias;
+
+  // From element c on, its gradient going elsewhere.
+  Half Block(float* to, std::size_t c) const {
+    return {to, dbias != nullptr ? dbias + c : nullptr, From(z, c), From(bias, c)};
+  }
 };
 
 // One row of n elements, n a multiple of the vector's lanes. b is unused unless the unit is gated.
@@ -90,7 +97,7 @@ struct HalfRest {
 
 // All rows of a call; `gated` says whether z has a second half.
 inline void BackwardRows(const BackwardCall& call, BackwardRow row, bool gated) {
-  const auto [dz, dz_pitch, dbias, dy, z, z_pitch, bias, scale, rows, n, parameters] = call;
+  const auto [dz, dz_pitch, dbias, dy, z, z_pitch, bias, scale, rows, n, parameters, stream] = call;
   const hn::ScalableTag<float> d;
   const std::size_t tail = n % hn::Lanes(d);
   const std::size_t whole = n - tail;
@@ -100,11 +107,25 @@ inline void BackwardRows(const BackwardCall& call, BackwardRow row, bool gated) 
   const Half b = gated ? Half{dz + n, dbias != nullptr ? dbias + n : nullptr, z + n,
                               bias != nullptr ? bias + n : nullptr}
                        : none;
+  HWY_ALIGN float block_a[kStreamBlock];
+  HWY_ALIGN float block_b[kStreamBlock];
   for (std::size_t r = 0; r < rows && whole > 0; ++r) {
     const Half row_a{a.dz + r * dz_pitch, a.dbias, a.z + r * z_pitch, a.bias};
     const Half row_b = gated ? Half{b.dz + r * dz_pitch, b.dbias, b.z + r * z_pitch, b.bias} : none;
-    row(row_a, row_b, dy + r * n, scale, whole, parameters);
+    if (!stream) {
+      row(row_a, row_b, dy + r * n, scale, whole, parameters);
+      continue;
+    }
+    for (std::size_t c = 0; c < whole; c += kStreamBlock) {
+      const std::size_t count = std::min(kStreamBlock, whole - c);
+      row(row_a.Block(block_a, c), row_b.Block(block_b, c), dy + r * n + c, scale, count,
+          parameters);
+      const std::size_t next = c + count < whole ? c + count : z_pitch;
+      StreamOut(row_a.dz + c, block_a, count, row_a.z + next, dy + r * n + c + count);
+      if (gated) StreamOut(row_b.dz + c, block_b, count, row_b.z + next);
+    }
   }
+  if (stream) hwy::FlushStream();
   if (tail == 0 || rows == 0) return;
 
   HalfRest memory_a;

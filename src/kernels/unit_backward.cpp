@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/streaming.hpp"
 #include "targets.hpp"
 #include "unit_calls.hpp"
 
@@ -42,8 +43,17 @@ void unit_backward(float* dz, std::size_t dz_pitch, float* dbias, const float* d
                    std::size_t z_pitch, const float* bias, float scale, std::size_t rows,
                    std::size_t n, const Unit& unit) {
   require_kernel(unit);
+  if (!unit.gated && bias == nullptr && dbias == nullptr && z_pitch == n && dz_pitch == n) {
+    n *= rows;  // one long row
+    z_pitch = n;
+    dz_pitch = n;
+    rows = 1;
+  }
+  const auto inputs = static_cast<std::size_t>(unit.inputs(1));
+  const bool stream =
+      dz != z && dz != dy && (2 * inputs + 1) * rows * n * sizeof(float) >= streaming_threshold();
   const BackwardCall call{
-      dz, dz_pitch, dbias, dy, z, z_pitch, bias, scale, rows, n, UnitParameters(unit)};
+      dz, dz_pitch, dbias, dy, z, z_pitch, bias, scale, rows, n, UnitParameters(unit), stream};
   if (unit.gated) {
     gate_backward(call, gate_index(unit.f, unit.g));
   } else {

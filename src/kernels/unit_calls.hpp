@@ -19,7 +19,8 @@ struct UnitParameters {
   float f_inverse, g_inverse;
 };
 
-/// The arguments of unit_forward and unit_backward.
+/// The arguments of unit_forward and unit_backward; `stream`: write the results past the caches
+/// (sluice/kernels/streaming.hpp).
 struct ForwardCall {
   float* y;
   const float* z;
@@ -29,6 +30,7 @@ struct ForwardCall {
   float scale;
   std::size_t rows, n;
   UnitParameters parameters;
+  bool stream;
 };
 struct BackwardCall {
   float* dz;
@@ -41,6 +43,7 @@ struct BackwardCall {
   float scale;
   std::size_t rows, n;
   UnitParameters parameters;
+  bool stream;
 };
 
 /// Gates in the tables of kernels: every F(a)*b, then every a*G(b), then the named ones.

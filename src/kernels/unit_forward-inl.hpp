@@ -8,10 +8,12 @@
 
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstddef>
 
 #include "activations-inl.hpp"
 #include "span-inl.hpp"
+#include "stream-inl.hpp"
 #include "unit_calls.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -48,7 +50,7 @@ void ForwardRowOf(float* y, const float* a, const float* b, const float* bias_a,
 
 // All rows of a call; `gated` says whether z has a second half.
 inline void ForwardRows(const ForwardCall& call, ForwardRow row, bool gated) {
-  const auto [y, z, z_pitch, bias, residual, scale, rows, n, parameters] = call;
+  const auto [y, z, z_pitch, bias, residual, scale, rows, n, parameters, stream] = call;
   const hn::ScalableTag<float> d;
   const std::size_t tail = n % hn::Lanes(d);
   const std::size_t whole = n - tail;
@@ -60,6 +62,7 @@ inline void ForwardRows(const ForwardCall& call, ForwardRow row, bool gated) {
   HWY_ALIGN float bias_a_rest[kMost];
   HWY_ALIGN float bias_b_rest[kMost];
   HWY_ALIGN float y_rest[kMost];
+  HWY_ALIGN float block[kStreamBlock];
   const auto fetch = [&](float* to, const float* from) HWY_ATTR {
     if (from == nullptr) return static_cast<const float*>(nullptr);
     hn::Store(rest.Load(d, from + whole), d, to);
@@ -72,13 +75,24 @@ inline void ForwardRows(const ForwardCall& call, ForwardRow row, bool gated) {
     const float* const a = z + r * z_pitch;
     const float* const b = gated ? a + n : nullptr;
     const float* const added = residual != nullptr ? residual + r * n : nullptr;
-    row(y + r * n, a, b, bias, bias_b, added, scale, whole, parameters);
+    if (stream) {
+      for (std::size_t c = 0; c < whole; c += kStreamBlock) {
+        const std::size_t count = std::min(kStreamBlock, whole - c);
+        row(block, a + c, From(b, c), From(bias, c), From(bias_b, c), From(added, c), scale, count,
+            parameters);
+        const std::size_t next = c + count < whole ? c + count : z_pitch;
+        StreamOut(y + r * n + c, block, count, a + next, (gated ? b : a) + next);
+      }
+    } else {
+      row(y + r * n, a, b, bias, bias_b, added, scale, whole, parameters);
+    }
     if (tail > 0) {
       row(y_rest, fetch(a_rest, a), fetch(b_rest, b), bias_a_end, bias_b_end, fetch(y_rest, added),
           scale, hn::Lanes(d), parameters);
       rest.Store(hn::Load(d, y_rest), d, y + r * n + whole);
     }
   }
+  if (stream) hwy::FlushStream();
 }
 
 }  // namespace HWY_NAMESPACE

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/streaming.hpp"
 #include "targets.hpp"
 #include "unit_calls.hpp"
 
@@ -42,7 +43,16 @@ void unit_forward(float* y, const float* z, std::size_t z_pitch, const float* bi
                   const float* residual, float scale, std::size_t rows, std::size_t n,
                   const Unit& unit) {
   require_kernel(unit);
-  const ForwardCall call{y, z, z_pitch, bias, residual, scale, rows, n, UnitParameters(unit)};
+  if (!unit.gated && bias == nullptr && z_pitch == n) {  // one long row
+    n *= rows;
+    z_pitch = n;
+    rows = 1;
+  }
+  const auto read = static_cast<std::size_t>(unit.inputs(1)) + (residual != nullptr ? 1 : 0);
+  const bool stream =
+      y != z && y != residual && (read + 1) * rows * n * sizeof(float) >= streaming_threshold();
+  const ForwardCall call{y,     z, z_pitch, bias, residual, scale, rows, n, UnitParameters(unit),
+                         stream};
   if (unit.gated) {
     gate_forward(call, gate_index(unit.f, unit.g));
   } else {

@@ -1,0 +1,17 @@
+#pragma once
+// Results that will not stay in the caches are written past them: a store that misses otherwise
+// reads the line it is about to overwrite, a third of a copy's traffic.
+
+#include <cstddef>
+
+namespace sluice::kernels {
+
+/// unit_forward and unit_backward write past the caches when one call reads and writes this many
+/// bytes or more. At first: what the caches hold for one core, that is twice its second-level cache
+/// or a quarter of its share of the last level, whichever is more.
+std::size_t streaming_threshold();
+
+/// Sets it; for tests.
+void set_streaming_threshold(std::size_t bytes);
+
+}  // namespace sluice::kernels
