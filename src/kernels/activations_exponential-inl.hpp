@@ -56,7 +56,7 @@ struct Act<Activation::silu> {
     const V t = hn::Mul(bounded, p.first);
     const V one = hn::Set(d, 1.0F);
     const V e = ExpNonPositive(d, hn::Neg(hn::Abs(t)));
-    return Quotient(d, hn::Mul(bounded, SelectNegative(d, x, e, one)), hn::Add(one, e));
+    return hn::Mul(bounded, Quotient(d, SelectNegative(d, x, e, one), hn::Add(one, e)));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x, const Parameters<V>& p) {
@@ -123,7 +123,7 @@ struct Act<Activation::mish> {
     const V bounded = AtLeast(d, x, -88.0F);
     const V e = ExpNonPositive(d, hn::Neg(hn::Abs(bounded)));
     const auto t = Ratio(d, bounded, e);
-    return Quotient(d, hn::Mul(bounded, t.value), t.slope);
+    return hn::Mul(bounded, Quotient(d, t.value, t.slope));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {
