@@ -25,6 +25,7 @@ from measure import ROOT, Program, machine_cpu_seconds, quartiles, spelled, surr
 BUILD = ROOT / "build/bench/bench"
 PYTHON = "/usr/bin/python3"
 SIZES = "4Ki,32Ki,256Ki,2Mi,16Mi,64Mi"
+FEWER_SIZES = "4Ki,32Ki,256Ki,2Mi,16Mi"
 QUICK_SIZES = "4Ki,256Ki,16Mi"
 COLUMNS = 512
 # The smallest case: what it takes is the call, not the arithmetic.
@@ -115,8 +116,17 @@ class OpSuite:
             return NORMS
         return self.ours.ask("names")["names"]
 
+    def sizes(self):
+        """The given ones; else, 64 Mi only with several threads: it takes long, and with one thread
+        16 Mi are out of the caches just as well."""
+        if self.options.sizes:
+            return self.options.sizes
+        if self.options.suite == "norms" or self.threads == 1:
+            return FEWER_SIZES
+        return SIZES
+
     def cases(self):
-        sizes = [parse_size(size) for size in self.options.sizes.split(",")]
+        sizes = [parse_size(size) for size in self.sizes().split(",")]
         return itertools.product([CALL_OUTPUTS, *sizes], self.names(),
                                  self.options.directions.split(","))
 
@@ -181,10 +191,11 @@ class OpSuite:
 
 
 class StepSuite:
-    """Layers, each case a pair of programs started for it that take the same arguments."""
+    """Layers, each case a pair of programs started for it that take the same arguments; PyTorch's
+    in the fastest of its `forms`, further arguments."""
 
-    def __init__(self, options, threads, ours, theirs, cases):
-        self.options, self.threads, self.cases = options, threads, cases
+    def __init__(self, options, threads, ours, theirs, cases, forms=((),)):
+        self.options, self.threads, self.cases, self.forms = options, threads, cases, forms
         self.our_command = [options.ours or str(BUILD / ours)]
         self.their_command = [PYTHON, str(ROOT / "bench/pytorch" / theirs)]
         self.running = []
@@ -203,10 +214,9 @@ class StepSuite:
 
     def run_case(self, name, arguments):
         self.running = [Program("sluice", self.our_command + arguments, {}),
-                        Program("pytorch", self.their_command + arguments, KEEP_MEMORY)]
+                        self.fastest_form(arguments)]
         contenders = [Contender(program) for program in self.running]
-        for contender in contenders:
-            contender.measure(2)
+        contenders[0].measure(2)
         estimate = sum(contender.calibrate(self.options.measure_ms / 1e3) * contender.calls
                        for contender in contenders)
         alternate(contenders, self.options, estimate)
@@ -214,12 +224,30 @@ class StepSuite:
         result = {"op": name, "arguments": arguments, "pairs": len(ours),
                   "sluice_seconds": quartiles(ours), "pytorch_seconds": quartiles(theirs),
                   "pytorch_ratio": ratios(ours, theirs),
+                  "pytorch_command": spelled(self.running[1].command),
                   "sluice_peak_rss_bytes": self.running[0].peak_rss(),
                   "pytorch_peak_rss_bytes": self.running[1].peak_rss()}
         for program in self.running:
             program.quit()
         self.running = []
         return result
+
+    def fastest_form(self, arguments):
+        """PyTorch's program in the form that takes the least time for a call."""
+        programs = [Program("pytorch", [*self.their_command, *arguments, *form], KEEP_MEMORY)
+                    for form in self.forms]
+        if len(programs) == 1:
+            programs[0].go(2)
+            return programs[0]
+        times = []
+        for program in programs:
+            program.go(2)
+            times.append(min(Contender(program).measure(1) for _ in range(3)))
+        fastest = programs[times.index(min(times))]
+        for program in programs:
+            if program is not fastest:
+                program.quit()
+        return fastest
 
 
 def is_trivial(name):
@@ -243,7 +271,8 @@ SUITES = {
     "units": OpSuite,
     "norms": OpSuite,
     "recurrent": lambda options, threads: StepSuite(
-        options, threads, "recurrent_bench", "recurrent_bench.py", recurrent_cases()),
+        options, threads, "recurrent_bench", "recurrent_bench.py", recurrent_cases(),
+        (("--layout", "batch"), ("--layout", "time"))),
     "ffn": lambda options, threads: StepSuite(
         options, threads, "ffn_bench", "ffn_bench.py", ffn_cases()),
 }
@@ -303,7 +332,8 @@ def parse_options():
     parser.add_argument("--all", action="store_true",
                         help="every suite with one and two threads, then docs/benchmarks.md")
     parser.add_argument("--units", help="comma-separated names instead of all of the suite")
-    parser.add_argument("--sizes", help=f"outputs, comma-separated ({SIZES})")
+    parser.add_argument("--sizes", help=f"outputs, comma-separated ({SIZES}; with one thread, and for "
+                        "norms, not the last)")
     parser.add_argument("--directions", default="forward,backward")
     parser.add_argument("--threads", default="1,2", help="comma-separated (1,2)")
     parser.add_argument("--pairs", type=int, default=9, help="measurements of each at most (9)")
@@ -321,7 +351,7 @@ def parse_options():
     if options.quick:
         options.pairs = min(options.pairs, 5)
         options.out = options.out or "/tmp"
-    options.sizes = options.sizes or (QUICK_SIZES if options.quick else SIZES)
+        options.sizes = options.sizes or QUICK_SIZES
     options.out = options.out or str(ROOT / "bench/results")
     return options
 

@@ -15,7 +15,9 @@
 
 #include <fmt/format.h>
 
+#include "sluice/autograd/norm.hpp"
 #include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/softmax.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
@@ -50,10 +52,44 @@ struct Op {
   std::function<Variable()> call;
 };
 
-Op make_op(const std::string& name, std::int64_t rows, std::int64_t columns) {
+Op make_unit(const std::string& name, std::int64_t rows, std::int64_t columns) {
   const Unit u = parse_unit(name);
   const Variable x(values(Shape{rows, u.inputs(columns)}, 1), true);
   return {{x}, [x, u] { return unit(x, u); }};
+}
+
+/// Norms in training and the softmax family; undefined for another name. Group and instance norm
+/// take images of 64 channels of 8 by 8 (the smallest case, 8 of 1 by 2), the others rows.
+Op make_norm(const std::string& name, std::int64_t rows, std::int64_t columns) {
+  constexpr std::int64_t kImage = 64 * 8 * 8, kGroups = 8;
+  const std::int64_t outputs = rows * columns;
+  const bool image = name == "group_norm" || name == "instance_norm";
+  const bool small = outputs < kImage;
+  const Shape shape = !image  ? Shape{rows, columns}
+                      : small ? Shape{outputs / 16, 8, 1, 2}
+                              : Shape{outputs / kImage, 64, 8, 8};
+  const Variable x(values(shape, 1), true);
+  if (name == "softmax") return {{x}, [x] { return softmax(x); }};
+  if (name == "log_softmax") return {{x}, [x] { return log_softmax(x); }};
+  if (name == "softmin") return {{x}, [x] { return softmin(x); }};
+  const std::int64_t channels = shape[1];
+  const Variable weight(values(Shape{channels}, 5), true);
+  const Variable bias(values(Shape{channels}, 6), true);
+  if (name == "rms_norm") return {{x, weight}, [=] { return rms_norm(x, weight); }};
+  const std::vector<Variable> all{x, weight, bias};
+  if (name == "layer_norm") return {all, [=] { return layer_norm(x, weight, bias); }};
+  if (name == "group_norm") return {all, [=] { return group_norm(x, kGroups, weight, bias); }};
+  if (name == "instance_norm") return {all, [=] { return instance_norm(x, weight, bias); }};
+  if (name == "batch_norm") {
+    const RunningStatistics running{Tensor::zeros(Shape{channels}), values(Shape{channels}, 7)};
+    return {all, [=] { return batch_norm(x, weight, bias, running, true); }};
+  }
+  return {};
+}
+
+Op make_op(const std::string& name, std::int64_t rows, std::int64_t columns) {
+  Op norm = make_norm(name, rows, columns);
+  return norm.call ? norm : make_unit(name, rows, columns);
 }
 
 /// What is timed: an op in one direction, and copies that move as many bytes.
@@ -131,7 +167,7 @@ class Case {
 Case make_case(const nlohmann::json& wanted) {
   set_thread_count(wanted.at("threads"));
   const std::int64_t outputs = wanted.at("outputs");
-  const std::int64_t columns = std::min<std::int64_t>(outputs, wanted.at("columns"));
+  const std::int64_t columns = std::min<std::int64_t>(outputs / 2, wanted.at("columns"));
   return Case(wanted.at("op"), wanted.at("direction") == "backward", outputs, columns);
 }
 

@@ -80,11 +80,40 @@ def find_unit(name):
     return None, 0
 
 
+IMAGE, SMALL_IMAGE = (64, 8, 8), (8, 1, 2)  # channels, height, width
+
+
+def find_norm(name):
+    """A function of x, and as many parameters as it takes; None if unknown. Group and instance norm
+    take images, the others rows."""
+    def rms_norm(x, weight):
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * weight
+
+    def batch_norm(x, weight, bias):
+        channels = x.size(1)
+        return F.batch_norm(x, torch.zeros(channels), torch.ones(channels), weight, bias, True)
+
+    return {
+        "softmax": (lambda x: F.softmax(x, -1), 0),
+        "log_softmax": (lambda x: F.log_softmax(x, -1), 0),
+        "softmin": (lambda x: F.softmin(x, -1), 0),
+        "layer_norm": (lambda x, w, b: F.layer_norm(x, x.shape[-1:], w, b), 2),
+        "rms_norm": (rms_norm, 1),
+        "group_norm": (lambda x, w, b: F.group_norm(x, 8, w, b), 2),
+        "instance_norm": (lambda x, w, b: F.instance_norm(x, weight=w, bias=b), 2),
+        "batch_norm": (batch_norm, 2),
+    }.get(name, (None, 0))
+
+
 def values(*shape):
     """Uniform in [-3, 3], the same 65,536 numbers over and over."""
     count = math.prod(shape)
     some = torch.rand(min(count, 65536)) * 6 - 3
     return some.repeat(-(-count // len(some)))[:count].reshape(shape)
+
+
+def is_known(name):
+    return find_norm(name)[0] is not None or find_unit(name)[0] is not None
 
 
 class Case:
@@ -93,13 +122,22 @@ class Case:
 
     def __init__(self, wanted):
         torch.set_num_threads(wanted["threads"])
-        columns = min(wanted["outputs"], wanted["columns"])
-        rows = wanted["outputs"] // columns
-        function, halves = find_unit(wanted["op"])
+        name, outputs = wanted["op"], wanted["outputs"]
+        columns = min(outputs // 2, wanted["columns"])
+        function, parameters = find_norm(name)
         if function is None:
-            raise ValueError(f"no op {wanted['op']} here")
-        x = values(rows, halves * columns).requires_grad_()
-        self.function, self.inputs = function, (x,)
+            function, halves = find_unit(name)
+            self.inputs = [values(outputs // columns, halves * columns)]
+        elif name in ("group_norm", "instance_norm"):
+            image = IMAGE if outputs >= math.prod(IMAGE) else SMALL_IMAGE
+            self.inputs = [values(outputs // math.prod(image), *image)]
+            self.inputs += [values(image[0]) for _ in range(parameters)]
+        else:
+            self.inputs = [values(outputs // columns, columns)]
+            self.inputs += [values(columns) for _ in range(parameters)]
+        for tensor in self.inputs:
+            tensor.requires_grad_()
+        self.function = function
         self.backward = wanted["direction"] == "backward"
         if self.backward:
             self.y = function(*self.inputs)
@@ -130,7 +168,7 @@ def main():
         if word == "case":
             case = None
             wanted = json.loads(rest)
-            reply = {"known": find_unit(wanted["op"])[0] is not None,
+            reply = {"known": is_known(wanted["op"]),
                      "version": f"torch {torch.__version__}"}
             if reply["known"]:
                 case = Case(wanted)

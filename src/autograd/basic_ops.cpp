@@ -113,16 +113,23 @@ Variable unit(const Variable& x, const Unit& u) {
     });
   });
   return record(y, {x}, [=, value = x.value(), x = x.gradient()](const Tensor& dy) {
-    const Tensor dx(value.shape(), value.dtype());
+    // dy is this op's alone; without a gate, an element of it is needed last where dx's goes.
+    const Tensor dx = u.gated ? Tensor(value.shape(), value.dtype()) : dy;
     const ProfileScope backward("unit", 0, static_cast<double>(2 * value.bytes() + dy.bytes()));
     dispatch_float(value.dtype(), [&](auto zero) {
       using T = decltype(zero);
       parallel_for(value.dim(0), row_grain(m), [&](std::int64_t begin, std::int64_t end) {
-        kernels::unit_backward(
-            dx.data<T>() + begin * m, static_cast<std::size_t>(m), static_cast<T*>(nullptr),
-            dy.data<T>() + begin * n, value.data<T>() + begin * m, static_cast<std::size_t>(m),
-            static_cast<const T*>(nullptr), T{1}, static_cast<std::size_t>(end - begin),
-            static_cast<std::size_t>(n), u);
+        T* const to = dx.data<T>() + begin * m;
+        const T* const from = dy.data<T>() + begin * n;
+        const T* const z = value.data<T>() + begin * m;
+        const auto rows = static_cast<std::size_t>(end - begin);
+        const auto columns = static_cast<std::size_t>(n);
+        if (!u.gated) {
+          kernels::activation_backward(to, from, z, rows * columns, u.f, u.f_parameters);
+          return;
+        }
+        kernels::unit_backward(to, 2 * columns, static_cast<T*>(nullptr), from, z, 2 * columns,
+                               static_cast<const T*>(nullptr), T{1}, rows, columns, u);
       });
     });
     x->accumulate(dx);
