@@ -22,7 +22,7 @@ def bars(path, labels, series, title, note, aims, log=True):
     """Horizontal bars: `series` is [(name, values, (low, high) or None)], a value for each label or
     None; `aims` is [(x, text)], lines down the chart."""
     height = 0.8 / len(series)
-    fig, axes = plt.subplots(figsize=(8, 1.2 + 0.16 * len(labels) * max(1.6, len(series))))
+    fig, axes = plt.subplots(figsize=(8, 1.2 + len(labels) * max(0.26, 0.11 * len(series))))
     for k, (name, values, spread) in enumerate(series):
         at = [i for i, value in enumerate(values) if value is not None]
         y = [i + (k - (len(series) - 1) / 2) * height for i in at]
@@ -81,7 +81,7 @@ def ratios(path, results, size_name, title, record):
                                                                   "pytorch_ratio"))]
     if net:
         series.append((f"{size_name(small)}, net of the call", [net.get(op) for op in ops], None))
-    for outputs in sizes[len(sizes) // 2:][:1] + [large]:
+    for outputs in sorted({sizes[len(sizes) // 2], large}):
         if outputs != small:
             series.append((f"{size_name(outputs)} outputs",
                            *of_sizes(results, ops, outputs, "pytorch_ratio")))
@@ -113,7 +113,7 @@ def layers(path, results, title, record):
 
 def steps(path, rows, title):
     ratio = [row["ratio"] for row in rows]
-    series = [("ratio", [r["median"] for r in ratio],
+    series = [("Sluice", [r["median"] for r in ratio],
                ([r["q1"] for r in ratio], [r["q3"] for r in ratio]))]
     bars(path, [row["label"] for row in rows], series, title,
          "width-precision-what differs; lines: quartiles", [(1, "as fast as PyTorch")], log=False)

@@ -18,6 +18,8 @@ RESULTS = ROOT / "bench/results"
 IN_CACHE, OUT_OF_CACHE = 2 * 2**20, 16 * 2**20  # outputs: at most, at least
 AIMS = {"norms": 1.5, "recurrent": 1.2, "ffn": 1.2}
 COPY_AIM = 0.9
+FEW = 32 * 2**10  # outputs up to which the call is a good part of the time
+INFINITE = float("inf")
 
 
 def newest_records():
@@ -103,6 +105,13 @@ def misses(record):
     return [text for _, text in sorted(found)]
 
 
+def net_misses(record):
+    """Ops whose arithmetic, without the call, falls short for few outputs: "op direction ratio"."""
+    return [f"`{r['op']}` {r['direction']} {size_name(r['outputs'])}: {r['pytorch_net_ratio']:.2f}"
+            for r in record["results"] if r["outputs"] <= FEW
+            and r.get("pytorch_net_ratio", INFINITE) < aim_of(r, record["suite"])]
+
+
 def copy_misses(record):
     found = [(r["copy_fraction"]["median"],
               f"`{r['op']}` {r['direction']}, {size_name(r['outputs'])} outputs: "
@@ -137,6 +146,10 @@ def op_section(record, title, out):
         parts.append(copy_part(record, title, out))
     parts.append(listing("Where PyTorch is faster, or the aim is missed (median, quartiles):",
                          misses(record)))
+    net = net_misses(record)
+    if net:
+        parts.append("Net of the call (a difference of two medians, so without quartiles), up to "
+                     f"{size_name(FEW)} outputs, these would miss it: " + "; ".join(net) + ".\n")
     return "\n".join(parts)
 
 
