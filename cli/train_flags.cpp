@@ -8,9 +8,9 @@
 #include "options.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/kernels/units.hpp"
 #include "sluice/models/config.hpp"
 #include "sluice/models/model_directory.hpp"
+#include "sluice/nn/unit_layer.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -61,7 +61,7 @@ void add_shape_flags(FieldFlags& fields) {
   fields.text("--unit", "unit", "NAME",
               fmt::format("gcnn: {}, or F(a)*b or a*F(b) with any activation F (default glu); rnn: "
                           "the cell's nonlinearity, tanh or relu (default tanh)",
-                          fmt::join(unit_names(), ", ")));
+                          fmt::join(model_unit_names(), ", ")));
   fields.text("--norm", "norm", "NAME",
               "none, layer, rms, group or batch, and for gcnn weight (default: weight for gcnn, "
               "layer for transformer, else none)");
@@ -79,7 +79,7 @@ void add_shape_flags(FieldFlags& fields) {
   fields.begin("model", "Recurrent models (--arch rnn, lstm, gru, indrnn, mut1)");
   fields.integer("--hidden", "hidden", "hidden size (default: by the size of the text)");
   fields.toggle("--residual", "residual", true,
-                "each layer but the first adds its input (default for indrnn)");
+                "layers add their inputs where widths agree (default for indrnn)");
   fields.toggle("--no-residual", "residual", false, "layers do not add their inputs");
   fields.toggle("--variational", "variational", true,
                 "one dropout mask for all steps of a chunk (Gal & Ghahramani 2016)");
@@ -96,7 +96,7 @@ void add_shape_flags(FieldFlags& fields) {
   fields.integer("--heads", "heads", "attention heads (default: of 64 channels)");
   fields.integer("--window", "window",
                  "tokens that attention sees, its own position included (default 128)");
-  fields.text("--positions", "positions", "KIND", "rotary or learned (default rotary)");
+  fields.text("--positions", "positions", "KIND", "rotary, learned or none (default rotary)");
   fields.text("--ffn", "ffn", "NAME",
               "unit of the feed-forward layers, any of --unit (default swiglu)");
   fields.integer("--ffn-width", "ffn_width",

@@ -38,7 +38,7 @@ struct RecurrentShape {
   std::string reset = "after";
   /// indrnn: the largest |u|.
   float bound = 1;
-  /// Each layer but the first adds its input.
+  /// Layers add their inputs where widths agree.
   bool residual = false;
   /// One dropout mask for all steps of a chunk (Gal & Ghahramani 2016).
   bool variational = false;
@@ -49,7 +49,7 @@ struct TransformerShape {
   std::int64_t depth = 0, heads = 0;
   /// Positions a query sees, itself included.
   std::int64_t window = 128;
-  /// "rotary" (Su et al. 2021) or "learned".
+  /// "rotary" (Su et al. 2021), "learned" or "none".
   std::string positions = "rotary";
   /// Unit and inner width of the feed-forward layers.
   std::string ffn = "swiglu";
