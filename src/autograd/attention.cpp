@@ -22,8 +22,8 @@ namespace {
 
 // Queries per block: their scores stay in the second-level cache for windows of some thousands.
 constexpr std::int64_t kQueries = 64;
-// Rows and columns of the products are multiples of this (filled up with zeros), so that chunks of
-// any length need few different primitives.
+// Rows and columns of the products are multiples of this, so that chunks of any length need few
+// different primitives. Rows of operands behind the last are zeros, and so are those of products.
 constexpr std::int64_t kPad = 16;
 // With so few queries the products are bound by reading keys and values once.
 constexpr std::int64_t kFewQueries = 2;
@@ -81,13 +81,6 @@ void clear_rows(const Operand& rows, std::int64_t first, std::int64_t last) {
       static_cast<std::size_t>(rows.data.dim(1)) * dtype_size(rows.data.dtype());
   std::memset(static_cast<std::byte*>(rows.data.raw()) + static_cast<std::size_t>(first) * bytes, 0,
               static_cast<std::size_t>(last - first) * bytes);
-}
-
-// Zeroes the rows of scores behind the block's queries.
-template <class T>
-void clear_padding(const Tensor& scores, const Block& block) {
-  const std::int64_t n = block.key_count();
-  std::fill_n(scores.data<T>() + block.count * n, (padded(block.count) - block.count) * n, T{0});
 }
 
 template <class T>
@@ -228,7 +221,6 @@ struct Work {
       } else {
         score(s, block);
         softmax();
-        clear_padding<T>(s.scores, block);
         gemm(s.out.data<T>(), d, as_matrix(s.scores, s.probabilities, block),
              s.values.view(block.key_begin, n));
       }
@@ -281,8 +273,6 @@ struct Work {
           s.scores.data<T>(), s.dprobabilities.data<T>(), stats_at(b, head, first),
           static_cast<std::size_t>(block.count), static_cast<std::size_t>(n),
           static_cast<std::size_t>(n), block.band);
-      clear_padding<T>(s.scores, block);
-      clear_padding<T>(s.dprobabilities, block);
       const MatrixView p = as_matrix(s.scores, s.probabilities, block);
       const MatrixView ds = as_matrix(s.dprobabilities, s.score_gradients, block);
       gemm(s.dvalues.data<T>() + block.key_begin * d, d, transpose(p), outputs, true);
@@ -351,7 +341,7 @@ std::shared_ptr<const Work<T>> make_work(const Inputs& in, const Attention& opti
 
 template <class T>
 Tensor run_forward(const Work<T>& work) {
-  const Tensor y(Shape{work.batch, work.time, work.width}, dtype_of<T>);
+  Tensor y(Shape{work.batch, work.time, work.width}, dtype_of<T>);
   const ProfileScope profile("attention", 0, 4 * static_cast<double>(y.bytes()));
   work.for_heads(false, [&](const auto& s, std::int64_t b, std::int64_t head) {
     work.forward(s, {y, 0}, b, head);

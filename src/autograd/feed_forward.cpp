@@ -122,7 +122,7 @@ struct Layer {
   }
 
   Tensor forward(const Tensor& kept_z) const {
-    const Tensor y(Shape{rows(), outputs()}, dtype_of<T>);
+    Tensor y(Shape{rows(), outputs()}, dtype_of<T>);
     const Tensor block_z = kept_z.defined() ? Tensor() : new_z(step());
     const Tensor h = new_h(step(), operand);
     for (std::int64_t first = 0; first < rows(); first += step()) {

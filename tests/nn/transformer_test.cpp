@@ -201,7 +201,7 @@ TEST(Transformer, TheFutureNeverChangesThePast) {
   }
 }
 
-TEST(Transformer, DropoutIsForTrainingAndDiffersByLayer) {
+TEST(Transformer, DropoutIsForTrainingAndDiffersByStep) {
   const TransformerStack stack(small(), DType::f32, {1, 0});
   const Variable x(random_tensor({2, 9, 12}, 1).to(DType::f32));
   const auto run = [&](const TransformerPass& pass) {
