@@ -12,12 +12,9 @@ namespace sluice {
 namespace {
 
 using test::check_gradients;
+using test::leaf;
 using test::random_tensor;
 using test::weighted_sum;
-
-Variable leaf(Shape shape, std::uint32_t stream, double deviation = 1.0) {
-  return Variable(random_tensor(shape, stream, deviation), true);
-}
 
 TEST(Activations, EveryActivationOfAnyRank) {
   for (const std::string& name : unit_names()) {

@@ -14,12 +14,9 @@ namespace sluice {
 namespace {
 
 using test::check_gradients;
+using test::leaf;
 using test::random_tensor;
 using test::weighted_sum;
-
-Variable leaf(Shape shape, std::uint32_t stream) {
-  return Variable(random_tensor(shape, stream), true);
-}
 
 // The definition in float64, element by element; keys and values with their context before them.
 Tensor plain_attention(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t heads,

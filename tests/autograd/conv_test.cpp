@@ -6,20 +6,15 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
-#include "sluice/kernels/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "support/gradient_check.hpp"
 
 namespace sluice {
 namespace {
 
-using test::check_gradients;
+using test::leaf;
 using test::random_tensor;
 using test::weighted_sum;
-
-Variable leaf(Shape shape, std::uint32_t stream, double deviation = 1.0) {
-  return Variable(random_tensor(shape, stream, deviation), true);
-}
 
 // z by the definition, one element at a time.
 TEST(CausalConvUnit, EqualsItsDefinition) {

@@ -16,12 +16,9 @@ namespace sluice {
 namespace {
 
 using test::check_gradients;
+using test::leaf;
 using test::random_tensor;
 using test::weighted_sum;
-
-Variable leaf(Shape shape, std::uint32_t stream, double deviation = 1.0) {
-  return Variable(random_tensor(shape, stream, deviation), true);
-}
 
 RunningStatistics fresh_statistics(std::int64_t channels, DType dtype = DType::f64) {
   RunningStatistics running{Tensor::zeros(Shape{channels}, dtype),

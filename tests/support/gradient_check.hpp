@@ -24,6 +24,11 @@ inline Tensor random_tensor(Shape shape, std::uint32_t stream, double deviation 
   return x;
 }
 
+/// A variable of such numbers that wants a gradient.
+inline Variable leaf(Shape shape, std::uint32_t stream, double deviation = 1.0) {
+  return Variable(random_tensor(shape, stream, deviation), true);
+}
+
 /// Checks every gradient of `loss` (a function of the inputs' current values) against
 /// (loss(x + h) - loss(x - h)) / 2h, h = 1e-5, to |difference| <= tolerance · max(1, |gradient|).
 /// At most `most` elements of each input are tried, spread evenly.
