@@ -155,7 +155,7 @@ class FullLayers final : public TokenLayers {
   }
   Tensor log_probabilities(const Tensor& h) const override {
     const NoGrad guard;
-    const Tensor logits = linear(Variable(h), weight_, bias_).value();
+    Tensor logits = linear(Variable(h), weight_, bias_).value();
     log_softmax_rows(logits);
     return logits;
   }
