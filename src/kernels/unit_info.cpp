@@ -197,6 +197,7 @@ const UnitInfo& unit_info(std::string_view name) {
     if (info.name == name) return info;
   }
   std::vector<std::string> known;
+  known.reserve(unit_infos().size());
   for (const UnitInfo& info : unit_infos()) known.push_back(info.name);
   throw UsageError("Unit: '" + std::string(name) + "' is unknown; " +
                    kernels::did_you_mean(name, known));

@@ -23,6 +23,7 @@ const ActivationEntry& known_activation(std::string_view name) {
   if (const ActivationEntry* const entry = find_activation(name)) return *entry;
   static const std::vector<std::string> known = [] {
     std::vector<std::string> names;
+    names.reserve(kernels::kActivations.size());
     for (const ActivationEntry& entry : kernels::kActivations) names.emplace_back(entry.name);
     return names;
   }();
