@@ -41,21 +41,21 @@ def run(command):
     return done.stdout
 
 
-def train(options, arch, width, out, budget):
+def train(options, arch, width, out, budget, valid_fraction):
     run([options.sluice, "train", "--data", options.data, "--out", str(out), "--overwrite",
          "--arch", arch, *ARCHITECTURES[arch](width), "--tokenizer", "char", "--softmax", "full",
-         "--valid-fraction", "0.1", "--dropout", str(options.dropout), "--optimizer", "adamw",
+         "--valid-fraction", valid_fraction, "--dropout", str(options.dropout), "--optimizer", "adamw",
          "--lr", str(options.lr), "--batch", "32", "--context", "128", "--threads", "1", *budget])
     return json.loads(run([options.sluice, "info", str(out), "--json"]))
 
 
 def parameters(options, arch, width, scratch):
-    return train(options, arch, width, scratch / "count", ["--steps", "1"])["parameters"]
+    return train(options, arch, width, scratch / "count", ["--steps", "1"], "0")["parameters"]
 
 
 def solve(options, arch, target, scratch):
     """The width whose parameter count is nearest to the target's."""
-    low, high = 8, 4096
+    low, high = 8, 1200
     while high - low > 1:
         middle = (low + high) // 2
         if parameters(options, arch, middle, scratch) <= target:
@@ -71,7 +71,7 @@ def solve(options, arch, target, scratch):
 
 
 def measure(options, arch, width, scratch):
-    info = train(options, arch, width, scratch / arch, ["--minutes", str(options.minutes)])
+    info = train(options, arch, width, scratch / arch, ["--minutes", str(options.minutes)], "0.1")
     last = info["history"]["last"]
     best = min(info["history"]["validations"], key=lambda each: each["loss"])
     lines = [json.loads(line) for line in (scratch / arch / "metrics.jsonl").open()]
@@ -114,7 +114,7 @@ def main():
     file = HERE / "results" / f"{date}-architectures-{options.name}.json"
     file.write_text(json.dumps(record, indent=1) + "\n")
 
-    print(f"| architecture | parameters | validation loss | tokens | tokens/s |")
+    print("| architecture | parameters | validation loss | tokens | tokens/s |")
     print("| --- | --- | --- | --- | --- |")
     for each in sorted(results, key=lambda each: each["validation_loss"]):
         speed = each["tokens_per_second"]

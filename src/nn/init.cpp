@@ -52,8 +52,6 @@ const std::vector<Gain>& gains() {
   return table;
 }
 
-constexpr double kLeakySlope = 0.01;
-
 std::optional<double> known_gain(std::string_view name, double slope) {
   if (name == "leaky_relu") return leaky_gain(slope);
   for (const Gain& entry : gains()) {
@@ -62,8 +60,8 @@ std::optional<double> known_gain(std::string_view name, double slope) {
   return std::nullopt;
 }
 
-double activation_gain(Activation f) {
-  return known_gain(activation_name(f), kLeakySlope).value_or(1.0);
+double activation_gain(Activation f, const ActivationParameters& parameters) {
+  return known_gain(activation_name(f), static_cast<double>(parameters[0])).value_or(1.0);
 }
 
 // Element i is draw(random, i); zeros without a seed.
@@ -230,12 +228,14 @@ double calculate_gain(std::string_view activation, double slope) {
 }
 
 double unit_gain(const Unit& unit) {
-  if (!unit.gated) return activation_gain(unit.f);
+  const double f = activation_gain(unit.f, unit.f_parameters);
+  if (!unit.gated) return f;
+  const double g = activation_gain(unit.g, unit.g_parameters);
   const bool sigmoid_gate = unit.f == Activation::sigmoid || unit.g == Activation::sigmoid;
-  if (!sigmoid_gate) return std::sqrt(activation_gain(unit.f) * activation_gain(unit.g));
+  if (!sigmoid_gate) return std::sqrt(f * g);
   // σ of a centred variate is near ½, so the other factor must be twice as large.
-  const Activation other = unit.g == Activation::sigmoid ? unit.f : unit.g;
-  return 2.0 * (other == Activation::tanh ? 1.0 : activation_gain(other));
+  const bool second = unit.g == Activation::sigmoid;
+  return 2.0 * ((second ? unit.f : unit.g) == Activation::tanh ? 1.0 : second ? f : g);
 }
 
 Tensor kaiming_normal(Shape shape, DType dtype, std::int64_t fan_in, const Unit& unit,

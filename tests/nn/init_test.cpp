@@ -50,6 +50,7 @@ TEST(Init, GainsAreTheDocumentedOnes) {
                {"bilinear", 1},
                {"reglu", std::sqrt(std::sqrt(2.0))}};
   for (const auto& row : table) EXPECT_DOUBLE_EQ(unit_gain(parse_unit(row.unit)), row.gain);
+  EXPECT_DOUBLE_EQ(unit_gain(parse_unit("leaky_relu(0.5)")), std::sqrt(2 / 1.25));
 }
 
 // The point of the gains: a layer hands on inputs of variance 1 at about variance 1. The units

@@ -14,7 +14,7 @@
 // relative to 1 + |y|, also for a mean of 10⁴ deviations (tests/kernels/norm_test.cpp).
 //
 // One NaN or ±Inf makes its whole set NaN (as in PyTorch), and through sums dγ and dβ; no other
-// set.
+// set. RMS norm, which subtracts no mean, makes an infinity NaN and the rest of its row 0.
 
 #include <cstddef>
 
