@@ -105,6 +105,7 @@ class OpSuite:
         self.theirs = {form: Program(form, command, {**KEEP_MEMORY, **environment})
                        for form, environment in opponents().items()}
         self.version = None
+        self.results = []
 
     def programs(self):
         return [self.ours, *self.theirs.values()]
@@ -131,7 +132,7 @@ class OpSuite:
                                  self.options.directions.split(","))
 
     def run(self):
-        calls, results = {}, []
+        calls = {}
         for outputs, name, direction in self.cases():
             result = self.run_case(outputs, name, direction)
             if result is None:
@@ -140,11 +141,13 @@ class OpSuite:
                 calls[name, direction] = result
                 continue
             self.add_net(result, calls[name, direction])
-            results.append(result)
+            self.results.append(result)
             print(line_of(result), flush=True)
+
+    def record(self):
         return {"pytorch_version": self.version, "columns": COLUMNS,
                 "pytorch_environment": KEEP_MEMORY, "pytorch_forms": opponents(),
-                "results": results}
+                "results": self.results}
 
     def run_case(self, outputs, name, direction):
         case = "case " + json.dumps({"op": name, "direction": direction, "outputs": outputs,
@@ -198,19 +201,21 @@ class StepSuite:
         self.options, self.threads, self.cases, self.forms = options, threads, cases, forms
         self.our_command = [options.ours or str(BUILD / ours)]
         self.their_command = [PYTHON, str(ROOT / "bench/pytorch" / theirs)]
-        self.running = []
+        self.running, self.results = [], []
 
     def programs(self):
         return self.running
 
     def run(self):
-        results = []
         for name, arguments in self.cases:
             if self.options.units and name not in self.options.units.split(","):
                 continue
-            results.append(self.run_case(name, [*arguments, "--threads", str(self.threads)]))
-            print(line_of(results[-1]), flush=True)
-        return {"pytorch_environment": KEEP_MEMORY, "results": results}
+            result = self.run_case(name, [*arguments, "--threads", str(self.threads)])
+            self.results.append(result)
+            print(line_of(result), flush=True)
+
+    def record(self):
+        return {"pytorch_environment": KEEP_MEMORY, "results": self.results}
 
     def run_case(self, name, arguments):
         self.running = [Program("sluice", self.our_command + arguments, {}),
@@ -307,7 +312,13 @@ def run_suite(options, threads):
     begun, working = time.perf_counter(), machine_cpu_seconds()
     idle = os.times()
     print(f"{options.suite}, {threads} thread(s), load average {about['load_average']:.2f}")
-    record = {"suite": options.suite, "threads": threads, **about, **suite.run()}
+    complete = True
+    try:
+        suite.run()
+    except KeyboardInterrupt:  # what was measured is worth keeping
+        complete = False
+    record = {"suite": options.suite, "threads": threads, **about, "complete": complete,
+              **suite.record()}
     record["seconds"] = round(time.perf_counter() - begun, 1)
     ours = sum(program.cpu_seconds() for program in suite.programs())
     children = os.times().children_user - idle.children_user
@@ -316,7 +327,7 @@ def run_suite(options, threads):
     record["other_processes_cpus"] = round(max(0.0, others) / record["seconds"], 3)
     record["load_average_after"] = os.getloadavg()[0]
     for program in suite.programs():
-        program.quit()
+        program.stop()
     out = pathlib.Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     suffix = f"-{options.suffix}" if options.suffix else ""
@@ -324,6 +335,8 @@ def run_suite(options, threads):
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"{spelled([str(path)])}: {len(record['results'])} cases in {record['seconds']:.0f} s; "
           f"other processes used {record['other_processes_cpus']:.2f} CPUs meanwhile")
+    if not complete:
+        sys.exit("interrupted")
 
 
 def parse_options():

@@ -27,7 +27,9 @@ def newest_records():
     records = {}
     for path in sorted(RESULTS.glob("*.json")):
         name = re.sub(r"^\d{4}-\d\d-\d\d-", "", path.stem)
-        records[name] = {"file": path.name, **json.loads(path.read_text(encoding="utf-8"))}
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record.get("results") != []:
+            records[name] = {"file": path.name, **record}
     return records
 
 
@@ -57,8 +59,9 @@ def provenance(record):
     busy = f"; other processes used {record['other_processes_cpus']:.2f} CPUs meanwhile"
     if load is not None:
         busy += f" (load average {load:.1f} at the start)"
+    part = "" if record.get("complete", True) else " Interrupted: not every case was measured."
     return (f"`bench/results/{record['file']}`: {record['date'][:10]}, commit "
-            f"{record['commit'][:7]}{dirty}, {record['cpu']}, {record['cpus']} CPUs{busy}.")
+            f"{record['commit'][:7]}{dirty}, {record['cpu']}, {record['cpus']} CPUs{busy}.{part}")
 
 
 def table(head, rows):

@@ -21,7 +21,8 @@ class Program:
     def __init__(self, name, command, environment):
         self.name, self.command = name, command
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, env={**os.environ, **environment})
+                                        text=True, env={**os.environ, **environment},
+                                        start_new_session=True)  # Ctrl-C is the driver's
         self.replies = []
 
     def ask(self, line):
@@ -52,6 +53,11 @@ class Program:
         self.process.stdin.write("quit\n")
         self.process.stdin.close()
         self.process.wait(timeout=30)
+
+    def stop(self):
+        """Ends it whatever it is doing."""
+        self.process.kill()
+        self.process.wait()
 
 
 def machine_cpu_seconds():
