@@ -30,7 +30,7 @@ HWY_INLINE V Quotient(D /*d*/, V a, V b) {
 #endif
 }
 
-/// x < 0 ? yes : no. (Highway 1.0.3's IfNegativeThenElse mixes bits of both on SSSE3.)
+/// x < 0 ? yes : no, where IfNegativeThenElse goes by the sign bit, also of -0 and NaN.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V SelectNegative(D d, V x, V yes, V no) {
   return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), yes, no);
