@@ -68,10 +68,7 @@ def compare(options, mode, width):
         "unit": options.unit, "batch": options.batch, "context": options.context,
         "vocabulary": options.vocab, "softmax": options.softmax, "cutoffs": options.cutoffs,
         "threads": options.threads, "pairs": options.pairs, "steps_per_measurement": options.steps,
-        "warmup_steps": options.warmup, "command": shlex.join(sys.argv).replace(f"{ROOT}/", ""),
-        "commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", ".", ":!bench/results")),
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "cpu": cpu_model(), "cpus": os.cpu_count(), "kernel": platform.release(),
+        "warmup_steps": options.warmup, **surroundings(),
         "other_processes_cpus": round(max(0.0, working) / elapsed, 3)}
     for program in programs:
         rates = [reply["tokens"] / reply["seconds"] for reply in program.replies]
