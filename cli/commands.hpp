@@ -11,5 +11,6 @@ void add_eval(CLI::App& program, int& status);
 void add_score(CLI::App& program, int& status);
 void add_generate(CLI::App& program, int& status);
 void add_info(CLI::App& program, int& status);
+void add_units(CLI::App& program, int& status);
 
 }  // namespace sluice::cli

@@ -117,6 +117,7 @@ int main(int argc, char** argv) {
     sluice::cli::add_score(program, status);
     sluice::cli::add_generate(program, status);
     sluice::cli::add_info(program, status);
+    sluice::cli::add_units(program, status);
     program.footer("sluice COMMAND --help describes a command.");
     try {
       command = chosen_command(program, argc, argv);

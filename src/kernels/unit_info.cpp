@@ -75,6 +75,13 @@ std::string gate_saturation(const GateEntry& gate) {
   return half(gate.f, "a") + "; " + half(gate.g, "b");
 }
 
+// Most gates have a factor of either sign that is not bounded.
+std::string gate_range(const GateEntry& gate) {
+  if (gate.g == Activation::sigmoid && gate.f == Activation::tanh) return "(-1, 1)";
+  if (gate.g == Activation::sigmoid && gate.f == Activation::relu) return "[0, Inf)";
+  return "(-Inf, Inf)";
+}
+
 UnitInfo describe(const GateEntry& gate) {
   // Each factor's error and the product's.
   const ErrorBound& f = entry_of(gate.f).value;
@@ -84,7 +91,7 @@ UnitInfo describe(const GateEntry& gate) {
           .formula = factor(gate.f, "a") + " " + factor(gate.g, "b"),
           .derivative = "a: " + factor(gate.g, "b") + slope(gate.f, "a") +
                         "; b: " + factor(gate.f, "a") + slope(gate.g, "b"),
-          .range = "(-Inf, Inf)",
+          .range = gate_range(gate),
           .saturation = gate_saturation(gate),
           .source = std::string(gate.source),
           .accuracy = "Value: the factors' bounds, " + bound_text(f) + " and " + bound_text(g) +

@@ -1,0 +1,140 @@
+// sluice units: what each unit is, costs and looks like.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "commands.hpp"
+#include "gnuplot.hpp"
+#include "options.hpp"
+#include "output.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
+#include "sluice/nn/unit_curves.hpp"
+#include "unit_text.hpp"
+
+namespace sluice::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct UnitsCommand {
+  std::vector<std::string> names;
+  std::string plot;
+  bool cost = false;
+  bool json = false;
+  bool markdown = false;
+
+  void run() const;
+
+ private:
+  std::vector<UnitInfo> wanted() const;
+  void draw(const std::vector<UnitInfo>& infos) const;
+};
+
+/// All units, or those named, each once.
+std::vector<UnitInfo> UnitsCommand::wanted() const {
+  if (names.empty()) return unit_infos();
+  std::vector<UnitInfo> infos;
+  for (const std::string& name : names) {
+    const UnitInfo& info = unit_info(name);
+    const bool known = std::any_of(infos.begin(), infos.end(),
+                                   [&](const UnitInfo& other) { return other.name == name; });
+    if (!known) infos.push_back(info);
+  }
+  return infos;
+}
+
+/// What is drawn: an activation has its default parameters.
+std::string caption(const UnitInfo& info) {
+  std::string text = info.formula;
+  if (info.kind != UnitKind::activation || info.parameters.empty()) return text;
+  for (const UnitParameter& parameter : info.parameters) {
+    text += fmt::format("{}{} = {:.6g}", &parameter == info.parameters.data() ? " (" : ", ",
+                        parameter.name, parameter.standard);
+  }
+  return text + ")";
+}
+
+void UnitsCommand::draw(const std::vector<UnitInfo>& infos) const {
+  const fs::path directory = plot;
+  bool made = false;
+  for (const UnitInfo& info : infos) {
+    const std::string svg = run_gnuplot(gnuplot_script(unit_picture(info), caption(info)));
+    // Only now: without gnuplot, nothing is left behind.
+    if (!made) {
+      std::error_code cause;
+      fs::create_directories(directory, cause);
+      if (cause) {
+        throw Error(fmt::format("cannot make the directory '{}': {}", plot, cause.message()));
+      }
+      made = true;
+    }
+    write_file(directory / (info.name + ".svg"), svg);
+  }
+  print(fmt::format("{} picture{} in {}\n", infos.size(), infos.size() == 1 ? "" : "s", plot));
+}
+
+void UnitsCommand::run() const {
+  const std::vector<UnitInfo> infos = wanted();
+  if (!plot.empty()) {
+    draw(infos);
+    return;
+  }
+  if (markdown) {
+    print(units_markdown(infos));
+    return;
+  }
+  std::vector<ListedUnit> units;
+  for (const UnitInfo& info : infos) {
+    units.push_back({info, {}});
+    if (cost) units.back().cost = measure_unit_cost(info);
+  }
+  if (json) {
+    print(units_json(units).dump() + "\n");
+  } else if (names.empty()) {
+    print(unit_list_text(units));
+  } else {
+    for (const ListedUnit& unit : units) {
+      print((&unit == units.data() ? "" : "\n") + unit_text(unit));
+    }
+  }
+}
+
+}  // namespace
+
+void add_units(CLI::App& program, int& status) {
+  auto command = std::make_shared<UnitsCommand>();
+  CLI::App* app = program.add_subcommand(
+      "units", "Formula, derivative, range, saturation, cost and picture of every unit");
+  app->add_option("NAME", command->names, wrapped("units to tell all about (default: list all)"))
+      ->type_name("");
+  auto* const cost = app->add_flag(
+      "--cost", command->cost,
+      wrapped("measure what each unit costs on this machine, on one thread, in cache"));
+  auto* const json =
+      app->add_flag("--json", command->json, "print one JSON object instead (docs/formats.md)");
+  auto* const markdown =
+      app->add_flag("--markdown", command->markdown, "print the page docs/units.md instead");
+  auto* const plot =
+      add_text(*app, "--plot", command->plot,
+               "draw each unit's value and derivative as DIR/NAME.svg (with gnuplot)", "DIR");
+  plot->excludes(cost)->excludes(json)->excludes(markdown);
+  markdown->excludes(cost)->excludes(json);
+  app->callback([command, plot, &status] {
+    if (plot->count() > 0 && command->plot.empty()) {
+      throw UsageError("--plot: expected a directory, got ''");
+    }
+    command->run();
+    status = 0;
+  });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,25 @@
+#pragma once
+// What a unit costs on this machine.
+
+#include <cstdint>
+
+#include "sluice/kernels/unit_info.hpp"
+
+namespace sluice {
+
+struct UnitCost {
+  double forward_ns = 0;           ///< per element of the output
+  double forward_backward_ns = 0;  ///< the same with the gradient of the input
+};
+
+/// Elements of the output that measure_unit_cost() computes at a time: inputs, output and gradients
+/// stay in the caches of a core.
+inline constexpr std::int64_t unit_cost_elements = 4096;
+
+/// Measures on this thread for some 30 ms: the shortest of many passes over unit_cost_elements (a
+/// busy machine makes passes longer, nothing makes them shorter). Gates and activations are the
+/// float kernels alone; layer units are ops with their allocations, training, and a copy of
+/// the incoming gradient.
+UnitCost measure_unit_cost(const UnitInfo& info);
+
+}  // namespace sluice

@@ -1,0 +1,67 @@
+#pragma once
+// Curves of units for pictures: values and derivatives as the double kernels compute them, with
+// jumps, kinks and flat stretches found.
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sluice/kernels/unit_info.hpp"
+
+namespace sluice {
+
+struct CurvePoint {
+  double x = 0, y = 0;
+};
+
+/// y over x in straight strokes. A new stroke begins where y jumps.
+struct UnitCurve {
+  std::string label;
+  std::vector<std::vector<CurvePoint>> strokes = {};
+  /// Ends of strokes at a jump: the value there is on the first list, the other limit on the
+  /// second.
+  std::vector<CurvePoint> closed = {}, open = {};
+  /// Where the curve goes on in another direction.
+  std::vector<CurvePoint> kinks = {};
+};
+
+/// One coordinate system.
+struct UnitPanel {
+  std::string x_label, y_label;
+  double x_least = 0, x_most = 0, y_least = 0, y_most = 0;
+  std::vector<UnitCurve> curves = {};
+  /// Stretches of x where the derivative is less than flat_slope in magnitude; of a unit of one
+  /// number with one curve for the value and one for the derivative.
+  std::vector<std::pair<double, double>> flat = {};
+};
+
+/// |derivative| below which a unit counts as saturated.
+inline constexpr double flat_slope = 0.01;
+
+/// Panels in rows of `columns`.
+struct UnitPicture {
+  std::string title;
+  int columns = 1;
+  std::vector<UnitPanel> panels;
+};
+
+/// The picture that explains a unit:
+///   activation  value and derivative in one panel, at the default parameters
+///   gate        value, ∂/∂a and ∂/∂b, in one row over a at some fixed b, in another over b at some
+///               fixed a; curves that do not depend on what is fixed are one
+///   layer       of a unit with a slope: value and derivative at some slopes; of one that looks at
+///               several channels: value and its derivatives over one channel, the other fixed
+/// Throws UsageError for a name that is not a unit's.
+UnitPicture unit_picture(const UnitInfo& info);
+
+/// f over [least, most] at multiples of 1/64, which the ends must be, with jumps to within 1e-6 and
+/// no kinks.
+UnitCurve trace_curve(std::string label, const std::function<double(double)>& f, double least,
+                      double most);
+
+/// Removes points that the lines between those that stay pass by at most `tolerance` along y
+/// (Douglas & Peucker 1973).
+void thin_curve(UnitCurve& curve, double tolerance);
+
+}  // namespace sluice
