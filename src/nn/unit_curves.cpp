@@ -240,6 +240,7 @@ void add_row(UnitPicture& picture, const Binary& binary, std::size_t over) {
   std::array<UnitPanel, 3> panels;
   for (std::size_t part = 0; part < labels.size(); ++part) {
     std::vector<Family> family;
+    family.reserve(fixed_values.size());
     for (const double fixed : fixed_values) {
       family.push_back(
           {fixed_name + " = " + short_number(fixed), [&binary, fixed, over, part](double x) {
