@@ -71,6 +71,20 @@ double parse_number(const std::string& flag, const std::string& text) {
   return value;
 }
 
+double parse_minutes(const std::string& flag, const std::string& text) {
+  const auto refuse = [&] {
+    throw UsageError(fmt::format("{}: expected a time like 90s, 5m or 1.5h, got '{}'", flag, text));
+  };
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (end == text.c_str() || !(value > 0) || !std::isfinite(value)) refuse();
+  const std::string unit = end;
+  if (unit == "s") return value / 60;
+  if (unit == "h") return value * 60;
+  if (unit != "m") refuse();
+  return value;
+}
+
 CLI::Option* add_integer(CLI::App& app, const std::string& flag, std::int64_t& value,
                          const std::string& description) {
   return typed(app.add_option_function<std::string>(

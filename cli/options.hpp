@@ -17,6 +17,9 @@ std::int64_t parse_integer(const std::string& flag, const std::string& text);
 /// A finite number. Throws UsageError naming the flag.
 double parse_number(const std::string& flag, const std::string& text);
 
+/// A time above 0 as "90s", "5m" or "1.5h", in minutes. Throws UsageError naming the flag.
+double parse_minutes(const std::string& flag, const std::string& text);
+
 /// Adds an option that sets `value`.
 CLI::Option* add_integer(CLI::App& app, const std::string& flag, std::int64_t& value,
                          const std::string& description);

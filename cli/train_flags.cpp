@@ -190,12 +190,17 @@ void add_profile_flag(CLI::App& app, std::int64_t& steps) {
       ->group("Run");
 }
 
-void add_train_flags(CLI::App& app, TrainFlags& flags) {
-  FieldFlags fields(app, flags.given);
+void add_settings_flags(CLI::App& app, nlohmann::json& given) {
+  FieldFlags fields(app, given);
   add_text_flags(fields);
   add_shape_flags(fields);
   add_optimizer_flags(fields);
   add_run_flags(fields);
+}
+
+void add_train_flags(CLI::App& app, TrainFlags& flags) {
+  add_settings_flags(app, flags.given);
+  FieldFlags fields(app, flags.given);
   add_profile_flag(app, flags.profile);
   fields.begin("", "Output");
   fields.text("--out", "out", "MODEL", "directory to write the model to");

@@ -20,6 +20,9 @@ struct TrainFlags {
   std::int64_t profile = 0;
 };
 
+/// Flags for every field of a configuration, which land in `given`.
+void add_settings_flags(CLI::App& app, nlohmann::json& given);
+
 void add_train_flags(CLI::App& app, TrainFlags& flags);
 
 /// The settings of a run: the flags over the --config file, or when it resumes and there is none,

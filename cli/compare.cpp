@@ -1,0 +1,216 @@
+// sluice compare: variants of a model on a text, with error bars.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "commands.hpp"
+#include "options.hpp"
+#include "output.hpp"
+#include "run_directory.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/numbers.hpp"
+#include "sluice/lab/compare.hpp"
+#include "sluice/lab/results.hpp"
+#include "stop_signals.hpp"
+#include "train_flags.hpp"
+
+namespace sluice::cli {
+namespace {
+
+/// What the command line said.
+struct CompareFlags {
+  nlohmann::json given = nlohmann::json::object();
+  std::vector<std::string> vary;
+  std::string match = "parameters";
+  std::string budget;
+  std::string rates = "auto";
+  std::int64_t seeds = 3;
+  std::int64_t jobs = 0;
+};
+
+std::vector<double> parse_rates(const std::string& text) {
+  std::vector<double> rates;
+  if (text == "auto") return rates;
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');) {
+    rates.push_back(parse_number("--lr-grid", part));
+  }
+  if (rates.empty()) throw UsageError("--lr-grid: expected auto or A,B,..");
+  return rates;
+}
+
+CompareSpec spec_from(const CompareFlags& flags) {
+  nlohmann::json given = flags.given;
+  if (!flags.budget.empty()) {
+    given["training"]["minutes"] = parse_minutes("--budget", flags.budget);
+  }
+  CompareSpec spec;
+  spec.base = merge_settings(nlohmann::json::object(), given);
+  if (spec.base.out.empty()) throw UsageError("--out is missing: the directory to write to");
+  for (const std::string& text : flags.vary) spec.vary.push_back(parse_variation(text));
+  spec.match = parse_match(flags.match);
+  spec.rates = parse_rates(flags.rates);
+  spec.seeds = flags.seeds;
+  spec.jobs = flags.jobs;
+  return spec;
+}
+
+class CompareCommand {
+ public:
+  /// The exit status.
+  int run(const CompareFlags& flags);
+
+ private:
+  CompareCallbacks callbacks();
+  void announce(const Comparison& comparison);
+  void say(const std::string& line);
+  static std::string name(const Comparison& comparison, const CompareRun& run);
+
+  ProgressDisplay display_;
+  /// Set before any run.
+  const Comparison* comparison_ = nullptr;
+};
+
+void CompareCommand::say(const std::string& line) {
+  display_.clear();
+  print(line + "\n");
+  flush_output();
+}
+
+std::string CompareCommand::name(const Comparison& comparison, const CompareRun& run) {
+  return fmt::format("{}, lr {:g}, seed {}", comparison.variants()[run.variant].variant.name,
+                     run.rate, run.seed);
+}
+
+CompareCallbacks CompareCommand::callbacks() {
+  CompareCallbacks callbacks;
+  callbacks.preparing = [this](double fraction, std::string_view what) {
+    if (const int signal = StopSignals::received()) throw Interrupted{signal};
+    display_.update(fraction, what);
+  };
+  callbacks.stepped = [this](const CompareProgress& p) {
+    display_.update(p.fraction,
+                    fmt::format("run {}/{}  ETA {}  {}  loss {:.3f}  {} tokens/s",
+                                grouped(std::min(p.done + 1, p.total)), grouped(p.total),
+                                duration(p.eta), name(*comparison_, p.run), p.train.smoothed_loss,
+                                grouped(static_cast<std::int64_t>(p.train.tokens_per_second))));
+  };
+  callbacks.trained = [this](const CompareRun& run) {
+    const RunRecord& record = run.record;
+    say(record.status == RunStatus::diverged
+            ? fmt::format("{}: diverged at step {}", name(*comparison_, run), grouped(record.steps))
+            : fmt::format("{}: validation loss {:.4f} after {} tokens in {}",
+                          name(*comparison_, run), record.final_loss, grouped(record.tokens),
+                          duration(record.seconds)));
+  };
+  callbacks.note = [this](const std::string& text) { say(text); };
+  return callbacks;
+}
+
+void CompareCommand::announce(const Comparison& comparison) {
+  const CorpusInfo& info = comparison.text().train.info();
+  if (!comparison.notes().empty()) {
+    say(fmt::format("chosen: {}", fmt::join(comparison.notes(), "; ")));
+  }
+  say(fmt::format("text: {} tokens, {} to validate on, a vocabulary of {}", grouped(info.tokens),
+                  grouped(comparison.text().valid->size()),
+                  grouped(comparison.text().tokenizer->size())));
+  for (const PlannedVariant& variant : comparison.variants()) {
+    say(fmt::format("{}: {}; {} parameters", variant.variant.name,
+                    widths_string(variant.match.model), grouped(variant.parameters)));
+  }
+  say(
+      fmt::format("{} runs or more: {} variants, each with its learning rates, and {} seeds; {} at "
+                  "a time with {} thread{} each",
+                  comparison.runs().size(), comparison.variants().size(), comparison.spec().seeds,
+                  comparison.jobs(), comparison.threads(), comparison.threads() == 1 ? "" : "s"));
+}
+
+int CompareCommand::run(const CompareFlags& flags) {
+  CompareSpec spec = spec_from(flags);
+  const std::filesystem::path out = spec.base.out;
+  const StopSignals signals;
+  // A reader of the output that goes away does not end the comparison.
+  std::signal(SIGPIPE, SIG_IGN);
+  RunDirectory directory(out, Existing::resume);
+  try {
+    Comparison comparison(std::move(spec), out, callbacks(), &StopSignals::received());
+    comparison_ = &comparison;
+    announce(comparison);
+    directory.keep();
+    if (!comparison.run()) {
+      say(fmt::format("interrupted; the runs so far are kept in {}, and the same command continues",
+                      out.string()));
+      return 128 + StopSignals::received();
+    }
+    const nlohmann::json results = results_of(comparison);
+    write_results(out, results);
+    say("\n" + format_results(results) +
+        fmt::format("results: {}", (out / "results.json").string()));
+    return 0;
+  } catch (const Interrupted& interrupted) {
+    fmt::print(stderr, "sluice compare: interrupted before training began\n");
+    return 128 + interrupted.signal;
+  }
+}
+
+void add_compare_flags(CLI::App& app, CompareFlags& flags) {
+  const std::string group = "Comparison";
+  app.add_option("--vary", flags.vary,
+                 wrapped("what to compare: a field of the model or the training and the values it "
+                         "takes, like unit=tanh,glu; given more than once: every combination"))
+      ->type_name("FIELD=A,B,..")
+      ->group(group);
+  add_text(app, "--match", flags.match,
+           "parameters, flops (per token) or width: what is made equal to the first variant's, "
+           "within 1%, by scaling widths; width: nothing is (default parameters)",
+           "NAME")
+      ->group(group);
+  add_text(app, "--budget", flags.budget, "time for each run, like 90s, 5m or 1h; or see --tokens",
+           "TIME")
+      ->group(group);
+  add_integer(app, "--seeds", flags.seeds, "seeds of each variant, from --seed on (default 3)")
+      ->group(group);
+  add_text(app, "--lr-grid", flags.rates,
+           "learning rates that each variant chooses from, A,B,.., or auto: three around --lr, and "
+           "more while the best is at an end (default auto)",
+           "RATES")
+      ->group(group);
+  add_integer(app, "--jobs", flags.jobs,
+              "runs at the same time; does not change results, but those of a --budget in time "
+              "(default: the cores divided by --threads)")
+      ->group(group);
+  add_settings_flags(app, flags.given);
+  app.get_option("--threads")->description(wrapped("threads of each run (default 1)"));
+  app.get_option("--validate-every")
+      ->description(wrapped("steps between validations; 0: at the end of each epoch (default: ten "
+                            "in a run)"));
+  app.get_option("--log-every")
+      ->description(wrapped("steps per line of metrics.jsonl (default: 200 lines in a run, at most "
+                            "50 steps)"));
+  FieldFlags output(app, flags.given);
+  output.begin("", "Output");
+  output.text("--out", "out", "DIR",
+              "directory to write to; runs that are there already are not trained again");
+}
+
+}  // namespace
+
+void add_compare(CLI::App& program, int& status) {
+  auto flags = std::make_shared<CompareFlags>();
+  CLI::App* app = program.add_subcommand("compare", "Compare variants of a model, with error bars");
+  add_compare_flags(*app, *flags);
+  app->callback([flags, &status] { status = CompareCommand().run(*flags); });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,105 @@
+#pragma once
+// One training run of a comparison: in a directory named after all that its result depends on, so
+// that it is trained once.
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sluice/training/prepare.hpp"
+#include "sluice/training/trainer.hpp"
+
+namespace sluice {
+
+/// What to train, complete.
+struct RunPlan {
+  /// For config.json; its sections are `model` and `training`.
+  Settings settings;
+  ModelConfig model;
+  TrainConfig training;
+  /// 16 hexadecimal digits; see run_hash.
+  std::string hash;
+};
+
+/// The version of this library, which results are not carried over from.
+std::string library_version();
+
+/// Facts of the data that every run of a comparison shares: the fingerprints of the tokenizer and
+/// of the tokens to train and to validate on, and their numbers.
+nlohmann::json data_facts(const PreparedText& text);
+
+/// XXH3 of all that a run's result depends on: model, training (learning rate and seed included),
+/// number of threads, data_facts() and library_version().
+std::string run_hash(const ModelConfig& model, const TrainConfig& training, std::int64_t threads,
+                     const nlohmann::json& data);
+
+enum class RunStatus : std::uint8_t { finished, diverged };
+
+/// What came of a run: DIRECTORY/run.json.
+struct RunRecord {
+  RunStatus status = RunStatus::finished;
+  /// Of a diverged run: what happened.
+  std::string message;
+  std::int64_t steps = 0, tokens = 0;
+  /// Of training, validation included.
+  double seconds = 0;
+  /// Median over the training, validation left out.
+  double tokens_per_second = 0;
+  /// Moving average of the training loss at the end; the last and the best validation loss, nats
+  /// per token; infinite for a diverged run that had no validation, the last one always.
+  double train_loss = std::numeric_limits<double>::infinity();
+  double final_loss = std::numeric_limits<double>::infinity();
+  double best_loss = std::numeric_limits<double>::infinity();
+  std::int64_t best_step = 0;
+};
+
+/// What a run's directory holds.
+enum class RunState : std::uint8_t { absent, partial, whole, damaged };
+
+struct FoundRun {
+  RunState state = RunState::absent;
+  /// Of a whole run.
+  RunRecord record;
+  /// Of a damaged one: what is wrong.
+  std::string fault;
+};
+
+/// Looks at `directory`, where the run `hash` belongs: `whole` when run.json is of that run and the
+/// files it lists still have the checksums it gives; `partial` when there is no run.json but a
+/// sound checkpoint to continue from. Never throws for what the files hold.
+FoundRun find_run(const std::filesystem::path& directory, const std::string& hash);
+
+struct RunOptions {
+  TrainCallbacks callbacks;
+  /// As TrainOptions::stop.
+  const std::atomic<int>* stop = nullptr;
+};
+
+/// Trains `plan` in `directory`, made when missing: an ordinary model directory and run.json, which
+/// is written last. A partial run is continued, a damaged one trained anew. A finished run's
+/// checkpoint is removed: it is not to be continued beyond its budget. A run that diverges is a
+/// result. None when *stop ended it; the same call continues it. Throws Error when a file cannot be
+/// written.
+std::optional<RunRecord> train_run(const RunPlan& plan, const PreparedText& text,
+                                   const std::filesystem::path& directory,
+                                   const RunOptions& options = {});
+
+/// A point of a run's history.
+struct CurvePoint {
+  double tokens = 0, seconds = 0, loss = 0;
+};
+
+struct RunCurves {
+  std::vector<CurvePoint> train, validation;
+};
+
+/// What metrics.jsonl in `directory` tells, `tokens_per_step` targets each. Throws Error when it
+/// cannot be read.
+RunCurves read_curves(const std::filesystem::path& directory, std::int64_t tokens_per_step);
+
+}  // namespace sluice

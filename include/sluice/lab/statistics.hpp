@@ -1,0 +1,89 @@
+#pragma once
+// The statistics of a comparison: intervals, paired tests, correction for several tests, verdicts.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+/// The level of every interval and verdict: 95%.
+inline constexpr double default_confidence = 0.95;
+
+/// (1/n) Σ x. Throws Error for no values.
+double mean(std::span<const double> values);
+
+/// √(Σ (x - mean)² / (n - 1)). Throws Error for fewer than two values.
+double standard_deviation(std::span<const double> values);
+
+/// The t for which P(T <= t) = p, T following Student's distribution (Student 1908) with `freedom`
+/// degrees of freedom. Throws Error unless 0 < p < 1 and freedom >= 1.
+double student_t_quantile(double p, std::size_t freedom);
+
+/// P(|T| >= |t|); 0 for an infinite t. Throws Error unless freedom >= 1.
+double student_t_two_sided(double t, std::size_t freedom);
+
+struct Interval {
+  double low = 0, high = 0;
+  bool operator==(const Interval&) const = default;
+};
+
+/// mean ± t · s / √n, t the quantile at (1 + confidence) / 2 with n - 1 degrees of freedom. Throws
+/// Error for fewer than two values: one tells nothing about how much they vary.
+Interval mean_interval(std::span<const double> values, double confidence = default_confidence);
+
+/// Whether paired values differ in the mean.
+struct PairedTest {
+  std::size_t n = 0;
+  /// Mean of a - b, its deviation over pairs, and its interval.
+  double difference = 0;
+  double deviation = 0;
+  Interval interval;
+  /// t = difference / (deviation / √n), and the two-sided p-value with n - 1 degrees of freedom.
+  /// Without deviation t is infinite, or 0 when there is no difference either.
+  double t = 0;
+  double p = 1;
+};
+
+/// Student's paired t-test of a[i] against b[i]. Throws Error when the lengths differ or are below
+/// two.
+PairedTest paired_t_test(std::span<const double> a, std::span<const double> b,
+                         double confidence = default_confidence);
+
+/// P-values corrected for being several, so that the probability of any false positive among them
+/// stays below the level each is held against (Holm 1979): with p sorted ascending,
+/// p'(i) = max over j <= i of min(1, (n - j) p(j)), j from 0. In the order of `p`.
+std::vector<double> holm(std::span<const double> p);
+
+/// What a comparison says of a against b, where less is better.
+enum class Verdict : std::uint8_t {
+  better,
+  worse,
+  not_distinguishable,
+  /// Too few values to tell: one seed, or runs that diverged.
+  untested,
+};
+/// "better", "worse", "not distinguishable", "untested".
+std::string_view verdict_name(Verdict verdict);
+
+/// One pair of several that are compared with each other.
+struct PairResult {
+  std::size_t a = 0, b = 0;
+  /// Without values when the verdict is `untested`.
+  PairedTest test;
+  /// test.p corrected over all tested pairs.
+  double corrected_p = 1;
+  Verdict verdict = Verdict::untested;
+};
+
+/// Compares every two of `values`, values[v][s] being what variant v came to with seed s (less is
+/// better): a paired t-test each, Holm's correction over all of them, and the verdict at
+/// 1 - confidence. A pair is untested when there are fewer than two seeds or a value is not finite.
+/// Pairs come in the order (0,1), (0,2), .. (1,2), ... Throws Error when the numbers of seeds
+/// differ.
+std::vector<PairResult> compare_all(const std::vector<std::vector<double>>& values,
+                                    double confidence = default_confidence);
+
+}  // namespace sluice
