@@ -186,7 +186,8 @@ TEST(RecurrentLayer, InitialValues) {
   };
   for (const std::size_t which : {0U, 1U}) {
     double least = 0, most = 0, sum = 0;
-    for (const double w : value(which).span<double>()) {
+    const Tensor weights = value(which);
+    for (const double w : weights.span<double>()) {
       least = std::min(least, w);
       most = std::max(most, w);
       sum += w;
@@ -195,7 +196,7 @@ TEST(RecurrentLayer, InitialValues) {
     EXPECT_LT(most, 0.125);
     EXPECT_LT(least, -0.124);
     EXPECT_GT(most, 0.124);
-    EXPECT_NEAR(sum / static_cast<double>(value(which).elements()), 0, 0.004);
+    EXPECT_NEAR(sum / static_cast<double>(weights.elements()), 0, 0.004);
   }
   EXPECT_NE(value(0).data<double>()[0], value(1).data<double>()[0]);
   for (std::int64_t i = 0; i < 256; ++i) {
