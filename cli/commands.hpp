@@ -1,7 +1,9 @@
 #pragma once
 // The commands: each adds itself to the program, and runs when it was chosen.
 
-#include <CLI/App.hpp>
+namespace CLI {
+class App;
+}
 
 namespace sluice::cli {
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -166,38 +165,36 @@ int CompareCommand::run(const CompareFlags& flags) {
 
 void add_compare_flags(CLI::App& app, CompareFlags& flags) {
   const std::string group = "Comparison";
-  app.add_option("--vary", flags.vary,
-                 wrapped("what to compare: a field of the model or the training and the values it "
-                         "takes, like unit=tanh,glu; given more than once: every combination"))
-      ->type_name("FIELD=A,B,..")
-      ->group(group);
+  add_texts(app, "--vary", flags.vary,
+            "what to compare: a field of the model or the training and the values it takes, like "
+            "unit=tanh,glu; given more than once: every combination",
+            "FIELD=A,B,..")
+      .group(group);
   add_text(app, "--match", flags.match,
            "parameters, flops (per token) or width: what is made equal to the first variant's, "
            "within 1%, by scaling widths; width: nothing is (default parameters)",
            "NAME")
-      ->group(group);
+      .group(group);
   add_text(app, "--budget", flags.budget, "time for each run, like 90s, 5m or 1h; or see --tokens",
            "TIME")
-      ->group(group);
+      .group(group);
   add_integer(app, "--seeds", flags.seeds, "seeds of each variant, from --seed on (default 3)")
-      ->group(group);
+      .group(group);
   add_text(app, "--lr-grid", flags.rates,
            "learning rates that each variant chooses from, A,B,.., or auto: three around --lr, and "
            "more while the best is at an end (default auto)",
            "RATES")
-      ->group(group);
+      .group(group);
   add_integer(app, "--jobs", flags.jobs,
               "runs at the same time; does not change results, but those of a --budget in time "
               "(default: the cores divided by --threads)")
-      ->group(group);
+      .group(group);
   add_settings_flags(app, flags.given);
-  app.get_option("--threads")->description(wrapped("threads of each run (default 1)"));
-  app.get_option("--validate-every")
-      ->description(wrapped("steps between validations; 0: at the end of each epoch (default: ten "
-                            "in a run)"));
-  app.get_option("--log-every")
-      ->description(wrapped("steps per line of metrics.jsonl (default: 200 lines in a run, at most "
-                            "50 steps)"));
+  argument(app, "--threads").describe("threads of each run (default 1)");
+  argument(app, "--validate-every")
+      .describe("steps between validations; 0: at the end of each epoch (default: ten in a run)");
+  argument(app, "--log-every")
+      .describe("steps per line of metrics.jsonl (default: 200 lines in a run, at most 50 steps)");
   FieldFlags output(app, flags.given);
   output.begin("", "Output");
   output.text("--out", "out", "DIR",
@@ -208,9 +205,9 @@ void add_compare_flags(CLI::App& app, CompareFlags& flags) {
 
 void add_compare(CLI::App& program, int& status) {
   auto flags = std::make_shared<CompareFlags>();
-  CLI::App* app = program.add_subcommand("compare", "Compare variants of a model, with error bars");
-  add_compare_flags(*app, *flags);
-  app->callback([flags, &status] { status = CompareCommand().run(*flags); });
+  CLI::App& app = add_command(program, "compare", "Compare variants of a model, with error bars");
+  add_compare_flags(app, *flags);
+  when_chosen(app, [flags, &status] { status = CompareCommand().run(*flags); });
 }
 
 }  // namespace sluice::cli

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -73,18 +72,18 @@ void EvalCommand::run() const {
 
 void add_eval(CLI::App& program, int& status) {
   auto command = std::make_shared<EvalCommand>();
-  CLI::App* app = program.add_subcommand("eval", "The perplexity of a model on a text");
-  add_text(*app, "MODEL", command->model, "directory that sluice train made", "")->required();
-  add_text(*app, "FILE", command->file, "UTF-8 text, or a directory of texts", "")->required();
-  app->add_flag("--json", command->json, "print one JSON object instead (docs/formats.md)");
-  add_text(*app, "--precision", command->precision,
+  CLI::App& app = add_command(program, "eval", "The perplexity of a model on a text");
+  add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
+  add_text(app, "FILE", command->file, "UTF-8 text, or a directory of texts", "").required();
+  add_flag(app, "--json", command->json, "print one JSON object instead (docs/formats.md)");
+  add_text(app, "--precision", command->precision,
            "f32, or bf16: bfloat16 matrix products with float32 sums (default f32)", "NAME");
-  add_text(*app, "--conv", command->conv,
+  add_text(app, "--conv", command->conv,
            "how convolutions over time compute: direct, fast (Toom-Cook, kernel widths 2 to 7), or "
            "auto: whichever is faster for the shape (default auto)",
            "NAME");
-  add_threads(*app);
-  app->callback([command, &status] {
+  add_threads(app);
+  when_chosen(app, [command, &status] {
     command->run();
     status = 0;
   });

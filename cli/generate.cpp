@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -59,24 +58,23 @@ void GenerateCommand::run() {
 
 void add_generate(CLI::App& program, int& status) {
   auto command = std::make_shared<GenerateCommand>();
-  CLI::App* app = program.add_subcommand("generate", "Continue a text, printing it as it is made");
-  add_text(*app, "MODEL", command->model, "directory that sluice train made", "")->required();
-  add_text(*app, "--prompt", command->prompt,
+  CLI::App& app = add_command(program, "generate", "Continue a text, printing it as it is made");
+  add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
+  add_text(app, "--prompt", command->prompt,
            "text to continue, printed first (default: none, the start of a line)", "TEXT");
-  add_integer(*app, "--tokens", command->options.tokens,
-              "tokens to generate at most (default 100)");
-  add_number(*app, "--temperature", command->options.sampling.temperature,
+  add_integer(app, "--tokens", command->options.tokens, "tokens to generate at most (default 100)");
+  add_number(app, "--temperature", command->options.sampling.temperature,
              "below 1 sharpens the distribution, above 1 flattens it; 0 always takes the most "
              "probable token (default 1)");
-  add_integer(*app, "--top-k", command->options.sampling.top_k,
+  add_integer(app, "--top-k", command->options.sampling.top_k,
               "draw from the N most probable tokens only; 0: from all (default 0)");
-  add_number(*app, "--top-p", command->options.sampling.top_p,
+  add_number(app, "--top-p", command->options.sampling.top_p,
              "draw from the fewest tokens that have X of the probability, 0 < X <= 1 (default 1)");
-  add_integer(*app, "--seed", command->seed,
+  add_integer(app, "--seed", command->seed,
               "the same seed, model and prompt give the same text (default 1)");
-  add_text(*app, "--stop", command->options.stop, "end before this text would appear", "TEXT");
-  add_threads(*app);
-  app->callback([command, &status] {
+  add_text(app, "--stop", command->options.stop, "end before this text would appear", "TEXT");
+  add_threads(app);
+  when_chosen(app, [command, &status] {
     command->run();
     status = 0;
   });

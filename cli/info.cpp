@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -116,11 +115,11 @@ void add_info(CLI::App& program, int& status) {
     bool json = false;
   };
   auto command = std::make_shared<InfoCommand>();
-  CLI::App* app =
-      program.add_subcommand("info", "Shape, size, tokenizer and training history of a model");
-  add_text(*app, "MODEL", command->model, "directory that sluice train made", "")->required();
-  app->add_flag("--json", command->json, "print one JSON object instead (docs/formats.md)");
-  app->callback([command, &status] {
+  CLI::App& app =
+      add_command(program, "info", "Shape, size, tokenizer and training history of a model");
+  add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
+  add_flag(app, "--json", command->json, "print one JSON object instead (docs/formats.md)");
+  when_chosen(app, [command, &status] {
     const ordered_json info = describe(command->model);
     print(command->json ? info.dump() + "\n" : as_text(info));
     status = 0;

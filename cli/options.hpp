@@ -1,11 +1,20 @@
 #pragma once
-// Flags: parsing of values, and flags that stand for a field of a configuration.
+// Arguments of commands: values, flags, and flags that stand for a field of a configuration.
+//
+// CLI11 takes seconds to compile: only options.cpp and main.cpp include it, commands say what they
+// take through what is here.
 
-#include <CLI/App.hpp>
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <functional>
+#include <initializer_list>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace sluice::cli {
 
@@ -20,16 +29,53 @@ double parse_number(const std::string& flag, const std::string& text);
 /// A time above 0 as "90s", "5m" or "1.5h", in minutes. Throws UsageError naming the flag.
 double parse_minutes(const std::string& flag, const std::string& text);
 
-/// Adds an option that sets `value`.
-CLI::Option* add_integer(CLI::App& app, const std::string& flag, std::int64_t& value,
-                         const std::string& description);
-CLI::Option* add_number(CLI::App& app, const std::string& flag, double& value,
-                        const std::string& description);
-CLI::Option* add_text(CLI::App& app, const std::string& flag, std::string& value,
-                      const std::string& description, const std::string& type);
+/// Adds a command without arguments.
+CLI::App& add_command(CLI::App& program, const std::string& name, const std::string& description);
+/// `run` is called when the command was chosen, its arguments being set.
+void when_chosen(CLI::App& app, std::function<void()> run);
+/// Adds a paragraph at the end of --help, broken into lines already.
+void add_footer(CLI::App& app, const std::string& text);
+
+/// One argument of a command, for what is said of it after it was added.
+class Argument {
+ public:
+  explicit Argument(CLI::Option* option) : option_(option) {}
+  const Argument& required() const;
+  /// Moves it below this heading of --help.
+  const Argument& group(const std::string& name) const;
+  const Argument& describe(const std::string& description) const;
+  /// It may not be given together with any of these.
+  const Argument& excludes(std::initializer_list<Argument> others) const;
+  /// Whether it was given.
+  bool given() const;
+
+ private:
+  CLI::Option* option_;
+};
+
+/// The argument of that name that `app` has already.
+Argument argument(CLI::App& app, const std::string& flag);
+
+/// Adds an argument that sets `value`; `type` is what --help calls it.
+Argument add_integer(CLI::App& app, const std::string& flag, std::int64_t& value,
+                     const std::string& description);
+Argument add_number(CLI::App& app, const std::string& flag, double& value,
+                    const std::string& description);
+Argument add_text(CLI::App& app, const std::string& flag, std::string& value,
+                  const std::string& description, const std::string& type);
+/// Any number of values.
+Argument add_texts(CLI::App& app, const std::string& flag, std::vector<std::string>& values,
+                   const std::string& description, const std::string& type);
+/// A flag without a value.
+Argument add_flag(CLI::App& app, const std::string& flag, bool& value,
+                  const std::string& description);
+/// A flag that may have a number: `standard` without one. Accepted from 1 to `most`.
+Argument add_optional_integer(CLI::App& app, const std::string& flag, std::int64_t& value,
+                              std::int64_t standard, std::int64_t most,
+                              const std::string& description);
 
 /// Adds --threads N, which takes effect at once.
-CLI::Option* add_threads(CLI::App& app);
+Argument add_threads(CLI::App& app);
 
 /// Flags that set fields of a JSON configuration.
 class FieldFlags {
@@ -42,27 +88,30 @@ class FieldFlags {
     section_ = section;
     group_ = group;
   }
-  CLI::Option* text(const std::string& flag, const std::string& field, const std::string& type,
-                    const std::string& description);
-  CLI::Option* integer(const std::string& flag, const std::string& field,
-                       const std::string& description);
-  CLI::Option* number(const std::string& flag, const std::string& field,
-                      const std::string& description);
+  Argument text(const std::string& flag, const std::string& field, const std::string& type,
+                const std::string& description);
+  Argument integer(const std::string& flag, const std::string& field,
+                   const std::string& description);
+  Argument number(const std::string& flag, const std::string& field,
+                  const std::string& description);
   /// Numbers separated by commas.
-  CLI::Option* integers(const std::string& flag, const std::string& field,
-                        const std::string& description);
+  Argument integers(const std::string& flag, const std::string& field,
+                    const std::string& description);
   /// Words separated by commas.
-  CLI::Option* texts(const std::string& flag, const std::string& field, const std::string& type,
-                     const std::string& description);
+  Argument texts(const std::string& flag, const std::string& field, const std::string& type,
+                 const std::string& description);
   /// One or more paths, made absolute.
-  CLI::Option* paths(const std::string& flag, const std::string& field,
-                     const std::string& description);
+  Argument paths(const std::string& flag, const std::string& field, const std::string& description);
   /// A flag without a value that sets the field to `value`.
-  CLI::Option* toggle(const std::string& flag, const std::string& field, bool value,
-                      const std::string& description);
+  Argument toggle(const std::string& flag, const std::string& field, bool value,
+                  const std::string& description);
 
  private:
-  CLI::Option* finish(CLI::Option* option, const std::string& type);
+  Argument finish(CLI::Option* option, const std::string& type);
+  /// Adds an option whose text, read by `read`, becomes the field's value.
+  Argument add(const std::string& flag, const std::string& field, const std::string& type,
+               const std::string& description,
+               std::function<nlohmann::json(const std::string&)> read);
 
   CLI::App& app_;
   nlohmann::json& target_;

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -90,19 +89,20 @@ void ScoreCommand::run() const {
 
 void add_score(CLI::App& program, int& status) {
   auto command = std::make_shared<ScoreCommand>();
-  CLI::App* app = program.add_subcommand("score", "The log-probability of each line of a text");
-  app->footer(
+  CLI::App& app = add_command(program, "score", "The log-probability of each line of a text");
+  add_footer(
+      app,
       "Prints a line for each line, which is read on its own: log-probability (nats), tokens (the\n"
       "line's end included), tokens not in the vocabulary, perplexity; separated by tabs.");
-  add_text(*app, "MODEL", command->model, "directory that sluice train made", "")->required();
-  add_text(*app, "FILE", command->file, "UTF-8 text; - or nothing: standard input", "");
-  app->add_flag("--words", command->words,
-                wrapped("add each token and its log-probability (nats) to its line"));
-  app->add_flag("--json", command->json, "print one JSON object per line (docs/formats.md)");
-  add_text(*app, "--precision", command->precision,
+  add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
+  add_text(app, "FILE", command->file, "UTF-8 text; - or nothing: standard input", "");
+  add_flag(app, "--words", command->words,
+           "add each token and its log-probability (nats) to its line");
+  add_flag(app, "--json", command->json, "print one JSON object per line (docs/formats.md)");
+  add_text(app, "--precision", command->precision,
            "f32, or bf16: bfloat16 matrix products with float32 sums (default f32)", "NAME");
-  add_threads(*app);
-  app->callback([command, &status] {
+  add_threads(app);
+  when_chosen(app, [command, &status] {
     command->run();
     status = 0;
   });

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <csignal>
 #include <cstdint>
@@ -224,9 +223,9 @@ int train_command(const TrainFlags& flags) {
 
 void add_train(CLI::App& program, int& status) {
   auto flags = std::make_shared<TrainFlags>();
-  CLI::App* app = program.add_subcommand("train", "Train a model on texts");
-  add_train_flags(*app, *flags);
-  app->callback([flags, &status] { status = train_command(*flags); });
+  CLI::App& app = add_command(program, "train", "Train a model on texts");
+  add_train_flags(app, *flags);
+  when_chosen(app, [flags, &status] { status = train_command(*flags); });
 }
 
 }  // namespace sluice::cli

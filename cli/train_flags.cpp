@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <vector>
 
 #include "options.hpp"
@@ -46,13 +45,13 @@ void add_shape_flags(FieldFlags& fields) {
   fields.begin("model", "Model");
   fields.text("--arch", "arch", "NAME",
               fmt::format("{} (default gcnn)", fmt::join(architecture_names(), ", ")));
-  CLI::Option* preset = fields.text("--preset", "preset", "NAME",
-                                    "gcnn: a named shape, instead of --layers: " + preset_names());
+  const Argument preset = fields.text(
+      "--preset", "preset", "NAME", "gcnn: a named shape, instead of --layers: " + preset_names());
   fields
       .text("--layers", "layers", "SPEC",
             "gcnn: layers as (channels, kernel[, residual]) joined by + and repeated by *N, like "
             "'[(512,4)]*8' (default: by the size of the text)")
-      ->excludes(preset);
+      .excludes({preset});
   fields.integer("--depth", "depth",
                  "layers of the other architectures (default: by the size of the text)");
   fields.integer("--dim", "dim",
@@ -172,24 +171,6 @@ nlohmann::json read_config(const std::string& file) {
 
 }  // namespace
 
-void add_profile_flag(CLI::App& app, std::int64_t& steps) {
-  const auto set = [&steps](const std::string& text) {
-    constexpr std::int64_t most = 1'000'000;
-    steps = parse_integer("--profile", text);
-    if (steps < 1 || steps > most) {
-      throw UsageError(fmt::format("--profile: expected 1 to {} steps, got {}", most, steps));
-    }
-  };
-  app.add_option_function<std::string>(
-         "--profile", set,
-         wrapped("print where the time of N steps goes, after 3 others, and write a trace of one "
-                 "to trace.json in MODEL, for chrome://tracing or ui.perfetto.dev (default 10)"))
-      ->expected(0, 1)
-      ->default_str("10")
-      ->type_name("[N]")
-      ->group("Run");
-}
-
 void add_settings_flags(CLI::App& app, nlohmann::json& given) {
   FieldFlags fields(app, given);
   add_text_flags(fields);
@@ -201,21 +182,25 @@ void add_settings_flags(CLI::App& app, nlohmann::json& given) {
 void add_train_flags(CLI::App& app, TrainFlags& flags) {
   add_settings_flags(app, flags.given);
   FieldFlags fields(app, flags.given);
-  add_profile_flag(app, flags.profile);
+  constexpr std::int64_t standard_steps = 10;
+  constexpr std::int64_t most_steps = 1'000'000;
+  add_optional_integer(
+      app, "--profile", flags.profile, standard_steps, most_steps,
+      "print where the time of N steps goes, after 3 others, and write a trace of one to "
+      "trace.json in MODEL, for chrome://tracing or ui.perfetto.dev (default 10)")
+      .group("Run");
   fields.begin("", "Output");
   fields.text("--out", "out", "MODEL", "directory to write the model to");
-  CLI::Option* resume =
-      app.add_flag("--resume", flags.resume,
-                   wrapped("continue the run in --out; its config.json stands for the flags that "
-                           "are not given"))
-          ->group("Output");
-  app.add_flag("--overwrite", flags.overwrite, "replace the run in --out")
-      ->excludes(resume)
-      ->group("Output");
-  app.add_option("--config", flags.config,
-                 wrapped("settings as in a model's config.json, every field optional; flags win"))
-      ->type_name("FILE.json")
-      ->group("Output");
+  const Argument resume =
+      add_flag(app, "--resume", flags.resume,
+               "continue the run in --out; its config.json stands for the flags that are not given")
+          .group("Output");
+  add_flag(app, "--overwrite", flags.overwrite, "replace the run in --out")
+      .excludes({resume})
+      .group("Output");
+  add_text(app, "--config", flags.config,
+           "settings as in a model's config.json, every field optional; flags win", "FILE.json")
+      .group("Output");
 }
 
 Settings settings_from(const TrainFlags& flags) {

@@ -1,11 +1,14 @@
 #pragma once
 // The flags of sluice train.
 
-#include <CLI/App.hpp>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "sluice/training/settings.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace sluice::cli {
 

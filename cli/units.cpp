@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <memory>
@@ -112,24 +111,23 @@ void UnitsCommand::run() const {
 
 void add_units(CLI::App& program, int& status) {
   auto command = std::make_shared<UnitsCommand>();
-  CLI::App* app = program.add_subcommand(
-      "units", "Formula, derivative, range, saturation, cost and picture of every unit");
-  app->add_option("NAME", command->names, wrapped("units to tell all about (default: list all)"))
-      ->type_name("");
-  auto* const cost = app->add_flag(
-      "--cost", command->cost,
-      wrapped("measure what each unit costs on this machine, on one thread, in cache"));
-  auto* const json =
-      app->add_flag("--json", command->json, "print one JSON object instead (docs/formats.md)");
-  auto* const markdown =
-      app->add_flag("--markdown", command->markdown, "print the page docs/units.md instead");
-  auto* const plot =
-      add_text(*app, "--plot", command->plot,
+  CLI::App& app = add_command(
+      program, "units", "Formula, derivative, range, saturation, cost and picture of every unit");
+  add_texts(app, "NAME", command->names, "units to tell all about (default: list all)", "");
+  const Argument cost =
+      add_flag(app, "--cost", command->cost,
+               "measure what each unit costs on this machine, on one thread, in cache");
+  const Argument json =
+      add_flag(app, "--json", command->json, "print one JSON object instead (docs/formats.md)");
+  const Argument markdown =
+      add_flag(app, "--markdown", command->markdown, "print the page docs/units.md instead");
+  const Argument plot =
+      add_text(app, "--plot", command->plot,
                "draw each unit's value and derivative as DIR/NAME.svg (with gnuplot)", "DIR");
-  plot->excludes(cost)->excludes(json)->excludes(markdown);
-  markdown->excludes(cost)->excludes(json);
-  app->callback([command, plot, &status] {
-    if (plot->count() > 0 && command->plot.empty()) {
+  plot.excludes({cost, json, markdown});
+  markdown.excludes({cost, json});
+  when_chosen(app, [command, plot, &status] {
+    if (plot.given() && command->plot.empty()) {
       throw UsageError("--plot: expected a directory, got ''");
     }
     command->run();

@@ -1,6 +1,6 @@
 // Named model shapes. gcnn-14 and gcnn-14b were compared with fairseq's source, the layers of
-// gcnn-13 with fairseq's base model; the others follow table 1 of the paper but were not compared
-// with it.
+// gcnn-13 with fairseq's base model, those of gcnn-8b with TheanoLM's recipes; gcnn-8, gcnn-9 and
+// the bands of all but gcnn-14b follow table 1 of the paper but were not compared with it.
 
 #include <fmt/format.h>
 

@@ -80,7 +80,7 @@ TEST_F(TrainUsage, RefusesBadValues) {
   expect_refused({"--batch", "0"}, "batch");
   expect_refused({"--seed", "-1"}, "seed");
   expect_refused({"--threads", "0"}, "threads");
-  expect_refused({"--profile", "0"}, "--profile: expected 1 to 1000000 steps, got 0");
+  expect_refused({"--profile", "0"}, "--profile: expected 1 to 1000000, got 0");
   expect_refused({"--profile", "some"}, "--profile: expected a whole number, got 'some'");
   expect_refused({"--valid-fraction", "1"}, "less than 1");
   expect_refused({"--preset", "tiny", "--layers", "[(4,4)]"}, "--layers");
