@@ -10,6 +10,7 @@ namespace sluice::cli {
 /// Each sets `status` to the exit status when it has run; what goes wrong is thrown.
 void add_train(CLI::App& program, int& status);
 void add_compare(CLI::App& program, int& status);
+void add_inspect(CLI::App& program, int& status);
 void add_eval(CLI::App& program, int& status);
 void add_score(CLI::App& program, int& status);
 void add_generate(CLI::App& program, int& status);

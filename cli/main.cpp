@@ -119,6 +119,7 @@ int main(int argc, char** argv) {
     sluice::cli::add_info(program, status);
     sluice::cli::add_units(program, status);
     sluice::cli::add_compare(program, status);
+    sluice::cli::add_inspect(program, status);
     program.footer("sluice COMMAND --help describes a command.");
     try {
       command = chosen_command(program, argc, argv);

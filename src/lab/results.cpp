@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "sluice/base/file.hpp"
 #include "sluice/lab/curves.hpp"
 #include "sluice/lab/statistics.hpp"
+#include "utc_now.hpp"
 
 namespace sluice {
 namespace {
@@ -19,14 +19,6 @@ constexpr double training_passes = 3;
 
 /// JSON has no infinities: null stands for them.
 json number(double value) { return std::isfinite(value) ? json(value) : json(); }
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
 
 /// Mean, deviation and interval of values; null where there are too few, or one is not finite.
 json summary(const std::vector<double>& values) {

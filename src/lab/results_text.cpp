@@ -10,43 +10,12 @@
 #include "sluice/base/numbers.hpp"
 #include "sluice/lab/results.hpp"
 #include "sluice/lab/statistics.hpp"
+#include "text_table.hpp"
 
 namespace sluice {
 namespace {
 
 using nlohmann::json;
-
-/// A value as CSV (RFC 4180): quoted where it must be, null empty.
-std::string csv_cell(const json& value) {
-  if (value.is_null()) return "";
-  const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"') quoted += '"';
-    quoted += c;
-  }
-  return quoted + '"';
-}
-
-std::string csv_line(const std::vector<std::string>& cells) {
-  return fmt::format("{}\n", fmt::join(cells, ","));
-}
-
-/// Columns as wide as their widest cell, the first to the left, the others to the right.
-std::string table(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::size_t> widths(rows.front().size());
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    text += fmt::format("{:<{}}", row[0], widths[0]);
-    for (std::size_t i = 1; i < row.size(); ++i) text += fmt::format("  {:>{}}", row[i], widths[i]);
-    text += '\n';
-  }
-  return text;
-}
 
 /// A count to three digits: "12.3M".
 std::string short_count(double count) {

@@ -135,8 +135,12 @@ class Gcnn final : public StackModel {
           residual = layer.projection->forward(residual, {}, project, false, RandomKey{}, nullptr);
         }
       }
+      LayerProbe probe;
+      if (options.probe != nullptr) {
+        probe = {options.probe, fmt::format("layers.{}", i), config_.unit};
+      }
       values[i + 1] = layer.conv.forward(values[i], residual, conv, options.training, random,
-                                         carries ? &context : nullptr);
+                                         carries ? &context : nullptr, probe);
       if (carries) next.tensors.push_back(std::move(context));
       for (std::size_t j = 0; j <= i; ++j) {
         if (last_use_[j] == i) values[j] = Variable();

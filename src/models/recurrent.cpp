@@ -64,7 +64,8 @@ class Recurrent final : public StackModel {
                           {.precision = options.precision,
                            .dropout = dropout_for(0, options),
                            .variational = config_.recurrent.variational,
-                           .training = options.training});
+                           .training = options.training,
+                           .probe = options.probe});
   }
 
   std::uint32_t output_dropout_stream() const override {

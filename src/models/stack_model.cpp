@@ -26,9 +26,10 @@ Variable StackModel::hidden(std::span<const std::int32_t> ids, std::int64_t batc
     throw Error(fmt::format("the model's forward pass got {} ids for a batch of {} by {}",
                             ids.size(), batch, time));
   }
-  const Variable y =
-      stack(reshape(tokens_->embed(ids, options.precision), Shape{batch, time, config_.dim}), state,
-            options);
+  const Variable x = LayerProbe{options.probe, {}, {}}.see(
+      ProbePoint::embedded,
+      reshape(tokens_->embed(ids, options.precision), Shape{batch, time, config_.dim}));
+  const Variable y = stack(x, state, options);
   return reshape(drop(y, output_dropout_stream(), options), Shape{batch * time, y.shape()[2]});
 }
 

@@ -55,7 +55,8 @@ class Transformer final : public StackModel {
                            .seed = options.seed,
                            .step = options.step,
                            .precision = options.precision,
-                           .recompute = options.recompute});
+                           .recompute = options.recompute,
+                           .probe = options.probe});
   }
 
   std::uint32_t output_dropout_stream() const override {

@@ -50,16 +50,19 @@ std::int64_t GatedFeedForward::parameter_count(const Options& options) {
 }
 
 Variable GatedFeedForward::forward(const Variable& x, FeedForward call, bool training,
-                                   const RandomKey& random) const {
+                                   const RandomKey& random, const LayerProbe& probe) const {
   const Shape shape = x.shape();
   if (shape.rank() < 2 || shape[-1] != options_.dim) {
     throw Error(
         fmt::format("feed-forward: expected [.., {}], got shape {}", options_.dim, shape.str()));
   }
   const Variable rows = reshape(x, Shape{shape.elements() / options_.dim, options_.dim});
-  if (!unit_.fused()) {
-    const Variable z = linear(rows, in_, in_bias_, call.precision);
-    const Variable h = dropout(unit_.forward(z, training, random), call.dropout);
+  const bool apart = probe.wants(ProbePoint::projection) || probe.wants(ProbePoint::unit);
+  if (!unit_.fused() || apart) {
+    const Variable z =
+        probe.see(ProbePoint::projection, linear(rows, in_, in_bias_, call.precision));
+    const Variable given = probe.see(ProbePoint::unit, unit_.forward(z, training, random));
+    const Variable h = dropout(given, call.dropout);
     return reshape(linear(h, out_, out_bias_, call.precision), shape);
   }
   call.unit = unit_.unit();

@@ -90,24 +90,29 @@ std::int64_t GatedConv1d::parameter_count(const Options& options) {
 }
 
 Variable GatedConv1d::forward(const Variable& x, const Variable& residual, CausalConv conv,
-                              bool training, const RandomKey& random, Tensor* next_context) const {
+                              bool training, const RandomKey& random, Tensor* next_context,
+                              const LayerProbe& probe) const {
   conv.kept = kept_;
   conv.gain = g_;
-  const bool fused = unit_.fused() && norm_.kind() == NormKind::none;
+  const bool apart = probe.wants(ProbePoint::projection) || probe.wants(ProbePoint::unit);
+  const bool fused = unit_.fused() && norm_.kind() == NormKind::none && !apart;
   if (fused) {
     conv.unit = unit_.unit();
-    return causal_conv_unit(x, v_, bias_, residual, conv, next_context);
+    return probe.see(ProbePoint::output,
+                     causal_conv_unit(x, v_, bias_, residual, conv, next_context));
   }
   const double scale = conv.scale;
   conv.scale = 1;
   conv.unit = {};
   const Variable z = causal_conv_unit(x, v_, bias_, {}, conv, next_context);
   const std::int64_t rows = z.shape()[0] * z.shape()[1];
+  const Variable projected = probe.see(
+      ProbePoint::projection, reshape(norm_.forward(z, training), Shape{rows, unit_.inputs()}));
   const Variable y =
-      reshape(unit_.forward(reshape(norm_.forward(z, training), Shape{rows, unit_.inputs()}),
-                            training, random),
+      reshape(probe.see(ProbePoint::unit, unit_.forward(projected, training, random)),
               Shape{z.shape()[0], z.shape()[1], options_.outputs});
-  return residual.defined() ? add_scaled(y, scale, residual, scale) : y;
+  return probe.see(ProbePoint::output,
+                   residual.defined() ? add_scaled(y, scale, residual, scale) : y);
 }
 
 void GatedConv1d::freeze() { kept_ = std::make_shared<KeptFilters>(); }

@@ -242,8 +242,20 @@ Variable RecurrentStack::forward(const Variable& x, std::vector<Tensor>& state,
     }
     const auto first = state.begin() + static_cast<std::ptrdiff_t>(i * each);
     std::vector<Tensor> own(first, first + static_cast<std::ptrdiff_t>(each));
-    const Variable out = layers_[i].forward(input, own, how.precision);
+    LayerProbe probe;
+    if (how.probe != nullptr) {
+      probe = {how.probe, fmt::format("layers.{}", i), cell_name(options_.layer.cell)};
+    }
+    const Tensor before = own.front();
+    Variable out = layers_[i].forward(input, own, how.precision);
+    if (probe.wants(ProbePoint::gate)) {
+      for (const auto& [name, gate] : layers_[i].gates(input, before, out)) {
+        probe.see(ProbePoint::gate, gate, name);
+      }
+    }
+    out = probe.see(ProbePoint::unit, out);
     y = options_.residual && out.shape() == y.shape() ? add_scaled(out, 1, y, 1) : out;
+    y = probe.see(ProbePoint::output, y);
     std::move(own.begin(), own.end(), first);
   }
   return y;

@@ -60,15 +60,15 @@ TransformerBlock::TransformerBlock(const TransformerOptions& o, DType dtype, Ini
            dtype, behind(key, 2)) {}
 
 Variable TransformerBlock::forward(const Variable& x, Tensor& context, const TransformerPass& pass,
-                                   std::uint32_t stream) const {
+                                   std::uint32_t stream, const LayerProbe& probe) const {
   const Variable seen =
       attention_.forward(attention_norm_.forward(x, pass.training), context, pass.precision);
   const Variable middle = residual_add(x, seen, pass.dropout_of(stream));
   const RandomKey random{pass.seed, pass.first_stream + kUnitStream + stream, pass.step};
   const Variable added = ffn_.forward(ffn_norm_.forward(middle, pass.training),
                                       {.precision = pass.precision, .recompute = pass.recompute},
-                                      pass.training, random);
-  return residual_add(middle, added, pass.dropout_of(stream + 1));
+                                      pass.training, random, probe);
+  return probe.see(ProbePoint::output, residual_add(middle, added, pass.dropout_of(stream + 1)));
 }
 
 void TransformerBlock::collect(Parameters& parameters, const std::string& prefix) const {
@@ -135,7 +135,9 @@ Variable TransformerStack::forward(const Variable& x, std::vector<Tensor>& state
   y = dropout(y, pass.dropout_of(0));
   std::uint32_t stream = 1;
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
-    y = blocks_[i].forward(y, next[i], pass, stream);
+    LayerProbe probe;
+    if (pass.probe != nullptr) probe = {pass.probe, fmt::format("blocks.{}", i), options_.ffn};
+    y = blocks_[i].forward(y, next[i], pass, stream, probe);
     stream += 2;
   }
   state = std::move(next);

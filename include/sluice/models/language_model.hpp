@@ -10,6 +10,7 @@
 #include "sluice/autograd/ops.hpp"
 #include "sluice/models/config.hpp"
 #include "sluice/nn/module.hpp"
+#include "sluice/nn/probe.hpp"
 
 namespace sluice {
 
@@ -31,6 +32,8 @@ struct ForwardOptions {
   ConvPath conv = ConvPath::automatic;
   /// Compute projections again for the gradients instead of keeping them.
   bool recompute = false;
+  /// Sees the token vectors and every layer of hidden(); null: nobody looks, nothing is spent.
+  Probe* probe = nullptr;
 };
 
 /// Throws UsageError when `path` cannot serve one of the model's convolutions.

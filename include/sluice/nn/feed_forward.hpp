@@ -7,6 +7,7 @@
 #include "sluice/autograd/feed_forward.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
+#include "sluice/nn/probe.hpp"
 #include "sluice/nn/unit_layer.hpp"
 
 namespace sluice {
@@ -40,9 +41,9 @@ class GatedFeedForward {
   GatedFeedForward(const Options& options, DType dtype, InitKey key);
 
   /// x [.., D] to the same shape; call.unit is ignored in favour of the layer's own. Random units
-  /// (rrelu) draw from `random` in training.
+  /// (rrelu) draw from `random` in training. `probe` sees projection and unit.
   Variable forward(const Variable& x, FeedForward call, bool training = false,
-                   const RandomKey& random = {}) const;
+                   const RandomKey& random = {}, const LayerProbe& probe = {}) const;
   /// Scalars that are trained, without building the layer.
   static std::int64_t parameter_count(const Options& options);
 

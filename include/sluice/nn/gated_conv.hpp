@@ -9,6 +9,7 @@
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/nn/norm.hpp"
+#include "sluice/nn/probe.hpp"
 #include "sluice/nn/unit_layer.hpp"
 
 namespace sluice {
@@ -38,10 +39,11 @@ class GatedConv1d {
   GatedConv1d(const Options& options, DType dtype, InitKey key);
 
   /// x [B, T, C]; conv.unit is ignored in favour of the layer's own; see causal_conv_unit.
-  /// conv.scale is that of a sum with a residual. Random
-  /// units (rrelu) draw from `random` in training.
+  /// conv.scale is that of a sum with a residual. Random units (rrelu) draw from `random` in
+  /// training. `probe` sees projection, unit and output.
   Variable forward(const Variable& x, const Variable& residual, CausalConv conv, bool training,
-                   const RandomKey& random, Tensor* next_context) const;
+                   const RandomKey& random, Tensor* next_context,
+                   const LayerProbe& probe = {}) const;
 
   const Options& options() const { return options_; }
   /// Channels M of the projection.

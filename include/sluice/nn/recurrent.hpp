@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sluice/autograd/recurrent.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/nn/norm.hpp"
+#include "sluice/nn/probe.hpp"
 
 namespace sluice {
 
@@ -73,6 +75,13 @@ class RecurrentLayer {
   Variable forward(const Variable& x, std::vector<Tensor>& state,
                    Precision precision = Precision::f32) const;
 
+  /// The gates that led from x [B, T, C] to y = forward(x), given the hidden state before the first
+  /// step ([B, H], or undefined: zeros), computed once more from both: each activated, [B·T, H],
+  /// constants. lstm: input, forget, output, without those removed; gru and mut1: reset, update;
+  /// others: none.
+  std::vector<std::pair<std::string_view, Variable>> gates(const Variable& x, const Tensor& before,
+                                                           const Variable& y) const;
+
   /// indrnn: clamps u to [-recurrent_bound, recurrent_bound], to be called after each optimizer
   /// step. Nothing for other cells.
   void constrain() const;
@@ -113,6 +122,8 @@ struct RecurrentForward {
   bool variational = false;
   /// Batch norm takes the batch's statistics.
   bool training = false;
+  /// Sees each layer's hidden states, gates and output as layer "layers.I"; may be null.
+  Probe* probe = nullptr;
 };
 
 /// Layers one on another.

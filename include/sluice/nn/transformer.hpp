@@ -8,6 +8,7 @@
 #include "sluice/nn/attention.hpp"
 #include "sluice/nn/feed_forward.hpp"
 #include "sluice/nn/norm.hpp"
+#include "sluice/nn/probe.hpp"
 
 namespace sluice {
 
@@ -39,6 +40,8 @@ struct TransformerPass {
   Precision precision = Precision::f32;
   /// Compute the feed-forward layers' projections again for the gradients.
   bool recompute = false;
+  /// Sees each block's feed-forward layer, and its output, as layer "blocks.I"; may be null.
+  Probe* probe = nullptr;
 
   Dropout dropout_of(std::uint32_t stream) const {
     if (!training) return {};
@@ -58,9 +61,10 @@ class TransformerBlock {
   TransformerBlock(const TransformerOptions& options, DType dtype, InitKey key);
 
   /// x [B, T, D] to the same shape; `context` as in CausalSelfAttention::forward. Dropout is drawn
-  /// in streams pass.first_stream + stream and the one behind.
+  /// in streams pass.first_stream + stream and the one behind. `probe` is that of the pass, for
+  /// this block.
   Variable forward(const Variable& x, Tensor& context, const TransformerPass& pass,
-                   std::uint32_t stream) const;
+                   std::uint32_t stream, const LayerProbe& probe = {}) const;
 
   void collect(Parameters& parameters, const std::string& prefix) const;
 

@@ -1,0 +1,112 @@
+// sluice inspect: what happens inside a model on a text.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "commands.hpp"
+#include "options.hpp"
+#include "output.hpp"
+#include "run_directory.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/lab/inspect.hpp"
+#include "sluice/models/model_directory.hpp"
+#include "sluice/text/corpus.hpp"
+#include "stop_signals.hpp"
+#include "temporary_directory.hpp"
+
+namespace sluice::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct InspectCommand {
+  std::string model;
+  std::string text;
+  std::string out;
+  std::int64_t tokens = InspectOptions().tokens;
+
+  /// The exit status.
+  int run() const;
+
+ private:
+  void check_out() const;
+};
+
+/// An earlier inspection may be replaced, nothing else.
+void InspectCommand::check_out() const {
+  if (!fs::is_directory(out) || fs::exists(fs::path(out) / "inspect.json")) return;
+  for (const fs::directory_entry& entry : fs::directory_iterator(out)) {
+    if (entry.path().filename() == ".lock") continue;
+    throw Error(
+        fmt::format("--out '{}' exists already and holds no inspection to replace; give another "
+                    "directory",
+                    out));
+  }
+}
+
+int InspectCommand::run() const {
+  if (tokens < 1) throw UsageError(fmt::format("--tokens: expected at least 1, got {}", tokens));
+  check_out();
+  const StopSignals signals;
+  const LoadedModel loaded = load_model(model);
+  ProgressDisplay display;
+  const Progress progress = [&](double fraction, std::string_view what) {
+    if (const int signal = StopSignals::received()) throw Interrupted{signal};
+    display.update(fraction, what);
+  };
+  try {
+    const TemporaryDirectory cache;
+    const TokenShards corpus =
+        tokenize_corpus(expand_inputs({text}), *loaded.tokenizer, cache.path(), progress);
+    RunDirectory directory(out, Existing::resume);
+    InspectOptions options;
+    options.tokens = tokens;
+    options.file = text;
+    options.progress = progress;
+    const nlohmann::json inspection =
+        inspect_model(*loaded.model, *loaded.tokenizer, corpus, options);
+    write_inspection(out, inspection);
+    directory.keep();
+    display.clear();
+    print(fmt::format("{}\ninspection: {}\n", format_inspection(inspection),
+                      (fs::path(out) / "inspect.json").string()));
+    return 0;
+  } catch (const Interrupted& interrupted) {
+    display.clear();
+    fmt::print(stderr, "sluice inspect: interrupted; nothing was written\n");
+    return 128 + interrupted.signal;
+  }
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& program, int& status) {
+  auto command = std::make_shared<InspectCommand>();
+  CLI::App* app = program.add_subcommand("inspect", "What happens inside a model on a text");
+  app->footer(
+      "For each layer: how open its gates are and how often stuck, the values it gives, channels\n"
+      "that are never active, the gradient and the half of the unit it comes through; then how "
+      "far\n"
+      "back predictions reach, by gradients and by context, and how surprising each token is.");
+  add_text(*app, "MODEL", command->model, "directory that sluice train made", "")->required();
+  add_text(*app, "--text", command->text, "UTF-8 text, or a directory of texts", "FILE")
+      ->required();
+  add_text(*app, "--out", command->out,
+           "directory to write to: inspect.json and its tables as CSV (docs/formats.md)", "DIR")
+      ->required();
+  add_integer(*app, "--tokens", command->tokens,
+              "tokens to look at, from the text's beginning; measures over time take positions "
+              "spread over all of the text, fewer the fewer tokens (default 20,000)");
+  add_threads(*app);
+  app->callback([command, &status] { status = command->run(); });
+}
+
+}  // namespace sluice::cli

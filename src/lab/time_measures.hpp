@@ -1,0 +1,45 @@
+#pragma once
+// How far back a model's predictions reach: gradients over lags, loss over contexts.
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "sluice/models/language_model.hpp"
+#include "sluice/text/corpus.hpp"
+
+namespace sluice {
+
+/// Told of tokens that went through the model, each as many times as it cost a forward pass.
+using Spent = std::function<void(std::int64_t)>;
+
+/// A backward pass costs two forward passes.
+inline constexpr std::int64_t backward_cost = 3;
+
+/// Where measures over time are taken.
+struct TimePlan {
+  /// The farthest lag, or the largest context.
+  std::int64_t reach = 0;
+  /// Indices into the text of the tokens to predict.
+  std::vector<std::int64_t> targets = {};
+  /// Forward passes over one token that measuring costs.
+  std::int64_t cost = 0;
+};
+
+/// Lags 0 .. reach, reach at most a quarter of the text: each target has reach + 1 positions that
+/// lead to it, and reach more to warm up on.
+TimePlan plan_lags(std::int64_t tokens, std::int64_t most_lag, std::int64_t positions);
+/// Contexts 1, 2, 4 .. reach, reach at most half of the text.
+TimePlan plan_contexts(std::int64_t tokens, std::int64_t most_context, std::int64_t positions);
+
+/// By k from 0: the mean over the plan's targets of ‖∂loss_t / ∂x_{t-k}‖.
+std::vector<double> lag_norms(LanguageModel& model, const TokenShards& text, const TimePlan& plan,
+                              const Spent& spent);
+
+/// The contexts of a plan: 1, 2, 4 .. reach.
+std::vector<std::int64_t> contexts_of(const TimePlan& plan);
+/// For each of them the mean loss of the plan's targets. Wants no tape.
+std::vector<double> context_losses(LanguageModel& model, const TokenShards& text,
+                                   const TimePlan& plan, const Spent& spent);
+
+}  // namespace sluice
