@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
-#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -90,23 +88,23 @@ int InspectCommand::run() const {
 
 void add_inspect(CLI::App& program, int& status) {
   auto command = std::make_shared<InspectCommand>();
-  CLI::App* app = program.add_subcommand("inspect", "What happens inside a model on a text");
-  app->footer(
+  CLI::App& app = add_command(program, "inspect", "What happens inside a model on a text");
+  add_footer(
+      app,
       "For each layer: how open its gates are and how often stuck, the values it gives, channels\n"
       "that are never active, the gradient and the half of the unit it comes through; then how "
       "far\n"
       "back predictions reach, by gradients and by context, and how surprising each token is.");
-  add_text(*app, "MODEL", command->model, "directory that sluice train made", "")->required();
-  add_text(*app, "--text", command->text, "UTF-8 text, or a directory of texts", "FILE")
-      ->required();
-  add_text(*app, "--out", command->out,
+  add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
+  add_text(app, "--text", command->text, "UTF-8 text, or a directory of texts", "FILE").required();
+  add_text(app, "--out", command->out,
            "directory to write to: inspect.json and its tables as CSV (docs/formats.md)", "DIR")
-      ->required();
-  add_integer(*app, "--tokens", command->tokens,
+      .required();
+  add_integer(app, "--tokens", command->tokens,
               "tokens to look at, from the text's beginning; measures over time take positions "
               "spread over all of the text, fewer the fewer tokens (default 20,000)");
-  add_threads(*app);
-  app->callback([command, &status] { status = command->run(); });
+  add_threads(app);
+  when_chosen(app, [command, &status] { status = command->run(); });
 }
 
 }  // namespace sluice::cli
