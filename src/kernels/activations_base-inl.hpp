@@ -63,15 +63,6 @@ template <class D, class V = hn::Vec<D>>
 HWY_INLINE V UnlessNaN(D /*d*/, V x, V v) {
   return hn::IfThenElse(hn::IsNaN(x), x, v);
 }
-/// Min(x, most) and Max(x, least) that keep a NaN in x.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V AtMost(D d, V x, float most) {
-  return hn::IfThenElse(hn::Gt(x, hn::Set(d, most)), hn::Set(d, most), x);
-}
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V AtLeast(D d, V x, float least) {
-  return hn::IfThenElse(hn::Lt(x, hn::Set(d, least)), hn::Set(d, least), x);
-}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace sluice::kernels

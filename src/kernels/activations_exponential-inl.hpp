@@ -17,12 +17,12 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 /// σ(x) and σ(-x), each with its own relative accuracy.
 template <class V>
-struct Logistic {
+struct LogisticPair {
   V of_x;
   V of_minus_x;
 };
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE Logistic<V> BothLogistic(D d, V x) {
+HWY_INLINE LogisticPair<V> BothLogistic(D d, V x) {
   const V one = hn::Set(d, 1.0F);
   const V e = ExpNonPositive(d, hn::Neg(hn::Abs(x)));
   const V large = Quotient(d, one, hn::Add(one, e));
@@ -34,15 +34,15 @@ template <>
 struct Act<Activation::sigmoid> {
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE V Value(D d, V x) {
-    // e^-|x| never overflows: σ(x) is 1 / (1 + e^-|x|), or for negative x e^-|x| / (1 + e^-|x|).
-    const V one = hn::Set(d, 1.0F);
-    const V e = ExpNonPositive(d, hn::Neg(hn::Abs(x)));
-    return Quotient(d, SelectNegative(d, x, e, one), hn::Add(one, e));
+    return Logistic(d, x);
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {
-    const auto s = BothLogistic(d, x);
-    return {s.of_x, hn::Mul(s.of_x, s.of_minus_x)};
+    const V one = hn::Set(d, 1.0F);
+    const V e = ExpNonPositive(d, hn::Neg(hn::Abs(x)));
+    const V large = Quotient(d, one, hn::Add(one, e));
+    const V small = hn::Mul(e, large);
+    return {SelectNegative(d, x, small, large), hn::Mul(small, large)};
   }
 };
 
@@ -50,37 +50,40 @@ template <>
 struct Act<Activation::silu> {
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE V Value(D d, V x, const Parameters<V>& p) {
-    // Where βx < -88, σ is 0, and Inf must not meet that 0.
-    const V least = hn::Mul(p.inverse, hn::Set(d, -88.0F));
-    const V bounded = hn::IfThenElse(hn::Lt(x, least), least, x);
-    const V t = hn::Mul(bounded, p.first);
-    const V one = hn::Set(d, 1.0F);
-    const V e = ExpNonPositive(d, hn::Neg(hn::Abs(t)));
-    return hn::Mul(bounded, Quotient(d, SelectNegative(d, x, e, one), hn::Add(one, e)));
+    // Where βx < -87, σ jumps to 0 before it would be denormal, and Inf must not meet that 0.
+    const V least = hn::Mul(p.inverse, hn::Set(d, kLeast));
+    const V far = hn::Mul(p.inverse, hn::Set(d, -kExpInfinity));
+    const V bounded = hn::IfThenElse(hn::Lt(x, least), far, x);
+    const auto e = PartsOfNegated(d, AtMost(d, hn::Mul(bounded, p.first), kMost));
+    return hn::Div(bounded, hn::MulAdd(e.power, ExpOfRest(d, e.rest), hn::Set(d, 1.0F)));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x, const Parameters<V>& p) {
-    const V least = hn::Mul(p.inverse, hn::Set(d, -88.0F));
-    const V above = hn::IfThenElse(hn::Lt(x, least), least, x);
-    const V t = AtMost(d, hn::Mul(above, p.first), 88.0F);
-    const auto s = BothLogistic(d, t);
-    return {hn::Mul(above, s.of_x), hn::Mul(s.of_x, hn::MulAdd(t, s.of_minus_x, hn::Set(d, 1.0F)))};
+    // 1 - σ = e^-t σ would lose its digits as a difference.
+    const V unbounded = hn::Mul(x, p.first);
+    const auto far = hn::Lt(unbounded, hn::Set(d, kLeast));
+    const V t = AtMost(d, AtLeast(d, unbounded, kLeast), kMost);
+    const auto parts = PartsOfNegated(d, t);
+    const V e = hn::Mul(parts.power, ExpOfRest(d, parts.rest));
+    const V s = hn::Div(hn::Set(d, 1.0F), hn::Add(e, hn::Set(d, 1.0F)));
+    return {hn::IfThenZeroElse(far, hn::Mul(x, s)),
+            hn::IfThenZeroElse(far, hn::MulAdd(hn::Mul(t, hn::Mul(e, s)), s, s))};
   }
+
+ private:
+  static constexpr float kLeast = -87.3F, kMost = 80.0F;
 };
 
 template <>
 struct Act<Activation::logsigmoid> {
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE V Value(D d, V x) {
-    const V below = AtMost(d, x, 0.0F);
-    return hn::Sub(below, LogOnePlus(d, ExpNonPositive(d, hn::Neg(hn::Abs(x)))));
+    const V e = ExpNonPositive(d, hn::Neg(hn::Abs(x)));
+    return hn::Neg(AddLogOnePlus(d, e, AtLeast(d, hn::Neg(x), 0.0F)));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {
-    const V one = hn::Set(d, 1.0F);
-    const V e = ExpNonPositive(d, hn::Neg(hn::Abs(x)));
-    const V slope = Quotient(d, SelectNegative(d, x, one, e), hn::Add(one, e));
-    return {hn::Sub(AtMost(d, x, 0.0F), LogOnePlus(d, e)), slope};
+    return {Value(d, x), Logistic(d, hn::Neg(x))};
   }
 };
 
@@ -90,55 +93,48 @@ struct Act<Activation::softplus> {
   static HWY_INLINE V Value(D d, V x, const Parameters<V>& p) {
     const V t = hn::Mul(x, p.first);
     const V e = ExpNonPositive(d, hn::Neg(hn::Abs(t)));
-    const V y = hn::Mul(hn::Add(AtLeast(d, t, 0.0F), LogOnePlus(d, e)), p.inverse);
+    const V y = hn::Mul(AddLogOnePlus(d, e, AtLeast(d, t, 0.0F)), p.inverse);
     return hn::IfThenElse(hn::Gt(t, p.second), x, y);
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x, const Parameters<V>& p) {
-    const V one = hn::Set(d, 1.0F);
     const V t = hn::Mul(x, p.first);
-    const auto beyond = hn::Gt(t, p.second);
-    const V e = ExpNonPositive(d, hn::Neg(hn::Abs(t)));
-    const V y = hn::Mul(hn::Add(AtLeast(d, t, 0.0F), LogOnePlus(d, e)), p.inverse);
-    const V slope = Quotient(d, SelectNegative(d, t, e, one), hn::Add(one, e));
-    return {hn::IfThenElse(beyond, x, y), hn::IfThenElse(beyond, one, slope)};
+    return {Value(d, x, p), hn::IfThenElse(hn::Gt(t, p.second), hn::Set(d, 1.0F), Logistic(d, t))};
   }
 };
 
 template <>
 struct Act<Activation::mish> {
-  // Numerator and denominator of tanh(log(1 + e^x)).
-  template <class D, class V = hn::Vec<D>>
-  static HWY_INLINE Dual<V> Ratio(D d, V x, V e) {
-    const V two = hn::Set(d, 2.0F);
-    const V product = hn::Mul(e, hn::Add(e, two));
-    const V rest = hn::MulAdd(hn::Mul(two, e), hn::Add(e, hn::Set(d, 1.0F)), hn::Set(d, 1.0F));
-    const V top = SelectNegative(d, x, product, hn::MulAdd(two, e, hn::Set(d, 1.0F)));
-    return {top, SelectNegative(d, x, hn::Add(product, two), rest)};
-  }
+  // With e = e^x, tanh(log(1 + e)) is t / (t + 2), t = e (e + 2). From x = 20 it is 1. Where
+  // x < kExpLowest it is 0, and Inf must not meet that 0.
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE V Value(D d, V x) {
-    // With e = e^-|x|, tanh(log(1 + e^x)) is t / (t + 2) with t = e (e + 2) for negative x, and
-    // else t / (t + 2e²) with t = 1 + 2e. Where x < -88 it is 0, and Inf must not meet that 0.
-    const V bounded = AtLeast(d, x, -88.0F);
-    const V e = ExpNonPositive(d, hn::Neg(hn::Abs(bounded)));
-    const auto t = Ratio(d, bounded, e);
-    return hn::Mul(bounded, Quotient(d, t.value, t.slope));
+    const V two = hn::Set(d, 2.0F);
+    const V bounded = Beyond(d, x, kExpLowest, kExpZero);
+    const V e = ExpOf(d, bounded);
+    const V t = hn::Mul(e, hn::Add(e, two));
+    return hn::Mul(bounded, hn::Div(t, hn::Add(t, two)));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {
-    // The derivative is t / u + 4 x e^n (1 + e) / u² with t / u as above, and n = 1 for negative x,
-    // else 2. Beyond 40 it is 1.
-    const V above = AtLeast(d, x, -88.0F);
-    const V bounded = AtMost(d, above, 40.0F);
+    // With u = 1 / (½ t + 1) the derivative is (1 - u) + x e (1 + e) u².
     const V one = hn::Set(d, 1.0F);
-    const V e = ExpNonPositive(d, hn::Neg(hn::Abs(bounded)));
-    const auto t = Ratio(d, bounded, e);
-    const V inverse = Quotient(d, one, t.slope);
-    const V ratio = hn::Mul(t.value, inverse);
-    const V growth = hn::Mul(hn::Mul(e, SelectNegative(d, x, one, e)), hn::Add(one, e));
-    const V bend = hn::Mul(hn::Mul(hn::Set(d, 4.0F), bounded), growth);
-    return {hn::Mul(above, ratio), hn::MulAdd(hn::Mul(bend, inverse), inverse, ratio)};
+    const V bounded = Beyond(d, x, kExpLowest, kExpZero);
+    const V e = ExpOf(d, bounded);
+    const V t = hn::Mul(e, hn::Add(e, hn::Set(d, 2.0F)));
+    const V half = hn::Mul(t, hn::Set(d, 0.5F));
+    const V u = hn::Div(one, hn::Add(half, one));
+    const V growth = hn::Mul(hn::Mul(hn::Sub(t, e), u), u);
+    return {hn::Mul(bounded, hn::Mul(half, u)),
+            hn::MulAdd(AtMost(d, bounded, kMost), growth, hn::Sub(one, u))};
+  }
+
+ private:
+  static constexpr float kMost = 20.0F;
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V ExpOf(D d, V bounded) {
+    const auto e = Parts(d, AtMost(d, bounded, kMost));
+    return hn::Mul(e.power, ExpOfRest(d, e.rest));
   }
 };
 
@@ -150,31 +146,30 @@ struct ExpAndLess {
 };
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE ExpAndLess<V> BothExp(D d, V t) {
-  const auto tiny = hn::Lt(t, hn::Set(d, kExpLowest));
-  const auto e = Split(d, hn::IfThenElse(tiny, hn::Set(d, kExpLowest), t));
-  const V less = hn::MulAdd(e.power, e.fraction, hn::Sub(e.power, hn::Set(d, 1.0F)));
-  return {hn::IfThenZeroElse(tiny, hn::MulAdd(e.power, e.fraction, e.power)), less};
+  const auto e = Parts(d, Beyond(d, t, kExpLowest, kExpZero));
+  const V fraction = ExpLessOneOfRest(d, e.rest);
+  return {hn::MulAdd(e.power, fraction, e.power),
+          hn::MulAdd(e.power, fraction, hn::Sub(e.power, hn::Set(d, 1.0F)))};
 }
 /// e^t - 1 for t <= 0.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V ExpLessOne(D d, V t) {
-  const auto e = Split(d, AtLeast(d, t, -20.0F));
-  return hn::MulAdd(e.power, e.fraction, hn::Sub(e.power, hn::Set(d, 1.0F)));
+  const auto e = CoarseParts(d, AtLeast(d, t, -20.0F), 1.0F);
+  return hn::MulAdd(e.power, ExpLessOneOfRest(d, e.rest), hn::Sub(e.power, hn::Set(d, 1.0F)));
 }
 
 template <>
 struct Act<Activation::elu> {
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE V Value(D d, V x, const Parameters<V>& p) {
-    const V less = ExpLessOne(d, AtMost(d, x, 0.0F));
-    return hn::IfThenElse(hn::Gt(x, hn::Zero(d)), x, hn::Mul(p.first, less));
+    return hn::MulAdd(p.first, ExpLessOne(d, AtMost(d, x, 0.0F)), AtLeast(d, x, 0.0F));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x, const Parameters<V>& p) {
-    const auto positive = hn::Gt(x, hn::Zero(d));
     const auto e = BothExp(d, AtMost(d, x, 0.0F));
-    return {hn::IfThenElse(positive, x, hn::Mul(p.first, e.less_one)),
-            hn::IfThenElse(positive, hn::Set(d, 1.0F), hn::Mul(p.first, e.power))};
+    const V slope =
+        hn::IfThenElse(hn::Gt(x, hn::Zero(d)), hn::Set(d, 1.0F), hn::Mul(p.first, e.power));
+    return {hn::MulAdd(p.first, e.less_one, AtLeast(d, x, 0.0F)), slope};
   }
 };
 
@@ -183,14 +178,12 @@ struct Act<Activation::celu> {
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE V Value(D d, V x, const Parameters<V>& p) {
     const V less = ExpLessOne(d, AtMost(d, hn::Mul(x, p.inverse), 0.0F));
-    return hn::IfThenElse(hn::Gt(x, hn::Zero(d)), x, hn::Mul(p.first, less));
+    return hn::MulAdd(p.first, less, AtLeast(d, x, 0.0F));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x, const Parameters<V>& p) {
-    const auto positive = hn::Gt(x, hn::Zero(d));
     const auto e = BothExp(d, AtMost(d, hn::Mul(x, p.inverse), 0.0F));
-    return {hn::IfThenElse(positive, x, hn::Mul(p.first, e.less_one)),
-            hn::IfThenElse(positive, hn::Set(d, 1.0F), e.power)};
+    return {hn::MulAdd(p.first, e.less_one, AtLeast(d, x, 0.0F)), e.power};
   }
 };
 
@@ -198,18 +191,22 @@ template <>
 struct Act<Activation::selu> {
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE V Value(D d, V x) {
-    const V less = ExpLessOne(d, AtMost(d, x, 0.0F));
-    return hn::IfThenElse(hn::Gt(x, hn::Zero(d)), hn::Mul(x, hn::Set(d, 1.05070099F)),
-                          hn::Mul(hn::Set(d, 1.75809934F), less));
+    return Joined(d, x, ExpLessOne(d, AtMost(d, x, 0.0F)));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {
-    const auto positive = hn::Gt(x, hn::Zero(d));
     const auto e = BothExp(d, AtMost(d, x, 0.0F));
-    return {hn::IfThenElse(positive, hn::Mul(x, hn::Set(d, 1.05070099F)),
-                           hn::Mul(hn::Set(d, 1.75809934F), e.less_one)),
-            hn::IfThenElse(positive, hn::Set(d, 1.05070099F),
-                           hn::Mul(hn::Set(d, 1.75809934F), e.power))};
+    const V slope = hn::IfThenElse(hn::Gt(x, hn::Zero(d)), hn::Set(d, kScale),
+                                   hn::Mul(hn::Set(d, kScaledAlpha), e.power));
+    return {Joined(d, x, e.less_one), slope};
+  }
+
+ private:
+  static constexpr float kScale = 1.05070099F, kScaledAlpha = 1.75809934F;
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V Joined(D d, V x, V less) {
+    return hn::MulAdd(hn::Set(d, kScaledAlpha), less,
+                      hn::Mul(hn::Set(d, kScale), AtLeast(d, x, 0.0F)));
   }
 };
 
