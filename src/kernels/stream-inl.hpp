@@ -18,31 +18,44 @@ namespace sluice::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Floats that a kernel computes into a buffer of its own before they are written past the caches:
-/// few enough that reading, computing and writing overlap, enough that the calls do not show.
-inline constexpr std::size_t kStreamBlock = 256;
-
 /// p + i, or null where there is nothing.
 inline const float* From(const float* p, std::size_t i) { return p != nullptr ? p + i : nullptr; }
 
-/// to[0, n) = from[0, n), past the caches except for the lines at either end that others share,
-/// while ahead[0, n) of each further argument is fetched: inputs that come next. What is written is
-/// not visible to other threads before hwy::FlushStream().
-template <class... Ahead>
-HWY_INLINE void StreamOut(float* to, const float* from, std::size_t n, const Ahead*... ahead) {
-  const hn::ScalableTag<float> d;
-  constexpr std::size_t kLine = 64 / sizeof(float);
-  const std::size_t into_line = reinterpret_cast<std::uintptr_t>(to) / sizeof(float) % kLine;
-  const std::size_t head = std::min(n, (kLine - into_line) % kLine);
-  std::copy_n(from, head, to);
-  std::size_t i = head;
-  for (; i + kLine <= n; i += kLine) {
-    (hwy::Prefetch(ahead + i), ...);
-    for (std::size_t j = 0; j < kLine; j += hn::Lanes(d)) {
-      hn::Stream(hn::LoadU(d, from + i + j), d, to + i + j);
-    }
+/// Floats until p is aligned to the vector.
+template <class D>
+HWY_INLINE std::size_t ToAlignment(D d, const float* p) {
+  const std::size_t lanes = hn::Lanes(d);
+  return (lanes - reinterpret_cast<std::uintptr_t>(p) / sizeof(float) % lanes) % lanes;
+}
+
+/// How rows that are not in the caches are gone over. The processor fetches what comes next by
+/// itself, but not past the ends of pages and rows: asking for it 4 KiB ahead brings elementwise
+/// kernels to the speed of a copy.
+struct Reach {
+  Reach() = default;
+  /// For rows of z with this pitch, rows of y having n elements.
+  Reach(bool far, bool past_caches, std::size_t z_pitch, std::size_t n) : stream(past_caches) {
+    constexpr std::size_t kAhead = 1024;
+    if (!far || n == 0) return;
+    const std::size_t rows_ahead = n > 2 * kAhead ? 0 : std::max<std::size_t>(1, kAhead / n);
+    z = rows_ahead == 0 ? kAhead : rows_ahead * z_pitch;
+    y = rows_ahead == 0 ? kAhead : rows_ahead * n;
   }
-  std::copy_n(from + i, n - i, to + i);
+
+  std::size_t z = 0;    // floats from an element of z to the one to be fetched; 0: none is
+  std::size_t y = 0;    // the same for what has rows of n elements
+  bool stream = false;  // results are written past the caches
+};
+
+/// Writes to p; past the caches if `stream`, with p aligned. What is written so is not visible to
+/// other threads before hwy::FlushStream().
+template <class D>
+HWY_INLINE void Put(D d, hn::Vec<D> v, float* p, bool stream) {
+  if (stream) {
+    hn::Stream(v, d, p);
+  } else {
+    hn::StoreU(v, d, p);
+  }
 }
 
 }  // namespace HWY_NAMESPACE

@@ -28,16 +28,12 @@ struct Half {
   float* dbias;
   const float* z;
   const float* bias;
-
-  // From element c on, its gradient going elsewhere.
-  Half Block(float* to, std::size_t c) const {
-    return {to, dbias != nullptr ? dbias + c : nullptr, From(z, c), From(bias, c)};
-  }
 };
 
 // One row of n elements, n a multiple of the vector's lanes. b is unused unless the unit is gated.
+// With reach.stream both halves of dz are aligned to the vector.
 using BackwardRow = void (*)(const Half& a, const Half& b, const float* dy, float scale,
-                             std::size_t n, const UnitParameters& parameters);
+                             std::size_t n, const UnitParameters& parameters, const Reach& reach);
 
 template <class D>
 HWY_INLINE hn::Vec<D> Biased(D d, const float* z, const float* bias, std::size_t i) {
@@ -48,16 +44,17 @@ HWY_INLINE hn::Vec<D> Biased(D d, const float* z, const float* bias, std::size_t
 // dbias is summed row after row, in the first-level cache: the sums do not depend on the SIMD
 // width, and z and dy are read once, in order.
 template <class D>
-HWY_INLINE void Put(D d, hn::Vec<D> gradient, float* dz, float* dbias, std::size_t i) {
-  hn::StoreU(gradient, d, dz + i);
-  if (dbias != nullptr) {
-    hn::StoreU(hn::Add(hn::LoadU(d, dbias + i), gradient), d, dbias + i);
+HWY_INLINE void PutGradient(D d, hn::Vec<D> gradient, const Half& half, std::size_t i,
+                            bool stream) {
+  Put(d, gradient, half.dz + i, stream);
+  if (half.dbias != nullptr) {
+    hn::StoreU(hn::Add(hn::LoadU(d, half.dbias + i), gradient), d, half.dbias + i);
   }
 }
 
 template <Activation f, Activation g, bool gated>
 void BackwardRowOf(const Half& a, const Half& b, const float* dy, float scale, std::size_t n,
-                   const UnitParameters& parameters) {
+                   const UnitParameters& parameters, const Reach& reach) {
   const hn::ScalableTag<float> d;
   const auto of_f = Broadcast(d, parameters.f, parameters.f_inverse);
   const auto of_g = Broadcast(d, parameters.g, parameters.g_inverse);
@@ -65,15 +62,21 @@ void BackwardRowOf(const Half& a, const Half& b, const float* dy, float scale, s
   // Copies, which the stores below cannot change in the compiler's eyes.
   const Half at_a = a;
   const Half at_b = b;
+  const Reach ahead = reach;
   for (std::size_t i = 0; i < n; i += hn::Lanes(d)) {
+    if (ahead.z != 0) {
+      hwy::Prefetch(dy + i + ahead.y);
+      hwy::Prefetch(at_a.z + i + ahead.z);
+      if constexpr (gated) hwy::Prefetch(at_b.z + i + ahead.z);
+    }
     const auto gradient = hn::Mul(hn::LoadU(d, dy + i), scales);
     const auto first = Derivation<f>(d, Biased(d, at_a.z, at_a.bias, i), of_f);
     if constexpr (gated) {
       const auto second = Derivation<g>(d, Biased(d, at_b.z, at_b.bias, i), of_g);
-      Put(d, hn::Mul(gradient, hn::Mul(first.slope, second.value)), at_a.dz, at_a.dbias, i);
-      Put(d, hn::Mul(gradient, hn::Mul(first.value, second.slope)), at_b.dz, at_b.dbias, i);
+      PutGradient(d, hn::Mul(gradient, hn::Mul(first.slope, second.value)), at_a, i, ahead.stream);
+      PutGradient(d, hn::Mul(gradient, hn::Mul(first.value, second.slope)), at_b, i, ahead.stream);
     } else {
-      Put(d, hn::Mul(gradient, first.slope), at_a.dz, at_a.dbias, i);
+      PutGradient(d, hn::Mul(gradient, first.slope), at_a, i, ahead.stream);
     }
   }
 }
@@ -97,7 +100,8 @@ struct HalfRest {
 
 // All rows of a call; `gated` says whether z has a second half.
 inline void BackwardRows(const BackwardCall& call, BackwardRow row, bool gated) {
-  const auto [dz, dz_pitch, dbias, dy, z, z_pitch, bias, scale, rows, n, parameters, stream] = call;
+  const auto [dz, dz_pitch, dbias, dy, z, z_pitch, bias, scale, rows, n, parameters, far, apart] =
+      call;
   const hn::ScalableTag<float> d;
   const std::size_t tail = n % hn::Lanes(d);
   const std::size_t whole = n - tail;
@@ -107,25 +111,16 @@ inline void BackwardRows(const BackwardCall& call, BackwardRow row, bool gated) 
   const Half b = gated ? Half{dz + n, dbias != nullptr ? dbias + n : nullptr, z + n,
                               bias != nullptr ? bias + n : nullptr}
                        : none;
-  HWY_ALIGN float block_a[kStreamBlock];
-  HWY_ALIGN float block_b[kStreamBlock];
+  // Rows that start anywhere are written through the caches.
+  const bool aligned = ToAlignment(d, dz) == 0 && (!gated || tail == 0) &&
+                       (rows == 1 || dz_pitch % hn::Lanes(d) == 0);
+  const Reach reach(far, far && apart && aligned, z_pitch, n);
   for (std::size_t r = 0; r < rows && whole > 0; ++r) {
     const Half row_a{a.dz + r * dz_pitch, a.dbias, a.z + r * z_pitch, a.bias};
     const Half row_b = gated ? Half{b.dz + r * dz_pitch, b.dbias, b.z + r * z_pitch, b.bias} : none;
-    if (!stream) {
-      row(row_a, row_b, dy + r * n, scale, whole, parameters);
-      continue;
-    }
-    for (std::size_t c = 0; c < whole; c += kStreamBlock) {
-      const std::size_t count = std::min(kStreamBlock, whole - c);
-      row(row_a.Block(block_a, c), row_b.Block(block_b, c), dy + r * n + c, scale, count,
-          parameters);
-      const std::size_t next = c + count < whole ? c + count : z_pitch;
-      StreamOut(row_a.dz + c, block_a, count, row_a.z + next, dy + r * n + c + count);
-      if (gated) StreamOut(row_b.dz + c, block_b, count, row_b.z + next);
-    }
+    row(row_a, row_b, dy + r * n, scale, whole, parameters, reach);
   }
-  if (stream) hwy::FlushStream();
+  if (reach.stream) hwy::FlushStream();
   if (tail == 0 || rows == 0) return;
 
   HalfRest memory_a;
@@ -139,7 +134,7 @@ inline void BackwardRows(const BackwardCall& call, BackwardRow row, bool gated) 
     hn::Store(rest.Load(d, dy + r * n + whole), d, dy_rest);
     hn::Store(rest.Load(d, a.z + from), d, memory_a.z);
     if (gated) hn::Store(rest.Load(d, b.z + from), d, memory_b.z);
-    row(rest_a, rest_b, dy_rest, scale, hn::Lanes(d), parameters);
+    row(rest_a, rest_b, dy_rest, scale, hn::Lanes(d), parameters, Reach());
     rest.Store(hn::Load(d, memory_a.dz), d, a.dz + to);
     if (gated) rest.Store(hn::Load(d, memory_b.dz), d, b.dz + to);
   }

@@ -19,8 +19,9 @@ struct UnitParameters {
   float f_inverse, g_inverse;
 };
 
-/// The arguments of unit_forward and unit_backward; `stream`: write the results past the caches
-/// (sluice/kernels/streaming.hpp).
+/// The arguments of unit_forward and unit_backward. `far`: what is read and written is more than
+/// stays in the caches (sluice/kernels/streaming.hpp); `apart`: results go where no input is, and
+/// if also far, they are written past the caches.
 struct ForwardCall {
   float* y;
   const float* z;
@@ -30,7 +31,7 @@ struct ForwardCall {
   float scale;
   std::size_t rows, n;
   UnitParameters parameters;
-  bool stream;
+  bool far, apart;
 };
 struct BackwardCall {
   float* dz;
@@ -43,7 +44,7 @@ struct BackwardCall {
   float scale;
   std::size_t rows, n;
   UnitParameters parameters;
-  bool stream;
+  bool far, apart;
 };
 
 /// Gates in the tables of kernels: every F(a)*b, then every a*G(b), then the named ones.

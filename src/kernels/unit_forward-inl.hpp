@@ -22,19 +22,25 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // One row of n elements, n a multiple of the vector's lanes. b is null unless the unit is gated.
+// With reach.stream y is aligned to the vector.
 using ForwardRow = void (*)(float* y, const float* a, const float* b, const float* bias_a,
                             const float* bias_b, const float* residual, float scale, std::size_t n,
-                            const UnitParameters& parameters);
+                            const UnitParameters& parameters, const Reach& reach);
 
 template <Activation f, Activation g, bool gated>
 void ForwardRowOf(float* y, const float* a, const float* b, const float* bias_a,
                   const float* bias_b, const float* residual, float scale, std::size_t n,
-                  const UnitParameters& parameters) {
+                  const UnitParameters& parameters, const Reach& reach) {
   const hn::ScalableTag<float> d;
   const auto of_f = Broadcast(d, parameters.f, parameters.f_inverse);
   const auto of_g = Broadcast(d, parameters.g, parameters.g_inverse);
   const auto scales = hn::Set(d, scale);
+  const Reach ahead = reach;
   for (std::size_t i = 0; i < n; i += hn::Lanes(d)) {
+    if (ahead.z != 0) {
+      hwy::Prefetch(a + i + ahead.z);
+      if constexpr (gated) hwy::Prefetch(b + i + ahead.z);
+    }
     auto value_a = hn::LoadU(d, a + i);
     if (bias_a != nullptr) value_a = hn::Add(value_a, hn::LoadU(d, bias_a + i));
     auto value = ValueOf<f>(d, value_a, of_f);
@@ -44,53 +50,43 @@ void ForwardRowOf(float* y, const float* a, const float* b, const float* bias_a,
       value = hn::Mul(value, ValueOf<g>(d, value_b, of_g));
     }
     if (residual != nullptr) value = hn::Add(value, hn::LoadU(d, residual + i));
-    hn::StoreU(hn::Mul(value, scales), d, y + i);
+    Put(d, hn::Mul(value, scales), y + i, ahead.stream);
   }
 }
 
 // All rows of a call; `gated` says whether z has a second half.
 inline void ForwardRows(const ForwardCall& call, ForwardRow row, bool gated) {
-  const auto [y, z, z_pitch, bias, residual, scale, rows, n, parameters, stream] = call;
+  const auto [y, z, z_pitch, bias, residual, scale, rows, n, parameters, far, apart] = call;
+  const bool stream = far && apart;
   const hn::ScalableTag<float> d;
-  const std::size_t tail = n % hn::Lanes(d);
-  const std::size_t whole = n - tail;
-  const First rest{tail};
-  // The last few elements of each row go through these, one vector long.
-  constexpr std::size_t kMost = hn::MaxLanes(hn::ScalableTag<float>());
-  HWY_ALIGN float a_rest[kMost];
-  HWY_ALIGN float b_rest[kMost];
-  HWY_ALIGN float bias_a_rest[kMost];
-  HWY_ALIGN float bias_b_rest[kMost];
-  HWY_ALIGN float y_rest[kMost];
-  HWY_ALIGN float block[kStreamBlock];
-  const auto fetch = [&](float* to, const float* from) HWY_ATTR {
-    if (from == nullptr) return static_cast<const float*>(nullptr);
-    hn::Store(rest.Load(d, from + whole), d, to);
-    return static_cast<const float*>(to);
-  };
+  const std::size_t lanes = hn::Lanes(d);
   const float* const bias_b = gated && bias != nullptr ? bias + n : nullptr;
-  const float* const bias_a_end = tail > 0 ? fetch(bias_a_rest, bias) : nullptr;
-  const float* const bias_b_end = tail > 0 ? fetch(bias_b_rest, bias_b) : nullptr;
+  const Reach reach(far, stream, z_pitch, n);
   for (std::size_t r = 0; r < rows; ++r) {
     const float* const a = z + r * z_pitch;
     const float* const b = gated ? a + n : nullptr;
     const float* const added = residual != nullptr ? residual + r * n : nullptr;
-    if (stream) {
-      for (std::size_t c = 0; c < whole; c += kStreamBlock) {
-        const std::size_t count = std::min(kStreamBlock, whole - c);
-        row(block, a + c, From(b, c), From(bias, c), From(bias_b, c), From(added, c), scale, count,
-            parameters);
-        const std::size_t next = c + count < whole ? c + count : z_pitch;
-        StreamOut(y + r * n + c, block, count, a + next, (gated ? b : a) + next);
-      }
-    } else {
-      row(y + r * n, a, b, bias, bias_b, added, scale, whole, parameters);
-    }
-    if (tail > 0) {
-      row(y_rest, fetch(a_rest, a), fetch(b_rest, b), bias_a_end, bias_b_end, fetch(y_rest, added),
-          scale, hn::Lanes(d), parameters);
-      rest.Store(hn::Load(d, y_rest), d, y + r * n + whole);
-    }
+    float* const to = y + r * n;
+    // Elements from c on, fewer than a vector, go through these.
+    const auto part = [&](std::size_t c, std::size_t count) HWY_ATTR {
+      constexpr std::size_t kMost = hn::MaxLanes(hn::ScalableTag<float>());
+      HWY_ALIGN float parts[6][kMost];
+      const First some{count};
+      const auto fetch = [&](float* part_of, const float* from) HWY_ATTR {
+        if (from == nullptr) return static_cast<const float*>(nullptr);
+        hn::Store(some.Load(d, from + c), d, part_of);
+        return static_cast<const float*>(part_of);
+      };
+      row(parts[5], fetch(parts[0], a), fetch(parts[1], b), fetch(parts[2], bias),
+          fetch(parts[3], bias_b), fetch(parts[4], added), scale, lanes, parameters, Reach());
+      some.Store(hn::Load(d, parts[5]), d, to + c);
+    };
+    const std::size_t head = stream ? std::min(n, ToAlignment(d, to)) : 0;
+    const std::size_t whole = (n - head) / lanes * lanes;
+    if (head > 0) part(0, head);
+    row(to + head, a + head, From(b, head), From(bias, head), From(bias_b, head), From(added, head),
+        scale, whole, parameters, reach);
+    if (head + whole < n) part(head + whole, n - head - whole);
   }
   if (stream) hwy::FlushStream();
 }

@@ -49,10 +49,10 @@ void unit_forward(float* y, const float* z, std::size_t z_pitch, const float* bi
     rows = 1;
   }
   const auto read = static_cast<std::size_t>(unit.inputs(1)) + (residual != nullptr ? 1 : 0);
-  const bool stream =
-      y != z && y != residual && (read + 1) * rows * n * sizeof(float) >= streaming_threshold();
-  const ForwardCall call{y,     z, z_pitch, bias, residual, scale, rows, n, UnitParameters(unit),
-                         stream};
+  const bool far = (read + 1) * rows * n * sizeof(float) >= streaming_threshold();
+  const bool apart = y != z && y != residual;
+  const ForwardCall call{y,   z,    z_pitch, bias, residual, scale, rows, n, UnitParameters(unit),
+                         far, apart};
   if (unit.gated) {
     gate_forward(call, gate_index(unit.f, unit.g));
   } else {

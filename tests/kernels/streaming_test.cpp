@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "sluice/kernels/elementwise.hpp"
 #include "support.hpp"
@@ -30,48 +34,65 @@ class Threshold {
   std::size_t before_;
 };
 
+// Floats that begin at the start of a cache line.
+struct alignas(64) Line {
+  float floats[16];
+};
+using Lines = std::vector<Line>;
+
+Lines untouched(std::size_t n) {
+  Line line;
+  std::fill(std::begin(line.floats), std::end(line.floats), kUntouched);
+  return Lines(n / 16 + 2, line);
+}
+
 struct Results {
-  std::vector<float> y, dz, dbias;
+  Lines y, dz;
+  std::vector<float> dbias;
 };
 
-// Forward and backward of `unit` on rows that begin `offset` floats into a line.
-Results run(const Unit& unit, std::size_t rows, std::size_t n, std::size_t offset, bool with_bias,
-            bool with_residual) {
+// Forward and backward of `unit` on rows that begin `offset` floats into a line, those of z and dz
+// `gap` floats apart.
+Results run(const Unit& unit, std::size_t rows, std::size_t n, std::size_t offset, std::size_t gap,
+            bool fused) {
   const auto m = static_cast<std::size_t>(unit.inputs(static_cast<std::int64_t>(n)));
-  const std::size_t pitch = m + 5;
+  const std::size_t pitch = m + gap;
   const auto z = normal_values<float>(rows * pitch, 1);
   const auto bias = normal_values<float>(m, 2);
   const auto residual = normal_values<float>(rows * n, 3);
   const auto dy = normal_values<float>(rows * n, 4);
-  Results r{std::vector<float>(rows * n + offset + 16, kUntouched),
-            std::vector<float>(rows * pitch + offset + 16, kUntouched),
+  Results r{untouched(rows * n + offset), untouched(rows * pitch + offset),
             std::vector<float>(m, 0.0F)};
-  const float* const b = with_bias ? bias.data() : nullptr;
-  unit_forward(r.y.data() + offset, z.data(), pitch, b, with_residual ? residual.data() : nullptr,
+  const float* const b = fused ? bias.data() : nullptr;
+  unit_forward(r.y.data()->floats + offset, z.data(), pitch, b, fused ? residual.data() : nullptr,
                0.5F, rows, n, unit);
-  unit_backward(r.dz.data() + offset, pitch, with_bias ? r.dbias.data() : nullptr, dy.data(),
+  unit_backward(r.dz.data()->floats + offset, pitch, fused ? r.dbias.data() : nullptr, dy.data(),
                 z.data(), pitch, b, 0.5F, rows, n, unit);
   return r;
 }
 
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
 TEST(Streaming, GivesTheSameBitsAndTouchesNothingElse) {
   on_every_target([] {
     for (const char* const name : {"gelu", "glu", "relu", "bilinear"}) {
       const Unit unit = parse_unit(name);
-      for (const std::size_t n : {1U, 7U, 16U, 100U, 255U, 256U, 257U, 700U}) {
+      for (const std::size_t n : {1U, 7U, 16U, 100U, 255U, 256U, 257U, 700U, 3000U}) {
         for (const std::size_t offset : {0U, 1U, 5U, 16U}) {
-          for (const bool fused : {false, true}) {
-            const Threshold never(kNever);
-            const Results through = run(unit, 3, n, offset, fused, fused);
-            set_streaming_threshold(0);
-            const Results past = run(unit, 3, n, offset, fused, fused);
-            ASSERT_TRUE(same_bits(through.y, past.y)) << name << " " << n << " " << offset;
-            ASSERT_TRUE(same_bits(through.dz, past.dz)) << name << " " << n << " " << offset;
-            ASSERT_TRUE(same_bits(through.dbias, past.dbias)) << name << " " << n << " " << offset;
+          for (const std::size_t gap : {0U, 5U}) {
+            for (const bool fused : {false, true}) {
+              const Threshold never(kNever);
+              const Results through = run(unit, 3, n, offset, gap, fused);
+              set_streaming_threshold(0);
+              const Results past = run(unit, 3, n, offset, gap, fused);
+              const auto where = fmt::format("{} {} {} {}", name, n, offset, gap);
+              ASSERT_TRUE(same_bits(through.y, past.y)) << where;
+              ASSERT_TRUE(same_bits(through.dz, past.dz)) << where;
+              ASSERT_TRUE(same_bits(through.dbias, past.dbias)) << where;
+            }
           }
         }
       }
