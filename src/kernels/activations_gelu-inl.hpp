@@ -41,46 +41,52 @@ HWY_INLINE V Gauss(D d, V z) {
 #endif
 }
 
+/// The normal distribution's tail: Φ(-z) = share · p with p and q those of ½ erfcx(z/√2) = p / q,
+/// polynomials in z whose quotient has a relative error of 5e-9, and share = e^(-z²/2) / q. Where
+/// z > 13.1, share is 0, and z is finite: Inf must not meet that 0.
+template <class V>
+struct NormalTail {
+  V z, p, q, share;
+};
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE NormalTail<V> Tail(D d, V unbounded) {
+  const auto beyond = hn::Gt(unbounded, hn::Set(d, kGaussMost));
+  const V z = hn::IfThenElse(beyond, hn::Set(d, kGaussZero), unbounded);
+  // So small that share is not denormal.
+  constexpr float kUnit = 0x1p-13F;
+  V p = hn::MulAdd(z, hn::Set(d, kUnit * 0.00400735345F), hn::Set(d, kUnit * 0.0398970805F));
+  p = hn::MulAdd(z, p, hn::Set(d, kUnit * 0.181047276F));
+  p = hn::MulAdd(z, p, hn::Set(d, kUnit * 0.435333997F));
+  p = hn::MulAdd(z, p, hn::Set(d, kUnit * 0.5F));
+  V q = hn::MulAdd(z, hn::Set(d, kUnit * 0.0100447992F), hn::Set(d, kUnit * 0.100014672F));
+  q = hn::MulAdd(z, q, hn::Set(d, kUnit * 0.463695526F));
+  q = hn::MulAdd(z, q, hn::Set(d, kUnit * 1.19340312F));
+  q = hn::MulAdd(z, q, hn::Set(d, kUnit * 1.66855288F));
+  q = hn::MulAdd(z, q, hn::Set(d, kUnit));
+  return {z, p, q, hn::Div(Gauss(d, z), q)};
+}
+
 template <>
 struct Act<Activation::gelu> {
-  // x Φ(x) = max(x, 0) - z Φ(-z), z = |x|, and Φ(-z) = e^(-z²/2) P(z) / Q(z): P / Q is
-  // ½ erfcx(z/√2), relative error 5e-9. Beyond 13.1 it is 0, and Inf must not meet that 0.
+  // x Φ(x) = max(x, 0) - |x| Φ(-|x|).
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE V Value(D d, V x) {
-    const V unbounded = hn::Abs(x);
-    const V z = hn::IfThenElse(hn::Gt(unbounded, hn::Set(d, kGaussMost)), hn::Set(d, kGaussZero),
-                               unbounded);
-    V p = hn::MulAdd(z, hn::Set(d, 0.00400735345F), hn::Set(d, 0.0398970805F));
-    p = hn::MulAdd(z, p, hn::Set(d, 0.181047276F));
-    p = hn::MulAdd(z, p, hn::Set(d, 0.435333997F));
-    p = hn::MulAdd(z, p, hn::Set(d, 0.5F));
-    V q = hn::MulAdd(z, hn::Set(d, 0.0100447992F), hn::Set(d, 0.100014672F));
-    q = hn::MulAdd(z, q, hn::Set(d, 0.463695526F));
-    q = hn::MulAdd(z, q, hn::Set(d, 1.19340312F));
-    q = hn::MulAdd(z, q, hn::Set(d, 1.66855288F));
-    q = hn::MulAdd(z, q, hn::Set(d, 1.0F));
-    const V tail = hn::Div(hn::Mul(hn::Mul(z, p), Gauss(d, z)), q);
-    return hn::Sub(AtLeast(d, x, 0.0F), tail);
+    return Value(d, x, Tail(d, hn::Abs(x)));
   }
-  // For z >= 0, Φ(-z) - z φ(z) = e^(-z²/2) K(z) is the derivative at -z, and 1 less it that at z; K
-  // minimax with an absolute error of 7e-8 of the product.
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {
-    const V unbounded = hn::Abs(x);
-    const V z = hn::IfThenElse(hn::Gt(unbounded, hn::Set(d, kGaussMost)), hn::Set(d, kGaussZero),
-                               unbounded);
-    V k = hn::MulAdd(z, hn::Set(d, 1.63169477e-06F), hn::Set(d, -3.52078714e-05F));
-    k = hn::MulAdd(z, k, hn::Set(d, 0.000339739083F));
-    k = hn::MulAdd(z, k, hn::Set(d, -0.00197462994F));
-    k = hn::MulAdd(z, k, hn::Set(d, 0.00793939643F));
-    k = hn::MulAdd(z, k, hn::Set(d, -0.0243139397F));
-    k = hn::MulAdd(z, k, hn::Set(d, 0.0611548945F));
-    k = hn::MulAdd(z, k, hn::Set(d, -0.132513806F));
-    k = hn::MulAdd(z, k, hn::Set(d, 0.249916792F));
-    k = hn::MulAdd(z, k, hn::Set(d, -0.797878802F));
-    k = hn::MulAdd(z, k, hn::Set(d, 0.5F));
-    const V at_minus_z = hn::Mul(k, Gauss(d, z));
-    return {Value(d, x), SelectNegative(d, x, at_minus_z, hn::Sub(hn::Set(d, 1.0F), at_minus_z))};
+    // For z >= 0, Φ(-z) - z φ(z) is the derivative at -z, and 1 less it that at z.
+    const auto tail = Tail(d, hn::Abs(x));
+    const V scaled_z = hn::Mul(tail.z, hn::Set(d, 0.398942280F));
+    const V at_minus_z = hn::Mul(tail.share, hn::NegMulAdd(scaled_z, tail.q, tail.p));
+    return {Value(d, x, tail),
+            SelectNegative(d, x, at_minus_z, hn::Sub(hn::Set(d, 1.0F), at_minus_z))};
+  }
+
+ private:
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V Value(D d, V x, const NormalTail<V>& tail) {
+    return hn::NegMulAdd(hn::Mul(tail.z, tail.p), tail.share, AtLeast(d, x, 0.0F));
   }
 };
 
