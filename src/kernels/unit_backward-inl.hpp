@@ -138,9 +138,8 @@ inline void BackwardRows(const BackwardCall& call, BackwardRow row, bool gated) 
     rest.Store(hn::Load(d, memory_a.dz), d, a.dz + to);
     if (gated) rest.Store(hn::Load(d, memory_b.dz), d, b.dz + to);
   }
-  if (dbias == nullptr) return;
-  rest.Store(hn::Load(d, memory_a.dbias), d, a.dbias + whole);
-  if (gated) rest.Store(hn::Load(d, memory_b.dbias), d, b.dbias + whole);
+  if (a.dbias != nullptr) rest.Store(hn::Load(d, memory_a.dbias), d, a.dbias + whole);
+  if (b.dbias != nullptr) rest.Store(hn::Load(d, memory_b.dbias), d, b.dbias + whole);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -191,6 +191,8 @@ const std::vector<UnitInfo>& layer_infos() {
 const std::vector<UnitInfo>& unit_infos() {
   static const std::vector<UnitInfo> infos = [] {
     std::vector<UnitInfo> all;
+    all.reserve(std::size(kernels::kGates) + std::size(kernels::kActivations) +
+                layer_infos().size());
     for (const GateEntry& gate : kernels::kGates) all.push_back(describe(gate));
     for (const ActivationEntry& entry : kernels::kActivations) all.push_back(describe(entry));
     all.insert(all.end(), layer_infos().begin(), layer_infos().end());

@@ -11,7 +11,7 @@ namespace sluice {
 std::string csv_cell(const nlohmann::json& value) {
   const bool number = !value.is_number_float() || std::isfinite(value.get<double>());
   if (value.is_null() || !number) return "";
-  const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+  std::string text = value.is_string() ? value.get<std::string>() : value.dump();
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) {
