@@ -54,6 +54,7 @@ Band band_of(const std::vector<Curve>& curves, double confidence) {
   band.x = places(curves);
   for (const double x : band.x) {
     std::vector<double> values;
+    values.reserve(curves.size());
     for (const Curve& curve : curves) values.push_back(value_at(curve, x));
     band.mean.push_back(mean(values));
     if (values.size() < 2) continue;

@@ -66,6 +66,7 @@ std::vector<double> collect(const std::vector<const CompareRun*>& runs,
 
 Curve curve_of(const std::vector<CurvePoint>& points, double CurvePoint::*x) {
   Curve curve;
+  curve.reserve(points.size());
   for (const CurvePoint& point : points) curve.push_back({point.*x, point.loss});
   return curve;
 }
@@ -74,12 +75,14 @@ Curve curve_of(const std::vector<CurvePoint>& points, double CurvePoint::*x) {
 json curves_json(const Comparison& comparison, const PlannedVariant& variant,
                  const std::vector<const CompareRun*>& runs) {
   std::vector<RunCurves> histories;
+  histories.reserve(runs.size());
   for (const CompareRun* run : runs) {
     histories.push_back(read_curves(comparison.directory_of(*run),
                                     variant.training.batch * variant.training.context));
   }
   const auto band = [&](std::vector<CurvePoint> RunCurves::*kind, double CurvePoint::*x) {
     std::vector<Curve> curves;
+    curves.reserve(histories.size());
     for (const RunCurves& history : histories) curves.push_back(curve_of(history.*kind, x));
     return band_json(band_of(curves));
   };

@@ -37,6 +37,7 @@ nlohmann::json scaled(const nlohmann::json& model, double factor);
 /// How far a matched count may be from its target.
 inline constexpr double match_tolerance = 0.01;
 
+// NOLINTNEXTLINE(bugprone-exception-escape): moving JSON throws nothing, its checks only might.
 struct Match {
   nlohmann::json model;
   /// What scaled() was given; 1: untouched.
