@@ -84,8 +84,8 @@ TEST_F(InspectProgram, ReplacesNothingButInspections) {
 TEST_F(InspectProgram, AFullDiskKeepsTheEarlierInspection) {
   ASSERT_EQ(inspect({"--tokens", "100"}).status, 0);
   const std::string before = read_file(out() + "/inspect.json");
-  EXPECT_TRUE(
-      complains(run(arguments({"--tokens", "400"}), {.largest_file = 20000}), 1, "inspect", "csv"));
+  EXPECT_TRUE(complains(run(arguments({"--tokens", "400"}), {.largest_file = 20000}), 1, "inspect",
+                        "out/inspect.json"));
   EXPECT_EQ(read_file(out() + "/inspect.json"), before);
 }
 
