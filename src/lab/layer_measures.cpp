@@ -62,7 +62,7 @@ json share(double part, double whole) { return whole > 0 ? json(part / whole) : 
 std::optional<UnitGate> gate_of(const UnitSpec& unit) {
   if (!unit.fused()) return {};
   if (!unit.unit.gated) return gate_in(unit.unit.f, false, 'x');
-  if (const auto second = gate_in(unit.unit.g, true, 'b')) return second;
+  if (auto second = gate_in(unit.unit.g, true, 'b')) return second;
   return gate_in(unit.unit.f, false, 'a');
 }
 
