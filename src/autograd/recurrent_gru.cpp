@@ -13,7 +13,7 @@ using recurrent::StepMatrix;
 
 // The blocks of PyTorch's order r, z, n as n, r, z, or back; of [3H] or [3H, columns].
 Tensor rotated(const Tensor& x, std::int64_t hidden, bool back) {
-  const Tensor y(x.shape(), x.dtype());
+  Tensor y(x.shape(), x.dtype());
   const std::int64_t last = 2 * hidden, all = 3 * hidden;
   if (back) {
     y.rows(last, all).copy_from(x.rows(0, hidden));

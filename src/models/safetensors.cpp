@@ -289,6 +289,7 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
                       path.string(), name));
     }
     std::vector<std::int64_t> dims;
+    dims.reserve(static_cast<std::size_t>(tensor.shape().rank()));
     for (int i = 0; i < tensor.shape().rank(); ++i) dims.push_back(tensor.dim(i));
     header[name] = {{"dtype", dtype_code(tensor.dtype())},
                     {"shape", dims},
