@@ -141,6 +141,7 @@ class OpSuite:
                 calls[name, direction] = result
                 continue
             self.add_net(result, calls[name, direction])
+            self.add_ceiling(result, calls[name, direction])
             self.results.append(result)
             print(line_of(result), flush=True)
 
@@ -162,6 +163,8 @@ class OpSuite:
         copies = {}
         if outputs != CALL_OUTPUTS:
             copies = {word: Contender(self.ours, word) for word in ("memcpy", "stream")}
+        elif self.options.suite == "units":
+            contenders["arithmetic"] = Contender(self.ours, "arithmetic")
         turns = [*contenders.values(), *copies.values()]
         target = self.options.measure_ms / 1e3
         alternate(turns, self.options,
@@ -170,6 +173,11 @@ class OpSuite:
         result = {"op": name, "direction": direction, "outputs": outputs, "bytes": total,
                   "trivial": is_trivial(name), "pairs": len(ours),
                   "sluice_seconds": quartiles(ours)}
+        if "arithmetic" in contenders:
+            arithmetic = contenders.pop("arithmetic")
+            result["arithmetic_seconds"] = {
+                part: seconds / arithmetic.program.ask("arithmetic 1")["outputs"]
+                for part, seconds in quartiles(arithmetic.seconds).items()}
         for form, contender in contenders.items():
             result[f"{form}_seconds"] = quartiles(contender.seconds)
             result[f"{form}_ratio"] = ratios(ours, contender.seconds)
@@ -191,6 +199,14 @@ class OpSuite:
             theirs = net(form)
             if ours > 0 and theirs > 0:
                 result[f"{form}_net_ratio"] = theirs / ours
+
+    def add_ceiling(self, result, call):
+        """What the kernel's arithmetic takes for as many outputs on as many threads, nothing else
+        in the way."""
+        if "arithmetic_seconds" in call:
+            share = result["outputs"] / self.threads
+            result["arithmetic_seconds"] = {part: seconds * share for part, seconds in
+                                            call["arithmetic_seconds"].items()}
 
 
 class StepSuite:

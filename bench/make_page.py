@@ -94,6 +94,15 @@ def threads_of(record):
     return "one thread" if record["threads"] == 1 else f"{record['threads']} threads"
 
 
+def ceiling(result):
+    """The seconds that a result cannot fall below, and what sets them: the arithmetic of its kernel
+    by itself, or a copy of as many bytes. None if they were not measured."""
+    if "arithmetic_seconds" not in result:
+        return None
+    return max((result["arithmetic_seconds"]["median"], "arithmetic"),
+               (result["copy_seconds"]["median"], "copy"))
+
+
 def misses(record):
     """What falls short: sentences, worst first."""
     suite, found = record["suite"], []
@@ -104,6 +113,10 @@ def misses(record):
         ratio, aim = result["pytorch_ratio"], aim_of(result, suite)
         if ratio["median"] < aim:
             lost = "PyTorch is faster" if ratio["median"] < 1 else f"below {aim:g}"
+            if ceiling(result):
+                seconds, limit = ceiling(result)
+                best = result["pytorch_seconds"]["median"] / seconds
+                lost += f"; the {limit} alone: {best:.2f}"
             found.append((ratio["median"] / aim, f"{where}: {spread(ratio)}, {lost}"))
     return [text for _, text in sorted(found)]
 
@@ -116,12 +129,52 @@ def net_misses(record):
 
 
 def copy_misses(record):
-    found = [(r["copy_fraction"]["median"],
-              f"`{r['op']}` {r['direction']}, {size_name(r['outputs'])} outputs: "
-              f"{spread(r['copy_fraction'])}")
-             for r in record["results"] if r["outputs"] >= OUT_OF_CACHE
-             and r["copy_fraction"]["median"] < COPY_AIM]
+    found = []
+    for result in record["results"]:
+        fraction = result["copy_fraction"]
+        if result["outputs"] < OUT_OF_CACHE or fraction["median"] >= COPY_AIM:
+            continue
+        text = (f"`{result['op']}` {result['direction']}, {size_name(result['outputs'])} outputs: "
+                f"{spread(fraction)}")
+        if ceiling(result):
+            seconds, limit = ceiling(result)
+            if limit == "arithmetic":
+                text += f"; the arithmetic alone: {result['copy_seconds']['median'] / seconds:.2f}"
+        found.append((fraction["median"], text))
     return [text for _, text in sorted(found)]
+
+
+def ceilings_part(record):
+    """What each op takes beside what its arithmetic and a copy take by themselves, at the largest
+    size in the caches and the largest of all."""
+    measured = [r for r in record["results"] if ceiling(r)]
+    inside = [r["outputs"] for r in measured if r["outputs"] <= IN_CACHE]
+    if not inside:
+        return ""
+    sizes = sorted({max(inside), max(r["outputs"] for r in measured)})
+    results = {(r["op"], r["direction"], r["outputs"]): r for r in measured}
+    rows = []
+    for op, direction in dict.fromkeys((r["op"], r["direction"]) for r in measured):
+        row = [f"`{op}` {direction}"]
+        for size in sizes:
+            result = results.get((op, direction, size))
+            if result is None:
+                row += [""] * 4
+                continue
+            ours, arithmetic, copy = (result[f"{what}_seconds"]["median"] * 1e12 / size
+                                      for what in ("sluice", "arithmetic", "copy"))
+            row += [f"{arithmetic:.0f}", f"{copy:.0f}", f"{ours:.0f}",
+                    f"{max(arithmetic, copy) / ours:.2f}"]
+        rows.append(row)
+    head = [""]
+    for size in sizes:
+        head += [f"{size_name(size)}: arithmetic", "copy", "achieved", "ceiling reached"]
+    return "\n".join([
+        "Ceilings, in picoseconds an output: the arithmetic is the kernel alone on data in the "
+        "first-level cache, shared by the threads; the copy moves as many bytes as the op reads and "
+        "writes. An op cannot take less than the greater of the two, except that a derivative "
+        "written where dy was moves less than the copy, which then is no ceiling. The last column: "
+        "the ceiling's time as a part of the op's.\n", table(head, rows) + "\n"])
 
 
 def listing(title, sentences):
@@ -147,13 +200,14 @@ def op_section(record, title, out):
                   op_table(record, direction, lambda r: ratio_cell(r, suite)) + "\n"]
     if suite == "units":
         parts.append(copy_part(record, title, out))
+        parts.append(ceilings_part(record))
     parts.append(listing("Where PyTorch is faster, or the aim is missed (median, quartiles):",
                          misses(record)))
     net = net_misses(record)
     if net:
         parts.append("Net of the call (a difference of two medians, so without quartiles), up to "
                      f"{size_name(FEW)} outputs, these would miss it: " + "; ".join(net) + ".\n")
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)
 
 
 def copy_part(record, title, out):

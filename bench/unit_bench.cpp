@@ -92,6 +92,43 @@ Op make_op(const std::string& name, std::int64_t rows, std::int64_t columns) {
   return norm.call ? norm : make_unit(name, rows, columns);
 }
 
+/// The kernel of a unit alone, on one thread and data that stay in the first-level cache: what its
+/// arithmetic takes.
+class Arithmetic {
+ public:
+  static constexpr std::int64_t kRows = 2, kColumns = 512;
+
+  Arithmetic(const std::string& name, bool backward)
+      : unit_(parse_unit(name)),
+        backward_(backward),
+        z_(values(Shape{kRows, unit_.inputs(kColumns)}, 1)),
+        dz_(z_.shape()),
+        y_(values(Shape{kRows, kColumns}, 2)) {}
+
+  /// Seconds that `calls` calls took, of kRows · kColumns outputs each.
+  double time(int calls) const {
+    const auto m = static_cast<std::size_t>(z_.dim(1));
+    const float* const no_bias = nullptr;
+    const auto start = Clock::now();
+    for (int i = 0; i < calls; ++i) {
+      if (backward_) {
+        kernels::unit_backward(dz_.data<float>(), m, static_cast<float*>(nullptr), y_.data<float>(),
+                               z_.data<float>(), m, no_bias, 1.0F, std::size_t{kRows},
+                               std::size_t{kColumns}, unit_);
+      } else {
+        kernels::unit_forward(y_.data<float>(), z_.data<float>(), m, no_bias, no_bias, 1.0F,
+                              std::size_t{kRows}, std::size_t{kColumns}, unit_);
+      }
+    }
+    return seconds_since(start);
+  }
+
+ private:
+  Unit unit_;
+  bool backward_;
+  Tensor z_, dz_, y_;
+};
+
 /// What is timed: an op in one direction, and copies that move as many bytes.
 class Case {
  public:
@@ -175,6 +212,7 @@ nlohmann::json timed(double seconds, int calls) { return {{"seconds", seconds}, 
 
 int serve() {
   std::optional<Case> current;
+  nlohmann::json wanted;
   for (std::string line; std::getline(std::cin, line) && line != "quit";) {
     nlohmann::json reply;
     int calls = 0;
@@ -184,7 +222,8 @@ int serve() {
     } else if (line.starts_with("case ")) {
       current.reset();
       release_cached_memory();
-      current = make_case(nlohmann::json::parse(line.substr(5)));
+      wanted = nlohmann::json::parse(line.substr(5));
+      current = make_case(wanted);
       reply = {{"bytes", current->bytes()}};
     } else if (counted && line.starts_with("go ")) {
       current->time(1);  // the other program's turn cooled the caches
@@ -193,10 +232,15 @@ int serve() {
       const bool by_memcpy = line.starts_with("memcpy ");
       current->time_copies(1, by_memcpy);
       reply = timed(current->time_copies(calls, by_memcpy), calls);
+    } else if (counted && line.starts_with("arithmetic ")) {
+      const Arithmetic arithmetic(wanted.at("op"), wanted.at("direction") == "backward");
+      arithmetic.time(1);
+      reply = timed(arithmetic.time(calls), calls);
+      reply["outputs"] = Arithmetic::kRows * Arithmetic::kColumns;
     } else {
       fmt::print(stderr,
-                 "unit_bench: expected 'names', 'case', 'go N', 'memcpy N', 'stream N' or 'quit', "
-                 "got '{}'\n",
+                 "unit_bench: expected 'names', 'case', 'go N', 'memcpy N', 'stream N', "
+                 "'arithmetic N' or 'quit', got '{}'\n",
                  line);
       return 1;
     }

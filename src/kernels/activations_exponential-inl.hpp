@@ -38,11 +38,16 @@ struct Act<Activation::sigmoid> {
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {
+    // With e = e^-|x|, σ'(x) = e / (1 + e)², and σ(x) is 1 / (1 + e) or for negative x e / (1 + e).
     const V one = hn::Set(d, 1.0F);
-    const V e = ExpNonPositive(d, hn::Neg(hn::Abs(x)));
-    const V large = Quotient(d, one, hn::Add(one, e));
-    const V small = hn::Mul(e, large);
-    return {SelectNegative(d, x, small, large), hn::Mul(small, large)};
+    const V z = hn::Abs(x);
+    const auto beyond = hn::Gt(z, hn::Set(d, -kExpLowest));
+    const auto parts = PartsOfNegated(d, hn::IfThenElse(beyond, hn::Set(d, -kExpZero), z));
+    const V e = hn::Mul(parts.power, ExpOfRest(d, parts.rest));
+    const V sum = hn::Add(one, e);
+    const V inverse_square = hn::Div(one, hn::Mul(sum, sum));
+    const V large = hn::Mul(inverse_square, sum);
+    return {SelectNegative(d, x, hn::Mul(e, large), large), hn::Mul(e, inverse_square)};
   }
 };
 

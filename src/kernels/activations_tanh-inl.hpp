@@ -36,15 +36,18 @@ struct Act<Activation::tanh> {
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {
     // With e = e^(-2|x|), tanh' x = 4e / (1 + e)², which is accurate in the tails too.
-    const V t = hn::Mul(hn::Set(d, -2.0F), hn::Abs(x));
-    const auto parts = Parts(d, Beyond(d, t, kExpLowest, kExpZero));
-    const V fraction = ExpLessOneOfRest(d, parts.rest);
+    const V one = hn::Set(d, 1.0F);
+    const V z = hn::Abs(x);
+    const auto beyond = hn::Gt(z, hn::Set(d, -0.5F * kExpLowest));
+    const V bounded = hn::IfThenElse(beyond, hn::Set(d, -0.5F * kExpZero), z);
+    const auto parts = PartsOfNegated(d, bounded, 0.5F);
+    const V fraction = ExpLessOneOfRest(d, parts.rest, 0.5F);
     const V e = hn::MulAdd(parts.power, fraction, parts.power);
-    const V m = hn::MulAdd(parts.power, fraction, hn::Sub(parts.power, hn::Set(d, 1.0F)));
-    const V inverse =
-        Quotient(d, hn::Set(d, 1.0F), hn::MulAdd(e, hn::Set(d, 0.5F), hn::Set(d, 0.5F)));
-    const V y = hn::Mul(hn::Mul(m, hn::Set(d, -0.5F)), inverse);
-    return {hn::Xor(y, hn::And(x, hn::SignBit(d))), hn::Mul(hn::Mul(e, inverse), inverse)};
+    const V less = hn::NegMulAdd(parts.power, fraction, hn::Sub(one, parts.power));
+    const V sum = hn::Add(e, one);
+    const V share = hn::Div(hn::Set(d, 4.0F), hn::Mul(sum, sum));
+    const V y = hn::Mul(hn::Mul(less, hn::Set(d, 0.25F)), hn::Mul(sum, share));
+    return {hn::Xor(y, hn::And(x, hn::SignBit(d))), hn::Mul(e, share)};
   }
 };
 

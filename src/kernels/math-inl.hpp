@@ -80,7 +80,7 @@ template <class D, class V = hn::Vec<D>>
 HWY_INLINE V PowerOf(D d, V biased) {
   return hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(hn::RebindToSigned<D>(), biased)));
 }
-/// The parts of e^x, or of e^-x, for exponents from kExpZero to kExpInfinity.
+/// The parts of e^x, for exponents from kExpZero to kExpInfinity.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE ExpParts<V> Parts(D d, V x) {
   const V biased = hn::MulAdd(x, hn::Set(d, kLog2E), hn::Set(d, kRoundToExponent));
@@ -88,12 +88,13 @@ HWY_INLINE ExpParts<V> Parts(D d, V x) {
   const V rest = hn::NegMulAdd(q, hn::Set(d, kLn2High), x);
   return {PowerOf(d, biased), hn::NegMulAdd(q, hn::Set(d, kLn2Low), rest)};
 }
+/// The parts of e^(-x / scale), rest scaled too. The scale is a power of 2.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE ExpParts<V> PartsOfNegated(D d, V x) {
-  const V biased = hn::NegMulAdd(x, hn::Set(d, kLog2E), hn::Set(d, kRoundToExponent));
+HWY_INLINE ExpParts<V> PartsOfNegated(D d, V x, float scale = 1.0F) {
+  const V biased = hn::NegMulAdd(x, hn::Set(d, kLog2E / scale), hn::Set(d, kRoundToExponent));
   const V q = hn::Sub(biased, hn::Set(d, kRoundToExponent));
-  const V rest = hn::NegMulSub(q, hn::Set(d, kLn2High), x);
-  return {PowerOf(d, biased), hn::NegMulAdd(q, hn::Set(d, kLn2Low), rest)};
+  const V rest = hn::NegMulSub(q, hn::Set(d, kLn2High * scale), x);
+  return {PowerOf(d, biased), hn::NegMulAdd(q, hn::Set(d, kLn2Low * scale), rest)};
 }
 /// The parts of e^(x / scale), rest scaled too, where their error, |q| 2e-9, does not show.
 template <class D, class V = hn::Vec<D>>
@@ -120,16 +121,17 @@ HWY_INLINE V ExpOfRest(D d, V r, float scale = 1.0F) {
   p = hn::MulAdd(r, p, hn::Set(d, s));
   return hn::MulAdd(r, p, hn::Set(d, 1.0F));
 }
-/// e^r - 1 for |r| <= ½ ln 2 with its own relative accuracy: minimax of (e^r - 1 - r) / r², error
-/// 3e-9 of e^r.
+/// e^(r / scale) - 1 for such r, with its own relative accuracy: minimax of (e^r - 1 - r) / r²,
+/// error 3e-9 of e^r.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V ExpLessOneOfRest(D d, V r) {
-  V p = hn::MulAdd(r, hn::Set(d, 0.00138143252F), hn::Set(d, 0.00836885162F));
-  p = hn::MulAdd(r, p, hn::Set(d, 0.0416684002F));
-  p = hn::MulAdd(r, p, hn::Set(d, 0.166665196F));
-  p = hn::MulAdd(r, p, hn::Set(d, 0.49999994F));
-  // (r p) r + r rather than r² p + r: r² of a tiny r would be a denormal.
-  return hn::MulAdd(hn::Mul(r, p), r, r);
+HWY_INLINE V ExpLessOneOfRest(D d, V r, float scale = 1.0F) {
+  const float s = 1 / scale;
+  V p = hn::MulAdd(r, hn::Set(d, 0.00138143252F * s * s * s * s * s * s),
+                   hn::Set(d, 0.00836885162F * s * s * s * s * s));
+  p = hn::MulAdd(r, p, hn::Set(d, 0.0416684002F * s * s * s * s));
+  p = hn::MulAdd(r, p, hn::Set(d, 0.166665196F * s * s * s));
+  p = hn::MulAdd(r, p, hn::Set(d, 0.49999994F * s * s));
+  return hn::Mul(r, hn::MulAdd(r, p, hn::Set(d, s)));
 }
 
 /// x, or `far` where x < lowest, NaN as it is. e^x is to jump to 0 before it would be denormal.

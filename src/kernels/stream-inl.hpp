@@ -29,8 +29,8 @@ HWY_INLINE std::size_t ToAlignment(D d, const float* p) {
 }
 
 /// How rows that are not in the caches are gone over. The processor fetches what comes next by
-/// itself, but not past the ends of pages and rows: asking for it 4 KiB ahead brings elementwise
-/// kernels to the speed of a copy.
+/// itself, but not past the ends of pages and rows: asked for 4 KiB ahead, it arrives in time for
+/// kernels to run at the speed of a copy.
 struct Reach {
   Reach() = default;
   /// For rows of z with this pitch, rows of y having n elements.

@@ -100,7 +100,7 @@ struct HalfRest {
 
 // All rows of a call; `gated` says whether z has a second half.
 inline void BackwardRows(const BackwardCall& call, BackwardRow row, bool gated) {
-  const auto [dz, dz_pitch, dbias, dy, z, z_pitch, bias, scale, rows, n, parameters, far, apart] =
+  const auto [dz, dz_pitch, dbias, dy, z, z_pitch, bias, scale, rows, n, parameters, far, stream] =
       call;
   const hn::ScalableTag<float> d;
   const std::size_t tail = n % hn::Lanes(d);
@@ -114,7 +114,7 @@ inline void BackwardRows(const BackwardCall& call, BackwardRow row, bool gated) 
   // Rows that start anywhere are written through the caches.
   const bool aligned = ToAlignment(d, dz) == 0 && (!gated || tail == 0) &&
                        (rows == 1 || dz_pitch % hn::Lanes(d) == 0);
-  const Reach reach(far, far && apart && aligned, z_pitch, n);
+  const Reach reach(far, stream && aligned, z_pitch, n);
   for (std::size_t r = 0; r < rows && whole > 0; ++r) {
     const Half row_a{a.dz + r * dz_pitch, a.dbias, a.z + r * z_pitch, a.bias};
     const Half row_b = gated ? Half{b.dz + r * dz_pitch, b.dbias, b.z + r * z_pitch, b.bias} : none;

@@ -50,10 +50,11 @@ void unit_backward(float* dz, std::size_t dz_pitch, float* dbias, const float* d
     rows = 1;
   }
   const auto inputs = static_cast<std::size_t>(unit.inputs(1));
-  const bool far = (2 * inputs + 1) * rows * n * sizeof(float) >= streaming_threshold();
-  const bool apart = dz != z && dz != dy;
+  const std::size_t bytes = (2 * inputs + 1) * rows * n * sizeof(float);
+  const bool stream = dz != z && dz != dy && bytes >= streaming_threshold();
+  const bool far = bytes >= fetching_threshold();
   const BackwardCall call{
-      dz, dz_pitch, dbias, dy, z, z_pitch, bias, scale, rows, n, UnitParameters(unit), far, apart};
+      dz, dz_pitch, dbias, dy, z, z_pitch, bias, scale, rows, n, UnitParameters(unit), far, stream};
   if (unit.gated) {
     gate_backward(call, gate_index(unit.f, unit.g));
   } else {

@@ -19,9 +19,8 @@ struct UnitParameters {
   float f_inverse, g_inverse;
 };
 
-/// The arguments of unit_forward and unit_backward. `far`: what is read and written is more than
-/// stays in the caches (sluice/kernels/streaming.hpp); `apart`: results go where no input is, and
-/// if also far, they are written past the caches.
+/// The arguments of unit_forward and unit_backward. `far`: the inputs are fetched ahead; `stream`:
+/// the results are written past the caches (sluice/kernels/streaming.hpp).
 struct ForwardCall {
   float* y;
   const float* z;
@@ -31,7 +30,7 @@ struct ForwardCall {
   float scale;
   std::size_t rows, n;
   UnitParameters parameters;
-  bool far, apart;
+  bool far, stream;
 };
 struct BackwardCall {
   float* dz;
@@ -44,7 +43,7 @@ struct BackwardCall {
   float scale;
   std::size_t rows, n;
   UnitParameters parameters;
-  bool far, apart;
+  bool far, stream;
 };
 
 /// Gates in the tables of kernels: every F(a)*b, then every a*G(b), then the named ones.

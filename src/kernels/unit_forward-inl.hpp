@@ -56,8 +56,7 @@ void ForwardRowOf(float* y, const float* a, const float* b, const float* bias_a,
 
 // All rows of a call; `gated` says whether z has a second half.
 inline void ForwardRows(const ForwardCall& call, ForwardRow row, bool gated) {
-  const auto [y, z, z_pitch, bias, residual, scale, rows, n, parameters, far, apart] = call;
-  const bool stream = far && apart;
+  const auto [y, z, z_pitch, bias, residual, scale, rows, n, parameters, far, stream] = call;
   const hn::ScalableTag<float> d;
   const std::size_t lanes = hn::Lanes(d);
   const float* const bias_b = gated && bias != nullptr ? bias + n : nullptr;

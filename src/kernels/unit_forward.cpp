@@ -49,10 +49,11 @@ void unit_forward(float* y, const float* z, std::size_t z_pitch, const float* bi
     rows = 1;
   }
   const auto read = static_cast<std::size_t>(unit.inputs(1)) + (residual != nullptr ? 1 : 0);
-  const bool far = (read + 1) * rows * n * sizeof(float) >= streaming_threshold();
-  const bool apart = y != z && y != residual;
-  const ForwardCall call{y,   z,    z_pitch, bias, residual, scale, rows, n, UnitParameters(unit),
-                         far, apart};
+  const std::size_t bytes = (read + 1) * rows * n * sizeof(float);
+  const bool stream = y != z && y != residual && bytes >= streaming_threshold();
+  const bool far = bytes >= fetching_threshold();
+  const ForwardCall call{y,   z,     z_pitch, bias, residual, scale, rows, n, UnitParameters(unit),
+                         far, stream};
   if (unit.gated) {
     gate_forward(call, gate_index(unit.f, unit.g));
   } else {

@@ -1,5 +1,6 @@
 #pragma once
-// Results that will not stay in the caches are written past them: a store that misses otherwise
+// What does not stay in the caches: inputs are fetched ahead of their use, further than the
+// processor does by itself; results are written past the caches: a store that misses otherwise
 // reads the line it is about to overwrite, a third of a copy's traffic.
 
 #include <cstddef>
@@ -13,5 +14,9 @@ std::size_t streaming_threshold();
 
 /// Sets it; for tests.
 void set_streaming_threshold(std::size_t bytes);
+
+/// They fetch their inputs ahead when one call reads and writes this many bytes or more: half of
+/// the second-level cache, or the streaming threshold where that is less.
+std::size_t fetching_threshold();
 
 }  // namespace sluice::kernels
