@@ -16,6 +16,7 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/norm.hpp"
+#include "sluice/kernels/streaming.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {
@@ -271,9 +272,11 @@ template <class T>
 void slab_affine(const Slabs& slabs, const Tensor& y, const Tensor& x, const Tensor& statistics,
                  std::int64_t slab) {
   const std::int64_t set = slabs.batch ? 0 : slab, at = slabs.offset(slab);
+  const bool past_caches =
+      2 * static_cast<std::size_t>(x.bytes()) >= kernels::streaming_threshold();
   kernels::channel_affine(y.data<T>() + at, x.data<T>() + at, row<T>(statistics, set, kShift),
                           row<T>(statistics, set, kA), row<T>(statistics, set, kB),
-                          slabs.layout(slab));
+                          slabs.layout(slab), past_caches);
 }
 
 Variable recorded(const Variable& x, const Variable& weight, const Variable& bias, const Tensor& y,

@@ -77,6 +77,24 @@ HWY_INLINE Spread SpreadAbout(const float* x, float shift, std::size_t n) {
   return total;
 }
 
+/// Short spans are summed kAbreast at a time: their sums do not wait for each other.
+inline constexpr std::size_t kAbreast = 4;
+
+/// add(sums, i, k, span) for each vector i of kAbreast spans k of n elements: what it adds up in
+/// sums[k] and sums[k + kAbreast] goes to totals.
+template <class Add>
+HWY_INLINE void SumAbreast(double* totals, std::size_t n, const Add& add) {
+  const hn::ScalableTag<float> d;
+  hn::Vec<decltype(d)> sums[2 * kAbreast];
+  for (auto& sum : sums) sum = hn::Zero(d);
+  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+    for (std::size_t k = 0; k < kAbreast; ++k) add(sums, i, k, span);
+  });
+  for (std::size_t k = 0; k < 2 * kAbreast; ++k) {
+    totals[k] = static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sums[k])));
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace sluice::kernels
 HWY_AFTER_NAMESPACE();

@@ -12,6 +12,7 @@
 #include <hwy/highway.h>
 
 #include "moments-inl.hpp"
+#include "stream-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace sluice::kernels {
@@ -111,9 +112,21 @@ void ColumnMoments(double* mean, double* m2, const float* x, std::size_t rows,
   }
 }
 
+// span.Store(v, d, p); past the caches if `stream`, with p aligned.
+template <class D, class Span>
+HWY_INLINE void PutAt(D d, hn::Vec<D> v, float* p, Span span, bool stream) {
+  if constexpr (std::is_same_v<Span, Whole>) {
+    Put(d, v, p, stream);
+  } else {
+    span.Store(v, d, p);
+  }
+}
+
 void ColumnAffine(float* y, const float* x, const float* shift, const float* a, const float* b,
-                  std::size_t rows, std::size_t channels) {
+                  std::size_t rows, std::size_t channels, bool past_caches) {
   const hn::ScalableTag<float> d;
+  const bool stream =
+      past_caches && y != x && ToAlignment(d, y) == 0 && channels % hn::Lanes(d) == 0;
   ForRows(rows, [&](std::size_t r, auto count) HWY_ATTR {
     ForEachVector(d, channels, [&](std::size_t j, auto span) HWY_ATTR {
       const auto vshift = span.Load(d, shift + j);
@@ -123,13 +136,16 @@ void ColumnAffine(float* y, const float* x, const float* shift, const float* a, 
       constexpr std::size_t kRows = decltype(count)::value;
       hn::Vec<decltype(d)> values[kRows];
       for (std::size_t row = 0; row < kRows; ++row) {
-        values[row] = hn::Sub(span.Load(d, x + (r + row) * channels + j), vshift);
+        const float* const from = x + (r + row) * channels + j;
+        if (stream) hwy::Prefetch(from + kRows * channels);
+        values[row] = hn::Sub(span.Load(d, from), vshift);
       }
       for (std::size_t row = 0; row < kRows; ++row) {
-        span.Store(hn::MulAdd(values[row], va, vb), d, y + (r + row) * channels + j);
+        PutAt(d, hn::MulAdd(values[row], va, vb), y + (r + row) * channels + j, span, stream);
       }
     });
   });
+  if (stream) hwy::FlushStream();
 }
 
 // sums[j] = Σ dy, products[j] = Σ dy (x - shift).
@@ -200,8 +216,29 @@ void ColumnGradient(float* dx, const float* dy, const float* x, const float* shi
 
 // Channels first: each channel is one contiguous segment.
 void SegmentMoments(double* mean, double* m2, const float* x, std::size_t channels, std::size_t n) {
+  const hn::ScalableTag<float> d;
   const auto count = static_cast<double>(n);
-  for (std::size_t c = 0; c < channels; ++c, x += n) {
+  std::size_t c = 0;
+  for (; n <= kSumBlock && c + kAbreast <= channels; c += kAbreast, x += kAbreast * n) {
+    double totals[2 * kAbreast];
+    SumAbreast(totals, n, [&](auto& sums, std::size_t i, std::size_t k, auto span) HWY_ATTR {
+      sums[k] = hn::Add(sums[k], span.Load(d, x + k * n + i));
+    });
+    float about[kAbreast];
+    for (std::size_t k = 0; k < kAbreast; ++k) about[k] = static_cast<float>(totals[k] / count);
+    SumAbreast(totals, n, [&](auto& sums, std::size_t i, std::size_t k, auto span) HWY_ATTR {
+      const auto shift = hn::Set(d, about[k]);
+      const auto value = hn::Sub(span.LoadOr(d, x + k * n + i, shift), shift);
+      sums[k] = hn::Add(sums[k], value);
+      sums[k + kAbreast] = hn::MulAdd(value, value, sums[k + kAbreast]);
+    });
+    for (std::size_t k = 0; k < kAbreast; ++k) {
+      const double rest = totals[k] / count;
+      mean[c + k] = static_cast<double>(about[k]) + rest;
+      m2[c + k] = totals[k + kAbreast] - rest * totals[k];
+    }
+  }
+  for (; c < channels; ++c, x += n) {
     const auto about = static_cast<float>(Sum(x, n) / count);
     const Spread spread = SpreadAbout(x, about, n);
     const double rest = spread.sum / count;
@@ -211,22 +248,41 @@ void SegmentMoments(double* mean, double* m2, const float* x, std::size_t channe
 }
 
 void SegmentAffine(float* y, const float* x, const float* shift, const float* a, const float* b,
-                   std::size_t channels, std::size_t n) {
+                   std::size_t channels, std::size_t n, bool past_caches) {
   const hn::ScalableTag<float> d;
+  const bool stream = past_caches && y != x && ToAlignment(d, y) == 0 && n % hn::Lanes(d) == 0;
+  // What follows is the next matrix, whose moments are taken next.
+  const std::size_t ahead = std::min(channels * n, std::size_t{4096});
   for (std::size_t c = 0; c < channels; ++c, x += n, y += n) {
     const auto vshift = hn::Set(d, shift[c]);
     const auto va = hn::Set(d, a[c]);
     const auto vb = hn::Set(d, b[c]);
     ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
-      span.Store(hn::MulAdd(hn::Sub(span.Load(d, x + i), vshift), va, vb), d, y + i);
+      if (stream) hwy::Prefetch(x + i + ahead);
+      PutAt(d, hn::MulAdd(hn::Sub(span.Load(d, x + i), vshift), va, vb), y + i, span, stream);
     });
   }
+  if (stream) hwy::FlushStream();
 }
 
 void SegmentSums(double* sum, double* product, const float* dy, const float* x, const float* shift,
                  std::size_t channels, std::size_t n) {
   const hn::ScalableTag<float> d;
-  for (std::size_t c = 0; c < channels; ++c, x += n, dy += n) {
+  std::size_t c = 0;
+  for (; n <= kSumBlock && c + kAbreast <= channels; c += kAbreast) {
+    double totals[2 * kAbreast];
+    SumAbreast(totals, n, [&](auto& sums, std::size_t i, std::size_t k, auto span) HWY_ATTR {
+      const auto gradient = span.Load(d, dy + k * n + i);
+      sums[k] = hn::Add(sums[k], gradient);
+      const auto centred = hn::Sub(span.Load(d, x + k * n + i), hn::Set(d, shift[c + k]));
+      sums[k + kAbreast] = hn::MulAdd(gradient, centred, sums[k + kAbreast]);
+    });
+    std::copy_n(totals, kAbreast, sum + c);
+    std::copy_n(totals + kAbreast, kAbreast, product + c);
+    x += kAbreast * n;
+    dy += kAbreast * n;
+  }
+  for (; c < channels; ++c, x += n, dy += n) {
     const auto about = hn::Set(d, shift[c]);
     sum[c] = product[c] = 0.0;
     for (std::size_t begin = 0; begin < n; begin += kSumBlock) {
@@ -285,11 +341,13 @@ void channel_moments(double* mean, double* m2, const float* x, ChannelLayout lay
 }
 
 void channel_affine(float* y, const float* x, const float* shift, const float* a, const float* b,
-                    ChannelLayout layout) {
+                    ChannelLayout layout, bool past_caches) {
   if (layout.last) {
-    HWY_DYNAMIC_DISPATCH(ColumnAffine)(y, x, shift, a, b, layout.length, layout.channels);
+    HWY_DYNAMIC_DISPATCH(ColumnAffine)
+    (y, x, shift, a, b, layout.length, layout.channels, past_caches);
   } else {
-    HWY_DYNAMIC_DISPATCH(SegmentAffine)(y, x, shift, a, b, layout.channels, layout.length);
+    HWY_DYNAMIC_DISPATCH(SegmentAffine)
+    (y, x, shift, a, b, layout.channels, layout.length, past_caches);
   }
 }
 

@@ -26,7 +26,7 @@ void channel_moments(double* mean, double* m2, const double* x, ChannelLayout la
 }
 
 void channel_affine(double* y, const double* x, const double* shift, const double* a,
-                    const double* b, ChannelLayout layout) {
+                    const double* b, ChannelLayout layout, bool /*past_caches*/) {
   for_each(layout, [&](std::size_t c, std::size_t i) { y[i] = (x[i] - shift[c]) * a[c] + b[c]; });
 }
 

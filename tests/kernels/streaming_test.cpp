@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/norm.hpp"
 #include "support.hpp"
 
 namespace sluice::kernels {
@@ -128,6 +129,30 @@ TEST(Streaming, InPlaceStaysInTheCaches) {
   set_streaming_threshold(0);
   activation_forward(in_place.data(), in_place.data(), x.size(), Activation::tanh);
   EXPECT_TRUE(same_bits(expected, in_place));
+}
+
+TEST(Streaming, NormsGiveTheSameBitsAndTouchNothingElse) {
+  on_every_target([] {
+    for (const bool last : {false, true}) {
+      for (const std::size_t channels : {1U, 3U, 16U, 48U}) {
+        for (const std::size_t length : {1U, 5U, 16U, 64U}) {
+          for (const std::size_t offset : {0U, 1U, 16U}) {
+            const std::size_t n = channels * length;
+            const auto x = normal_values<float>(n, 8), shift = normal_values<float>(channels, 9),
+                       a = normal_values<float>(channels, 10),
+                       b = normal_values<float>(channels, 11);
+            Lines through = untouched(n + offset), past = through;
+            const ChannelLayout layout{last, channels, length};
+            channel_affine(through.data()->floats + offset, x.data(), shift.data(), a.data(),
+                           b.data(), layout, false);
+            channel_affine(past.data()->floats + offset, x.data(), shift.data(), a.data(), b.data(),
+                           layout, true);
+            ASSERT_TRUE(same_bits(through, past)) << channels << " " << length << " " << offset;
+          }
+        }
+      }
+    }
+  });
 }
 
 TEST(Streaming, NothingIsNoWork) {

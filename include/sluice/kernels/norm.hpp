@@ -50,11 +50,12 @@ struct ChannelLayout {
 void channel_moments(double* mean, double* m2, const float* x, ChannelLayout layout);
 void channel_moments(double* mean, double* m2, const double* x, ChannelLayout layout);
 
-/// y = (x - shift[c]) · a[c] + b[c]; y may be x.
+/// y = (x - shift[c]) · a[c] + b[c]; y may be x. With `past_caches` y is written so where it can
+/// be: for results that will not stay in them (streaming.hpp).
 void channel_affine(float* y, const float* x, const float* shift, const float* a, const float* b,
-                    ChannelLayout layout);
+                    ChannelLayout layout, bool past_caches = false);
 void channel_affine(double* y, const double* x, const double* shift, const double* a,
-                    const double* b, ChannelLayout layout);
+                    const double* b, ChannelLayout layout, bool past_caches = false);
 
 /// sum[c] = Σ dy, product[c] = Σ dy x̂ with x̂ = (x - shift[c]) · scale[c] + offset[c].
 void channel_sums(double* sum, double* product, const float* dy, const float* x, const float* shift,
