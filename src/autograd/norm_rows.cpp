@@ -60,7 +60,7 @@ constexpr std::int64_t kPartRows = 64;
 // to[c] = Σ parts[p, which, c], parts [P, 2, width].
 template <class T>
 Tensor total(const Tensor& parts, std::int64_t which, const Shape& shape) {
-  const Tensor sums(shape, parts.dtype());
+  Tensor sums(shape, parts.dtype());
   const std::int64_t width = parts.dim(2), count = parts.dim(0);
   const Tensor totals = Tensor::zeros(Shape{width}, DType::f64);
   parallel_for(width, row_grain(count), [&](std::int64_t begin, std::int64_t end) {

@@ -88,7 +88,7 @@ MatrixView part(const Tensor& x, std::int64_t first_row, std::int64_t rows,
 
 Tensor to_time_major(const Tensor& x, const Call& call) {
   const std::int64_t columns = x.dim(2), pitch = call.pitch(columns);
-  const Tensor y(Shape{call.rows(), pitch}, call.operand);
+  Tensor y(Shape{call.rows(), pitch}, call.operand);
   const ProfileScope profile("time-major", 0, static_cast<double>(x.bytes() + y.bytes()));
   dispatch_float(call.dtype, [&](auto zero) {
     using T = decltype(zero);
@@ -111,7 +111,7 @@ Tensor to_time_major(const Tensor& x, const Call& call) {
 
 Tensor from_time_major(const Tensor& rows, std::int64_t first_row, std::int64_t first_column,
                        std::int64_t columns, const Call& call) {
-  const Tensor y(Shape{call.batch, call.time, columns}, call.dtype);
+  Tensor y(Shape{call.batch, call.time, columns}, call.dtype);
   const ProfileScope profile("time-major", 0, 2 * static_cast<double>(y.bytes()));
   const std::int64_t pitch = rows.dim(1);
   dispatch_float(call.dtype, [&](auto zero) {
