@@ -11,6 +11,7 @@ namespace sluice::cli {
 void add_train(CLI::App& program, int& status);
 void add_compare(CLI::App& program, int& status);
 void add_inspect(CLI::App& program, int& status);
+void add_report(CLI::App& program, int& status);
 void add_eval(CLI::App& program, int& status);
 void add_score(CLI::App& program, int& status);
 void add_generate(CLI::App& program, int& status);

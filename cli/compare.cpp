@@ -19,6 +19,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/lab/compare.hpp"
+#include "sluice/lab/report.hpp"
 #include "sluice/lab/results.hpp"
 #include "stop_signals.hpp"
 #include "train_flags.hpp"
@@ -156,6 +157,8 @@ int CompareCommand::run(const CompareFlags& flags) {
     write_results(out, results);
     say("\n" + format_results(results) +
         fmt::format("results: {}", (out / "results.json").string()));
+    write_report(out);
+    say(fmt::format("report: {}", (out / "report.html").string()));
     return 0;
   } catch (const Interrupted& interrupted) {
     fmt::print(stderr, "sluice compare: interrupted before training began\n");

@@ -15,6 +15,7 @@
 #include "run_directory.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/lab/inspect.hpp"
+#include "sluice/lab/report.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/text/corpus.hpp"
 #include "stop_signals.hpp"
@@ -74,8 +75,10 @@ int InspectCommand::run() const {
     write_inspection(out, inspection);
     directory.keep();
     display.clear();
-    print(fmt::format("{}\ninspection: {}\n", format_inspection(inspection),
-                      (fs::path(out) / "inspect.json").string()));
+    write_report(out);
+    print(fmt::format("{}\ninspection: {}\nreport: {}\n", format_inspection(inspection),
+                      (fs::path(out) / "inspect.json").string(),
+                      (fs::path(out) / "report.html").string()));
     return 0;
   } catch (const Interrupted& interrupted) {
     display.clear();

@@ -26,3 +26,13 @@ if(NOT TARGET DNNL::dnnl)
   set_target_properties(DNNL::dnnl PROPERTIES IMPORTED_LOCATION ${SLUICE_DNNL_LIBRARY}
     INTERFACE_INCLUDE_DIRECTORIES ${SLUICE_DNNL_INCLUDE_DIR})
 endif()
+
+# The chart library of reports is built into Sluice: only its own build needs it.
+if(PROJECT_NAME STREQUAL "sluice")
+  find_file(SLUICE_CHART_JS chart.min.js PATHS /usr/share/javascript/chart.js NO_DEFAULT_PATH)
+  if(NOT SLUICE_CHART_JS)
+    message(FATAL_ERROR "Chart.js was not found: install libjs-chart.js, or set SLUICE_CHART_JS to the "
+      "chart.min.js of its version 3.")
+  endif()
+  mark_as_advanced(SLUICE_CHART_JS)
+endif()

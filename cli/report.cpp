@@ -1,0 +1,33 @@
+// sluice report: the page of a comparison, an inspection or claims, made again from their files.
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "commands.hpp"
+#include "options.hpp"
+#include "output.hpp"
+#include "sluice/lab/report.hpp"
+
+namespace sluice::cli {
+
+void add_report(CLI::App& program, int& status) {
+  auto directory = std::make_shared<std::string>();
+  CLI::App& app =
+      add_command(program, "report", "One HTML page of what compare, inspect or claims found");
+  add_text(app, "DIR", *directory,
+           "directory with results.json, inspect.json or claims.json; DIR/report.html and "
+           "DIR/report/*.csv are written",
+           "")
+      .required();
+  when_chosen(app, [directory, &status] {
+    const std::filesystem::path path = *directory;
+    write_report(path);
+    print(fmt::format("report: {}\n", (path / "report.html").string()));
+    status = 0;
+  });
+}
+
+}  // namespace sluice::cli
