@@ -42,7 +42,8 @@ TEST_F(InspectProgram, PrintsTablesAndWritesFiles) {
   const json inspection = json::parse(read_file(out() + "/inspect.json"));
   EXPECT_EQ(inspection["probed_tokens"], 500);
   EXPECT_EQ(inspection["text"]["file"], text_);
-  for (const char* name : {"layers.csv", "lags.csv", "context.csv", "surprisal.csv"}) {
+  for (const char* name :
+       {"layers.csv", "lags.csv", "context.csv", "surprisal.csv", "report.html"}) {
     EXPECT_TRUE(fs::exists(out() + "/" + name)) << name;
   }
   // An inspection may be replaced.
