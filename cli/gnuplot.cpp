@@ -37,10 +37,10 @@ std::string literal(std::string_view text) {
 }
 
 // A data block of strokes or points. gnuplot draws no line over an empty line.
-std::string block(const std::string& name, const std::vector<std::vector<CurvePoint>>& strokes) {
+std::string block(const std::string& name, const std::vector<std::vector<PlotPoint>>& strokes) {
   std::string text = fmt::format("${} << EOD\n", name);
   for (const auto& stroke : strokes) {
-    for (const CurvePoint& point : stroke) text += fmt::format("{:.6g} {:.6g}\n", point.x, point.y);
+    for (const PlotPoint& point : stroke) text += fmt::format("{:.6g} {:.6g}\n", point.x, point.y);
     text += '\n';
   }
   return text + "EOD\n";
@@ -148,7 +148,7 @@ class Script {
   }
 
   void add_points(std::vector<std::string>& plots, const std::string& name,
-                  const std::vector<CurvePoint>& points, std::string_view colour, bool open) {
+                  const std::vector<PlotPoint>& points, std::string_view colour, bool open) {
     if (points.empty()) return;
     text_ += block(name, {points});
     if (open) {

@@ -13,6 +13,13 @@ if(SLUICE_SANITIZE)
   target_link_options(sluice_options INTERFACE -fsanitize=${SLUICE_SANITIZE})
 endif()
 
+# Sources compiled together must not give one name two meanings, in unnamed namespaces either.
+function(sluice_join target)
+  if(SLUICE_JOIN_SOURCES)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 7)
+  endif()
+endfunction()
+
 function(sluice_room name)
   cmake_parse_arguments(ROOM "" "" "USES" ${ARGN})
   set(root ${PROJECT_BINARY_DIR}/rooms/${name})
@@ -32,5 +39,10 @@ function(sluice_room name)
   foreach(used ${ROOM_USES})
     target_link_libraries(sluice_${name} PUBLIC sluice_${used})
   endforeach()
+  # Kernels are compiled once per SIMD target, each source by itself; tensor's sources take time
+  # themselves, not their headers.
+  if(NOT name MATCHES "^(kernels|tensor)$")
+    sluice_join(sluice_${name})
+  endif()
   set_property(GLOBAL APPEND PROPERTY SLUICE_ROOMS sluice_${name})
 endfunction()

@@ -60,7 +60,7 @@ MatrixView view(const Tensor& x, std::int64_t first, std::int64_t rows, std::int
 MatrixView view(const Tensor& x) { return view(x, 0, x.dim(0), x.dim(1)); }
 
 template <class T>
-const T* data_or_null(const Tensor& x) {
+const T* bias_or_null(const Tensor& x) {
   return x.defined() ? x.data<T>() : nullptr;
 }
 
@@ -100,7 +100,7 @@ struct Layer {
     for (std::int64_t r = 0; r < count; ++r) {
       T* const out = to + r * to_pitch;
       kernels::unit_forward(out, z + r * z_pitch, static_cast<std::size_t>(z_pitch),
-                            data_or_null<T>(b_in), static_cast<const T*>(nullptr), T{1}, 1,
+                            bias_or_null<T>(b_in), static_cast<const T*>(nullptr), T{1}, 1,
                             static_cast<std::size_t>(n), options.unit);
       drop(out, out, n, options.dropout, (row + r) * n);
     }
@@ -188,7 +188,7 @@ struct Layer {
             activate(h.data<T>(), n, z_row, z.dim(1), first + begin + r, 1);
             drop(dh_row, dh_row, n, options.dropout, (first + begin + r) * n);
             kernels::unit_backward(z_row, static_cast<std::size_t>(z.dim(1)), dbias, dh_row, z_row,
-                                   static_cast<std::size_t>(z.dim(1)), data_or_null<T>(b_in), T{1},
+                                   static_cast<std::size_t>(z.dim(1)), bias_or_null<T>(b_in), T{1},
                                    1, static_cast<std::size_t>(n), options.unit);
             store(h_operand, begin + r, h.data<T>(), n, 1);
             if constexpr (std::is_same_v<T, float>) {

@@ -15,7 +15,7 @@
 namespace sluice {
 namespace {
 
-MatrixView view(const Tensor& x) {
+MatrixView matrix_of(const Tensor& x) {
   return {x.raw(), x.dtype(), x.dim(0), x.dim(1), x.dim(1), false};
 }
 
@@ -70,9 +70,9 @@ struct CrossEntropy {
   // Rows [begin, end): nll into `nll`, gradients added.
   void block(T* nll, const Tensor& logits, std::int64_t begin, std::int64_t end) const {
     const std::int64_t rows = end - begin, v = w.dim(0), d = w.dim(1);
-    MatrixView hb = view(h.rows(begin, end));
+    MatrixView hb = matrix_of(h.rows(begin, end));
     hb.columns = d;
-    gemm(logits.data<T>(), v, hb, transpose(view(w)));
+    gemm(logits.data<T>(), v, hb, transpose(matrix_of(w)));
     const bool wanted = dh.defined() || dw.defined() || dbias.defined();
     // Logits become their gradients in place.
     const double passes = 1 + int{wanted} + int{dbias.defined()};
@@ -90,8 +90,8 @@ struct CrossEntropy {
                            static_cast<std::size_t>(v));
     }
     const Tensor dlogits = as_operand(logits.rows(0, rows), w.dtype());
-    if (dh.defined()) gemm(dh.data<T>() + begin * d, d, view(dlogits), view(w));
-    if (dw.defined()) gemm(dw.data<T>(), d, transpose(view(dlogits)), hb, begin > 0);
+    if (dh.defined()) gemm(dh.data<T>() + begin * d, d, matrix_of(dlogits), matrix_of(w));
+    if (dw.defined()) gemm(dw.data<T>(), d, transpose(matrix_of(dlogits)), hb, begin > 0);
   }
 };
 
@@ -107,7 +107,7 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
   const Tensor y(Shape{x.shape()[0], weight.shape()[0]}, dtype);
   dispatch_float(dtype, [&](auto zero) {
     using T = decltype(zero);
-    gemm(y.data<T>(), y.dim(1), view(xo), transpose(view(wo)));
+    gemm(y.data<T>(), y.dim(1), matrix_of(xo), transpose(matrix_of(wo)));
     if (bias.defined()) add_bias<T>(y, bias.value());
   });
   return record(
@@ -118,12 +118,12 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
           const Tensor dyo = as_operand(dy, operand);
           if (x) {
             const Tensor dx(Shape{xo.dim(0), xo.dim(1)}, dtype);
-            gemm(dx.data<T>(), dx.dim(1), view(dyo), view(wo));
+            gemm(dx.data<T>(), dx.dim(1), matrix_of(dyo), matrix_of(wo));
             x->accumulate(dx);
           }
           if (weight) {
             const Tensor dw(Shape{wo.dim(0), wo.dim(1)}, dtype);
-            gemm(dw.data<T>(), dw.dim(1), transpose(view(dyo)), view(xo));
+            gemm(dw.data<T>(), dw.dim(1), transpose(matrix_of(dyo)), matrix_of(xo));
             weight->accumulate(dw);
           }
           if (bias) bias->accumulate(column_sums<T>(dy));
@@ -143,7 +143,7 @@ Variable matmul(const Variable& x, const Variable& w, Precision precision) {
   const Tensor y(Shape{x.shape()[0], w.shape()[1]}, dtype);
   dispatch_float(dtype, [&](auto zero) {
     using T = decltype(zero);
-    gemm(y.data<T>(), y.dim(1), view(xo), view(wo));
+    gemm(y.data<T>(), y.dim(1), matrix_of(xo), matrix_of(wo));
   });
   return record(y, {x, w}, [=, x = x.gradient(), w = w.gradient()](const Tensor& dy) {
     dispatch_float(dtype, [&](auto zero) {
@@ -151,12 +151,12 @@ Variable matmul(const Variable& x, const Variable& w, Precision precision) {
       const Tensor dyo = as_operand(dy, operand);
       if (x) {
         const Tensor dx(Shape{xo.dim(0), xo.dim(1)}, dtype);
-        gemm(dx.data<T>(), dx.dim(1), view(dyo), transpose(view(wo)));
+        gemm(dx.data<T>(), dx.dim(1), matrix_of(dyo), transpose(matrix_of(wo)));
         x->accumulate(dx);
       }
       if (w) {
         const Tensor dw(Shape{wo.dim(0), wo.dim(1)}, dtype);
-        gemm(dw.data<T>(), dw.dim(1), transpose(view(xo)), view(dyo));
+        gemm(dw.data<T>(), dw.dim(1), transpose(matrix_of(xo)), matrix_of(dyo));
         w->accumulate(dw);
       }
     });

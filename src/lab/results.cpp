@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "json_number.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/lab/curves.hpp"
 #include "sluice/lab/statistics.hpp"
@@ -16,9 +17,6 @@ using nlohmann::json;
 
 /// Trained tokens cost three forward passes: one forward, two for the gradients.
 constexpr double training_passes = 3;
-
-/// JSON has no infinities: null stands for them.
-json number(double value) { return std::isfinite(value) ? json(value) : json(); }
 
 /// Mean, deviation and interval of values; null where there are too few, or one is not finite.
 json summary(const std::vector<double>& values) {

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "json_number.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/models/model_directory.hpp"
@@ -24,9 +25,6 @@ constexpr int record_version = 1;
 constexpr const char* record_file = "run.json";
 constexpr const char* checkpoint_file = "checkpoint.safetensors";
 constexpr const char* metrics_file = "metrics.jsonl";
-
-/// JSON has no infinities: null stands for them.
-json number(double value) { return std::isfinite(value) ? json(value) : json(); }
 
 double number_of(const json& object, const char* name) {
   const json& value = object.at(name);

@@ -25,6 +25,9 @@ struct StackMemory {
   double widest = 0;
 };
 
+/// Layers a recurrent stack or a Transformer may have.
+inline constexpr std::int64_t kMostDepth = 1000;
+
 class Architecture {
  public:
   virtual ~Architecture() = default;

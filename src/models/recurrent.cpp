@@ -17,7 +17,6 @@
 namespace sluice {
 namespace {
 
-constexpr std::int64_t kMostDepth = 1000;
 constexpr std::int64_t kMostHidden = 1'000'000'000;
 
 bool removes(const RecurrentShape& shape, std::string_view gate) {
@@ -25,7 +24,7 @@ bool removes(const RecurrentShape& shape, std::string_view gate) {
          shape.removed_gates.end();
 }
 
-RecurrentStackOptions stack_options(const ModelConfig& config) {
+RecurrentStackOptions recurrent_options(const ModelConfig& config) {
   const RecurrentShape& shape = config.recurrent;
   RecurrentStackOptions stack;
   stack.layers = shape.depth;
@@ -51,7 +50,7 @@ class Recurrent final : public StackModel {
  public:
   Recurrent(const ModelConfig& config, std::optional<std::uint64_t> seed, DType dtype)
       : StackModel(config, config.recurrent.hidden, seed, dtype),
-        stack_(stack_options(config), dtype, {seed, kStackInitStream}) {
+        stack_(recurrent_options(config), dtype, {seed, kStackInitStream}) {
     stack_.collect(parameters_, "layers.");
   }
 
@@ -143,7 +142,7 @@ class RecurrentArchitecture final : public Architecture {
   }
 
   std::int64_t parameters(const ModelConfig& config) const override {
-    return parameter_count(stack_options(config));
+    return parameter_count(recurrent_options(config));
   }
 
   StackMemory memory(const ModelConfig& config, bool /*recompute*/) const override {

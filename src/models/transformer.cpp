@@ -15,11 +15,10 @@
 namespace sluice {
 namespace {
 
-constexpr std::int64_t kMostDepth = 1000;
 constexpr std::int64_t kMostWindow = 1'000'000;
 constexpr std::int64_t kMostWidth = 1'000'000'000;
 
-TransformerOptions stack_options(const ModelConfig& config) {
+TransformerOptions transformer_options(const ModelConfig& config) {
   const TransformerShape& shape = config.transformer;
   return {.dim = config.dim,
           .heads = shape.heads,
@@ -37,7 +36,7 @@ class Transformer final : public StackModel {
  public:
   Transformer(const ModelConfig& config, std::optional<std::uint64_t> seed, DType dtype)
       : StackModel(config, config.dim, seed, dtype),
-        stack_(stack_options(config), dtype, {seed, kStackInitStream}) {
+        stack_(transformer_options(config), dtype, {seed, kStackInitStream}) {
     stack_.collect(parameters_, "");
   }
 
@@ -105,7 +104,7 @@ class TransformerArchitecture final : public Architecture {
   std::int64_t output_width(const ModelConfig& config) const override { return config.dim; }
 
   std::int64_t parameters(const ModelConfig& config) const override {
-    return TransformerStack::parameter_count(stack_options(config));
+    return TransformerStack::parameter_count(transformer_options(config));
   }
 
   StackMemory memory(const ModelConfig& config, bool recompute) const override {

@@ -22,14 +22,14 @@ constexpr double least_jump = 0.01;
 // Of the range of y: less than half a pixel.
 constexpr double tolerance_share = 7e-4;
 
-std::vector<CurvePoint> thinned(const std::vector<CurvePoint>& points, double tolerance) {
+std::vector<PlotPoint> thinned(const std::vector<PlotPoint>& points, double tolerance) {
   std::vector<bool> stays(points.size());
   stays.front() = stays.back() = true;
   std::vector<std::pair<std::size_t, std::size_t>> open = {{0, points.size() - 1}};
   while (!open.empty()) {
     const auto [first, last] = open.back();
     open.pop_back();
-    const CurvePoint& from = points[first];
+    const PlotPoint& from = points[first];
     const double slope = (points[last].y - from.y) / std::max(points[last].x - from.x, 1e-12);
     double worst = tolerance;
     std::size_t split = 0;
@@ -45,7 +45,7 @@ std::vector<CurvePoint> thinned(const std::vector<CurvePoint>& points, double to
     open.emplace_back(first, split);
     open.emplace_back(split, last);
   }
-  std::vector<CurvePoint> kept;
+  std::vector<PlotPoint> kept;
   for (std::size_t i = 0; i < points.size(); ++i) {
     if (stays[i]) kept.push_back(points[i]);
   }
@@ -83,7 +83,7 @@ std::optional<Jump> find_jump(const Function& f, double low, double high) {
 // Kinks of a curve are where its derivative jumps and the curve itself does not.
 void mark_kinks(UnitCurve& curve, const UnitCurve& derivative, const Function& f) {
   constexpr double near = 1e-6;
-  for (const CurvePoint& jump : derivative.closed) {
+  for (const PlotPoint& jump : derivative.closed) {
     const bool broken = std::any_of(curve.closed.begin(), curve.closed.end(),
                                     [&](const auto& p) { return std::abs(p.x - jump.x) < near; });
     if (!broken) curve.kinks.push_back({jump.x, f(jump.x)});
@@ -116,7 +116,7 @@ void fit(UnitPanel& panel, double least, double most) {
   double high = least;
   for (const UnitCurve& curve : panel.curves) {
     for (const auto& stroke : curve.strokes) {
-      for (const CurvePoint& point : stroke) {
+      for (const PlotPoint& point : stroke) {
         low = std::min(low, point.y);
         high = std::max(high, point.y);
       }
@@ -132,7 +132,7 @@ void fit(UnitPanel& panel, double least, double most) {
 }
 
 bool same(const UnitCurve& left, const UnitCurve& right) {
-  const auto equal = [](const CurvePoint& p, const CurvePoint& q) {
+  const auto equal = [](const PlotPoint& p, const PlotPoint& q) {
     return p.x == q.x && std::abs(p.y - q.y) < 1e-9;
   };
   return std::equal(left.strokes.begin(), left.strokes.end(), right.strokes.begin(),
@@ -356,7 +356,7 @@ UnitCurve trace_curve(std::string label, const std::function<double(double)>& f,
                       double most) {
   UnitCurve curve;
   curve.label = std::move(label);
-  std::vector<CurvePoint> stroke = {{least, f(least)}};
+  std::vector<PlotPoint> stroke = {{least, f(least)}};
   const auto count = std::lround((most - least) / step);
   for (long i = 1; i <= count; ++i) {
     const double x = least + static_cast<double>(i) * step;

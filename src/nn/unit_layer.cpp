@@ -96,15 +96,15 @@ void read_arguments(UnitSpec& unit, std::string_view arguments, std::string_view
 // E[max(x_1, .., x_k)²] of standard normal variates, by the trapezoidal rule (the integrand and all
 // its derivatives vanish at the ends, so that the error is far below 1e-12).
 double mean_square_of_maximum(std::int64_t k) {
-  constexpr double step = 0.01;
+  constexpr double spacing = 0.01;
   constexpr int steps = 1200;  // to ±12
   double sum = 0;
   for (int i = -steps; i <= steps; ++i) {
-    const double x = step * i;
+    const double x = spacing * i;
     const double density = std::exp(-0.5 * x * x) * std::numbers::inv_sqrtpi / std::numbers::sqrt2;
     const double below = 0.5 * std::erfc(-x / std::numbers::sqrt2);
     sum += x * x * static_cast<double>(k) * density * std::pow(below, static_cast<double>(k - 1)) *
-           step;
+           spacing;
   }
   return sum;
 }

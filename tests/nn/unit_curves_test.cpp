@@ -18,8 +18,8 @@ double at(const UnitCurve& curve, double x) {
   double y = NAN;
   for (const auto& stroke : curve.strokes) {
     for (std::size_t i = 1; i < stroke.size(); ++i) {
-      const CurvePoint& p = stroke[i - 1];
-      const CurvePoint& q = stroke[i];
+      const PlotPoint& p = stroke[i - 1];
+      const PlotPoint& q = stroke[i];
       if (x < p.x || x > q.x) continue;
       y = q.x > p.x ? p.y + (x - p.x) / (q.x - p.x) * (q.y - p.y) : q.y;
     }
@@ -87,7 +87,7 @@ TEST(UnitPicture, EveryUnitHasOneThatFitsItsPanels) {
         EXPECT_EQ(curve.strokes.front().front().x, panel.x_least);
         EXPECT_EQ(curve.strokes.back().back().x, panel.x_most);
         for (const auto& stroke : curve.strokes) {
-          for (const CurvePoint& point : stroke) EXPECT_TRUE(std::isfinite(point.y));
+          for (const PlotPoint& point : stroke) EXPECT_TRUE(std::isfinite(point.y));
         }
       }
     }

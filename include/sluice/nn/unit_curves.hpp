@@ -11,19 +11,19 @@
 
 namespace sluice {
 
-struct CurvePoint {
+struct PlotPoint {
   double x = 0, y = 0;
 };
 
 /// y over x in straight strokes. A new stroke begins where y jumps.
 struct UnitCurve {
   std::string label;
-  std::vector<std::vector<CurvePoint>> strokes = {};
+  std::vector<std::vector<PlotPoint>> strokes = {};
   /// Ends of strokes at a jump: the value there is on the first list, the other limit on the
   /// second.
-  std::vector<CurvePoint> closed = {}, open = {};
+  std::vector<PlotPoint> closed = {}, open = {};
   /// Where the curve goes on in another direction.
-  std::vector<CurvePoint> kinks = {};
+  std::vector<PlotPoint> kinks = {};
 };
 
 /// One coordinate system.
