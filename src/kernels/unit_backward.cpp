@@ -52,7 +52,8 @@ void unit_backward(float* dz, std::size_t dz_pitch, float* dbias, const float* d
   const auto inputs = static_cast<std::size_t>(unit.inputs(1));
   const std::size_t bytes = (2 * inputs + 1) * rows * n * sizeof(float);
   const bool stream = dz != z && dz != dy && bytes >= streaming_threshold();
-  const bool far = bytes >= fetching_threshold();
+  // Five streams at once: from the caches they come faster unasked.
+  const bool far = bytes >= (unit.gated ? streaming_threshold() : fetching_threshold());
   const BackwardCall call{
       dz, dz_pitch, dbias, dy, z, z_pitch, bias, scale, rows, n, UnitParameters(unit), far, stream};
   if (unit.gated) {
