@@ -39,7 +39,7 @@ HWY_INLINE V SelectNegative(D d, V x, V yes, V no) {
 /// Min(x, most) and Max(x, least) that keep a NaN in x.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V AtMost(D d, V x, float most) {
-#if HWY_ARCH_X86 && HWY_TARGET <= HWY_SSE2
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_SSE4
   return hn::Min(hn::Set(d, most), x);  // x86 gives the second operand where one is NaN
 #else
   return hn::IfThenElse(hn::Gt(x, hn::Set(d, most)), hn::Set(d, most), x);
@@ -47,7 +47,7 @@ HWY_INLINE V AtMost(D d, V x, float most) {
 }
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V AtLeast(D d, V x, float least) {
-#if HWY_ARCH_X86 && HWY_TARGET <= HWY_SSE2
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_SSE4
   return hn::Max(hn::Set(d, least), x);
 #else
   return hn::IfThenElse(hn::Lt(x, hn::Set(d, least)), hn::Set(d, least), x);

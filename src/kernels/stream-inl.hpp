@@ -42,6 +42,8 @@ struct Reach {
     y = rows_ahead == 0 ? kAhead : rows_ahead * n;
   }
 
+  bool far() const { return z != 0 || stream; }
+
   std::size_t z = 0;    // floats from an element of z to the one to be fetched; 0: none is
   std::size_t y = 0;    // the same for what has rows of n elements
   bool stream = false;  // results are written past the caches

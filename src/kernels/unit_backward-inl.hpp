@@ -52,32 +52,45 @@ HWY_INLINE void PutGradient(D d, hn::Vec<D> gradient, const Half& half, std::siz
   }
 }
 
-template <Activation f, Activation g, bool gated>
-void BackwardRowOf(const Half& a, const Half& b, const float* dy, float scale, std::size_t n,
-                   const UnitParameters& parameters, const Reach& reach) {
+// `plain`: no biases, scale 1, and everything in the caches.
+template <Activation f, Activation g, bool gated, bool plain>
+HWY_INLINE void BackwardVectors(Half a, Half b, const float* dy, float scale, std::size_t n,
+                                const UnitParameters& parameters, Reach reach) {
   const hn::ScalableTag<float> d;
   const auto of_f = Broadcast(d, parameters.f, parameters.f_inverse);
   const auto of_g = Broadcast(d, parameters.g, parameters.g_inverse);
   const auto scales = hn::Set(d, scale);
-  // Copies, which the stores below cannot change in the compiler's eyes.
-  const Half at_a = a;
-  const Half at_b = b;
-  const Reach ahead = reach;
+  if constexpr (plain) {
+    a.bias = b.bias = nullptr;
+    a.dbias = b.dbias = nullptr;
+    reach = Reach();
+  }
   for (std::size_t i = 0; i < n; i += hn::Lanes(d)) {
-    if (ahead.z != 0) {
-      hwy::Prefetch(dy + i + ahead.y);
-      hwy::Prefetch(at_a.z + i + ahead.z);
-      if constexpr (gated) hwy::Prefetch(at_b.z + i + ahead.z);
+    if (reach.z != 0) {
+      hwy::Prefetch(dy + i + reach.y);
+      hwy::Prefetch(a.z + i + reach.z);
+      if constexpr (gated) hwy::Prefetch(b.z + i + reach.z);
     }
-    const auto gradient = hn::Mul(hn::LoadU(d, dy + i), scales);
-    const auto first = Derivation<f>(d, Biased(d, at_a.z, at_a.bias, i), of_f);
+    auto gradient = hn::LoadU(d, dy + i);
+    if (!plain) gradient = hn::Mul(gradient, scales);
+    const auto first = Derivation<f>(d, Biased(d, a.z, a.bias, i), of_f);
     if constexpr (gated) {
-      const auto second = Derivation<g>(d, Biased(d, at_b.z, at_b.bias, i), of_g);
-      PutGradient(d, hn::Mul(gradient, hn::Mul(first.slope, second.value)), at_a, i, ahead.stream);
-      PutGradient(d, hn::Mul(gradient, hn::Mul(first.value, second.slope)), at_b, i, ahead.stream);
+      const auto second = Derivation<g>(d, Biased(d, b.z, b.bias, i), of_g);
+      PutGradient(d, hn::Mul(gradient, hn::Mul(first.slope, second.value)), a, i, reach.stream);
+      PutGradient(d, hn::Mul(gradient, hn::Mul(first.value, second.slope)), b, i, reach.stream);
     } else {
-      PutGradient(d, hn::Mul(gradient, first.slope), at_a, i, ahead.stream);
+      PutGradient(d, hn::Mul(gradient, first.slope), a, i, reach.stream);
     }
+  }
+}
+
+template <Activation f, Activation g, bool gated>
+void BackwardRowOf(const Half& a, const Half& b, const float* dy, float scale, std::size_t n,
+                   const UnitParameters& parameters, const Reach& reach) {
+  if (a.bias == nullptr && a.dbias == nullptr && scale == 1.0F && !reach.far()) {
+    BackwardVectors<f, g, gated, true>(a, b, dy, scale, n, parameters, reach);
+  } else {
+    BackwardVectors<f, g, gated, false>(a, b, dy, scale, n, parameters, reach);
   }
 }
 

@@ -27,30 +27,44 @@ using ForwardRow = void (*)(float* y, const float* a, const float* b, const floa
                             const float* bias_b, const float* residual, float scale, std::size_t n,
                             const UnitParameters& parameters, const Reach& reach);
 
-template <Activation f, Activation g, bool gated>
-void ForwardRowOf(float* y, const float* a, const float* b, const float* bias_a,
-                  const float* bias_b, const float* residual, float scale, std::size_t n,
-                  const UnitParameters& parameters, const Reach& reach) {
+// `plain`: no biases, no residual, scale 1, and everything in the caches.
+template <Activation f, Activation g, bool gated, bool plain>
+HWY_INLINE void ForwardVectors(float* y, const float* a, const float* b, const float* bias_a,
+                               const float* bias_b, const float* residual, float scale,
+                               std::size_t n, const UnitParameters& parameters, Reach reach) {
   const hn::ScalableTag<float> d;
   const auto of_f = Broadcast(d, parameters.f, parameters.f_inverse);
   const auto of_g = Broadcast(d, parameters.g, parameters.g_inverse);
   const auto scales = hn::Set(d, scale);
-  const Reach ahead = reach;
   for (std::size_t i = 0; i < n; i += hn::Lanes(d)) {
-    if (ahead.z != 0) {
-      hwy::Prefetch(a + i + ahead.z);
-      if constexpr (gated) hwy::Prefetch(b + i + ahead.z);
+    if (!plain && reach.z != 0) {
+      hwy::Prefetch(a + i + reach.z);
+      if constexpr (gated) hwy::Prefetch(b + i + reach.z);
     }
     auto value_a = hn::LoadU(d, a + i);
-    if (bias_a != nullptr) value_a = hn::Add(value_a, hn::LoadU(d, bias_a + i));
+    if (!plain && bias_a != nullptr) value_a = hn::Add(value_a, hn::LoadU(d, bias_a + i));
     auto value = ValueOf<f>(d, value_a, of_f);
     if constexpr (gated) {
       auto value_b = hn::LoadU(d, b + i);
-      if (bias_b != nullptr) value_b = hn::Add(value_b, hn::LoadU(d, bias_b + i));
+      if (!plain && bias_b != nullptr) value_b = hn::Add(value_b, hn::LoadU(d, bias_b + i));
       value = hn::Mul(value, ValueOf<g>(d, value_b, of_g));
     }
-    if (residual != nullptr) value = hn::Add(value, hn::LoadU(d, residual + i));
-    Put(d, hn::Mul(value, scales), y + i, ahead.stream);
+    if (!plain && residual != nullptr) value = hn::Add(value, hn::LoadU(d, residual + i));
+    Put(d, plain ? value : hn::Mul(value, scales), y + i, !plain && reach.stream);
+  }
+}
+
+template <Activation f, Activation g, bool gated>
+void ForwardRowOf(float* y, const float* a, const float* b, const float* bias_a,
+                  const float* bias_b, const float* residual, float scale, std::size_t n,
+                  const UnitParameters& parameters, const Reach& reach) {
+  const bool plain = bias_a == nullptr && residual == nullptr && scale == 1.0F && !reach.far();
+  if (plain) {
+    ForwardVectors<f, g, gated, true>(y, a, b, bias_a, bias_b, residual, scale, n, parameters,
+                                      reach);
+  } else {
+    ForwardVectors<f, g, gated, false>(y, a, b, bias_a, bias_b, residual, scale, n, parameters,
+                                       reach);
   }
 }
 
