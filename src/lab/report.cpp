@@ -96,6 +96,15 @@ json curve_json(const std::vector<CurvePoint>& points) {
   return {{"tokens", tokens}, {"seconds", seconds}, {"loss", loss}};
 }
 
+/// Where a run's history is: in runs/ beside the results, or, of a claim's comparison, one or two
+/// directories above.
+fs::path run_directory(const fs::path& directory, const std::string& hash) {
+  for (const char* place : {"runs", "../runs", "../../runs"}) {
+    if (fs::exists(directory / place / hash)) return directory / place / hash;
+  }
+  return directory / "runs" / hash;
+}
+
 /// Puts the histories of the runs into results["runs"]; those that cannot be read are noted in
 /// results["missing_histories"].
 void add_histories(json& results, const fs::path& directory) {
@@ -111,7 +120,7 @@ void add_histories(json& results, const fs::path& directory) {
     const auto step = tokens_per_step.find(run.at("variant").get<std::string>());
     if (step == tokens_per_step.end()) continue;
     try {
-      const RunCurves curves = read_curves(directory / "runs" / hash, step->second);
+      const RunCurves curves = read_curves(run_directory(directory, hash), step->second);
       run["curves"] = {{"train", curve_json(curves.train)},
                        {"validation", curve_json(curves.validation)}};
     } catch (const Error& error) {

@@ -23,61 +23,117 @@ std::size_t with_verdict(const json& claims, std::string_view verdict) {
                     [&](const json& claim) { return text_of(claim, "verdict") == verdict; }));
 }
 
+bool has_number(const json& object, const char* name) {
+  const auto value = object.find(name);
+  return value != object.end() && value->is_number();
+}
+
+json number_of(const json& object, const char* name) {
+  return has_number(object, name) ? object[name] : json();
+}
+
+/// What a part is about on side "a" or "b", in words: `side_a`, or `a` where that is a name.
+std::string side_of(const json& part, const std::string& side) {
+  const std::string words = text_of(part, ("side_" + side).c_str());
+  return !words.empty() || has_number(part, side.c_str()) ? words : text_of(part, side.c_str());
+}
+
+/// What the effect is an effect on: "loss", "lag_gradient at 64".
+std::string measure_of(const json& part) {
+  const std::string at = text_of(part, "at");
+  return text_of(part, "measure") + (at.empty() ? "" : " at " + at);
+}
+
+/// "nats per token", or "times" for ratios.
+std::string unit_of(const json& part) {
+  return text_of(part, "kind") == "ratio" ? "times" : text_of(part, "unit");
+}
+
 std::string effect_text(const json& part) {
-  const json effect = part.value("effect", json());
-  if (!effect.is_number()) return "–";
-  const std::string unit = text_of(part, "unit");
-  return significant(effect) + (unit.empty() ? "" : " " + unit);
+  if (!has_number(part, "effect")) return "–";
+  const std::string unit = unit_of(part);
+  return significant(part["effect"]) + (unit.empty() ? "" : " " + unit);
+}
+
+/// "-0.12 nats per token (-0.16 to -0.08)".
+std::string effect_and_interval(const json& part) {
+  std::string text = effect_text(part);
+  if (has_number(part, "low") && has_number(part, "high")) {
+    text += fmt::format(" ({} to {})", significant(part["low"]), significant(part["high"]));
+  }
+  return text;
+}
+
+/// "below 0": what the claim says of the effect.
+std::string expectation(const json& part) {
+  const std::string expect = text_of(part, "expect");
+  if (expect.empty() || !has_number(part, "threshold")) return "";
+  const char* word = expect == "less" ? "below" : expect == "greater" ? "above" : "within";
+  return fmt::format("{} {}", word, significant(part["threshold"]));
+}
+
+/// The effect that the claim's verdict turns on.
+json threshold_of(const json& part) {
+  if (has_number(part, "threshold")) return part["threshold"];
+  return text_of(part, "kind") == "ratio" ? 1 : 0;
 }
 
 std::string part_label(const json& part, std::size_t index) {
-  const std::string a = text_of(part, "a");
-  const std::string b = text_of(part, "b");
-  if (a.empty() && b.empty()) return fmt::format("Part {}", index + 1);
-  return b.empty() ? a : a + " − " + b;
+  std::string words = text_of(part, "statement");
+  if (words.empty()) words = side_of(part, "a") + " − " + side_of(part, "b");
+  return fmt::format("{}. {}", index + 1, words);
 }
 
-/// A figure with a view per unit that parts are measured in: effects in one unit share an axis.
+std::size_t color_of(std::string_view verdict) {
+  return verdict == "holds" ? 2 : verdict == "fails" ? 1 : 0;
+}
+
+/// The view of effects that are measured as this part's are, made when there is none yet.
+Chart& view_for(Figure& figure, const json& part, const std::string& id) {
+  const std::string unit = unit_of(part);
+  const std::string label = measure_of(part) + (unit.empty() ? "" : ", " + unit);
+  const json threshold = threshold_of(part);
+  const auto found = std::find_if(figure.views.begin(), figure.views.end(), [&](const Chart& view) {
+    return view.label == label && view.reference == threshold;
+  });
+  if (found != figure.views.end()) return *found;
+  const std::string number =
+      figure.views.empty() ? "" : fmt::format("-{}", figure.views.size() + 1);
+  figure.views.push_back({.id = id + "-effects" + number,
+                          .label = label,
+                          .kind = ChartKind::interval,
+                          .x = {"Part", "part", "category"},
+                          .y = {"Effect on " + label, "effect"},
+                          .keys = {"verdict"},
+                          .reference = threshold,
+                          .summary = "Effects on " + label + " with their confidence intervals."});
+  return figure.views.back();
+}
+
+/// Effects in one unit share an axis.
 Figure effects(const json& claim, const std::string& id) {
-  Figure figure{"Effects", "Dots are effects, bars their confidence intervals.", {}, 4};
+  Figure figure{
+      "Effects",
+      "Dots are effects, bars their intervals; the line is where the claim begins to hold, or to "
+      "fail.",
+      {},
+      4};
   const json& parts = claim.at("parts");
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const json& part = parts[i];
-    if (!part.value("effect", json()).is_number()) continue;
-    std::string unit = text_of(part, "unit");
-    const std::string measure = text_of(part, "measure");
-    const std::string label = unit.empty() ? measure : measure + ", " + unit;
-    auto chart = std::find_if(figure.views.begin(), figure.views.end(),
-                              [&](const Chart& view) { return view.label == label; });
-    if (chart == figure.views.end()) {
-      figure.views.push_back(
-          {.id =
-               fmt::format("{}-effects{}", id,
-                           figure.views.empty() ? "" : fmt::format("-{}", figure.views.size() + 1)),
-           .label = label,
-           .kind = ChartKind::interval,
-           .x = {"Comparison", "comparison", "category"},
-           .y = {"Effect on " + label, "effect"},
-           .keys = {"verdict"},
-           .zero = true,
-           .summary = "Effects on " + label + " with their confidence intervals."});
-      chart = figure.views.end() - 1;
-    }
+    if (!has_number(part, "effect")) continue;
+    Chart& chart = view_for(figure, part, id);
     const std::string verdict = text_of(part, "verdict");
-    auto series = std::find_if(chart->series.begin(), chart->series.end(),
+    auto series = std::find_if(chart.series.begin(), chart.series.end(),
                                [&](const Series& one) { return one.name == verdict; });
-    if (series == chart->series.end()) {
-      chart->series.push_back({.name = verdict,
-                               .keys = {verdict},
-                               .color = verdict == "holds"   ? 2U
-                                        : verdict == "fails" ? 1U
-                                                             : 0U});
-      series = chart->series.end() - 1;
+    if (series == chart.series.end()) {
+      chart.series.push_back({.name = verdict, .keys = {verdict}, .color = color_of(verdict)});
+      series = chart.series.end() - 1;
     }
-    series->x.push_back(fmt::format("{}. {}", i + 1, part_label(part, i)));
+    series->x.push_back(part_label(part, i));
     series->y.push_back(part["effect"]);
-    series->low.push_back(part.value("low", json()));
-    series->high.push_back(part.value("high", json()));
+    series->low.push_back(number_of(part, "low"));
+    series->high.push_back(number_of(part, "high"));
   }
   return figure;
 }
@@ -88,28 +144,33 @@ Table parts_table(const json& claim, const std::string& id) {
               .columns = {{"What should hold", "statement"},
                           {"Verdict", "verdict"},
                           {"Measure", "measure"},
-                          {"First", "a"},
-                          {"Second", "b"},
+                          {"First", "side_a"},
+                          {"Its mean", "a"},
+                          {"Second", "side_b"},
+                          {"Its mean", "b"},
                           {"Effect", "effect"},
                           {"Low", "low"},
                           {"High", "high"},
-                          {"Confidence", "confidence"},
-                          {"n", "n"},
-                          {"Unit", "unit"}}};
+                          {"Claimed", "claimed"},
+                          {"Seeds", "n"}}};
   for (const json& part : claim.at("parts")) {
-    std::vector<Cell> row;
-    for (const auto& column : table.columns) {
-      const json value = part.value(column.second, json());
-      if (column.second == "verdict") {
-        row.push_back({value, text_of(part, "verdict"), tone_of(text_of(part, "verdict"))});
-      } else if (value.is_number()) {
-        row.push_back({value, column.second == "confidence" ? percent(value) : significant(value)});
-      } else {
-        row.push_back({value.is_null() ? value : json(text_of(part, column.second.c_str())),
-                       value.is_null() ? "–" : text_of(part, column.second.c_str())});
-      }
-    }
-    table.rows.push_back(std::move(row));
+    const auto words = [](const std::string& text) { return Cell{text, text}; };
+    const auto value = [&part](const char* name) {
+      return Cell{number_of(part, name), significant(number_of(part, name))};
+    };
+    const std::string verdict = text_of(part, "verdict");
+    table.rows.push_back({words(text_of(part, "statement")),
+                          {verdict, verdict, tone_of(verdict)},
+                          words(measure_of(part)),
+                          words(side_of(part, "a")),
+                          value("a"),
+                          words(side_of(part, "b")),
+                          value("b"),
+                          {number_of(part, "effect"), effect_text(part)},
+                          value("low"),
+                          value("high"),
+                          words(expectation(part)),
+                          value("n")});
   }
   return table;
 }
@@ -129,13 +190,14 @@ Table claims_table(const json& claims) {
     const std::string verdict = text_of(claim, "verdict");
     for (const json& part : claim.at("parts")) {
       const std::string of_part = text_of(part, "verdict");
+      const std::string statement = text_of(part, "statement");
       table.rows.push_back({{title, title},
                             {verdict, verdict, tone_of(verdict)},
-                            {text_of(part, "statement"), text_of(part, "statement")},
+                            {statement, statement},
                             {of_part, of_part, tone_of(of_part)},
-                            {part.value("effect", json()), effect_text(part)},
-                            {part.value("low", json()), significant(part.value("low", json()))},
-                            {part.value("high", json()), significant(part.value("high", json()))}});
+                            {number_of(part, "effect"), effect_text(part)},
+                            {number_of(part, "low"), significant(number_of(part, "low"))},
+                            {number_of(part, "high"), significant(number_of(part, "high"))}});
     }
   }
   return table;
@@ -196,9 +258,13 @@ void add_claims(Page& page, const json& file) {
     page.say("note", "A quick run: smaller models and budgets, so that much stays undecided.");
   }
   for (const json& claim : claims) {
+    const json& parts = claim.at("parts");
     page.say(text_of(claim, "verdict"),
-             fmt::format("<a href=\"#claim-{}\">{}</a>: {}", slug(text_of(claim, "name")),
-                         escape(text_of(claim, "title")), escape(text_of(claim, "statement"))));
+             fmt::format("<a href=\"#claim-{}\">{}</a>: {}{}", slug(text_of(claim, "name")),
+                         escape(text_of(claim, "title")), escape(text_of(claim, "statement")),
+                         parts.size() == 1 && has_number(parts[0], "effect")
+                             ? escape(" The effect is " + effect_and_interval(parts[0]) + ".")
+                             : ""));
   }
   page.fact("Claims made",
             escape(text_of(file, "date")) + ", Sluice " + escape(text_of(file, "version")));

@@ -245,7 +245,7 @@ Figure pair_differences(const json& results) {
               .x = {"Pair", "pair", "category", "number"},
               .y = {"Difference of final losses, nats per token", "difference"},
               .keys = {"verdict"},
-              .zero = true,
+              .reference = 0,
               .summary = "Paired difference of final losses for each pair with its 95% interval."};
   const json& pairs = results.at("pairs");
   const json* best = best_variant(results);

@@ -60,7 +60,7 @@ json chart_json(const Chart& chart) {
   return {{"label", chart.label},     {"kind", kind_name(chart.kind)},
           {"x", axis_json(chart.x)},  {"y", axis_json(chart.y)},
           {"keys", chart.keys},       {"series", series},
-          {"ordered", chart.ordered}, {"zero", chart.zero},
+          {"ordered", chart.ordered}, {"reference", chart.reference},
           {"summary", chart.summary}};
 }
 

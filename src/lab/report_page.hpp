@@ -69,8 +69,8 @@ struct Chart {
   /// The CSV's first columns.
   std::vector<std::string> keys = {};
   std::vector<Series> series = {};
-  /// The axis of values shows 0 whatever the values.
-  bool zero = false;
+  /// A value that the others are held against, marked by a line; null: none.
+  nlohmann::json reference = {};
   /// Colours that follow an order (layers) rather than telling names apart.
   bool ordered = false;
   /// What it shows, in a sentence, for those who do not see it.

@@ -132,7 +132,8 @@ void add_surprisal(Page& page, const json& inspection) {
 
   page.section("surprisal", "Surprisal over the text");
   page.add(fmt::format(
-      "<p>The darker a token, the less the model expected it: −ln p, {:.3f} nats on average over "
+      "<p>The stronger the shade of a token, the less the model expected it: −ln p, {:.3f} nats on "
+      "average over "
       "{} tokens, "
       "a perplexity of {:.2f}. Point at a token, or go through them with the arrow keys.</p>\n{}"
       "<p class=\"readout\" id=\"readout\" aria-live=\"polite\"></p>\n"

@@ -81,7 +81,11 @@ std::string fixed(const json& value, int digits) {
 
 std::string significant(const json& value, int digits) {
   if (!value.is_number()) return nothing;
-  return fmt::format("{:.{}g}", value.get<double>(), digits);
+  const auto number = value.get<double>();
+  // Rather whole than with an exponent.
+  const double size = std::abs(number);
+  if (size >= std::pow(10, digits) && size < 1e9) return fmt::format("{:.0f}", number);
+  return fmt::format("{:.{}g}", number, digits);
 }
 
 std::string percent(const json& value) {

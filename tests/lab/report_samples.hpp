@@ -226,11 +226,22 @@ inline json sample_inspection(int depth = 4) {
 
 inline json sample_claims() {
   const auto part = [](const char* statement, const char* verdict, double effect) {
-    return json{{"statement", statement},  {"verdict", verdict},
-                {"measure", "final loss"}, {"a", "unit=gtu"},
-                {"b", "unit=tanh"},        {"effect", effect},
-                {"low", effect - 0.04},    {"high", effect + 0.04},
-                {"confidence", 0.95},      {"n", 5},
+    return json{{"statement", statement},
+                {"verdict", verdict},
+                {"measure", "final loss"},
+                {"at", nullptr},
+                {"kind", "difference"},
+                {"expect", "less"},
+                {"threshold", 0},
+                {"side_a", "unit=gtu"},
+                {"side_b", "unit=tanh"},
+                {"a", 1.5 + effect},
+                {"b", 1.5},
+                {"effect", effect},
+                {"low", effect - 0.04},
+                {"high", effect + 0.04},
+                {"confidence", 0.95},
+                {"n", 5},
                 {"unit", "nats per token"}};
   };
   return {{"format_version", 1},

@@ -231,7 +231,8 @@ TEST_F(Report, NothingOfTheUsersIsMarkup) {
        {"name", "title", "statement", "source", "budget", "command", "verdict"}) {
     claims["claims"][0][field] = hostile;
   }
-  for (const char* field : {"statement", "verdict", "measure", "a", "b", "unit"}) {
+  for (const char* field :
+       {"statement", "verdict", "measure", "side_a", "side_b", "unit", "kind", "expect", "at"}) {
     claims["claims"][0]["parts"][0][field] = hostile;
   }
   claims["claims"][0]["directories"] = {hostile};
@@ -314,7 +315,8 @@ TEST_F(Report, ShowsClaimsAndReportsOnTheirComparisons) {
   for (const char* part :
        {"Of 2 claims, <b>1 holds</b>, <b>0 fail</b> and <b>1 is inconclusive</b>", "A quick run",
         "id=\"claim-gates-help\"", "href=\"gates-help/main/report.html\"",
-        "<td class=\"n\">-0.16</td>", "1:02 min", "{&quot;tokens&quot;:60000}"}) {
+        "The effect is -0.12 nats per token (-0.16 to -0.08).", "<td>below 0</td>", "1:02 min",
+        "{&quot;tokens&quot;:60000}"}) {
     EXPECT_TRUE(has(text, part)) << part;
   }
   EXPECT_TRUE(has(read_file(directory_ / "gates-help/main/report.html"), "unit=gtu"));
@@ -326,6 +328,30 @@ TEST_F(Report, ShowsClaimsAndReportsOnTheirComparisons) {
   write_report(directory_);
   EXPECT_TRUE(has(page(), "gates-help/main/results.json&#39; is damaged"));
   EXPECT_FALSE(has(page(), "href=\"gates-help/main/report.html\""));
+}
+
+TEST_F(Report, FindsTheRunsThatClaimsShare) {
+  const json results = sample_results({"unit=gtu"});
+  put("claim/main/results.json", results);
+  const auto run = results["runs"][0]["run"].get<std::string>();
+  fs::create_directories(directory_ / "runs" / run);
+  std::ofstream(directory_ / "runs" / run / "metrics.jsonl")
+      << R"({"event": "train", "step": 2, "seconds": 0.5, "loss": 4.25})"
+      << "\n";
+  write_report(directory_ / "claim/main");
+  EXPECT_TRUE(
+      has(read_file(directory_ / "claim/main/report/loss-seconds-runs.csv"), ",0.5,4.25\n"));
+}
+
+TEST_F(Report, RatiosAreHeldAgainstTheirThreshold) {
+  json claims = sample_claims();
+  json& part = claims["claims"][0]["parts"][0];
+  part["kind"] = "ratio";
+  part["threshold"] = 1;
+  part["effect"] = 0.5;
+  const std::string page = report_html(nullptr, nullptr, claims);
+  EXPECT_EQ(data_of(page)["charts"]["claim-gates-help-effects"]["reference"], 1);
+  EXPECT_TRUE(has(page, "The effect is 0.5 times ("));
 }
 
 TEST_F(Report, RefusesInOneSentence) {

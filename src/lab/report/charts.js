@@ -146,17 +146,18 @@ const report = (() => {
   const spread = {
     id: 'spread',
     beforeDatasetsDraw(chart) {
-      const kind = chart.options.plugins.spread.kind;
+      const {kind, reference} = chart.options.plugins.spread;
       const c = chart.ctx;
       const area = chart.chartArea;
       c.save();
       c.beginPath();
       c.rect(area.left, area.top, area.width, area.height);
       c.clip();
-      if (kind === 'interval' && chart.scales.x.min < 0 && chart.scales.x.max > 0) {
-        const zero = chart.scales.x.getPixelForValue(0);
+      if (kind === 'interval' && reference !== null) {
+        const place = chart.scales.x.getPixelForValue(reference);
         c.strokeStyle = color('soft');
-        c.beginPath(); c.moveTo(zero, area.top); c.lineTo(zero, area.bottom); c.stroke();
+        c.lineWidth = 1.5;
+        c.beginPath(); c.moveTo(place, area.top); c.lineTo(place, area.bottom); c.stroke();
       }
       chart.data.datasets.forEach((set, i) => {
         if (!chart.isDatasetVisible(i) || !rangeOf(set)) return;
@@ -188,12 +189,12 @@ const report = (() => {
         if (range) [range.low[i], range.high[i]].forEach(hold);
       });
     });
-    if (chart.zero) hold(0);
+    hold(chart.reference);
     if (min >= max) return;
     const room = 0.05 * (max - min);
     [scale.min, scale.max] = log ? [min / 1.15, max * 1.15] : [min - room, max + room];
     // An interval may reach below what a loss or a share can be.
-    if (!chart.zero && least >= 0) scale.min = Math.max(scale.min, 0);
+    if (least >= 0) scale.min = Math.max(scale.min, 0);
   };
 
   // ---- Ticks
@@ -277,6 +278,7 @@ const report = (() => {
       if (last && last.length + word.length >= width) lines.push(word);
       else lines[lines.length - 1] = last ? `${last} ${word}` : word;
     }
+    if (lines.length > 4) lines.splice(3, lines.length, `${lines[3]} …`);
     return lines.map(line => line.length > width + 8 ? `${line.slice(0, width + 7)}…` : line);
   };
 
@@ -295,7 +297,7 @@ const report = (() => {
       if (chart.kind === 'interval') {
         options.ticks.autoSkip = false;
         options.ticks.callback = function (value) {
-          return wrapped(this.getLabelForValue(value), this.chart.width < 560 ? 15 : 40);
+          return wrapped(this.getLabelForValue(value), this.chart.width < 560 ? 18 : 40);
         };
       }
       return options;
@@ -368,7 +370,7 @@ const report = (() => {
       options: {
         animation: false, responsive: true, maintainAspectRatio: false, parsing: false, normalized: true,
         indexAxis: lying ? 'y' : 'x', interaction, scales: lying ? {x: y, y: x} : {x, y},
-        plugins: {legend: {display: false}, tooltip: tooltip(chart, labels), spread: {kind: chart.kind}}
+        plugins: {legend: {display: false}, tooltip: tooltip(chart, labels), spread: {kind: chart.kind, reference: chart.reference}}
       },
       plugins: [spread]
     };

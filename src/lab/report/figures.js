@@ -43,8 +43,9 @@
       this.link.download = `${id}.csv`;
       this.link.textContent = `Download ${id}.csv`;
       this.plot.className = `plot ${this.chart.kind}`;
-      const rows = new Set([].concat(...this.chart.series.map(series => series.x))).size;
-      this.holder.style.flexBasis = this.chart.kind === 'interval' ? `${40 * rows + 75}px` : '';
+      const rows = new Set([].concat(...this.chart.series.map(series => series.x)));
+      const height = [...rows].some(row => String(row).length > 36) ? 64 : 40;
+      this.holder.style.flexBasis = this.chart.kind === 'interval' ? `${height * rows.size + 75}px` : '';
       this.buildTools();
       this.buildLegend();
       this.fillTable();
