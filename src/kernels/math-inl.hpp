@@ -1,8 +1,8 @@
 // Vector mathematics for float lanes, written so that no path is slow: denormals arise only where
 // an argument's result would be one. Included once per SIMD target.
 //
-// Accuracy, on every target, where the result is normal: Exp, ExpNonPositive, LogOnePlus 4 ULP,
-// Expm1 part of SplitExp 4 ULP relative. Results below 2^-126 are flushed to 0. NaN in, NaN out.
+// Accuracy, on every target, where the result is normal: Exp, ExpNonPositive, Logistic, what
+// AddLogOnePlus adds, ExpLessOneOfRest 4 ULP. Results below 2^-126 are flushed to 0. NaN stays NaN.
 #if defined(SLUICE_KERNELS_MATH_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef SLUICE_KERNELS_MATH_INL_HPP
 #undef SLUICE_KERNELS_MATH_INL_HPP

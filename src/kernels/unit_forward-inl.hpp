@@ -70,16 +70,17 @@ void ForwardRowOf(float* y, const float* a, const float* b, const float* bias_a,
 
 // All rows of a call; `gated` says whether z has a second half.
 inline void ForwardRows(const ForwardCall& call, ForwardRow row, bool gated) {
-  const auto [y, z, z_pitch, bias, residual, scale, rows, n, parameters, far, stream] = call;
+  const float* const bias = call.bias;
+  const std::size_t n = call.n;
   const hn::ScalableTag<float> d;
   const std::size_t lanes = hn::Lanes(d);
   const float* const bias_b = gated && bias != nullptr ? bias + n : nullptr;
-  const Reach reach(far, stream, z_pitch, n);
-  for (std::size_t r = 0; r < rows; ++r) {
-    const float* const a = z + r * z_pitch;
+  const Reach reach(call.far, call.stream, call.z_pitch, n);
+  for (std::size_t r = 0; r < call.rows; ++r) {
+    const float* const a = call.z + r * call.z_pitch;
     const float* const b = gated ? a + n : nullptr;
-    const float* const added = residual != nullptr ? residual + r * n : nullptr;
-    float* const to = y + r * n;
+    const float* const added = call.residual != nullptr ? call.residual + r * n : nullptr;
+    float* const to = call.y + r * n;
     // Elements from c on, fewer than a vector, go through these.
     const auto part = [&](std::size_t c, std::size_t count) HWY_ATTR {
       constexpr std::size_t kMost = hn::MaxLanes(hn::ScalableTag<float>());
@@ -91,17 +92,18 @@ inline void ForwardRows(const ForwardCall& call, ForwardRow row, bool gated) {
         return static_cast<const float*>(part_of);
       };
       row(parts[5], fetch(parts[0], a), fetch(parts[1], b), fetch(parts[2], bias),
-          fetch(parts[3], bias_b), fetch(parts[4], added), scale, lanes, parameters, Reach());
+          fetch(parts[3], bias_b), fetch(parts[4], added), call.scale, lanes, call.parameters,
+          Reach());
       some.Store(hn::Load(d, parts[5]), d, to + c);
     };
-    const std::size_t head = stream ? std::min(n, ToAlignment(d, to)) : 0;
+    const std::size_t head = call.stream ? std::min(n, ToAlignment(d, to)) : 0;
     const std::size_t whole = (n - head) / lanes * lanes;
     if (head > 0) part(0, head);
     row(to + head, a + head, From(b, head), From(bias, head), From(bias_b, head), From(added, head),
-        scale, whole, parameters, reach);
+        call.scale, whole, call.parameters, reach);
     if (head + whole < n) part(head + whole, n - head - whole);
   }
-  if (stream) hwy::FlushStream();
+  if (call.stream) hwy::FlushStream();
 }
 
 }  // namespace HWY_NAMESPACE
