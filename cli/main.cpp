@@ -121,6 +121,7 @@ int main(int argc, char** argv) {
     sluice::cli::add_compare(program, status);
     sluice::cli::add_inspect(program, status);
     sluice::cli::add_report(program, status);
+    sluice::cli::add_claims(program, status);
     program.footer("sluice COMMAND --help describes a command.");
     try {
       command = chosen_command(program, argc, argv);

@@ -74,6 +74,13 @@ void add_shape_flags(FieldFlags& fields) {
                   "ends of the adaptive softmax's bands, in tokens by rank (default: by the "
                   "vocabulary)");
   fields.toggle("--tie", "tie", true, "share the embedding with the output");
+  fields.text("--init", "init", "NAME",
+              fmt::format("initial weights of the layers: {} (default: the architecture's own, "
+                          "kaiming for gcnn)",
+                          fmt::join(init_names(), ", ")));
+  fields.number("--init-scale", "init_scale",
+                "what initial weights of the layers are multiplied by "
+                "(default 1)");
 
   fields.begin("model", "Recurrent models (--arch rnn, lstm, gru, indrnn, mut1)");
   fields.integer("--hidden", "hidden", "hidden size (default: by the size of the text)");

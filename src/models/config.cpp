@@ -5,10 +5,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "architecture.hpp"
+#include "initialise.hpp"
 #include "json_fields.hpp"
 #include "sluice/base/error.hpp"
 
@@ -58,6 +60,19 @@ void check_norm(const ModelConfig& config) {
   }
 }
 
+void check_init(const ModelConfig& config) {
+  const std::vector<std::string>& known = init_names();
+  if (std::find(known.begin(), known.end(), config.init) == known.end()) {
+    const std::string near = nearest_names(config.init, known.data(), known.size());
+    refuse_config(fmt::format("unknown init '{}'; {}", config.init,
+                              near.empty() ? fmt::format("known are {}", fmt::join(known, ", "))
+                                           : fmt::format("did you mean {}?", near)));
+  }
+  if (!(config.init_scale > 0) || !std::isfinite(config.init_scale)) {
+    refuse_config(fmt::format("an init_scale of {}, expected a number above 0", config.init_scale));
+  }
+}
+
 /// Width of tail band i (0: the first after the head): a quarter of the one before
 /// (div_value 4 of PyTorch's AdaptiveLogSoftmaxWithLoss).
 std::int64_t band_width(std::int64_t width, std::size_t tail) { return width >> (2 * (tail + 1)); }
@@ -82,8 +97,9 @@ std::int64_t token_parameters(const ModelConfig& config, std::int64_t width) {
 }
 
 const std::vector<std::string>& common_fields() {
-  static const std::vector<std::string> fields = {
-      "arch", "vocabulary", "dim", "norm", "groups", "dropout", "softmax", "cutoffs", "tie"};
+  static const std::vector<std::string> fields = {"arch",   "vocabulary", "dim",       "norm",
+                                                  "groups", "dropout",    "softmax",   "cutoffs",
+                                                  "tie",    "init",       "init_scale"};
   return fields;
 }
 
@@ -102,6 +118,11 @@ void check_config_range(std::string_view what, std::int64_t value, std::int64_t 
 const std::vector<std::string>& architecture_names() {
   static const std::vector<std::string> names = {"gcnn",   "rnn",  "lstm",       "gru",
                                                  "indrnn", "mut1", "transformer"};
+  return names;
+}
+
+const std::vector<std::string>& init_names() {
+  static const std::vector<std::string> names = {"default", "xavier", "kaiming", "orthogonal"};
   return names;
 }
 
@@ -129,6 +150,7 @@ void ModelConfig::validate() const {
   check_config_range("a vocabulary", vocabulary, 1, most_ids);
   check_config_range("an embedding width (dim)", dim, 1, most_ids);
   check_norm(*this);
+  check_init(*this);
   architecture.validate(*this);
   if (!(dropout >= 0 && dropout < 1)) {
     refuse_config(fmt::format("a dropout of {}, expected 0 or more and less than 1", dropout));
@@ -167,6 +189,8 @@ void to_json(nlohmann::json& json, const ModelConfig& config) {
           {"cutoffs", config.cutoffs},
           {"tie", config.tie}};
   if (config.norm == "group") json["groups"] = config.groups;
+  if (config.init != "default") json["init"] = config.init;
+  if (config.init_scale != 1) json["init_scale"] = json_float(config.init_scale);
   find_architecture(config.arch).write(json, config);
 }
 
@@ -196,6 +220,10 @@ void from_json(const nlohmann::json& json, ModelConfig& config) {
     read.cutoffs.push_back(json_integer(cutoff, "cutoffs"));
   }
   read.tie = json_field<bool>(json, "tie", "true or false");
+  if (json.contains("init")) read.init = json_field<std::string>(json, "init", "a string");
+  if (json.contains("init_scale")) {
+    read.init_scale = json_field<float>(json, "init_scale", "a number");
+  }
   architecture->read(json, read);
   config = std::move(read);
 }
@@ -203,7 +231,9 @@ void from_json(const nlohmann::json& json, ModelConfig& config) {
 std::unique_ptr<LanguageModel> make_model(const ModelConfig& config,
                                           std::optional<std::uint64_t> seed, DType dtype) {
   config.validate();
-  return find_architecture(config.arch).make(config, seed, dtype);
+  auto model = find_architecture(config.arch).make(config, seed, dtype);
+  if (seed) initialise_stack(config, *seed, model->parameters());
+  return model;
 }
 
 }  // namespace sluice

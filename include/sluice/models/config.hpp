@@ -82,6 +82,11 @@ struct ModelConfig {
   /// Output weights shared with the embedding; with the adaptive softmax this is the adaptive
   /// input of Baevski & Auli 2019 with tied bands and projections.
   bool tie = false;
+  /// How the weights of the stack are drawn: one of init_names(). "default" is the architecture's
+  /// own way (Kaiming for gcnn), the others and what the scale multiplies are stated in
+  /// docs/formats.md.
+  std::string init = "default";
+  float init_scale = 1;
 
   /// Throws UsageError naming the first field that is out of range or inconsistent.
   void validate() const;
@@ -93,6 +98,9 @@ struct ModelConfig {
 
 /// "gcnn", "rnn", "lstm", "gru", "indrnn", "mut1", "transformer".
 const std::vector<std::string>& architecture_names();
+
+/// "default", "xavier", "kaiming", "orthogonal".
+const std::vector<std::string>& init_names();
 
 /// The fields of config.json's "model" object that a model of this architecture has. Throws
 /// UsageError for an unknown architecture, naming the nearest.

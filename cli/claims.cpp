@@ -1,0 +1,250 @@
+// sluice claims: sentences about models, checked on a text.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "commands.hpp"
+#include "options.hpp"
+#include "output.hpp"
+#include "run_directory.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/numbers.hpp"
+#include "sluice/lab/claim_runs.hpp"
+#include "stop_signals.hpp"
+
+namespace sluice::cli {
+namespace {
+
+/// What the command line said.
+struct ClaimsFlags {
+  std::string action;
+  std::vector<std::string> names;
+  bool all = false;
+  bool quick = false;
+  std::vector<std::string> data;
+  std::string out;
+  std::int64_t seeds = 0;
+  std::int64_t jobs = 0;
+  std::int64_t threads = 0;
+};
+
+void list_claims() {
+  for (const auto& shipped : shipped_claims()) {
+    const Claim claim = find_claim(shipped.first);
+    print(fmt::format("{}\n  {}\n  {}\n  {}; about {:g} minutes on two cores\n", claim.name,
+                      claim.title, claim.source, claim.budget(), claim.minutes));
+  }
+}
+
+void show_claims(const std::vector<std::string>& names) {
+  if (names.empty()) throw UsageError("show: name the claims to show; sluice claims list has all");
+  for (const std::string& name : names) print(claim_text(name));
+}
+
+class ClaimsCommand {
+ public:
+  explicit ClaimsCommand(const ClaimsFlags& flags) : flags_(flags) {}
+  /// The exit status.
+  int run();
+
+ private:
+  std::vector<Claim> claims() const;
+  ClaimRequest request() const;
+  ClaimCallbacks callbacks();
+  void announce(const Claim& claim, const ClaimComparison& asked, const Comparison& comparison);
+  void say(const std::string& line);
+  std::string command(const std::string& name) const;
+  std::string run_name(const CompareRun& run) const;
+
+  const ClaimsFlags& flags_;
+  ProgressDisplay display_;
+  /// Set before any run.
+  const Comparison* comparison_ = nullptr;
+  /// The claim that is run, as "2/17 glu-beats-gtu".
+  std::string place_;
+};
+
+void ClaimsCommand::say(const std::string& line) {
+  display_.clear();
+  print(line + "\n");
+  flush_output();
+}
+
+std::vector<Claim> ClaimsCommand::claims() const {
+  std::vector<std::string> names = flags_.names;
+  if (flags_.all) {
+    for (const auto& shipped : shipped_claims()) names.push_back(shipped.first);
+  }
+  if (names.empty()) {
+    throw UsageError("run: name the claims to run, or give --all; sluice claims list has them");
+  }
+  std::vector<Claim> claims;
+  for (const std::string& name : names) {
+    Claim claim = find_claim(name, flags_.quick);
+    const bool there = std::any_of(claims.begin(), claims.end(),
+                                   [&](const Claim& other) { return other.name == claim.name; });
+    if (!there) claims.push_back(std::move(claim));
+  }
+  return claims;
+}
+
+ClaimRequest ClaimsCommand::request() const {
+  if (flags_.data.empty()) throw UsageError("--data is missing: the text to run claims on");
+  if (flags_.out.empty()) throw UsageError("--out is missing: the directory to write to");
+  ClaimRequest request;
+  for (const std::string& file : flags_.data) {
+    request.data.push_back(std::filesystem::absolute(file));
+  }
+  request.out = flags_.out;
+  request.seeds = flags_.seeds;
+  request.jobs = flags_.jobs;
+  request.threads = flags_.threads;
+  for (const auto& [flag, value] : {std::pair{"--seeds", flags_.seeds},
+                                    {"--jobs", flags_.jobs},
+                                    {"--threads", flags_.threads}}) {
+    constexpr std::int64_t most = 1000;
+    if (value < 0 || value > most) {
+      throw UsageError(fmt::format("{}: expected 1 to {}, got {}", flag, most, value));
+    }
+  }
+  return request;
+}
+
+std::string ClaimsCommand::command(const std::string& name) const {
+  return fmt::format("sluice claims run {}{} --data {} --out {}", name,
+                     flags_.quick ? " --quick" : "", fmt::join(flags_.data, " "), flags_.out);
+}
+
+std::string ClaimsCommand::run_name(const CompareRun& run) const {
+  return fmt::format("{}, lr {:g}, seed {}", comparison_->variants()[run.variant].variant.name,
+                     run.rate, run.seed);
+}
+
+void ClaimsCommand::announce(const Claim& claim, const ClaimComparison& asked,
+                             const Comparison& comparison) {
+  comparison_ = &comparison;
+  std::string line = fmt::format("{}: {}", place_, claim.title);
+  if (claim.comparisons.size() > 1) line += fmt::format(", {}", asked.name);
+  say(fmt::format("{}: {} runs of {} tokens", line, comparison.runs().size(),
+                  grouped(asked.tokens())));
+}
+
+ClaimCallbacks ClaimsCommand::callbacks() {
+  ClaimCallbacks callbacks;
+  callbacks.measuring = [this](double fraction, const std::string& what) {
+    display_.update(fraction, fmt::format("{}  measuring {}", place_, what));
+  };
+  callbacks.compare.preparing = [this](double fraction, std::string_view what) {
+    if (const int signal = StopSignals::received()) throw Interrupted{signal};
+    display_.update(fraction, what);
+  };
+  callbacks.compare.stepped = [this](const CompareProgress& p) {
+    display_.update(p.fraction,
+                    fmt::format("{}  run {}/{}  ETA {}  {}  loss {:.3f}", place_,
+                                grouped(std::min(p.done + 1, p.total)), grouped(p.total),
+                                duration(p.eta), run_name(p.run), p.train.smoothed_loss));
+  };
+  callbacks.compare.trained = [this](const CompareRun& run) {
+    const RunRecord& record = run.record;
+    say(record.status == RunStatus::diverged
+            ? fmt::format("{}: diverged at step {}", run_name(run), grouped(record.steps))
+            : fmt::format("{}: validation loss {:.4f} in {}", run_name(run), record.final_loss,
+                          duration(record.seconds)));
+  };
+  callbacks.compare.note = [this](const std::string& text) { say(text); };
+  return callbacks;
+}
+
+int ClaimsCommand::run() {
+  const std::vector<Claim> claims = this->claims();
+  const ClaimRequest request = this->request();
+  const StopSignals signals;
+  // A reader of the output that goes away does not end the runs.
+  std::signal(SIGPIPE, SIG_IGN);
+  RunDirectory directory(request.out, Existing::resume);
+  const auto interrupted = [&] {
+    say(fmt::format("interrupted; the runs so far are kept in {}, and the same command continues",
+                    request.out.string()));
+    return 128 + StopSignals::received();
+  };
+  try {
+    ClaimCallbacks with = callbacks();
+    with.planned = [&](const Claim& claim, const ClaimComparison& asked,
+                       const Comparison& comparison) {
+      directory.keep();
+      announce(claim, asked, comparison);
+    };
+    for (std::size_t i = 0; i < claims.size(); ++i) {
+      place_ = fmt::format("{}/{} {}", i + 1, claims.size(), claims[i].name);
+      auto element = run_claim(claims[i], request, with, &StopSignals::received());
+      if (!element) return interrupted();
+      (*element)["command"] = command(claims[i].name);
+      add_claim_result(request, flags_.quick, *element);
+      say("\n" + format_claim(*element));
+    }
+    say(fmt::format("results: {}", (request.out / "claims.json").string()));
+    return 0;
+  } catch (const Interrupted&) {
+    return interrupted();
+  }
+}
+
+void add_claims_flags(CLI::App& app, ClaimsFlags& flags) {
+  add_text(app, "ACTION", flags.action,
+           "list: all claims, where they are from and what they cost; show: their files; run", "")
+      .required();
+  add_texts(app, "NAME", flags.names,
+            "claims to run or show: names, or files of your own (docs/claims.md)", "");
+  const std::string group = "Run";
+  add_flag(app, "--all", flags.all, "run all that the program has").group(group);
+  add_flag(app, "--quick", flags.quick,
+           "smaller: a minute each, the same code, less certain verdicts")
+      .group(group);
+  add_texts(app, "--data", flags.data,
+            "UTF-8 text to run on, files or directories; its end is validated on", "PATH...")
+      .group(group);
+  add_text(app, "--out", flags.out,
+           "directory to write to; runs that are there already are not trained again", "DIR")
+      .group(group);
+  add_integer(app, "--seeds", flags.seeds, "seeds of each variant (default: as each claim says)")
+      .group(group);
+  add_integer(app, "--threads", flags.threads, "threads of each run (default 1)").group(group);
+  add_integer(app, "--jobs", flags.jobs,
+              "runs at the same time (default: the cores divided by --threads)")
+      .group(group);
+}
+
+int run_action(const ClaimsFlags& flags) {
+  if (flags.action == "run") return ClaimsCommand(flags).run();
+  if (flags.action == "show") {
+    show_claims(flags.names);
+    return 0;
+  }
+  if (flags.action != "list") {
+    const std::vector<std::string> known = {"list", "show", "run"};
+    const std::string near = nearest_names(flags.action, known.data(), known.size());
+    throw UsageError(fmt::format(
+        "unknown action '{}'; {}", flags.action,
+        near.empty() ? "expected list, show or run" : fmt::format("did you mean {}?", near)));
+  }
+  list_claims();
+  return 0;
+}
+
+}  // namespace
+
+void add_claims(CLI::App& program, int& status) {
+  auto flags = std::make_shared<ClaimsFlags>();
+  CLI::App& app = add_command(program, "claims", "Check claims about models on a text");
+  add_claims_flags(app, *flags);
+  when_chosen(app, [flags, &status] { status = run_action(*flags); });
+}
+
+}  // namespace sluice::cli

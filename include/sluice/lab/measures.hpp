@@ -1,0 +1,74 @@
+#pragma once
+// What a claim may measure on trained runs.
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sluice/lab/compare.hpp"
+#include "sluice/lab/curves.hpp"
+#include "sluice/lab/verdicts.hpp"
+
+namespace sluice {
+
+/// A run of a comparison that has been trained.
+struct MeasuredRun {
+  const Comparison& comparison;
+  const CompareRun& run;
+
+  const PlannedVariant& variant() const { return comparison.variants()[run.variant]; }
+  std::filesystem::path directory() const { return comparison.directory_of(run); }
+};
+
+/// What measuring needs beside the runs, and what it has found: values are kept in
+/// OUT/measured/HASH.json, so that a claim that is run again measures nothing twice.
+class Measuring {
+ public:
+  explicit Measuring(std::filesystem::path out) : out_(std::move(out)) {}
+
+  /// The value kept for the run under `key`, else what `make` returns, which is kept.
+  nlohmann::json kept(const MeasuredRun& run, const std::string& key,
+                      const std::function<nlohmann::json()>& make);
+  /// Nats per token of the text's validation part under the frequencies of tokens in the training
+  /// part, each counted once more than it is there.
+  double unigram_loss(const MeasuredRun& run);
+
+ private:
+  std::filesystem::path out_;
+  std::map<std::string, double> unigram_losses_;
+};
+
+/// A measure of one run, or of two with the same seed held against each other.
+struct Measure {
+  std::string name;
+  std::string unit;
+  std::string description;
+  /// How sides are held against each other unless the claim says otherwise; shares always are
+  /// shares.
+  EffectKind effect = EffectKind::difference;
+  /// Whether it has a parameter ("at"), and what that is unless the claim says.
+  bool has_at = false;
+  double at = 0;
+  /// One of them. Not finite: it cannot be told of this run.
+  std::function<double(Measuring&, const MeasuredRun&, double at)> of_run;
+  std::function<std::pair<double, double>(const MeasuredRun& a, const MeasuredRun& b)> of_pair;
+};
+
+/// All measures.
+const std::vector<Measure>& measures();
+/// Throws UsageError naming the nearest.
+const Measure& find_measure(const std::string& name);
+
+/// Tokens after which each of two curves (loss over tokens) first reaches the loss that both
+/// reach, the higher one of their last: straight lines between points.
+std::pair<double, double> tokens_to_shared_loss(const Curve& a, const Curve& b);
+
+/// The losses of two curves (loss over seconds) at the time that both reach, the end of the
+/// shorter: straight lines between points.
+std::pair<double, double> losses_at_shared_time(const Curve& a, const Curve& b);
+
+}  // namespace sluice

@@ -1,0 +1,62 @@
+#pragma once
+// JSON that knows where it stands, so that what is wrong with it can be named.
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "sluice/base/error.hpp"
+
+namespace sluice {
+
+/// A value within a claim's file.
+class ClaimNode {
+ public:
+  ClaimNode(const nlohmann::json& value, std::string file, std::string path = "")
+      : value_(&value), file_(std::move(file)), path_(std::move(path)) {}
+
+  const nlohmann::json& value() const { return *value_; }
+
+  /// Throws UsageError: "claim 'FILE', PATH: FAULT".
+  [[noreturn]] void refuse(const std::string& fault) const;
+  /// Calls `check`; a UsageError it throws becomes one of this place.
+  template <class Check>
+  auto checked(const Check& check) const {
+    try {
+      return check();
+    } catch (const UsageError& error) {
+      refuse(error.what());
+    }
+  }
+
+  /// Throws unless it is an object whose fields are all of `known`, naming the nearest.
+  void only(const std::vector<std::string>& known) const;
+  /// A field of an object: one that must be there, or none.
+  ClaimNode at(const std::string& field) const;
+  std::optional<ClaimNode> find(const std::string& field) const;
+  /// Elements of a list or fields of an object. Throws when it is neither or empty.
+  std::vector<ClaimNode> elements() const;
+  /// The last part of its path.
+  std::string key() const;
+
+  std::string text() const;
+  double number() const;
+  std::int64_t integer(std::int64_t least, std::int64_t most) const;
+  const nlohmann::json& object() const;
+
+ private:
+  ClaimNode child(const nlohmann::json& value, const std::string& key) const;
+
+  const nlohmann::json* value_;
+  std::string file_;
+  std::string path_;
+};
+
+/// Throws UsageError with the line and column of a syntax error.
+nlohmann::json parse_claim_json(std::string_view text, const std::string& file);
+
+}  // namespace sluice

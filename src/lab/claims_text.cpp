@@ -1,0 +1,71 @@
+// Verdicts in words.
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <string_view>
+
+#include "sluice/lab/claim_runs.hpp"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+/// Four significant digits, large numbers whole.
+std::string short_number(double value) {
+  return std::abs(value) >= 1000 ? fmt::format("{:.0f}", value) : fmt::format("{:.4g}", value);
+}
+
+std::string value_text(const json& value) {
+  return value.is_null() ? "?" : short_number(value.get<double>());
+}
+
+/// "-0.0312 (-0.0414 to -0.0210) nats per token", "0.62 times (0.55 to 0.70)".
+std::string effect_text(const json& part) {
+  if (part["kind"] == "ratio") {
+    return fmt::format("{} times ({} to {})", value_text(part["effect"]), value_text(part["low"]),
+                       value_text(part["high"]));
+  }
+  return fmt::format("{} {} ({} to {})", value_text(part["effect"]),
+                     part["unit"].get<std::string>(), value_text(part["low"]),
+                     value_text(part["high"]));
+}
+
+std::string expectation(const json& part) {
+  const std::string threshold = short_number(part["threshold"].get<double>());
+  if (part["expect"] == "less") return "below " + threshold;
+  if (part["expect"] == "greater") return "above " + threshold;
+  return "within " + threshold;
+}
+
+std::string sides(const json& part) {
+  const std::string a =
+      fmt::format("{} {}", part["side_a"].get<std::string>(), value_text(part["a"]));
+  if (part["side_b"].is_null()) return a;
+  return fmt::format("{}, {} {}", a, part["side_b"].get<std::string>(), value_text(part["b"]));
+}
+
+}  // namespace
+
+std::string part_sentence(const json& part) {
+  const auto n = part["n"].get<std::size_t>();
+  const std::string head = fmt::format("{}: {}; {}", part["statement"].get<std::string>(),
+                                       part["verdict"].get<std::string>(), sides(part));
+  if (n == 0) {
+    return head + (part["values_a"].size() == 1
+                       ? "; one seed: no interval, since a single run does not tell how much runs "
+                         "vary"
+                       : "; no interval, since a run's value cannot be told");
+  }
+  return fmt::format("{}: {}, claimed {}, {} seeds", head, effect_text(part), expectation(part), n);
+}
+
+std::string format_claim(const json& element) {
+  std::string text = fmt::format("{}: {}\n", element["name"].get<std::string>(),
+                                 element["verdict"].get<std::string>());
+  for (const json& part : element["parts"]) text += "  " + part_sentence(part) + "\n";
+  return text;
+}
+
+}  // namespace sluice

@@ -1,0 +1,13 @@
+#pragma once
+// The measures that have files of their own.
+
+#include <vector>
+
+#include "sluice/lab/measures.hpp"
+
+namespace sluice {
+
+/// How fast models are, in training and afterwards.
+std::vector<Measure> speed_measures();
+
+}  // namespace sluice
