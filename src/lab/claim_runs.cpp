@@ -8,11 +8,11 @@
 #include <map>
 #include <utility>
 
-#include "dates.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/lab/measures.hpp"
 #include "sluice/lab/results.hpp"
+#include "utc_now.hpp"
 
 namespace sluice {
 namespace {

@@ -31,10 +31,9 @@ double uniform_loss(const MeasuredRun& measured) {
   return std::log(static_cast<double>(measured.variant().model.vocabulary));
 }
 
-/// A run that diverged knows nothing.
+/// At most that of knowing nothing.
 double final_loss(const MeasuredRun& measured) {
-  const double loss = measured.run.record.final_loss;
-  return std::isfinite(loss) ? loss : uniform_loss(measured);
+  return std::min(measured.run.record.final_loss, uniform_loss(measured));
 }
 
 /// Whether both runs have a curve that ends where the run did.
@@ -72,8 +71,8 @@ std::vector<Measure> loss_measures() {
       .name = "final_loss",
       .unit = "nats per token",
       .description =
-          "validation loss at the end of the budget; of a run that diverged "
-          "ln V, that of knowing nothing",
+          "validation loss at the end of the budget, at most ln V, that of "
+          "knowing nothing: so of runs that diverged",
       .of_run = [](Measuring&, const MeasuredRun& run, double) { return final_loss(run); },
       .of_pair = {}};
   Measure below{.name = "below_unigram",
@@ -84,20 +83,16 @@ std::vector<Measure> loss_measures() {
                 .of_run = [](Measuring& measuring, const MeasuredRun& run,
                              double) { return measuring.unigram_loss(run) - final_loss(run); },
                 .of_pair = {}};
-  Measure diverged{.name = "diverged",
-                   .unit = "share of runs",
-                   .description =
-                       "runs that ended in numbers that are not finite, or with a "
-                       "validation loss above ln V, that of knowing nothing",
-                   .effect = EffectKind::share,
-                   .of_run =
-                       [](Measuring&, const MeasuredRun& run, double) {
-                         return run.run.record.status == RunStatus::diverged ||
-                                        final_loss(run) > uniform_loss(run)
-                                    ? 1.0
-                                    : 0.0;
-                       },
-                   .of_pair = {}};
+  Measure diverged{
+      .name = "diverged",
+      .unit = "share of runs",
+      .description =
+          "runs that ended in numbers that are not finite, or with a "
+          "validation loss above ln V, that of knowing nothing",
+      .effect = EffectKind::share,
+      .of_run = [](Measuring&, const MeasuredRun& run,
+                   double) { return run.run.record.final_loss > uniform_loss(run) ? 1.0 : 0.0; },
+      .of_pair = {}};
   return {final, below, diverged};
 }
 
@@ -129,7 +124,7 @@ std::vector<Measure> curve_measures() {
 
 std::vector<Measure> all_measures() {
   std::vector<Measure> all = loss_measures();
-  for (const auto& group : {curve_measures(), speed_measures()}) {
+  for (const auto& group : {curve_measures(), speed_measures(), probe_measures()}) {
     all.insert(all.end(), group.begin(), group.end());
   }
   return all;

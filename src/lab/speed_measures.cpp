@@ -1,10 +1,13 @@
-// Measures of speed. Nothing is trained beside them, but what else the machine does shows in them.
+// Measures of speed, with as many threads as each run was trained with. Nothing is trained beside
+// them, but what else the machine does shows in them.
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 
 #include "measure_groups.hpp"
+#include "sluice/base/parallel.hpp"
 #include "sluice/inference/evaluate.hpp"
 #include "sluice/inference/stream.hpp"
 #include "sluice/models/model_directory.hpp"
@@ -19,6 +22,20 @@ constexpr int readings = 3;
 constexpr std::int64_t tokens_to_read = 8192;
 constexpr std::size_t tokens_to_answer = 256;
 constexpr std::size_t tokens_before = 64;
+
+/// Computes with as many threads as runs are trained with.
+class Threads {
+ public:
+  explicit Threads(std::int64_t count) : before_(thread_count()) {
+    set_thread_count(static_cast<int>(count));
+  }
+  ~Threads() { set_thread_count(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+};
 
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -78,7 +95,11 @@ Measure kept_measure(const char* name, const char* unit, const char* description
                 if (run.run.record.status == RunStatus::diverged) {
                   return std::numeric_limits<double>::infinity();
                 }
-                return measuring.kept(run, name, [&] { return measure(run); }).get<double>();
+                const auto timed = [&] {
+                  const Threads threads(run.comparison.threads());
+                  return measure(run);
+                };
+                return measuring.kept(run, name, timed).get<double>();
               },
           .of_pair = {}};
 }
