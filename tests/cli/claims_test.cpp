@@ -1,0 +1,120 @@
+// sluice claims from the command line.
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "lab/claim_support.hpp"
+#include "program.hpp"
+#include "sluice/base/file.hpp"
+
+namespace sluice::cli_test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class Claims : public ScratchTest {
+ protected:
+  void SetUp() override {
+    ScratchTest::SetUp();
+    text_ = write("text.txt", sample_text(400));
+    claim_ = write("tiny.json", lab_test::tiny_claim().dump(1));
+  }
+  std::string out() const { return path("out"); }
+  std::vector<std::string> arguments(const std::vector<std::string>& more) const {
+    std::vector<std::string> all = {"claims", "run", "--data", text_, "--out", out()};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  Outcome claims(const std::vector<std::string>& more) { return run(arguments(more)); }
+  std::string text_, claim_;
+};
+
+TEST_F(Claims, AreListedAndShown) {
+  const Outcome list = run({"claims", "list"});
+  ASSERT_EQ(list.status, 0) << list.err;
+  for (const char* part : {"gates-help\n  Gates help\n", "van den Oord et al. 2016", "runs of",
+                           "minutes on two cores", "gated-feed-forward"}) {
+    EXPECT_NE(list.out.find(part), std::string::npos) << part << "\n" << list.out;
+  }
+  const Outcome shown = run({"claims", "show", "gates-help"});
+  ASSERT_EQ(shown.status, 0) << shown.err;
+  EXPECT_EQ(json::parse(shown.out)["title"], "Gates help");
+}
+
+TEST_F(Claims, AreRunAndKept) {
+  const Outcome outcome = claims({claim_, "--quick"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  for (const char* part : {"1/1 tiny: GLU and tanh: 4 runs of 320 tokens",
+                           "unit=glu, lr 0.01, seed 2: validation loss",
+                           "\ntiny: ", "  GLU's final loss is below tanh's: ", "claims.json"}) {
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << "\n" << outcome.out;
+  }
+  const json all = json::parse(read_file(out() + "/claims.json"));
+  EXPECT_EQ(all["quick"], true);
+  ASSERT_EQ(all["claims"].size(), 1U);
+  const json& claim = all["claims"][0];
+  EXPECT_EQ(claim["name"], "tiny");
+  EXPECT_EQ(claim["command"],
+            "sluice claims run " + claim_ + " --quick --data " + text_ + " --out " + out());
+  EXPECT_EQ(claim["directories"], json({"tiny"}));
+  EXPECT_TRUE(fs::exists(out() + "/tiny/results.json"));
+
+  const Outcome again = claims({claim_, "--quick"});
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_EQ(again.out.find("validation loss"), std::string::npos);
+
+  // Another seed is all that is trained.
+  const Outcome more = claims({claim_, "--quick", "--seeds", "3", "--jobs", "1"});
+  EXPECT_NE(more.out.find("unit=tanh, lr 0.01, seed 3: validation loss"), std::string::npos);
+  EXPECT_EQ(more.out.find("seed 2: validation loss"), std::string::npos);
+  EXPECT_NE(more.out.find("3 seeds"), std::string::npos) << more.out;
+}
+
+TEST_F(Claims, RefusesInOneSentence) {
+  const auto refused = [&](const std::vector<std::string>& more, const std::string& part) {
+    EXPECT_TRUE(complains(run(more), 2, "claims", part));
+    EXPECT_FALSE(fs::exists(out())) << part;
+  };
+  refused({"claims"}, "ACTION");
+  refused({"claims", "lsit"}, "did you mean list?");
+  refused({"claims", "show", "gates-hlep"}, "did you mean gates-help");
+  refused({"claims", "show"}, "name the claims");
+  refused(arguments({}), "name the claims to run, or give --all");
+  refused(arguments({"gates-hlep"}), "did you mean gates-help");
+  refused(arguments({claim_, "--seeds", "-1"}), "--seeds: expected 1 to 1000");
+  refused({"claims", "run", claim_, "--out", out()}, "--data is missing");
+  refused({"claims", "run", claim_, "--data", text_}, "--out is missing");
+  json wrong = lab_test::tiny_claim();
+  wrong["parts"][0]["measure"] = "final_los";
+  refused(arguments({write("wrong.json", wrong.dump())}),
+          "wrong.json', /parts/0/measure: unknown measure 'final_los'; did you mean final_loss?");
+  refused(arguments({write("broken.json", "{\n  \"title\": 3,,\n}")}),
+          "broken.json', line 2, column 14: ");
+  EXPECT_TRUE(complains(run(arguments({path("none.json")})), 1, "claims", "none.json"));
+  text_ = write("short.txt", sample_text(40));
+  EXPECT_TRUE(complains(claims({claim_}), 1, "claims", "too few to tell variants apart"));
+  EXPECT_FALSE(fs::exists(out()));
+}
+
+TEST_F(Claims, CtrlCSavesAndTheSameCommandContinues) {
+  json longer = lab_test::tiny_claim();
+  longer["comparisons"]["main"]["tokens"] = 3'000'000;
+  const std::string file = write("longer.json", longer.dump());
+  Process process(arguments({file, "--jobs", "1"}));
+  const auto begun = [&] { return fs::exists(out() + "/runs") && !fs::is_empty(out() + "/runs"); };
+  while (!begun()) ASSERT_FALSE(process.ended_within(5));
+  ASSERT_FALSE(process.ended_within(200));
+  process.signal(SIGINT);
+  const Outcome outcome = process.wait();
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+  EXPECT_NE(outcome.out.find("the same command continues"), std::string::npos) << outcome.out;
+  EXPECT_FALSE(fs::exists(out() + "/claims.json"));
+  const fs::path only = fs::directory_iterator(out() + "/runs")->path();
+  EXPECT_TRUE(fs::exists(only / "checkpoint.safetensors"));
+}
+
+}  // namespace
+}  // namespace sluice::cli_test
