@@ -17,6 +17,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/lab/claim_runs.hpp"
+#include "sluice/lab/report.hpp"
 #include "stop_signals.hpp"
 
 namespace sluice::cli {
@@ -190,6 +191,8 @@ int ClaimsCommand::run() {
       say("\n" + format_claim(*element));
     }
     say(fmt::format("results: {}", (request.out / "claims.json").string()));
+    write_report(request.out);
+    say(fmt::format("report: {}", (request.out / "report.html").string()));
     return 0;
   } catch (const Interrupted&) {
     return interrupted();

@@ -19,7 +19,7 @@ using nlohmann::json;
 /// average over.
 constexpr std::int64_t probed_tokens = 8192;
 constexpr std::int64_t most_lag = 128, lag_positions = 64;
-constexpr std::int64_t most_context = 128, context_positions = 512;
+constexpr std::int64_t most_context = 128, context_positions = 256;
 constexpr double none = std::numeric_limits<double>::infinity();
 
 enum class Section : std::uint8_t { layers, lags, context };

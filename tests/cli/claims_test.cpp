@@ -61,6 +61,7 @@ TEST_F(Claims, AreRunAndKept) {
             "sluice claims run " + claim_ + " --quick --data " + text_ + " --out " + out());
   EXPECT_EQ(claim["directories"], json({"tiny"}));
   EXPECT_TRUE(fs::exists(out() + "/tiny/results.json"));
+  EXPECT_NE(read_file(out() + "/report.html").find("GLU and tanh"), std::string::npos);
 
   const Outcome again = claims({claim_, "--quick"});
   ASSERT_EQ(again.status, 0) << again.err;

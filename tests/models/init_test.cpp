@@ -127,7 +127,7 @@ TEST(Init, GainsOfWeightNormalisationFollow) {
       EXPECT_NEAR(static_cast<double>(gain.data<float>()[n]), std::sqrt(squares), 1e-6);
     }
   }
-  EXPECT_EQ(gains, 7);  // four layers, three projections of residuals
+  EXPECT_EQ(gains, 5);  // four layers, one projection of a residual
 }
 
 // What is not a weight of the stack stays, and "default" is what it was.
@@ -147,18 +147,24 @@ TEST(Init, OnlyTheStacksWeightsChange) {
       const auto after = tensors_of(other);
       ASSERT_EQ(after.size(), before.size());
       int changed = 0;
+      std::string last_weight;
       for (const auto& [name, tensor] : before) {
         const bool weight = (name.starts_with("layers.") || name.starts_with("blocks.")) &&
                             name.find("weight") != std::string::npos &&
                             name.find("norm.") == std::string::npos &&
+                            name.find(".unit.") == std::string::npos &&
                             !(config.arch == "indrnn" && name.ends_with("weight_hh"));
         EXPECT_EQ(equal(tensor, after.at(name)), !weight)
             << config.arch << " " << init << " " << name;
         for (const float x : after.at(name).span<float>()) EXPECT_TRUE(std::isfinite(x));
-        changed += weight ? 1 : 0;
+        if (!weight) continue;
+        ++changed;
+        last_weight = name;
       }
       EXPECT_GT(changed, 1);
-      EXPECT_FALSE(equal(tensors_of(other, 2).begin()->second, after.begin()->second));
+      // Another seed, other weights.
+      const auto seeded = tensors_of(other, 2);
+      EXPECT_FALSE(equal(seeded.at(last_weight), after.at(last_weight)));
     }
   }
 }
