@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 constexpr int claim_format_version = 1;
 constexpr std::int64_t most_tokens = 1'000'000'000'000;
-constexpr std::int64_t most_seeds = 1000;
+constexpr std::int64_t most_claim_seeds = 1000;
 constexpr std::size_t most_rates = 100;
 constexpr std::int64_t least_validation = 1000;
 /// Tokens of a text are far more than this: what is checked with it does not depend on them.
@@ -43,7 +43,7 @@ std::vector<double> read_rates(const ClaimNode& node) {
   return rates;
 }
 
-std::string value_text(const json& value) {
+std::string vary_text(const json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
@@ -51,7 +51,7 @@ std::string value_text(const json& value) {
 Variation read_variation(const ClaimNode& node) {
   if (!node.value().is_array()) node.refuse("expected a list of values");
   std::vector<std::string> values;
-  for (const ClaimNode& value : node.elements()) values.push_back(value_text(value.value()));
+  for (const ClaimNode& value : node.elements()) values.push_back(vary_text(value.value()));
   return node.checked(
       [&] { return parse_variation(fmt::format("{}={}", node.key(), fmt::join(values, ","))); });
 }
@@ -93,7 +93,7 @@ ClaimComparison read_comparison(const ClaimNode& node, const json& quick) {
   if (const auto match = node.find("match")) {
     comparison.match = match->checked([&] { return parse_match(match->text()); });
   }
-  comparison.seeds = node.at("seeds").integer(1, most_seeds);
+  comparison.seeds = node.at("seeds").integer(1, most_claim_seeds);
   comparison.rates = read_rates(node.at("rates"));
   if (quick.is_object()) {
     comparison.model.update(quick.value("model", json::object()));

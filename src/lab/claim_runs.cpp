@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "json_number.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/lab/measures.hpp"
@@ -24,9 +25,6 @@ using Clock = std::chrono::steady_clock;
 /// The largest part of a text that is held out for validation.
 constexpr double most_validation = 0.1;
 constexpr const char* claims_file = "claims.json";
-
-/// JSON has no infinities: null stands for them.
-json number(double value) { return std::isfinite(value) ? json(value) : json(); }
 
 double validation_share(const Claim& claim, const std::vector<fs::path>& data) {
   double bytes = 0;
@@ -51,14 +49,21 @@ const char* effect_name(EffectKind kind) {
   return "difference";
 }
 
+/// "gtu", "0.1", "glu|reglu", "none" for an empty list.
+std::string value_name(const json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return value.dump();
+  std::vector<std::string> names;
+  for (const json& each : value) names.push_back(value_name(each));
+  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, "|"));
+}
+
 /// "unit=gtu", "norm=batch batch=1 less norm=batch batch=32".
 std::string side_name(const ClaimSide& side) {
   const auto name = [](const ClaimSelection& selection) {
     std::vector<std::string> fields;
     for (const auto& item : selection.variant.items()) {
-      const json& value = item.value();
-      fields.push_back(fmt::format("{}={}", item.key(),
-                                   value.is_string() ? value.get<std::string>() : value.dump()));
+      fields.push_back(fmt::format("{}={}", item.key(), value_name(item.value())));
     }
     switch (selection.rate.kind) {
       case ClaimRate::Kind::lowest:

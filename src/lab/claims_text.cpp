@@ -17,22 +17,22 @@ std::string short_number(double value) {
   return std::abs(value) >= 1000 ? fmt::format("{:.0f}", value) : fmt::format("{:.4g}", value);
 }
 
-std::string value_text(const json& value) {
+std::string measured_text(const json& value) {
   return value.is_null() ? "?" : short_number(value.get<double>());
 }
 
 /// "-0.0312 (-0.0414 to -0.0210) nats per token", "0.62 times (0.55 to 0.70)".
-std::string effect_text(const json& part) {
+std::string effect_sentence(const json& part) {
   if (part["kind"] == "ratio") {
-    return fmt::format("{} times ({} to {})", value_text(part["effect"]), value_text(part["low"]),
-                       value_text(part["high"]));
+    return fmt::format("{} times ({} to {})", measured_text(part["effect"]),
+                       measured_text(part["low"]), measured_text(part["high"]));
   }
-  return fmt::format("{} {} ({} to {})", value_text(part["effect"]),
-                     part["unit"].get<std::string>(), value_text(part["low"]),
-                     value_text(part["high"]));
+  return fmt::format("{} {} ({} to {})", measured_text(part["effect"]),
+                     part["unit"].get<std::string>(), measured_text(part["low"]),
+                     measured_text(part["high"]));
 }
 
-std::string expectation(const json& part) {
+std::string expected_text(const json& part) {
   const std::string threshold = short_number(part["threshold"].get<double>());
   if (part["expect"] == "less") return "below " + threshold;
   if (part["expect"] == "greater") return "above " + threshold;
@@ -41,9 +41,9 @@ std::string expectation(const json& part) {
 
 std::string sides(const json& part) {
   const std::string a =
-      fmt::format("{} {}", part["side_a"].get<std::string>(), value_text(part["a"]));
+      fmt::format("{} {}", part["side_a"].get<std::string>(), measured_text(part["a"]));
   if (part["side_b"].is_null()) return a;
-  return fmt::format("{}, {} {}", a, part["side_b"].get<std::string>(), value_text(part["b"]));
+  return fmt::format("{}, {} {}", a, part["side_b"].get<std::string>(), measured_text(part["b"]));
 }
 
 }  // namespace
@@ -58,7 +58,8 @@ std::string part_sentence(const json& part) {
                          "vary"
                        : "; no interval, since a run's value cannot be told");
   }
-  return fmt::format("{}: {}, claimed {}, {} seeds", head, effect_text(part), expectation(part), n);
+  return fmt::format("{}: {}, claimed {}, {} seeds", head, effect_sentence(part),
+                     expected_text(part), n);
 }
 
 std::string format_claim(const json& element) {

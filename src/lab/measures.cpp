@@ -56,7 +56,7 @@ double first_reaching(const Curve& curve, double loss) {
   return curve.back().x;
 }
 
-double value_at(const Curve& curve, double x) {
+double loss_at(const Curve& curve, double x) {
   for (std::size_t i = 0; i < curve.size(); ++i) {
     if (curve[i].x < x) continue;
     if (i == 0) return curve[i].y;
@@ -139,7 +139,7 @@ std::pair<double, double> tokens_to_shared_loss(const Curve& a, const Curve& b) 
 
 std::pair<double, double> losses_at_shared_time(const Curve& a, const Curve& b) {
   const double time = std::min(a.back().x, b.back().x);
-  return {value_at(a, time), value_at(b, time)};
+  return {loss_at(a, time), loss_at(b, time)};
 }
 
 const std::vector<Measure>& measures() {

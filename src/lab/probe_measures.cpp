@@ -20,7 +20,7 @@ using nlohmann::json;
 constexpr std::int64_t probed_tokens = 8192;
 constexpr std::int64_t most_lag = 128, lag_positions = 64;
 constexpr std::int64_t most_context = 128, context_positions = 256;
-constexpr double none = std::numeric_limits<double>::infinity();
+constexpr double untold = std::numeric_limits<double>::infinity();
 
 enum class Section : std::uint8_t { layers, lags, context };
 
@@ -53,7 +53,9 @@ json section_of(const MeasuredRun& run, Section section) {
 }
 
 /// A number of an inspection; infinite for null.
-double number(const json& value) { return value.is_number() ? value.get<double>() : none; }
+double finite_or_untold(const json& value) {
+  return value.is_number() ? value.get<double>() : untold;
+}
 
 /// `value` of one section of a run's inspection, which is kept; infinite for a run that diverged.
 Measure probe(const char* name, const char* unit, const char* description, Section section,
@@ -67,7 +69,7 @@ Measure probe(const char* name, const char* unit, const char* description, Secti
                   .of_pair = {}};
   measure.of_run = [section, value = std::move(value)](Measuring& measuring, const MeasuredRun& run,
                                                        double at) {
-    if (run.run.record.status == RunStatus::diverged) return none;
+    if (run.run.record.status == RunStatus::diverged) return untold;
     const std::string key =
         fmt::format("inspection of {} tokens, {}", probed_tokens, section_name(section));
     return value(measuring.kept(run, key, [&] { return section_of(run, section); }), at);
@@ -85,7 +87,7 @@ double over_layers(const json& layers, const json::json_pointer& field, bool geo
     sum += geometric ? std::log(value) : value;
     ++count;
   }
-  if (count == 0) return none;
+  if (count == 0) return untold;
   return geometric ? std::exp(sum / count) : sum / count;
 }
 
@@ -102,14 +104,14 @@ Measure layer_mean(const char* name, const char* unit, const char* description, 
 
 double gradient_by_depth(const json& layers, double) {
   const json::json_pointer norm("/gradient/norm");
-  return number(layers.front().at(norm)) / number(layers.back().at(norm));
+  return finite_or_untold(layers.front().at(norm)) / finite_or_untold(layers.back().at(norm));
 }
 
 double lag_gradient(const json& lags, double at) {
   const auto lag = static_cast<std::size_t>(std::max(0.0, at));
   const json& norms = lags.at("norm");
-  if (lag >= norms.size() || norms.size() < 2) return none;
-  return number(norms[lag]) / number(norms[1]);
+  if (lag >= norms.size() || norms.size() < 2) return untold;
+  return finite_or_untold(norms[lag]) / finite_or_untold(norms[1]);
 }
 
 /// Between the contexts 1, 2, 4, .. along their logarithm.
@@ -119,15 +121,15 @@ double context_gain(const json& context, double at) {
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const auto right = tokens[i].get<double>();
     if (right < at) continue;
-    double loss = number(losses[i]);
+    double loss = finite_or_untold(losses[i]);
     if (i > 0 && right > at) {
       const auto left = tokens[i - 1].get<double>();
       const double share = std::log(at / left) / std::log(right / left);
-      loss = number(losses[i - 1]) + share * (loss - number(losses[i - 1]));
+      loss = finite_or_untold(losses[i - 1]) + share * (loss - finite_or_untold(losses[i - 1]));
     }
-    return loss - number(losses.back());
+    return loss - finite_or_untold(losses.back());
   }
-  return none;
+  return untold;
 }
 
 }  // namespace

@@ -15,13 +15,13 @@ namespace sluice {
 namespace {
 
 constexpr std::array<const char*, 3> expect_names = {"less", "greater", "within"};
-constexpr double none = std::numeric_limits<double>::quiet_NaN();
+constexpr double no_value = std::numeric_limits<double>::quiet_NaN();
 
-bool all_finite(std::span<const double> values) {
+bool are_finite(std::span<const double> values) {
   return std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); });
 }
 
-bool all_positive(std::span<const double> values) {
+bool are_positive(std::span<const double> values) {
   return std::all_of(values.begin(), values.end(), [](double x) { return x > 0; });
 }
 
@@ -125,14 +125,14 @@ Effect effect_of(EffectKind kind, std::span<const double> a, std::span<const dou
     throw Error(fmt::format("effect: expected as many values on both sides, got {} and {}",
                             a.size(), b.size()));
   }
-  Effect effect{.kind = kind, .interval = {none, none}, .wide = {none, none}};
-  effect.a = a.empty() ? none : mean(a);
-  effect.b = b.empty() ? none : mean(b);
+  Effect effect{.kind = kind, .interval = {no_value, no_value}, .wide = {no_value, no_value}};
+  effect.a = a.empty() ? no_value : mean(a);
+  effect.b = b.empty() ? no_value : mean(b);
   effect.effect = b.empty() ? effect.a : effect.a - effect.b;
-  if (!all_finite(a) || !all_finite(b) || a.empty()) return effect;
+  if (!are_finite(a) || !are_finite(b) || a.empty()) return effect;
   if (kind == EffectKind::ratio) {
-    effect.effect = none;
-    if (!all_positive(a) || !all_positive(b)) return effect;
+    effect.effect = no_value;
+    if (!are_positive(a) || !are_positive(b)) return effect;
     const std::vector<double> log_a = logarithms(a);
     const std::vector<double> log_b = logarithms(b);
     effect.a = std::exp(mean(log_a));
