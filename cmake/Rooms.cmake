@@ -13,10 +13,11 @@ if(SLUICE_SANITIZE)
   target_link_options(sluice_options INTERFACE -fsanitize=${SLUICE_SANITIZE})
 endif()
 
-# Sources compiled together must not give one name two meanings, in unnamed namespaces either.
-function(sluice_join target)
+# Compiles up to `sources` sources together, which must not give one name two meanings, not in unnamed
+# namespaces either.
+function(sluice_join target sources)
   if(SLUICE_JOIN_SOURCES)
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 7)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${sources})
   endif()
 endfunction()
 
@@ -42,7 +43,7 @@ function(sluice_room name)
   # Kernels are compiled once per SIMD target, each source by itself; tensor's sources take time
   # themselves, not their headers.
   if(NOT name MATCHES "^(kernels|tensor)$")
-    sluice_join(sluice_${name})
+    sluice_join(sluice_${name} 16)
   endif()
   set_property(GLOBAL APPEND PROPERTY SLUICE_ROOMS sluice_${name})
 endfunction()

@@ -15,8 +15,8 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-void check_fields(const std::string& what, const json& object,
-                  const std::vector<std::string>& known) {
+void check_known(const std::string& what, const json& object,
+                 const std::vector<std::string>& known) {
   if (!object.is_object()) {
     throw UsageError(fmt::format("{}: expected an object, got {}", what, object.type_name()));
   }
@@ -24,10 +24,10 @@ void check_fields(const std::string& what, const json& object,
 }
 
 void check_structure(const json& settings) {
-  check_fields("config", settings,
-               {"format_version", "model", "training", "tokenizer", "data", "threads", "out"});
+  check_known("config", settings,
+              {"format_version", "model", "training", "tokenizer", "data", "threads", "out"});
   if (settings.contains("data")) {
-    check_fields("data", settings["data"], {"train", "valid", "valid_fraction"});
+    check_known("data", settings["data"], {"train", "valid", "valid_fraction"});
   }
   for (const char* section : {"model", "training", "tokenizer"}) {
     if (settings.contains(section) && !settings[section].is_object()) {
