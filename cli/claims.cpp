@@ -119,7 +119,12 @@ ClaimRequest ClaimsCommand::request() const {
 }
 
 std::string ClaimsCommand::command(const std::string& name) const {
-  return fmt::format("sluice claims run {}{} --data {} --out {}", name,
+  // A claim of the user's own is found by its file.
+  std::string given = name;
+  for (const std::string& other : flags_.names) {
+    if (std::filesystem::path(other).stem() == name) given = other;
+  }
+  return fmt::format("sluice claims run {}{} --data {} --out {}", given,
                      flags_.quick ? " --quick" : "", fmt::join(flags_.data, " "), flags_.out);
 }
 
