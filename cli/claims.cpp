@@ -15,6 +15,7 @@
 #include "output.hpp"
 #include "run_directory.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/lab/claim_runs.hpp"
 #include "sluice/lab/report.hpp"
@@ -124,8 +125,11 @@ std::string ClaimsCommand::command(const std::string& name) const {
   for (const std::string& other : flags_.names) {
     if (std::filesystem::path(other).stem() == name) given = other;
   }
-  return fmt::format("sluice claims run {}{} --data {} --out {}", given,
-                     flags_.quick ? " --quick" : "", fmt::join(flags_.data, " "), flags_.out);
+  std::string changed = flags_.quick ? " --quick" : "";
+  if (flags_.seeds > 0) changed += fmt::format(" --seeds {}", flags_.seeds);
+  if (flags_.threads > 0) changed += fmt::format(" --threads {}", flags_.threads);
+  return fmt::format("sluice claims run {}{} --data {} --out {}", given, changed,
+                     fmt::join(flags_.data, " "), flags_.out);
 }
 
 std::string ClaimsCommand::run_name(const CompareRun& run) const {
@@ -236,11 +240,8 @@ int run_action(const ClaimsFlags& flags) {
     return 0;
   }
   if (flags.action != "list") {
-    const std::vector<std::string> known = {"list", "show", "run"};
-    const std::string near = nearest_names(flags.action, known.data(), known.size());
-    throw UsageError(fmt::format(
-        "unknown action '{}'; {}", flags.action,
-        near.empty() ? "expected list, show or run" : fmt::format("did you mean {}?", near)));
+    throw UsageError(fmt::format("unknown action '{}'; {}", flags.action,
+                                 suggestion(flags.action, {"list", "show", "run"})));
   }
   list_claims();
   return 0;

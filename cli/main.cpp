@@ -14,6 +14,7 @@
 #include "commands.hpp"
 #include "output.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 
 namespace {
 
@@ -32,11 +33,6 @@ class HelpFormatter : public CLI::Formatter {
   }
 };
 
-std::string did_you_mean(const std::string& name, const std::vector<std::string>& known) {
-  const std::string nearest = sluice::nearest_names(name, known.data(), known.size());
-  return nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest);
-}
-
 std::vector<std::string> command_names(const CLI::App& program) {
   std::vector<std::string> names;
   for (const CLI::App* command : program.get_subcommands({})) names.push_back(command->get_name());
@@ -53,10 +49,8 @@ CLI::App* chosen_command(CLI::App& program, int argc, char** argv) {
   const std::string name = argv[1];
   if (name.starts_with("-")) return nullptr;
   if (std::find(names.begin(), names.end(), name) == names.end()) {
-    const std::string nearest = did_you_mean(name, names);
-    throw UsageError(fmt::format(
-        "unknown command '{}'{}", name,
-        nearest.empty() ? fmt::format("; there are {}", fmt::join(names, ", ")) : nearest));
+    throw UsageError(
+        fmt::format("unknown command '{}'; {}", name, sluice::suggestion(name, names)));
   }
   return program.get_subcommand(name);
 }
@@ -72,7 +66,9 @@ std::string unexpected(const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) {
     for (const std::string& known_name : option->get_lnames()) known.push_back("--" + known_name);
   }
-  return fmt::format("unknown option '{}'{}", name, did_you_mean(name, known));
+  const std::string near = sluice::nearest_names(name, known);
+  return fmt::format("unknown option '{}'{}", name,
+                     near.empty() ? "" : fmt::format("; did you mean {}?", near));
 }
 
 /// Says `what` in one line on standard error.

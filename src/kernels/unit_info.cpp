@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 #include "unit_list.hpp"
 
 namespace sluice {
@@ -208,8 +209,7 @@ const UnitInfo& unit_info(std::string_view name) {
   std::vector<std::string> known;
   known.reserve(unit_infos().size());
   for (const UnitInfo& info : unit_infos()) known.push_back(info.name);
-  throw UsageError("Unit: '" + std::string(name) + "' is unknown; " +
-                   kernels::did_you_mean(name, known));
+  throw UsageError("Unit: '" + std::string(name) + "' is unknown; " + suggestion(name, known));
 }
 
 }  // namespace sluice

@@ -320,7 +320,4 @@ constexpr bool gate_has_kernel(Activation f, Activation g) {
 /// Throws UsageError unless the unit has kernels.
 void require_kernel(const Unit& unit);
 
-/// "did you mean glu or gelu?", or all known names.
-std::string did_you_mean(std::string_view name, const std::vector<std::string>& known);
-
 }  // namespace sluice::kernels

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 #include "unit_list.hpp"
 
 namespace sluice {
@@ -28,7 +29,7 @@ const ActivationEntry& known_activation(std::string_view name) {
     return names;
   }();
   throw UsageError("Activation: '" + std::string(name) + "' is unknown; " +
-                   kernels::did_you_mean(name, known));
+                   suggestion(name, known));
 }
 
 // The shortest text that reads back to the same float.
@@ -152,7 +153,7 @@ Unit parse_unit(std::string_view name) {
     const std::string_view word = name.substr(0, name.find('('));
     if (find_activation(word) == nullptr) {
       throw UsageError("Unit: '" + std::string(name) + "' is unknown; " +
-                       kernels::did_you_mean(word, unit_names()));
+                       suggestion(word, unit_names()));
     }
     const Factor factor = parse_with_parameters(name);
     return Unit{.f = factor.activation, .f_parameters = factor.parameters};
@@ -195,14 +196,6 @@ const std::vector<std::string>& unit_names() {
 }
 
 namespace kernels {
-
-std::string did_you_mean(std::string_view name, const std::vector<std::string>& known) {
-  const std::string near = nearest_names(std::string(name), known.data(), known.size());
-  if (!near.empty()) return "did you mean " + near + "?";
-  std::string all = "known are ";
-  for (std::size_t i = 0; i < known.size(); ++i) all += (i > 0 ? ", " : "") + known[i];
-  return all + ".";
-}
 
 void require_kernel(const Unit& unit) {
   if (!unit.gated || gate_has_kernel(unit.f, unit.g)) return;

@@ -9,8 +9,10 @@
 #include <set>
 
 #include "claim_reader.hpp"
+#include "json_values.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/lab/claims.hpp"
 #include "sluice/lab/measures.hpp"
@@ -25,7 +27,6 @@ namespace fs = std::filesystem;
 
 constexpr int claim_format_version = 1;
 constexpr std::int64_t most_tokens = 1'000'000'000'000;
-constexpr std::int64_t most_claim_seeds = 1000;
 constexpr std::size_t most_rates = 100;
 constexpr std::int64_t least_validation = 1000;
 /// Tokens of a text are far more than this: what is checked with it does not depend on them.
@@ -43,15 +44,11 @@ std::vector<double> read_rates(const ClaimNode& node) {
   return rates;
 }
 
-std::string vary_text(const json& value) {
-  return value.is_string() ? value.get<std::string>() : value.dump();
-}
-
 /// The values of a field, checked as --vary's are.
 Variation read_variation(const ClaimNode& node) {
   if (!node.value().is_array()) node.refuse("expected a list of values");
   std::vector<std::string> values;
-  for (const ClaimNode& value : node.elements()) values.push_back(vary_text(value.value()));
+  for (const ClaimNode& value : node.elements()) values.push_back(value_text(value.value()));
   return node.checked(
       [&] { return parse_variation(fmt::format("{}={}", node.key(), fmt::join(values, ","))); });
 }
@@ -93,7 +90,7 @@ ClaimComparison read_comparison(const ClaimNode& node, const json& quick) {
   if (const auto match = node.find("match")) {
     comparison.match = match->checked([&] { return parse_match(match->text()); });
   }
-  comparison.seeds = node.at("seeds").integer(1, most_claim_seeds);
+  comparison.seeds = node.at("seeds").integer(1, most_compare_seeds);
   comparison.rates = read_rates(node.at("rates"));
   if (quick.is_object()) {
     comparison.model.update(quick.value("model", json::object()));
@@ -308,10 +305,7 @@ const ClaimComparison& Claim::comparison(const std::string& which) const {
     if (each.name == which) return each;
     names.push_back(each.name);
   }
-  const std::string near = nearest_names(which, names.data(), names.size());
-  throw UsageError(fmt::format("there is no comparison '{}'; {}", which,
-                               near.empty() ? fmt::format("there are {}", fmt::join(names, ", "))
-                                            : fmt::format("did you mean {}?", near)));
+  throw UsageError(fmt::format("there is no comparison '{}'; {}", which, suggestion(which, names)));
 }
 
 std::string Claim::budget() const {
@@ -356,7 +350,7 @@ std::string claim_text(const std::string& name) {
     if (shipped == name) return text;
     names.push_back(shipped);
   }
-  const std::string near = nearest_names(name, names.data(), names.size());
+  const std::string near = nearest_names(name, names);
   throw UsageError(fmt::format(
       "unknown claim '{}'; {}", name,
       near.empty() ? "sluice claims list has all; one of your own is given by its file, as in "

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sluice/base/names.hpp"
+
 namespace sluice {
 namespace {
 
@@ -48,11 +50,7 @@ void ClaimNode::refuse(const std::string& fault) const {
 void ClaimNode::only(const std::vector<std::string>& known) const {
   for (const auto& item : object().items()) {
     if (std::find(known.begin(), known.end(), item.key()) != known.end()) continue;
-    const std::string near = nearest_names(item.key(), known.data(), known.size());
-    child(item.value(), item.key())
-        .refuse(fmt::format("unknown field; {}",
-                            near.empty() ? fmt::format("there are {}", fmt::join(known, ", "))
-                                         : fmt::format("did you mean {}?", near)));
+    child(item.value(), item.key()).refuse("unknown field; " + suggestion(item.key(), known));
   }
 }
 

@@ -8,7 +8,7 @@
 #include <map>
 #include <utility>
 
-#include "json_number.hpp"
+#include "json_values.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/lab/measures.hpp"
@@ -83,12 +83,18 @@ std::string side_name(const ClaimSide& side) {
   return side.minus ? fmt::format("{} less {}", name(side.of), name(*side.minus)) : name(side.of);
 }
 
+Claim with_seeds(Claim claim, std::int64_t seeds) {
+  if (seeds == 0) return claim;
+  for (ClaimComparison& comparison : claim.comparisons) comparison.seeds = seeds;
+  return claim;
+}
+
 /// One claim being run.
 class ClaimRun {
  public:
   ClaimRun(const Claim& claim, const ClaimRequest& request, const ClaimCallbacks& callbacks,
            const std::atomic<int>* stop)
-      : claim_(claim),
+      : claim_(with_seeds(claim, request.seeds)),
         request_(request),
         callbacks_(callbacks),
         stop_(stop),
@@ -243,7 +249,7 @@ class ClaimRun {
             {"n", effect.n}};
   }
 
-  const Claim& claim_;
+  const Claim claim_;
   const ClaimRequest& request_;
   const ClaimCallbacks& callbacks_;
   const std::atomic<int>* stop_;
@@ -290,7 +296,7 @@ std::unique_ptr<Comparison> plan_comparison(const Claim& claim, const ClaimCompa
   spec.base.training = comparison.training;
   spec.vary = comparison.vary;
   spec.match = comparison.match;
-  spec.seeds = request.seeds > 0 ? request.seeds : comparison.seeds;
+  spec.seeds = comparison.seeds;
   spec.rates = comparison.rates;
   spec.jobs = request.jobs;
   try {

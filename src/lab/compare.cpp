@@ -25,7 +25,6 @@ namespace fs = std::filesystem;
 /// Validations and lines of metrics.jsonl per run, unless the user says otherwise.
 constexpr std::int64_t default_validations = 10;
 constexpr std::int64_t default_lines = 200;
-constexpr std::int64_t most_seeds = 1000;
 constexpr std::int64_t most_jobs = 1024;
 
 int optimizer_states(const TrainConfig& training) {
@@ -58,8 +57,9 @@ std::map<std::string, int> other_versions(const fs::path& runs) {
 
 /// What can be refused without reading the text.
 void check_request(const CompareSpec& spec) {
-  if (spec.seeds < 1 || spec.seeds > most_seeds) {
-    throw UsageError(fmt::format("--seeds: expected 1 to {}, got {}", most_seeds, spec.seeds));
+  if (spec.seeds < 1 || spec.seeds > most_compare_seeds) {
+    throw UsageError(
+        fmt::format("--seeds: expected 1 to {}, got {}", most_compare_seeds, spec.seeds));
   }
   if (spec.jobs < 0 || spec.jobs > most_jobs) {
     throw UsageError(fmt::format("--jobs: expected 1 to {}, got {}", most_jobs, spec.jobs));

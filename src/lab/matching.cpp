@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/models/config.hpp"
 
 namespace sluice {
@@ -134,12 +135,7 @@ std::string match_name(MatchBy by) { return match_names[static_cast<std::size_t>
 
 MatchBy parse_match(const std::string& name) {
   const std::vector<std::string> known(match_names.begin(), match_names.end());
-  const auto found = std::find(known.begin(), known.end(), name);
-  if (found != known.end()) return static_cast<MatchBy>(found - known.begin());
-  const std::string near = nearest_names(name, known.data(), known.size());
-  throw UsageError(fmt::format("unknown match '{}'; {}", name,
-                               near.empty() ? fmt::format("known are {}", fmt::join(known, ", "))
-                                            : fmt::format("did you mean {}?", near)));
+  return static_cast<MatchBy>(parse_name("match", name, known));
 }
 
 std::int64_t flops_per_token(const json& model) {

@@ -9,6 +9,7 @@
 #include "measure_groups.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/names.hpp"
 
 namespace sluice {
 namespace {
@@ -153,10 +154,7 @@ const Measure& find_measure(const std::string& name) {
     if (measure.name == name) return measure;
     names.push_back(measure.name);
   }
-  const std::string near = nearest_names(name, names.data(), names.size());
-  throw UsageError(fmt::format("unknown measure '{}'; {}", name,
-                               near.empty() ? fmt::format("there are {}", fmt::join(names, ", "))
-                                            : fmt::format("did you mean {}?", near)));
+  throw UsageError(fmt::format("unknown measure '{}'; {}", name, suggestion(name, names)));
 }
 
 json Measuring::kept(const MeasuredRun& run, const std::string& key,

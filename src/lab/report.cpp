@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,8 @@
 #include "report_page.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/lab/claim_runs.hpp"
+#include "sluice/lab/inspect.hpp"
 #include "sluice/lab/results.hpp"
 #include "sluice/lab/run.hpp"
 
@@ -30,8 +33,10 @@ struct Source {
 
 constexpr Source results_source = {"results.json", results_format_version, "sluice compare",
                                    report::add_comparison};
-constexpr Source inspection_source = {"inspect.json", 1, "sluice inspect", report::add_inspection};
-constexpr Source claims_source = {"claims.json", 1, "sluice claims run", report::add_claims};
+constexpr Source inspection_source = {"inspect.json", inspect_format_version, "sluice inspect",
+                                      report::add_inspection};
+constexpr Source claims_source = {"claims.json", claims_format_version, "sluice claims run",
+                                  report::add_claims};
 
 /// Adds what `object` has to show. Throws Error about `name`, the file as the user knows it.
 void add_source(report::Page& page, const Source& source, const json& object,

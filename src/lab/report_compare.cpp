@@ -130,8 +130,7 @@ Chart band_chart(const json& results, const std::string& kind, const std::string
   return chart;
 }
 
-/// The validation loss (training, where there was no validation) of every run whose history is
-/// here.
+/// The training loss of every run whose history is here.
 Chart runs_chart(const json& results, const std::string& x) {
   Chart chart{.id = fmt::format("loss-{}-runs", x),
               .label = "Every run",

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "json_number.hpp"
+#include "json_values.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/lab/curves.hpp"
 #include "sluice/lab/statistics.hpp"

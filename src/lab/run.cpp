@@ -8,7 +8,7 @@
 #include <sstream>
 #include <string_view>
 
-#include "json_number.hpp"
+#include "json_values.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/models/model_directory.hpp"

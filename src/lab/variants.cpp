@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <string_view>
 
+#include "json_values.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/models/config.hpp"
 #include "sluice/training/config.hpp"
 #include "sluice/training/settings.hpp"
@@ -102,10 +104,6 @@ json parse_value(const std::string& field, const std::string& text, const json& 
   return value;
 }
 
-std::string value_text(const json& value) {
-  return value.is_string() ? value.get<std::string>() : value.dump();
-}
-
 }  // namespace
 
 Variation parse_variation(const std::string& text) {
@@ -121,10 +119,8 @@ Variation parse_variation(const std::string& text) {
     std::vector<std::string> known = model_names;
     for (const auto& item : training_fields.items()) known.push_back(item.key());
     std::erase_if(known, [](const std::string& name) { return !refusal(name).empty(); });
-    const std::string near = nearest_names(field, known.data(), known.size());
-    throw UsageError(fmt::format("--vary: unknown field '{}'; {}", field,
-                                 near.empty() ? fmt::format("there are {}", fmt::join(known, ", "))
-                                              : fmt::format("did you mean {}?", near)));
+    throw UsageError(
+        fmt::format("--vary: unknown field '{}'; {}", field, suggestion(field, known)));
   }
   if (const std::string_view why = refusal(field); !why.empty()) {
     throw UsageError(fmt::format("--vary: '{}' cannot be varied: {}", field, why));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 
 namespace sluice {
 namespace {
@@ -90,12 +91,7 @@ std::string_view expect_name(Expect expect) {
 
 Expect parse_expect(const std::string& name) {
   const std::vector<std::string> known(expect_names.begin(), expect_names.end());
-  const auto found = std::find(known.begin(), known.end(), name);
-  if (found != known.end()) return static_cast<Expect>(found - known.begin());
-  const std::string near = nearest_names(name, known.data(), known.size());
-  throw UsageError(fmt::format("unknown expectation '{}'; {}", name,
-                               near.empty() ? fmt::format("known are {}", fmt::join(known, ", "))
-                                            : fmt::format("did you mean {}?", near)));
+  return static_cast<Expect>(parse_name("expectation", name, known));
 }
 
 std::string_view claim_verdict_name(ClaimVerdict verdict) {

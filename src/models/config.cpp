@@ -1,6 +1,7 @@
 // ModelConfig: validation, size, JSON; what of it no architecture owns.
 
 #include "sluice/models/config.hpp"
+#include "sluice/base/names.hpp"
 
 #include <fmt/format.h>
 
@@ -48,10 +49,8 @@ void check_norm(const ModelConfig& config) {
         "layer, rms or group, which normalise each position on its own");
   }
   if (std::find(known.begin(), known.end(), config.norm) == known.end()) {
-    const std::string near = nearest_names(config.norm, known.data(), known.size());
-    refuse_config(fmt::format("unknown norm '{}'; {}", config.norm,
-                              near.empty() ? fmt::format("known are {}", fmt::join(known, ", "))
-                                           : fmt::format("did you mean {}?", near)));
+    refuse_config(
+        fmt::format("unknown norm '{}'; {}", config.norm, suggestion(config.norm, known)));
   }
   if (config.norm == "weight" && config.arch != "gcnn") {
     refuse_config(fmt::format(
@@ -63,10 +62,8 @@ void check_norm(const ModelConfig& config) {
 void check_init(const ModelConfig& config) {
   const std::vector<std::string>& known = init_names();
   if (std::find(known.begin(), known.end(), config.init) == known.end()) {
-    const std::string near = nearest_names(config.init, known.data(), known.size());
-    refuse_config(fmt::format("unknown init '{}'; {}", config.init,
-                              near.empty() ? fmt::format("known are {}", fmt::join(known, ", "))
-                                           : fmt::format("did you mean {}?", near)));
+    refuse_config(
+        fmt::format("unknown init '{}'; {}", config.init, suggestion(config.init, known)));
   }
   if (!(config.init_scale > 0) || !std::isfinite(config.init_scale)) {
     refuse_config(fmt::format("an init_scale of {}, expected a number above 0", config.init_scale));
@@ -130,11 +127,7 @@ const Architecture& find_architecture(std::string_view name) {
   if (name == "gcnn") return gcnn_architecture();
   if (name == "transformer") return transformer_architecture();
   if (const Architecture* const recurrent = find_recurrent_architecture(name)) return *recurrent;
-  const auto& names = architecture_names();
-  const std::string near = nearest_names(std::string(name), names.data(), names.size());
-  refuse_config(fmt::format("unknown arch '{}'; {}", name,
-                            near.empty() ? fmt::format("known are {}", fmt::join(names, ", "))
-                                         : fmt::format("did you mean {}?", near)));
+  refuse_config(fmt::format("unknown arch '{}'; {}", name, suggestion(name, architecture_names())));
 }
 
 std::vector<std::string> model_fields(std::string_view arch) {

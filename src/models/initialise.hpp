@@ -14,9 +14,8 @@ namespace sluice {
 /// softmax, biases, norms and parameters of units stay as they are, and so does IndRNN's recurrent
 /// vector.
 ///   xavier      normal, deviation √(2 / (fan_in + fan_out)) (Glorot & Bengio 2010 eq. 16)
-///   kaiming     normal, deviation gain / √fan_in (He et al. 2015 eq. 10), gain that of the unit
-///   the
-///               projection ends in (nn/init.hpp), 1 for others
+///   kaiming     normal, deviation gain / √fan_in (He et al. 2015 eq. 10), gain that of the
+///               unit the projection ends in (nn/init.hpp), 1 for others
 ///   orthogonal  gain · Q (Saxe et al. 2013), the same gain
 void initialise_stack(const ModelConfig& config, std::uint64_t seed, const Parameters& parameters);
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/models/config.hpp"
 
 namespace sluice {
@@ -69,10 +70,7 @@ const Preset& find_preset(std::string_view name) {
   std::vector<std::string> names;
   names.reserve(all.size());
   for (const Preset& preset : all) names.push_back(preset.name);
-  const std::string nearest = nearest_names(std::string(name), names.data(), names.size());
-  throw UsageError(fmt::format("unknown preset '{}'; {}", name,
-                               nearest.empty() ? fmt::format("there are {}", fmt::join(names, ", "))
-                                               : fmt::format("did you mean {}?", nearest)));
+  throw UsageError(fmt::format("unknown preset '{}'; {}", name, suggestion(name, names)));
 }
 
 ModelConfig preset_config(const Preset& preset, std::int64_t vocabulary) {

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
 #include "sluice/tensor/elementwise.hpp"
@@ -222,7 +223,7 @@ double calculate_gain(std::string_view activation, double slope) {
   if (const auto gain = known_gain(activation, slope)) return *gain;
   std::vector<std::string> known = {"leaky_relu"};
   for (const Gain& entry : gains()) known.emplace_back(entry.name);
-  const std::string near = nearest_names(std::string(activation), known.data(), known.size());
+  const std::string near = nearest_names(activation, known);
   throw UsageError(fmt::format("calculate_gain: no gain is known for '{}'{}", activation,
                                near.empty() ? "" : fmt::format("; did you mean {}?", near)));
 }

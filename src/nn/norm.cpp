@@ -7,6 +7,7 @@
 
 #include "sluice/autograd/norm.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/nn/init.hpp"
 
 namespace sluice {
@@ -20,13 +21,7 @@ const std::vector<std::string>& norm_names() {
 std::string_view norm_name(NormKind kind) { return norm_names()[static_cast<std::size_t>(kind)]; }
 
 NormKind parse_norm(std::string_view name) {
-  const std::vector<std::string>& names = norm_names();
-  const auto at = std::find(names.begin(), names.end(), name);
-  if (at != names.end()) return static_cast<NormKind>(at - names.begin());
-  const std::string near = nearest_names(std::string(name), names.data(), names.size());
-  throw UsageError(fmt::format("unknown norm '{}'; {}", name,
-                               near.empty() ? fmt::format("known are {}", fmt::join(names, ", "))
-                                            : fmt::format("did you mean {}?", near)));
+  return static_cast<NormKind>(parse_name("norm", name, norm_names()));
 }
 
 Norm::Norm(NormKind kind, std::int64_t channels, const NormOptions& options, DType dtype)

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/base/random.hpp"
 
 namespace sluice {
@@ -102,14 +103,8 @@ const std::string& cell_name(CellKind cell) {
 }
 
 CellKind parse_cell(std::string_view name) {
-  const auto& names = cell_names();
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (names.at(i) == name) return static_cast<CellKind>(i);
-  }
-  const std::string near = nearest_names(std::string(name), names.data(), names.size());
-  throw UsageError(fmt::format("unknown recurrent cell '{}'; known are {}{}", name,
-                               fmt::join(names, ", "),
-                               near.empty() ? "" : "; did you mean " + near + "?"));
+  const std::vector<std::string> known(cell_names().begin(), cell_names().end());
+  return static_cast<CellKind>(parse_name("recurrent cell", name, known));
 }
 
 std::int64_t parameter_count(const RecurrentOptions& options) {

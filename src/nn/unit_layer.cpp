@@ -8,12 +8,12 @@
 #include <optional>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "sluice/autograd/activations.hpp"
 #include "sluice/autograd/ops.hpp"
 #include "sluice/autograd/softmax.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/kernels/unit_info.hpp"
 
 namespace sluice {
@@ -125,11 +125,7 @@ UnitSpec parse_unit_spec(std::string_view spec) {
   const auto& known = model_unit_names();
   const bool formula = spec.find('*') != std::string_view::npos;
   if (!formula && std::find(known.begin(), known.end(), name) == known.end()) {
-    const std::string near = nearest_names(std::string(name), known.data(), known.size());
-    throw UsageError(
-        near.empty()
-            ? fmt::format("Unit: '{}' is unknown; known are {}.", spec, fmt::join(known, ", "))
-            : fmt::format("Unit: '{}' is unknown; did you mean {}?", spec, near));
+    throw UsageError(fmt::format("Unit: '{}' is unknown; {}", spec, suggestion(name, known)));
   }
   unit.unit = parse_unit(spec);
   return unit;

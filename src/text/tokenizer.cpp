@@ -11,6 +11,7 @@
 #include "kinds.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/names.hpp"
 
 namespace sluice {
 
@@ -71,7 +72,7 @@ std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
                                            const Progress& progress) {
   const auto kinds = tokenizer_kinds();
   if (std::find(kinds.begin(), kinds.end(), options.kind) == kinds.end()) {
-    const std::string near = nearest_names(options.kind, kinds.data(), kinds.size(), 1);
+    const std::string near = nearest_names(options.kind, {kinds.begin(), kinds.end()}, 1);
     throw UsageError(fmt::format("unknown tokenizer '{}', expected one of {}{}", options.kind,
                                  fmt::join(kinds, ", "),
                                  near.empty() ? "" : fmt::format("; did you mean {}?", near)));

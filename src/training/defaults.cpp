@@ -8,9 +8,9 @@
 #include <string_view>
 #include <type_traits>
 
-#include "names.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/nn/feed_forward.hpp"
 #include "sluice/nn/unit_layer.hpp"

@@ -7,8 +7,8 @@
 #include <map>
 #include <span>
 
-#include "names.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/elementwise.hpp"

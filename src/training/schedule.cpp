@@ -6,8 +6,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "names.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 
 namespace sluice {
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "names.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/models/model_directory.hpp"
 
 namespace sluice {

@@ -4,13 +4,15 @@
 
 #include <vector>
 
+#include "sluice/base/names.hpp"
+
 namespace sluice {
 namespace {
 
 std::string near(const std::string& name, std::size_t most = 3) {
   static const std::vector<std::string> known = {"glu",      "gtu",           "reglu",
                                                  "bilinear", "reglu_sigmoid", "swiglu"};
-  return nearest_names(name, known.data(), known.size(), most);
+  return nearest_names(name, known, most);
 }
 
 TEST(Error, NearestNamesBestFirst) {
@@ -31,7 +33,7 @@ TEST(Error, NearestNamesAtMost) {
 TEST(Error, NearestNamesNoneNear) {
   EXPECT_EQ(near("convolution"), "");
   EXPECT_EQ(near(""), "");
-  EXPECT_EQ(nearest_names("glu", nullptr, 0), "");
+  EXPECT_EQ(nearest_names("glu", {}), "");
 }
 
 TEST(Error, UsageErrorIsAnError) {

@@ -19,9 +19,4 @@ class UsageError : public Error {
   using Error::Error;
 };
 
-/// Names from `known` nearest to `name` by edit distance, best first, at most `most`; for
-/// "did you mean" in messages. Empty when nothing is near.
-std::string nearest_names(const std::string& name, const std::string* known, std::size_t count,
-                          std::size_t most = 3);
-
 }  // namespace sluice

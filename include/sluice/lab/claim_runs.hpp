@@ -40,8 +40,9 @@ struct ClaimCallbacks {
   std::function<void(double fraction, const std::string& what)> measuring;
 };
 
-/// The comparison as it would be run: text prepared, sizes matched, nothing trained. Throws as
-/// Comparison does, UsageErrors naming claim and comparison.
+/// The comparison as it would be run: text prepared, sizes matched, nothing trained, with as
+/// many seeds as `comparison` has. Throws as Comparison does, UsageErrors naming claim and
+/// comparison.
 std::unique_ptr<Comparison> plan_comparison(const Claim& claim, const ClaimComparison& comparison,
                                             const ClaimRequest& request,
                                             const ClaimCallbacks& callbacks = {},

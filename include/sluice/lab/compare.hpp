@@ -17,6 +17,9 @@
 
 namespace sluice {
 
+/// The most seeds that a comparison takes.
+inline constexpr std::int64_t most_compare_seeds = 1000;
+
 struct CompareSpec {
   /// Text, tokenizer, and the fields that all variants share. A budget is needed. Unless given,
   /// validations are ten to a run (with a budget in minutes one to an epoch), and a line of

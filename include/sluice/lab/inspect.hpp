@@ -43,11 +43,10 @@ struct InspectOptions {
 /// with L the mean negative log-likelihood over all of them (no gradient flows from chunk to
 /// chunk). For each layer, with z what its unit reads (halves a and b for gates), u what the unit
 /// gives and y the layer's output:
-///   gate        the unit's factor within (0, 1): σ(b) of glu, gtu and reglu_sigmoid, any sigmoid
-///   or
-///               hardsigmoid; for x · gate(x) (silu, gelu, hardswish, mish and gates made of them)
-///               gate(x); a recurrent cell's gates. Mean, shares in 20 bins, and the share below
-///               0.05 or above 0.95
+///   gate        the unit's factor within (0, 1): σ(b) of glu, gtu and reglu_sigmoid, a sigmoid or
+///               hardsigmoid on either side; for x · gate(x) (silu, gelu, hardswish, mish and
+///               gates made of them) gate(x); a recurrent cell's gates. Mean, shares in 20 bins,
+///               and the share below 0.05 or above 0.95
 ///   activation  mean and variance of u
 ///   dead_share  the share of u's channels that are 0 on every token; for one-input units of the
 ///               form x · gate(x), never above 0

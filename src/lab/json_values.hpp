@@ -1,14 +1,20 @@
 #pragma once
-// Numbers in the laboratory's JSON.
+// Values in the laboratory's JSON.
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <string>
 
 namespace sluice {
 
 /// JSON has no infinities: null stands for them.
 inline nlohmann::json number(double value) {
   return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
+}
+
+/// A value as --vary takes it: strings without quotes.
+inline std::string value_text(const nlohmann::json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
 }  // namespace sluice

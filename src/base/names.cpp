@@ -1,15 +1,17 @@
-#include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 
 #include <algorithm>
 #include <utility>
 #include <vector>
+
+#include "sluice/base/error.hpp"
 
 namespace sluice {
 namespace {
 
 // Optimal string alignment distance: Levenshtein, with a swap of neighbours as one edit, because
 // swapped letters are the commonest typing error.
-std::size_t edit_distance(const std::string& a, const std::string& b) {
+std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> before(b.size() + 1);
   std::vector<std::size_t> last(b.size() + 1);
   std::vector<std::size_t> row(b.size() + 1);
@@ -31,13 +33,13 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
 
 }  // namespace
 
-std::string nearest_names(const std::string& name, const std::string* known, std::size_t count,
+std::string nearest_names(std::string_view name, const std::vector<std::string>& known,
                           std::size_t most) {
   // A third of the letters wrong is a typing error; more is another word. A name that begins like
   // the one asked for was perhaps cut short.
   const std::size_t near = std::max<std::size_t>(1, name.size() / 3);
   std::vector<std::pair<std::size_t, std::size_t>> found;
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < known.size(); ++i) {
     const std::size_t distance = edit_distance(name, known[i]);
     if (distance <= near) {
       found.emplace_back(distance, i);
@@ -53,6 +55,22 @@ std::string nearest_names(const std::string& name, const std::string* known, std
     names += known[found[i].second];
   }
   return names;
+}
+
+std::string suggestion(std::string_view name, const std::vector<std::string>& known) {
+  const std::string near = nearest_names(name, known);
+  if (!near.empty()) return "did you mean " + near + "?";
+  std::string all = "known are ";
+  for (std::size_t i = 0; i < known.size(); ++i) all += (i > 0 ? ", " : "") + known[i];
+  return all;
+}
+
+std::size_t parse_name(std::string_view what, std::string_view name,
+                       const std::vector<std::string>& known) {
+  const auto found = std::find(known.begin(), known.end(), name);
+  if (found != known.end()) return static_cast<std::size_t>(found - known.begin());
+  throw UsageError("unknown " + std::string(what) + " '" + std::string(name) + "'; " +
+                   suggestion(name, known));
 }
 
 }  // namespace sluice
