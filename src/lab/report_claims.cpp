@@ -40,8 +40,8 @@ std::string side_of(const json& part, const std::string& side) {
 
 /// What the effect is an effect on: "loss", "lag_gradient at 64".
 std::string measure_of(const json& part) {
-  const std::string at = text_of(part, "at");
-  return text_of(part, "measure") + (at.empty() ? "" : " at " + at);
+  const std::string at = has_number(part, "at") ? " at " + significant(part["at"]) : "";
+  return text_of(part, "measure") + at;
 }
 
 /// "nats per token", or "times" for ratios.
@@ -99,11 +99,13 @@ Chart& view_for(Figure& figure, const json& part, const std::string& id) {
   if (found != figure.views.end()) return *found;
   const std::string number =
       figure.views.empty() ? "" : fmt::format("-{}", figure.views.size() + 1);
+  // Effects of 2 and of 1/2 are as far from none.
+  const char* scale = text_of(part, "kind") == "ratio" ? "log" : "linear";
   figure.views.push_back({.id = id + "-effects" + number,
                           .label = label,
                           .kind = ChartKind::interval,
                           .x = {"Part", "part", "category"},
-                          .y = {"Effect on " + label, "effect"},
+                          .y = {"Effect on " + label, "effect", scale},
                           .keys = {"verdict"},
                           .reference = threshold,
                           .summary = "Effects on " + label + " with their confidence intervals."});

@@ -15,7 +15,8 @@ const press = (element, text) => [...element.querySelectorAll('button')].find(bu
 const key = (element, name) => element.dispatchEvent(new KeyboardEvent('keydown', {key: name, bubbles: true}));
 
 function lookAt(figure) {
-  const seen = {title: figure.title, views: [], label: figure.canvas.getAttribute('aria-label'), role: figure.canvas.getAttribute('role')};
+  const seen = {title: figure.title, views: [], label: figure.canvas.getAttribute('aria-label'), role: figure.canvas.getAttribute('role'),
+    description: figure.canvas.getAttribute('aria-roledescription')};
   for (const id of figure.ids) {
     if (figure.ids.length > 1) press(figure.tools, report.data.charts[id].label).click();
     const view = {id, shown: figure.id, colors: colors(figure)};
@@ -53,15 +54,28 @@ function lookAt(figure) {
       press(figure.tools, 'Whole range').click();
       view.whole = figure.drawn.scales.x.min === min;
     }
-    const log = press(figure.tools, 'Log y');
+    const scale = () => figure.drawn.scales[figure.chart.kind === 'interval' ? 'x' : 'y'];
+    view.scale = scale().type;
+    const log = press(figure.tools, figure.chart.kind === 'interval' ? 'Log x' : 'Log y');
     if (log) {
-      const type = figure.drawn.scales.y.type;
+      const type = scale().type;
       log.click();
-      view.log = figure.drawn.scales.y.type !== type && colors(figure) > 1;
+      view.log = scale().type !== type && colors(figure) > 1;
       log.click();
+    }
+    if (figure.chart.kind === 'interval') {
+      view.places = figure.drawn.getSortedVisibleDatasetMetas().flatMap(meta => meta.data.map(dot => Math.round(dot.x)));
     }
     seen.views.push(view);
   }
+  // Whatever other views hide, a view without a legend shows its series.
+  const each = act => figure.ids.forEach((id, i) => {
+    if (figure.ids.length > 1) press(figure.tools, report.data.charts[id].label).click();
+    act(seen.views[i], figure.chart.series.map(one => one.name));
+  });
+  each((view, names) => { if (names.length > 1) figure.setHidden(names); });
+  each(view => { view.blank = figure.legend.hidden && !figure.drawn.getVisibleDatasetCount(); });
+  each((view, names) => { if (names.length > 1) figure.setHidden([]); });
   found.figures.push(seen);
 }
 
@@ -112,6 +126,21 @@ try {
   found.themes = {};
   for (let i = 0; i < 2; ++i) {
     found.themes[page()] = {lightest: Math.min(...Object.values(contrasts())), all: contrasts(), series: report.figures.length ? report.figures[0].drawn.data.datasets[0].borderColor : ''};
+    theme.click();
+  }
+
+  // Printed it is light, whatever it is on the screen.
+  const print = () => {
+    const before = [page(), document.documentElement.dataset.theme];
+    const line = () => report.figures.length ? report.figures[0].drawn.data.datasets[0].borderColor : '';
+    dispatchEvent(new Event('beforeprint'));
+    const printed = [page(), line()];
+    dispatchEvent(new Event('afterprint'));
+    return {printed, restored: before.join() === [page(), document.documentElement.dataset.theme].join()};
+  };
+  found.prints = [];
+  for (let i = 0; i < 2; ++i) {
+    found.prints.push(print());
     theme.click();
   }
 

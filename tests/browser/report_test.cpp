@@ -125,13 +125,20 @@ class Browser : public ::testing::Test {
       EXPECT_GE(theme["lightest"], 4.5) << page << theme["all"];
     }
     EXPECT_NE(found["themes"].front()["series"], found["themes"].back()["series"]);
+    ASSERT_EQ(found["prints"].size(), 2U);
+    for (const json& print : found["prints"]) {
+      EXPECT_EQ(print["printed"][0], "rgb(246, 247, 249)") << "printed dark";
+      EXPECT_EQ(print["printed"], found["prints"][0]["printed"]);
+      EXPECT_TRUE(print["restored"].get<bool>());
+    }
   }
 
   /// Charts are drawn, their series and views switch, their data are there.
   static void expect_charts(const json& found) {
     ASSERT_FALSE(found["figures"].empty());
     for (const json& figure : found["figures"]) {
-      EXPECT_EQ(figure["role"], "img");
+      EXPECT_EQ(figure["role"], "application");
+      EXPECT_EQ(figure["description"], "chart");
       EXPECT_GT(figure["label"].get<std::string>().size(), 40U) << figure["label"];
       for (const json& view : figure["views"]) {
         EXPECT_EQ(view["shown"], view["id"]);
@@ -143,6 +150,7 @@ class Browser : public ::testing::Test {
           EXPECT_TRUE(view.value(works, true)) << works << ": " << view;
         }
         EXPECT_EQ(view.value("only", 1), 1) << view;
+        EXPECT_FALSE(view["blank"].get<bool>()) << view;
       }
     }
   }
@@ -217,6 +225,38 @@ TEST_F(Browser, Claims) {
   expect_sound(found);
   expect_charts(found);
   expect_csvs(found);
+}
+
+TEST_F(Browser, EffectsInTwoUnitsAndOverManyPowersOfTen) {
+  json file = sample_claims();
+  json& parts = file["claims"][1]["parts"];
+  const json difference = parts[0];
+  // A view of "inconclusive" and "fails", one of "fails" only: it has no legend.
+  for (const double effect : {1e-12, 1e-8, 1e-5}) {
+    json part = difference;
+    part.update({{"kind", "ratio"},
+                 {"verdict", "fails"},
+                 {"measure", "lag_gradient"},
+                 {"threshold", 1},
+                 {"effect", effect},
+                 {"low", effect / 100},
+                 {"high", effect * 100}});
+    part["statement"] = "no larger than " + part["effect"].dump();
+    parts.push_back(part);
+  }
+  put("claims.json", file);
+  const json found = opened();
+  expect_sound(found);
+  expect_charts(found);
+  expect_csvs(found);
+  ASSERT_EQ(found["figures"].size(), 2U);
+  const json& views = found["figures"][1]["views"];
+  ASSERT_EQ(views.size(), 2U);
+  EXPECT_EQ(views[0]["scale"], "linear");
+  EXPECT_EQ(views[1]["scale"], "logarithmic");
+  ASSERT_EQ(views[1]["places"].size(), 3U);
+  EXPECT_GT(views[1]["places"][1].get<int>() - views[1]["places"][0].get<int>(), 100);
+  EXPECT_GT(views[1]["places"][2].get<int>() - views[1]["places"][1].get<int>(), 100);
 }
 
 TEST_F(Browser, AllOnAPhone) {

@@ -153,7 +153,9 @@ const report = (() => {
       c.beginPath();
       c.rect(area.left, area.top, area.width, area.height);
       c.clip();
-      if (kind === 'interval' && reference !== null) {
+      // No place for it: on a logarithmic axis, 0.
+      const drawn = reference !== null && (chart.scales.x.type !== 'logarithmic' || reference > 0);
+      if (kind === 'interval' && drawn) {
         const place = chart.scales.x.getPixelForValue(reference);
         c.strokeStyle = color('soft');
         c.lineWidth = 1.5;
@@ -192,7 +194,8 @@ const report = (() => {
     hold(chart.reference);
     if (min >= max) return;
     const room = 0.05 * (max - min);
-    [scale.min, scale.max] = log ? [min / 1.15, max * 1.15] : [min - room, max + room];
+    const times = Math.max(1.15, (max / min) ** 0.03);
+    [scale.min, scale.max] = log ? [min / times, max * times] : [min - room, max + room];
     // An interval may reach below what a loss or a share can be.
     if (least >= 0) scale.min = Math.max(scale.min, 0);
   };

@@ -12,7 +12,9 @@
       this.hidden = new Set();
       this.title = element.querySelector('h3, h4').textContent;
       this.canvas = make('canvas', {tabIndex: 0});
-      this.canvas.setAttribute('role', 'img');
+      // An application gets the arrow keys, which screen readers keep to themselves elsewhere.
+      this.canvas.setAttribute('role', 'application');
+      this.canvas.setAttribute('aria-roledescription', 'chart');
       this.holder = make('div', {className: 'canvas'}, this.canvas);
       this.tools = make('div', {className: 'tools'});
       this.legend = make('div', {className: 'legend'});
@@ -58,9 +60,14 @@
       this.applyHidden();
     }
 
+    /// What another view's legend has hidden is in sight where there is no legend to bring it back.
+    isHidden(series) {
+      return this.chart.series.length > 1 && this.hidden.has(series.name);
+    }
+
     applyHidden() {
       if (!this.drawn) return;
-      this.chart.series.forEach((series, i) => this.drawn.setDatasetVisibility(i, !this.hidden.has(series.name)));
+      this.chart.series.forEach((series, i) => this.drawn.setDatasetVisibility(i, !this.isHidden(series)));
       this.drawn.update('none');
     }
 
@@ -71,6 +78,13 @@
       if (pressed !== null) button.setAttribute('aria-pressed', pressed);
       button.addEventListener('click', () => act(button));
       return button;
+    }
+
+    /// The axes that can be logarithmic; of intervals where that is what they begin with.
+    logRoles() {
+      if (this.chart.kind === 'interval') return this.chart.y.scale === 'log' && positive(this.chart, 'y') ? ['y'] : [];
+      if (!numeric(this.chart) || this.chart.kind === 'step') return [];
+      return ['x', 'y'].filter(role => positive(this.chart, role));
     }
 
     buildTools() {
@@ -87,9 +101,9 @@
         }
         tools.push(views);
       }
-      for (const role of numeric(this.chart) ? ['x', 'y'] : []) {
-        if (this.chart.kind === 'step' || !positive(this.chart, role)) continue;
-        tools.push(this.button(`Log ${role}`, this.log[role], button => {
+      for (const role of this.logRoles()) {
+        // Values of intervals lie along the bottom.
+        tools.push(this.button(`Log ${this.chart.kind === 'interval' ? 'x' : role}`, this.log[role], button => {
           this.log[role] = !this.log[role];
           button.setAttribute('aria-pressed', this.log[role]);
           if (this.drawn) this.draw();
@@ -128,7 +142,7 @@
       if (series.length < 2) return;
       const colors = report.colorsOf(this.chart);
       const entries = series.map((one, i) => {
-        const entry = this.button('', !this.hidden.has(one.name), () => {});
+        const entry = this.button('', !this.isHidden(one), () => {});
         entry.append(this.swatch(one, colors[i]), one.name);
         entry.title = 'Click: on or off. Shift and click: only this one.';
         entry.addEventListener('click', event => this.toggle(one.name, event.shiftKey));
@@ -168,7 +182,7 @@
 
     setHidden(names) {
       this.hidden = new Set(names);
-      this.entries.forEach((entry, i) => entry.setAttribute('aria-pressed', !this.hidden.has(this.chart.series[i].name)));
+      this.entries.forEach((entry, i) => entry.setAttribute('aria-pressed', !this.isHidden(this.chart.series[i])));
       this.applyHidden();
     }
 

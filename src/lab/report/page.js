@@ -32,6 +32,23 @@
   });
   system.addEventListener('change', () => { label(); report.recolor(); });
 
+  // Paper is light: page.css sees to the text, and charts are drawn anew.
+  const paint = theme => {
+    if (theme) root.dataset.theme = theme; else delete root.dataset.theme;
+    report.recolor();
+  };
+  let restore = null;
+  addEventListener('beforeprint', () => {
+    if (!dark()) return;
+    const before = root.dataset.theme;
+    restore = () => paint(before);
+    paint('light');
+  });
+  addEventListener('afterprint', () => {
+    if (restore) restore();
+    restore = null;
+  });
+
   // ---- Tables
 
   function sortBy(table, values, column, heads) {
