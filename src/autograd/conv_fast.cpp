@@ -115,6 +115,14 @@ Tensor kept_filters(const ConvCall& call, const FastConv& conv, int tile) {
   return kept->transformed;
 }
 
+/// Whether filters stay transformed until the gradient, which otherwise transforms them again: they
+/// take over twice the memory of the weights, so only where they do not outweigh by much what the
+/// layer keeps of its activations anyway.
+bool worth_keeping(const Tensor& filters, const Tensor& x, const Tensor& z) {
+  constexpr double most = 1.5;
+  return static_cast<double>(filters.bytes()) <= most * static_cast<double>(x.bytes() + z.bytes());
+}
+
 }  // namespace
 
 Variable fast_conv_unit(const ConvCall& call, int tile) {
@@ -155,6 +163,7 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
     });
   });
 
+  const Tensor held = kept && worth_keeping(filters, call.x.value(), z) ? filters : Tensor();
   return record(
       y, {call.x, call.w, options.gain, call.bias, call.residual},
       [=, norm = normalised.norm, scale = normalised.scale, x = call.x.gradient(),
@@ -166,9 +175,8 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
           // The residual's gradient joins the input's where they are one and nothing is dropped.
           const bool joined = residual && residual == x && options.dropout.probability == 0;
           if (residual && !joined) residual->accumulate(scaled(dy, options.scale));
-          // Transformed anew: keeping the transform of every layer until here would take twice the
-          // memory of the weights, and this costs about 1% of a step.
-          Tensor again = x || !kept ? conv.transform(w_value, scale) : Tensor();
+          Tensor again = held;
+          if (!held.defined() && (x || !kept)) again = conv.transform(w_value, scale);
           const Tensor projected = kept ? z : Tensor(z_shape, dtype);
           if (!kept) conv.forward(projected, input, again, [](const ConvRows&) {});
           const Tensor partial = Tensor::zeros(Shape{conv.blocks(), s.outputs}, dtype);

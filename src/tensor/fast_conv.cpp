@@ -406,7 +406,7 @@ Tensor FastConv::transform(const Tensor& w, const Tensor& scale) const {
   const kernels::ToomCook& algorithm = kernels::toom_cook(tile_, static_cast<int>(shape_.kernel));
   const Planes to = Planes::make(algorithm.points(), shape_.channels, shape_.outputs, operand_);
   const ProfileScope profile(
-      "conv transforms", 0,
+      "conv filter transforms", 0,
       static_cast<double>(w.elements()) * static_cast<double>(dtype_size(dtype_)) +
           static_cast<double>(to.data.elements()) * static_cast<double>(dtype_size(operand_)));
   dispatch_float(dtype_, [&](auto zero) {

@@ -6,6 +6,7 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
+#include "sluice/base/profile.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "support/gradient_check.hpp"
 
@@ -196,6 +197,32 @@ TEST(CausalConvUnit, WideRowsEqualFloat64) {
 }
 
 // Filters are kept for as long as their layer says its weights do not change.
+// Filters are transformed once for output and gradient where they are small beside the activations,
+// and once more where keeping them would take more memory than those.
+TEST(CausalConvUnit, FiltersAreTransformedOnceWhereThatTakesLittleMemory) {
+  const auto transforms = [](std::int64_t time, bool recompute) {
+    const Variable x = leaf({2, time, 16}, 1), w = leaf({4, 16, 32}, 2), b = leaf({32}, 3);
+    CausalConv conv;
+    conv.path = ConvPath::fast;
+    conv.recompute = recompute;
+    start_profile();
+    {
+      Tape tape;
+      const Variable y = causal_conv_unit(x, w, b, {}, conv);
+      tape.backward(weighted_sum(y));
+    }
+    stop_profile();
+    std::uint64_t calls = 0;
+    for (const ProfileEntry& entry : profile_entries()) {
+      if (entry.name == "conv filter transforms") calls = entry.calls;
+    }
+    return calls;
+  };
+  EXPECT_EQ(transforms(256, false), 1U);
+  EXPECT_EQ(transforms(4, false), 2U);
+  EXPECT_EQ(transforms(256, true), 2U);
+}
+
 TEST(CausalConvUnit, KeptFiltersAreUsedAgain) {
   for (const ConvPath path : {ConvPath::fast, ConvPath::direct}) {
     const Variable x = leaf({1, 9, 2}, 1), w = leaf({3, 2, 2}, 2), b = leaf({2}, 3);
