@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""Writes docs/claims/: every claim's verdict with its picture, from a directory of sluice claims run.
+
+    sluice claims run --all --data wikitext-2/train.txt --out claims
+    bench/claims_page.py claims
+"""
+
+import argparse
+import json
+import pathlib
+import textwrap
+
+from charts import COLOURS, FAINT, INK, plt
+from measure import ROOT, cpu_model
+
+PAGE = ROOT / "docs/claims"
+VERDICTS = {"holds": COLOURS[2], "fails": COLOURS[5], "inconclusive": COLOURS[6]}
+DIGITS = 4
+
+
+def number(value):
+    """Short, for people: "404,553", "1.688", "0.00013"."""
+    if value is None:
+        return "none"
+    return f"{value:,.0f}" if abs(value) >= 10000 else f"{value:.{DIGITS}g}"
+
+
+def interval(part):
+    if part["low"] is None and part["high"] is None:
+        return ""
+    return f" ({number(part['low'])} to {number(part['high'])})"
+
+
+def effect(part):
+    """What was found: "0.674 times (0.604 to 0.752)"."""
+    if part["effect"] is None:
+        return "cannot be told"
+    unit = {"ratio": "times", "share": "of the runs"}.get(part["kind"], part["unit"])
+    return f"{number(part['effect'])} {unit}{interval(part)}"
+
+
+def claimed(part):
+    words = {"less": "below", "greater": "above", "within": "nearer to no effect than"}
+    return f"{words[part['expect']]} {number(part['threshold'])}"
+
+
+def draw_part(axes, part):
+    """The values of both sides, a seed's two joined."""
+    sides = [("side_a", "values_a")] + ([("side_b", "values_b")] if part.get("side_b") else [])
+    at = {}
+    for row, (_, values) in enumerate(sides):
+        for seed, value in enumerate(part[values]):
+            if value is not None:
+                at.setdefault(seed, []).append((value, row))
+    for points in at.values():
+        axes.plot(*zip(*points), color=FAINT, lw=0.8, zorder=1)
+    for row, (_, values) in enumerate(sides):
+        known = [v for v in part[values] if v is not None]
+        axes.scatter(known, [row] * len(known), s=22, color=COLOURS[0 if row == 0 else 3], alpha=0.8,
+                     zorder=2, lw=0)
+        mean = part[values.replace("values_", "")]
+        if mean is not None:
+            axes.vlines(mean, row - 0.28, row + 0.28, color=INK, lw=1.6, zorder=3)
+    axes.set_yticks(range(len(sides)),
+                    ["\n".join(textwrap.wrap(part[side], 34)) for side, _ in sides], fontsize=8)
+    axes.set_ylim(len(sides) - 0.4, -0.6)
+    axes.set_title("\n".join(textwrap.wrap(part["statement"], 70)), loc="left", fontsize=9)
+    axes.text(1.02, 0.5, "\n".join([part["verdict"].upper(), *textwrap.wrap(effect(part), 26),
+                                    *textwrap.wrap(f"claimed {claimed(part)}", 26)]),
+              transform=axes.transAxes, va="center", fontsize=8, color=INK,
+              bbox={"boxstyle": "round,pad=0.4", "fc": "none", "ec": VERDICTS[part["verdict"]],
+                    "lw": 1.5})
+    axes.set_xlabel(f"{part['measure']}, {part['unit']}", fontsize=7.5)
+    tidy(axes)
+
+
+def draw_curves(axes, results, title):
+    """Validation loss against tokens, mean and 95% band over the seeds, each at its best rate."""
+    for k, variant in enumerate(results["variants"]):
+        curve = curve_of(variant)
+        if curve is None:
+            continue
+        colour = COLOURS[k % len(COLOURS)]
+        axes.plot(curve["x"], curve["mean"], color=colour, lw=1.3,
+                  ls="-" if k < len(COLOURS) else "--",
+                  label=f"{variant['name']}, rate {variant['lr']:g}")
+        if all(v is not None for v in curve["low"] + curve["high"]):
+            axes.fill_between(curve["x"], curve["low"], curve["high"], color=colour, alpha=0.2, lw=0)
+    axes.set_title(title, loc="left", fontsize=9)
+    axes.set_xlabel("tokens trained on", fontsize=7.5)
+    axes.set_ylabel("validation loss", fontsize=7.5)
+    if len(results["variants"]) <= 12:
+        axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:,.0f}k" if x else "0")
+    tidy(axes)
+
+
+def tidy(axes):
+    axes.grid(axis="x", color=FAINT, lw=0.6, zorder=0)
+    axes.tick_params(length=0, labelsize=8)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+
+
+def curve_of(variant):
+    """Validation loss against tokens; None unless there is a line to draw."""
+    curve = variant["curves"]["validation"].get("tokens")
+    return curve if curve and len(curve["x"]) > 1 else None
+
+
+def draw(path, claim, out):
+    comparisons = []
+    for directory in claim["directories"]:
+        results = json.loads((out / directory / "results.json").read_text(encoding="utf-8"))
+        if any(curve_of(variant) for variant in results["variants"]):
+            name = pathlib.PurePath(directory).name
+            comparisons.append((results, "Learning" if name == claim["name"]
+                                else f"Learning, comparison {name}"))
+    heights = [1.0] * len(claim["parts"]) + [2.2] * len(comparisons)
+    fig, rows = plt.subplots(len(heights), 1, figsize=(6.4, sum(heights) + 0.75 * len(heights)),
+                             height_ratios=heights, squeeze=False, layout="constrained")
+    rows = rows[:, 0]
+    for axes, part in zip(rows, claim["parts"]):
+        draw_part(axes, part)
+    for axes, (results, title) in zip(rows[len(claim["parts"]):], comparisons):
+        draw_curves(axes, results, title)
+    fig.savefig(path, bbox_inches="tight", metadata={"Date": None})
+    plt.close(fig)
+
+
+def section(claim):
+    lines = [f"## {claim['title']}", "", f"> {claim['statement']}", "",
+             f"Source: {claim['source']}. **{claim['verdict'].capitalize()}**.", "",
+             "| part | a | b | effect and 95% interval | claimed | seeds | verdict |",
+             "| --- | --- | --- | --- | --- | --- | --- |"]
+    for part in claim["parts"]:
+        sides = [part["side_a"], part.get("side_b") or ""]
+        values = [part["a"], part["b"]]
+        shown = [f"{side.replace('|', ' or ')}: {number(value)}" if side else ""
+                 for side, value in zip(sides, values)]
+        lines.append(f"| {part['statement']} | {' | '.join(shown)} | {effect(part)} | "
+                     f"{claimed(part)} | {part['n']} | {part['verdict']} |")
+    minutes = claim["seconds"] / 60
+    lines += ["", f"![{claim['title']}: values of each seed]({claim['name']}.svg)", "",
+              f"Budget: {claim['budget']}, {minutes:.1f} minutes of two cores. Command:", "",
+              f"    {claim['command']}", ""]
+    return lines
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=pathlib.Path, help="--out of sluice claims run")
+    out = parser.parse_args().out
+    record = json.loads((out / "claims.json").read_text(encoding="utf-8"))
+    PAGE.mkdir(exist_ok=True)
+    (PAGE / "verdicts.json").write_text((out / "claims.json").read_text(encoding="utf-8"),
+                                        encoding="utf-8")
+    order = {path.stem: path for path in sorted((ROOT / "claims").glob("*.json"))}
+    claims = [c for c in record["claims"] if c["name"] in order]
+    counts = {v: sum(c["verdict"] == v for c in claims) for v in VERDICTS}
+    lines = ["# Verdicts", "",
+             "Written by `bench/claims_page.py` from what `sluice claims run --all` found "
+             f"({record['date'][:10]}, Sluice {record['version']}, {cpu_model()}, two cores). What "
+             "claims and verdicts are, and how they are told, is in [claims.md](../claims.md); all "
+             "numbers are in [verdicts.json](verdicts.json). A verdict is about this text, these "
+             "sizes and this budget.", "",
+             f"{counts['holds']} hold, {counts['fails']} fail, {counts['inconclusive']} are "
+             "inconclusive.", "", "| claim | verdict | source |", "| --- | --- | --- |"]
+    for claim in claims:
+        anchor = claim["title"].lower().replace(" ", "-").replace(",", "").replace("'", "")
+        lines.append(f"| [{claim['title']}](#{anchor}) | {claim['verdict']} | {claim['source']} |")
+    lines.append("")
+    for claim in claims:
+        draw(PAGE / f"{claim['name']}.svg", claim, out)
+        lines += section(claim)
+    (PAGE / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
