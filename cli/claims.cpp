@@ -179,6 +179,7 @@ int ClaimsCommand::run() {
   // A reader of the output that goes away does not end the runs.
   std::signal(SIGPIPE, SIG_IGN);
   RunDirectory directory(request.out, Existing::resume);
+  check_claim_results(request, flags_.quick);
   const auto interrupted = [&] {
     say(fmt::format("interrupted; the runs so far are kept in {}, and the same command continues",
                     request.out.string()));

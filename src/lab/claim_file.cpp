@@ -32,6 +32,14 @@ constexpr std::int64_t least_validation = 1000;
 /// Tokens of a text are far more than this: what is checked with it does not depend on them.
 constexpr std::int64_t any_tokens = std::int64_t{1} << 30;
 
+bool names_directory(const std::string& name) {
+  constexpr std::string_view also = "-_";
+  return !name.empty() && std::all_of(name.begin(), name.end(), [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           also.find(c) != std::string_view::npos;
+  });
+}
+
 std::vector<double> read_rates(const ClaimNode& node) {
   std::vector<double> rates;
   for (const ClaimNode& rate : node.elements()) {
@@ -49,8 +57,7 @@ Variation read_variation(const ClaimNode& node) {
   if (!node.value().is_array()) node.refuse("expected a list of values");
   std::vector<std::string> values;
   for (const ClaimNode& value : node.elements()) values.push_back(value_text(value.value()));
-  return node.checked(
-      [&] { return parse_variation(fmt::format("{}={}", node.key(), fmt::join(values, ","))); });
+  return node.checked([&] { return make_variation(node.key(), values); });
 }
 
 /// Throws unless every variant's configuration is one that could be trained.
@@ -66,22 +73,31 @@ void check_variants(const ClaimNode& node, const ClaimComparison& comparison) {
   });
 }
 
+/// Refuses what a claim says elsewhere in a "training" section.
+void refuse_budget(const ClaimNode& training) {
+  for (const char* field : {"tokens", "steps", "epochs", "minutes", "seed", "lr"}) {
+    if (const auto given = training.find(field)) {
+      given->refuse(
+          "the budget is in 'tokens', the learning rates in 'rates', and seeds count from 1");
+    }
+  }
+}
+
 ClaimComparison read_comparison(const ClaimNode& node, const json& quick) {
   node.only({"model", "training", "tokens", "vary", "match", "seeds", "rates"});
   ClaimComparison comparison;
   comparison.name = node.key();
-  if (comparison.name.empty() || comparison.name.find_first_of("/\\. ") != std::string::npos) {
-    node.refuse("a comparison's name is a directory's, too: no blank, dot or slash");
+  if (!names_directory(comparison.name)) {
+    node.refuse("a comparison's name is a directory's, too: letters, digits, - and _");
   }
   if (const auto model = node.find("model")) comparison.model = model->object();
-  if (const auto training = node.find("training")) comparison.training = training->object();
-  for (const char* budget : {"tokens", "steps", "epochs", "minutes", "seed", "lr"}) {
-    if (comparison.training.contains(budget)) {
-      node.at("training")
-          .at(budget)
-          .refuse(
-              "the budget is in 'tokens', the learning rates in 'rates', and seeds count from 1");
-    }
+  if (const auto training = node.find("training")) {
+    refuse_budget(*training);
+    comparison.training = training->object();
+  }
+  if (quick.is_object()) {
+    comparison.model.update(quick.value("model", json::object()));
+    comparison.training.update(quick.value("training", json::object()));
   }
   comparison.training["tokens"] = node.at("tokens").integer(1, most_tokens);
   for (const ClaimNode& field : node.at("vary").elements()) {
@@ -92,10 +108,6 @@ ClaimComparison read_comparison(const ClaimNode& node, const json& quick) {
   }
   comparison.seeds = node.at("seeds").integer(1, most_compare_seeds);
   comparison.rates = read_rates(node.at("rates"));
-  if (quick.is_object()) {
-    comparison.model.update(quick.value("model", json::object()));
-    comparison.training.update(quick.value("training", json::object()));
-  }
   check_variants(node, comparison);
   return comparison;
 }
@@ -103,6 +115,7 @@ ClaimComparison read_comparison(const ClaimNode& node, const json& quick) {
 /// What "quick" says takes the place of what comparisons and text say.
 json with_quick(const json& all, const ClaimNode& quick) {
   quick.only({"model", "training", "tokens", "seeds", "rates", "validation"});
+  if (const auto training = quick.find("training")) refuse_budget(*training);
   json changed = all;
   if (const auto validation = quick.find("validation")) {
     changed["text"]["validation"] = validation->value();
@@ -169,7 +182,7 @@ class Reader {
     part.at = measure.at;
     if (const auto at = node.find("at")) {
       if (!measure.has_at) at->refuse(fmt::format("'{}' has no parameter", measure.name));
-      part.at = at->number();
+      part.at = static_cast<double>(at->integer(measure.least_at, measure.most_at));
     }
     part.a = read_side(node.at("a"), measure);
     if (const auto b = node.find("b")) part.b = read_side(*b, measure);
@@ -327,6 +340,14 @@ Claim parse_claim(std::string_view text, const std::string& file, bool quick) {
   Claim claim;
   claim.name = fs::path(file).filename().string();
   if (claim.name.ends_with(".json")) claim.name.erase(claim.name.size() - 5);
+  // Other directories and files of --out have these names.
+  const std::set<std::string> taken = {"runs", "cache", "measured", "report"};
+  if (!names_directory(claim.name) || taken.contains(claim.name)) {
+    root.refuse(fmt::format(
+        "the file's name is that of a directory of results, too: letters, digits, - and _, and not "
+        "{}",
+        fmt::join(taken, ", ")));
+  }
   claim.quick = quick;
   if (!quick) {
     Reader(claim, root).read(json());

@@ -115,8 +115,16 @@ const json& ClaimNode::object() const {
 }
 
 json parse_claim_json(std::string_view text, const std::string& file) {
+  // What reads JSON afterwards calls itself for each level.
+  constexpr int deepest = 64;
+  const auto shallow = [&](int depth, json::parse_event_t, json&) {
+    if (depth > deepest) {
+      throw UsageError(fmt::format("claim '{}': nested deeper than {} levels", file, deepest));
+    }
+    return true;
+  };
   try {
-    return json::parse(text);
+    return json::parse(text, shallow);
   } catch (const json::parse_error& error) {
     const std::size_t byte = std::clamp<std::size_t>(error.byte, 1, text.size() + 1) - 1;
     const std::string_view before = text.substr(0, byte);

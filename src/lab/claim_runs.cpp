@@ -35,8 +35,6 @@ double validation_share(const Claim& claim, const std::vector<fs::path>& data) {
                    : most_validation;
 }
 
-bool stopped(const std::atomic<int>* stop) { return stop != nullptr && stop->load() != 0; }
-
 const char* effect_name(EffectKind kind) {
   switch (kind) {
     case EffectKind::ratio:
@@ -98,7 +96,7 @@ class ClaimRun {
         request_(request),
         callbacks_(callbacks),
         stop_(stop),
-        measuring_(request.out) {}
+        measuring_(request.out, stop) {}
 
   std::optional<json> run() {
     for (const ClaimComparison& comparison : claim_.comparisons) {
@@ -106,10 +104,13 @@ class ClaimRun {
     }
     json parts = json::array();
     std::vector<ClaimVerdict> verdicts;
-    for (const ClaimPart& part : claim_.parts) {
-      if (stopped(stop_)) return std::nullopt;
-      parts.push_back(judged(part, verdicts));
+    const auto start = Clock::now();
+    try {
+      for (const ClaimPart& part : claim_.parts) parts.push_back(judged(part, verdicts));
+    } catch (const MeasuringStopped&) {
+      return std::nullopt;
     }
+    seconds_ += std::chrono::duration<double>(Clock::now() - start).count();
     return json{{"name", claim_.name},
                 {"title", claim_.title},
                 {"statement", claim_.statement},
@@ -223,9 +224,24 @@ class ClaimRun {
     return list;
   }
 
-  static json part_json(const ClaimPart& part, const Measure& measure, const Effect& effect,
-                        const std::vector<double>& a, const std::vector<double>& b,
-                        ClaimVerdict verdict) {
+  /// The learning rates of a selection's variants, and whether any was chosen at an end of those
+  /// tried.
+  json rates_json(const ClaimSelection& selection) const {
+    json rates = json::array();
+    bool at_edge = false;
+    for (const std::size_t v : variants_of(selection)) {
+      const std::vector<double>& tried = comparison(selection).variants()[v].rates;
+      const double rate = rate_of(selection, v);
+      rates.push_back(rate);
+      at_edge = at_edge || (selection.rate.kind == ClaimRate::Kind::chosen && tried.size() > 1 &&
+                            (rate == tried.front() || rate == tried.back()));
+    }
+    return {{"lr", rates}, {"at_edge", at_edge}};
+  }
+
+  json part_json(const ClaimPart& part, const Measure& measure, const Effect& effect,
+                 const std::vector<double>& a, const std::vector<double>& b,
+                 ClaimVerdict verdict) const {
     return {{"statement", part.statement},
             {"verdict", claim_verdict_name(verdict)},
             {"measure", part.measure},
@@ -236,6 +252,8 @@ class ClaimRun {
             {"unit", measure.unit},
             {"side_a", side_name(part.a)},
             {"side_b", part.b ? json(side_name(*part.b)) : json()},
+            {"rates_a", rates_json(part.a.of)},
+            {"rates_b", part.b ? rates_json(part.b->of) : json()},
             {"values_a", values_json(a)},
             {"values_b", values_json(b)},
             {"a", number(effect.a)},
@@ -263,11 +281,16 @@ class ClaimRun {
 json data_json(const ClaimRequest& request) {
   json files = json::array();
   std::uint64_t bytes = 0;
+  std::string checksums;
   for (const fs::path& file : expand_inputs(request.data)) {
+    const MappedFile mapped(file);
     files.push_back(file.string());
-    bytes += MappedFile(file).bytes().size();
+    bytes += mapped.bytes().size();
+    checksums += checksum_hex(mapped.bytes().data(), mapped.bytes().size());
   }
-  return {{"files", files}, {"bytes", bytes}};
+  return {{"files", files},
+          {"bytes", bytes},
+          {"checksum", checksum_hex(checksums.data(), checksums.size())}};
 }
 
 }  // namespace
@@ -310,6 +333,21 @@ std::unique_ptr<Comparison> plan_comparison(const Claim& claim, const ClaimCompa
 std::optional<json> run_claim(const Claim& claim, const ClaimRequest& request,
                               const ClaimCallbacks& callbacks, const std::atomic<int>* stop) {
   return ClaimRun(claim, request, callbacks, stop).run();
+}
+
+void check_claim_results(const ClaimRequest& request, bool quick) {
+  const fs::path file = request.out / claims_file;
+  if (!fs::exists(file)) return;
+  const json before = json::parse(read_file(file), nullptr, false);
+  if (!before.is_object() || !before.contains("quick") || !before.contains("data")) return;
+  const auto refuse = [&](const std::string& what) {
+    throw UsageError(fmt::format("'{}' has verdicts {}: give another --out, or remove that file",
+                                 file.string(), what));
+  };
+  if (before["quick"] != quick) refuse(quick ? "of full runs" : "of --quick runs");
+  if (before["data"].value("checksum", json()) != data_json(request)["checksum"]) {
+    refuse("on another text");
+  }
 }
 
 void add_claim_result(const ClaimRequest& request, bool quick, const json& element) {

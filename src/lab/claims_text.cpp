@@ -58,8 +58,12 @@ std::string part_sentence(const json& part) {
                          "vary"
                        : "; no interval, since a run's value cannot be told");
   }
-  return fmt::format("{}: {}, claimed {}, {} seeds", head, effect_sentence(part),
-                     expected_text(part), n);
+  const auto at_edge = [&](const char* side) {
+    return part[side].is_object() && part[side]["at_edge"].get<bool>();
+  };
+  const bool edge = at_edge("rates_a") || at_edge("rates_b");
+  return fmt::format("{}: {}, claimed {}, {} seeds{}", head, effect_sentence(part),
+                     expected_text(part), n, edge ? ", best rate at an end of those tried" : "");
 }
 
 std::string format_claim(const json& element) {

@@ -331,7 +331,11 @@ std::vector<std::vector<double>> Comparison::losses(std::size_t variant) const {
 }
 
 std::size_t Comparison::chosen_rate(std::size_t variant) const {
-  return choose_rate(losses(variant));
+  return choose_rate(losses(variant), uniform_loss(variant));
+}
+
+double Comparison::uniform_loss(std::size_t variant) const {
+  return std::log(static_cast<double>(variants_.at(variant).model.vocabulary));
 }
 
 }  // namespace sluice

@@ -33,6 +33,8 @@ std::vector<double> places(const std::vector<Curve>& curves) {
   return x;
 }
 
+}  // namespace
+
 double value_at(const Curve& curve, double x) {
   const auto after = std::lower_bound(curve.begin(), curve.end(), x,
                                       [](const XY& point, double at) { return point.x < at; });
@@ -42,8 +44,6 @@ double value_at(const Curve& curve, double x) {
   const double share = (x - left.x) / (after->x - left.x);
   return left.y + share * (after->y - left.y);
 }
-
-}  // namespace
 
 Band band_of(const std::vector<Curve>& curves, double confidence) {
   Band band;

@@ -27,9 +27,8 @@ Curve validation_curve(const MeasuredRun& measured, double CurvePoint::*x) {
   return curve;
 }
 
-/// The loss of knowing nothing: ln V.
 double uniform_loss(const MeasuredRun& measured) {
-  return std::log(static_cast<double>(measured.variant().model.vocabulary));
+  return measured.comparison.uniform_loss(measured.run.variant);
 }
 
 /// At most that of knowing nothing.
@@ -55,16 +54,6 @@ double first_reaching(const Curve& curve, double loss) {
     return before.x + share * (curve[i].x - before.x);
   }
   return curve.back().x;
-}
-
-double loss_at(const Curve& curve, double x) {
-  for (std::size_t i = 0; i < curve.size(); ++i) {
-    if (curve[i].x < x) continue;
-    if (i == 0) return curve[i].y;
-    const XY& before = curve[i - 1];
-    return before.y + (x - before.x) / (curve[i].x - before.x) * (curve[i].y - before.y);
-  }
-  return curve.back().y;
 }
 
 std::vector<Measure> loss_measures() {
@@ -140,7 +129,7 @@ std::pair<double, double> tokens_to_shared_loss(const Curve& a, const Curve& b) 
 
 std::pair<double, double> losses_at_shared_time(const Curve& a, const Curve& b) {
   const double time = std::min(a.back().x, b.back().x);
-  return {loss_at(a, time), loss_at(b, time)};
+  return {value_at(a, time), value_at(b, time)};
 }
 
 const std::vector<Measure>& measures() {
@@ -160,17 +149,30 @@ const Measure& find_measure(const std::string& name) {
 json Measuring::kept(const MeasuredRun& run, const std::string& key,
                      const std::function<json()>& make) {
   const fs::path file = out_ / "measured" / (run.run.plan.hash + ".json");
+  const std::string record = read_file(run.directory() / "run.json");
+  // Of the run as it is and of the values: what is of an earlier run or damaged is measured anew.
+  const auto checksum = [&](const json& values) {
+    const std::string all = record + values.dump();
+    return checksum_hex(all.data(), all.size());
+  };
   json values = json::object();
   if (fs::exists(file)) {
-    // What is damaged is measured anew.
-    json read = json::parse(read_file(file), nullptr, false);
-    if (read.is_object()) values = std::move(read);
+    const json read = json::parse(read_file(file), nullptr, false);
+    if (read.is_object() && read.contains("values") && read["values"].is_object() &&
+        read.value("checksum", json()) == checksum(read["values"])) {
+      values = read["values"];
+    }
   }
   if (values.contains(key)) return values[key];
+  check_stop();
   values[key] = make();
   fs::create_directories(file.parent_path());
-  write_file(file, values.dump(1) + "\n");
+  write_file(file, json{{"checksum", checksum(values)}, {"values", values}}.dump(1) + "\n");
   return values[key];
+}
+
+void Measuring::check_stop() const {
+  if (stop_ != nullptr && stop_->load() != 0) throw MeasuringStopped{};
 }
 
 double Measuring::unigram_loss(const MeasuredRun& run) {

@@ -8,7 +8,7 @@
 
 #include "measure_groups.hpp"
 #include "sluice/lab/inspect.hpp"
-#include "sluice/models/model_directory.hpp"
+#include "sluice/lab/run.hpp"
 
 namespace sluice {
 namespace {
@@ -36,8 +36,8 @@ const char* section_name(Section section) {
   return "layers";
 }
 
-json section_of(const MeasuredRun& run, Section section) {
-  const LoadedModel loaded = load_model(run.directory());
+json section_of(const Measuring& measuring, const MeasuredRun& run, Section section) {
+  const LoadedModel loaded = load_trained(run.directory());
   InspectOptions options;
   options.tokens = probed_tokens;
   options.layers = section == Section::layers;
@@ -48,6 +48,7 @@ json section_of(const MeasuredRun& run, Section section) {
   options.most_context = most_context;
   options.context_positions = context_positions;
   options.surprisals = 1;
+  options.progress = [&](double, std::string_view) { measuring.check_stop(); };
   return inspect_model(*loaded.model, *loaded.tokenizer, *run.comparison.text().valid, options)
       .at(section_name(section));
 }
@@ -72,7 +73,7 @@ Measure probe(const char* name, const char* unit, const char* description, Secti
     if (run.run.record.status == RunStatus::diverged) return untold;
     const std::string key =
         fmt::format("inspection of {} tokens, {}", probed_tokens, section_name(section));
-    return value(measuring.kept(run, key, [&] { return section_of(run, section); }), at);
+    return value(measuring.kept(run, key, [&] { return section_of(measuring, run, section); }), at);
   };
   return measure;
 }
@@ -140,11 +141,14 @@ std::vector<Measure> probe_measures() {
                       "earlier, over that in the one a position earlier",
                       Section::lags, lag_gradient, EffectKind::ratio);
   lag.has_at = true;
+  lag.most_at = most_lag;
   lag.at = 64;
   Measure context = probe("context_gain", "nats per token",
                           "loss with a context of `at` tokens, less that with 128",
                           Section::context, context_gain);
   context.has_at = true;
+  context.least_at = 1;
+  context.most_at = most_context;
   context.at = 32;
   return {
       layer_mean("dead_share", "share of channels",

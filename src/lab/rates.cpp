@@ -21,7 +21,7 @@ std::vector<double> rate_grid(double center) {
   return {two_digits(center / spacing), center, two_digits(center * spacing)};
 }
 
-std::size_t choose_rate(const std::vector<std::vector<double>>& losses) {
+std::size_t choose_rate(const std::vector<std::vector<double>>& losses, double worst) {
   std::size_t best = 0;
   std::size_t fewest = std::numeric_limits<std::size_t>::max();
   double lowest = std::numeric_limits<double>::infinity();
@@ -29,15 +29,15 @@ std::size_t choose_rate(const std::vector<std::vector<double>>& losses) {
     std::size_t failed = 0;
     double sum = 0;
     for (const double loss : losses[i]) {
-      if (std::isfinite(loss)) {
+      if (std::isfinite(loss) && loss <= worst) {
         sum += loss;
       } else {
         ++failed;
       }
     }
-    const std::size_t finite = losses[i].size() - failed;
+    const std::size_t learnt = losses[i].size() - failed;
     const double average =
-        finite > 0 ? sum / static_cast<double>(finite) : std::numeric_limits<double>::infinity();
+        learnt > 0 ? sum / static_cast<double>(learnt) : std::numeric_limits<double>::infinity();
     if (failed > fewest || (failed == fewest && !(average < lowest))) continue;
     best = i;
     fewest = failed;

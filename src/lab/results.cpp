@@ -96,12 +96,13 @@ json rates_json(const Comparison& comparison, std::size_t v) {
   const PlannedVariant& variant = comparison.variants()[v];
   const auto losses = comparison.losses(v);
   const std::size_t chosen = comparison.chosen_rate(v);
+  const double worst = comparison.uniform_loss(v);
   json rates = json::array();
   for (std::size_t i = 0; i < losses.size(); ++i) {
     rates.push_back({{"lr", variant.rates[i]},
                      {"loss", summary(losses[i])},
                      {"diverged", std::count_if(losses[i].begin(), losses[i].end(),
-                                                [](double x) { return !std::isfinite(x); })},
+                                                [&](double x) { return !(x <= worst); })},
                      {"chosen", i == chosen}});
   }
   return rates;

@@ -25,6 +25,8 @@ constexpr int record_version = 1;
 constexpr const char* record_file = "run.json";
 constexpr const char* checkpoint_file = "checkpoint.safetensors";
 constexpr const char* metrics_file = "metrics.jsonl";
+/// The weights at the end, where model.safetensors, the best ones, are of an earlier step.
+constexpr const char* last_file = "last.safetensors";
 
 double number_of(const json& object, const char* name) {
   const json& value = object.at(name);
@@ -39,7 +41,7 @@ std::string file_checksum(const fs::path& path) {
 /// Checksums of what a run leaves behind, by file name.
 json checksums(const fs::path& directory) {
   json sums = json::object();
-  for (const char* name : {"config.json", metrics_file, "model.safetensors"}) {
+  for (const char* name : {"config.json", metrics_file, "model.safetensors", last_file}) {
     if (fs::exists(directory / name)) sums[name] = file_checksum(directory / name);
   }
   return sums;
@@ -77,6 +79,10 @@ RunRecord record_from(const json& stored) {
   return record;
 }
 
+bool ends_behind_best(const RunRecord& record) {
+  return record.status == RunStatus::finished && record.best_step != record.steps;
+}
+
 /// The record in run.json. Throws for anything that is not as it was written.
 RunRecord read_record(const fs::path& directory, const std::string& hash) {
   const json file = json::parse(read_file(directory / record_file));
@@ -89,7 +95,11 @@ RunRecord read_record(const fs::path& directory, const std::string& hash) {
       throw Error(fmt::format("{} is not what the run wrote", name));
     }
   }
-  return record_from(file.at("result"));
+  RunRecord record = record_from(file.at("result"));
+  if (ends_behind_best(record) && !file.at("files").contains(last_file)) {
+    throw Error("its last weights are missing");
+  }
+  return record;
 }
 
 void write_record(const fs::path& directory, const std::string& hash, const RunRecord& record) {
@@ -207,6 +217,7 @@ std::optional<RunRecord> train_run(const RunPlan& plan, const PreparedText& text
   fs::create_directories(directory);
   const DirectoryLock lock(directory);
   fs::remove(directory / record_file);
+  fs::remove(directory / last_file);
   text.tokenizer->save(directory);
   write_file(directory / "config.json", plan.settings.text());
 
@@ -225,9 +236,16 @@ std::optional<RunRecord> train_run(const RunPlan& plan, const PreparedText& text
   } catch (const DivergedError& error) {
     record = diverged_record(directory, plan, error.what());
   }
+  if (ends_behind_best(record)) save_parameters(directory / last_file, *model);
   write_record(directory, plan.hash, record);
   if (record.status == RunStatus::finished) fs::remove(directory / checkpoint_file);
   return record;
+}
+
+LoadedModel load_trained(const fs::path& directory) {
+  LoadedModel loaded = load_model(directory);
+  if (fs::exists(directory / last_file)) load_parameters(directory / last_file, *loaded.model);
+  return loaded;
 }
 
 RunCurves read_curves(const fs::path& directory, std::int64_t tokens_per_step) {

@@ -111,7 +111,10 @@ Variation parse_variation(const std::string& text) {
   if (equals == std::string::npos || equals == 0) {
     throw UsageError(fmt::format("--vary: expected FIELD=A,B,.., got '{}'", text));
   }
-  const std::string field = text.substr(0, equals);
+  return make_variation(text.substr(0, equals), split(text.substr(equals + 1)));
+}
+
+Variation make_variation(const std::string& field, const std::vector<std::string>& values) {
   const json training_fields = TrainConfig{};
   const std::vector<std::string> model_names = model_field_names();
   const bool training = training_fields.contains(field);
@@ -127,7 +130,7 @@ Variation parse_variation(const std::string& text) {
   }
   Variation variation{field, {}};
   const json like = example(field, training);
-  for (const std::string& part : split(text.substr(equals + 1))) {
+  for (const std::string& part : values) {
     const json value = parse_value(field, part, like);
     if (std::find(variation.values.begin(), variation.values.end(), value) !=
         variation.values.end()) {

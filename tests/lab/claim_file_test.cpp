@@ -115,7 +115,7 @@ TEST(ClaimFile, FaultsNameTheirPlace) {
   refused([](json& c) { c["text"]["validation"] = 3; }, "/text/validation", "from 1000");
   refused([](json& c) { c["comparisons"] = json::object(); }, "/comparisons", "at least one");
   refused([](json& c) { c["comparisons"]["a/b"] = c["comparisons"]["main"]; }, "/comparisons/a~1b",
-          "no blank, dot or slash");
+          "letters, digits, - and _");
 
   const auto main = [&](const std::function<void(json&)>& change, const std::string& place,
                         const std::string& part) {
@@ -175,6 +175,51 @@ TEST(ClaimFile, FaultsNameTheirPlace) {
   EXPECT_EQ(refusal_of(claim.dump()), "accepted");
   refused([](json& c) { c.erase("quick"); }, "/quick", "missing", true);
   refused([](json& c) { c["quick"]["token"] = 3; }, "/quick/token", "did you mean tokens", true);
+  refused([](json& c) { c["quick"]["training"] = {{"lr", 5}}; }, "/quick/training/lr",
+          "the budget is in 'tokens'", true);
+}
+
+TEST(ClaimFile, MeasuresHaveTheirRange) {
+  const auto with = [](const char* measure, const json& at) {
+    json claim = tiny_claim();
+    claim["parts"][0]["measure"] = measure;
+    claim["parts"][0]["at"] = at;
+    return refusal_of(claim.dump());
+  };
+  EXPECT_EQ(with("lag_gradient", 128), "accepted");
+  EXPECT_EQ(with("context_gain", 1), "accepted");
+  for (const json& at : {json(129), json(-1), json(64.5), json(1e300)}) {
+    EXPECT_NE(with("lag_gradient", at).find("/parts/0/at: expected a whole number from 0 to 128"),
+              std::string::npos)
+        << at;
+  }
+  EXPECT_NE(with("context_gain", 0).find("from 1 to 128"), std::string::npos);
+}
+
+TEST(ClaimFile, ValuesKeepTheirCommas) {
+  json claim = tiny_claim();
+  claim["comparisons"]["main"]["vary"] = {{"layers", {"[(8,2)]*2", "[(8,2), (8,2), (8,2)]"}}};
+  claim["parts"] = {claim["parts"][0]};
+  claim["parts"][0]["a"]["variant"] = {{"layers", "[(8,2), (8,2), (8,2)]"}};
+  claim["parts"][0]["b"]["variant"] = {{"layers", "[(8,2)]*2"}};
+  EXPECT_EQ(refusal_of(claim.dump()), "accepted");
+  claim["comparisons"]["main"]["vary"] = {{"unit", {"glu,gtu", "tanh"}}};
+  EXPECT_NE(refusal_of(claim.dump()), "accepted");
+}
+
+TEST(ClaimFile, DeepNestingIsRefused) {
+  const std::string deep = "{\"title\": " + std::string(300000, '[') + std::string(300000, ']') + "}";
+  EXPECT_EQ(refusal_of(deep), "claim 'mine.json': nested deeper than 64 levels");
+}
+
+// Results of a claim go into a directory of its name.
+TEST(ClaimFile, NamesOfOtherDirectoriesAreRefused) {
+  const std::string text = tiny_claim().dump();
+  for (const char* file : {"...json", "runs.json", "cache.json", "measured.json", "report.json",
+                           "a b.json", ".json"}) {
+    EXPECT_THROW(parse_claim(text, file, false), UsageError) << file;
+  }
+  EXPECT_NO_THROW(parse_claim(text, "some/where/mine-2.json", false));
 }
 
 TEST(ClaimFile, SidesOfDifferentSeedsAreRefused) {

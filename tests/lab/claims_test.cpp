@@ -8,6 +8,7 @@
 
 #include "claim_support.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/inference/evaluate.hpp"
 #include "sluice/lab/claim_runs.hpp"
 #include "sluice/lab/measures.hpp"
 #include "support.hpp"
@@ -140,6 +141,12 @@ json single(const std::string& measure) {
           {"expect", "greater"}};
 }
 
+json with_at(const std::string& measure, int at) {
+  json part = single(measure);
+  part["at"] = at;
+  return part;
+}
+
 // Every measure can be taken, of models of either kind.
 TEST_F(Claims, AllMeasuresAreTaken) {
   json text = tiny_claim();
@@ -168,6 +175,107 @@ TEST_F(Claims, AllMeasuresAreTaken) {
   ClaimCounter again;
   json same = *run_claim(claim(text), request(), again.callbacks());
   EXPECT_EQ(same["parts"], (*element)["parts"]);
+}
+
+// What measures read of an inspection, told one that is known. Values of another run, and damaged
+// ones, are measured anew.
+TEST_F(Claims, MeasuresReadInspections) {
+  json context = {{"tokens", json::array()}, {"loss", json::array()}};
+  for (int i = 0; i <= 7; ++i) {
+    context["tokens"].push_back(1 << i);
+    context["loss"].push_back(8 - i);
+  }
+  json norms = json::array();
+  for (int lag = 0; lag <= 128; ++lag) norms.push_back(lag == 1 ? 2.0 : 32.0 / (lag + 1e-9));
+  const json layers = {
+      {{"dead_share", 0.25},
+       {"gate", {{"saturated_share", 0.1}}},
+       {"gradient",
+        {{"norm", 3},
+         {"linear_gain", 0.5},
+         {"gate_gain", 0.1},
+         {"linear_share", 0.8},
+         {"gate_share", 0.2}}}},
+      {{"dead_share", 0.75},
+       {"gate", {{"saturated_share", 0.3}}},
+       {"gradient",
+        {{"norm", 6},
+         {"linear_gain", 2},
+         {"gate_gain", 0.4},
+         {"linear_share", 0.6},
+         {"gate_share", 0.4}}}}};
+  const json values = {{"inspection of 8192 tokens, layers", layers},
+                       {"inspection of 8192 tokens, lags", {{"norm", norms}}},
+                       {"inspection of 8192 tokens, context", context}};
+  json text = tiny_claim();
+  text["parts"] = {single("final_loss")};
+  run_claim(claim(text), request());
+  fs::create_directories(out() / "measured");
+  for (const auto& run : fs::directory_iterator(out() / "runs")) {
+    const std::string all = read_file(run.path() / "run.json") + values.dump();
+    const json file = {{"checksum", checksum_hex(all.data(), all.size())}, {"values", values}};
+    write_file(out() / "measured" / (run.path().filename().string() + ".json"), file.dump());
+  }
+
+  const std::vector<std::pair<json, double>> expected = {
+      {single("dead_share"), 0.5},
+      {single("saturated_share"), 0.2},
+      {single("linear_gain"), 1},  // geometric means
+      {single("gate_gain"), 0.2},
+      {single("linear_share"), 0.7},
+      {single("gate_share"), 0.3},
+      {single("gradient_by_depth"), 0.5},
+      {single("lag_gradient"), 0.25},
+      {single("context_gain"), 2},
+      {with_at("lag_gradient", 16), 1},
+      {with_at("context_gain", 48), 2 - std::log2(1.5)},
+      {with_at("context_gain", 128), 0}};
+  text["parts"] = json::array();
+  for (const auto& [part, value] : expected) text["parts"].push_back(part);
+  const auto told = [&] { return (*run_claim(claim(text), request()))["parts"]; };
+  const json parts = told();
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_NEAR(parts[i]["values_a"][0].get<double>(), expected[i].second, 1e-7)
+        << parts[i]["measure"];
+  }
+
+  for (const auto& file : fs::directory_iterator(out() / "measured")) {
+    json read = json::parse(read_file(file.path()));
+    read["values"]["inspection of 8192 tokens, layers"] = "x";
+    write_file(file.path(), read.dump());
+  }
+  EXPECT_NE(told()[0]["values_a"][0], 0.5);
+}
+
+// Models are measured as they are at the end, not at their best.
+TEST_F(Claims, RunsKeepTheWeightsOfTheirEnd) {
+  json text = tiny_claim();
+  json& main = text["comparisons"]["main"];
+  main["training"]["validate_every"] = 2;
+  main["rates"] = {0.01, 1};
+  text["parts"] = {single("final_loss")};
+  const auto planned = plan_comparison(claim(text), claim(text).comparisons[0], request());
+  ASSERT_TRUE(planned->run());
+  int behind = 0;
+  for (const CompareRun& run : planned->runs()) {
+    const fs::path directory = planned->directory_of(run);
+    const RunRecord& record = run.record;
+    ASSERT_EQ(record.status, RunStatus::finished);
+    EXPECT_EQ(fs::exists(directory / "last.safetensors"), record.best_step != record.steps);
+    const auto loss = [&](const LoadedModel& loaded) {
+      EvalOptions options;
+      options.warm_up = 256;
+      const EvalResult found = evaluate(*loaded.model, *planned->text().valid, options);
+      return found.nll / static_cast<double>(found.tokens);
+    };
+    EXPECT_NEAR(loss(load_trained(directory)), record.final_loss, 1e-5);
+    EXPECT_NEAR(loss(load_model(directory)), record.best_loss, 1e-5);
+    if (record.best_step == record.steps) continue;
+    ++behind;
+    fs::remove(directory / "last.safetensors");
+    EXPECT_EQ(find_run(directory, run.plan.hash).state, RunState::damaged);
+  }
+  EXPECT_GT(behind, 0);
 }
 
 TEST_F(Claims, LossesBelowTheUnigrams) {

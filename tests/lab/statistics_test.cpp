@@ -189,6 +189,9 @@ TEST(Rates, ChoosesTheLowestMeanOfThoseThatLearn) {
   EXPECT_EQ(choose_rate({{2.0, 2.2}, {1.0, infinite}}), 0U);
   EXPECT_EQ(choose_rate({{infinite, infinite}, {1.0, infinite}}), 1U);
   EXPECT_EQ(choose_rate({{infinite}, {infinite}}), 0U);
+  // One seed of each rate ended worse than knowing nothing: the others decide.
+  EXPECT_EQ(choose_rate({{2.0, 6.5}, {1.8, 8.1}}, 5.3), 1U);
+  EXPECT_EQ(choose_rate({{2.0, 2.1}, {1.8, 8.1}}, 5.3), 0U);
 }
 
 TEST(Rates, GrowTwiceBeyondAnEnd) {

@@ -56,6 +56,10 @@ std::optional<nlohmann::json> run_claim(const Claim& claim, const ClaimRequest& 
                                         const ClaimCallbacks& callbacks = {},
                                         const std::atomic<int>* stop = nullptr);
 
+/// Throws UsageError when OUT/claims.json has verdicts on another text, or of full runs when these
+/// are quick, or the other way about: they would be lost.
+void check_claim_results(const ClaimRequest& request, bool quick);
+
 /// Puts a claim's element into OUT/claims.json, instead of an earlier one of that name; keeps those
 /// of other claims that were run with this version on the same data, quick or not as this one.
 void add_claim_result(const ClaimRequest& request, bool quick, const nlohmann::json& element);

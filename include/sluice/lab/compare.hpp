@@ -127,6 +127,9 @@ class Comparison {
   /// it is judged by. All runs must be done.
   std::vector<std::vector<double>> losses(std::size_t variant) const;
   std::size_t chosen_rate(std::size_t variant) const;
+  /// ln V, the loss of knowing nothing: runs that end above it count as failed when the rate is
+  /// chosen.
+  double uniform_loss(std::size_t variant) const;
   const CompareRun& run_of(std::size_t variant, double rate, std::uint64_t seed) const;
 
  private:

@@ -13,6 +13,10 @@ struct XY {
 /// Points in order of x.
 using Curve = std::vector<XY>;
 
+/// y at x on straight lines between the points; the first or last one's outside of them. The curve
+/// must not be empty.
+double value_at(const Curve& curve, double x);
+
 /// The mean of curves over x, and the intervals of the mean: without any (empty) for one curve.
 struct Band {
   std::vector<double> x, mean, low, high;

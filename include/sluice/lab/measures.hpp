@@ -1,6 +1,8 @@
 #pragma once
 // What a claim may measure on trained runs.
 
+#include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -24,11 +26,15 @@ struct MeasuredRun {
   std::filesystem::path directory() const { return comparison.directory_of(run); }
 };
 
+/// Measuring was stopped. Nothing is lost but the value at hand.
+struct MeasuringStopped {};
+
 /// What measuring needs beside the runs, and what it has found: values are kept in
 /// OUT/measured/HASH.json, so that a claim that is run again measures nothing twice.
 class Measuring {
  public:
-  explicit Measuring(std::filesystem::path out) : out_(std::move(out)) {}
+  explicit Measuring(std::filesystem::path out, const std::atomic<int>* stop = nullptr)
+      : out_(std::move(out)), stop_(stop) {}
 
   /// The value kept for the run under `key`, else what `make` returns, which is kept.
   nlohmann::json kept(const MeasuredRun& run, const std::string& key,
@@ -36,9 +42,12 @@ class Measuring {
   /// Nats per token of the text's validation part under the frequencies of tokens in the training
   /// part, each counted once more than it is there.
   double unigram_loss(const MeasuredRun& run);
+  /// Throws MeasuringStopped once *stop is not 0.
+  void check_stop() const;
 
  private:
   std::filesystem::path out_;
+  const std::atomic<int>* stop_;
   std::map<std::string, double> unigram_losses_;
 };
 
@@ -50,8 +59,10 @@ struct Measure {
   /// How sides are held against each other unless the claim says otherwise; shares always are
   /// shares.
   EffectKind effect = EffectKind::difference;
-  /// Whether it has a parameter ("at"), and what that is unless the claim says.
+  /// Whether it has a parameter ("at"), a whole number, what it may be, and what it is unless the
+  /// claim says.
   bool has_at = false;
+  std::int64_t least_at = 0, most_at = 0;
   double at = 0;
   /// One of them. Not finite: it cannot be told of this run.
   std::function<double(Measuring&, const MeasuredRun&, double at)> of_run;

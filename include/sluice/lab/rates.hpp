@@ -2,6 +2,7 @@
 // Which learning rates a variant tries, and which it is judged by.
 
 #include <cstddef>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -11,8 +12,10 @@ namespace sluice {
 std::vector<double> rate_grid(double center);
 
 /// Index of the rate to judge a variant by, losses[rate][seed] being its validation losses: one
-/// without (else with the fewest) losses that are not finite, and of those the lowest mean.
-std::size_t choose_rate(const std::vector<std::vector<double>>& losses);
+/// without (else with the fewest) failures, losses above `worst` or not finite, and of those the
+/// one whose other losses have the lowest mean.
+std::size_t choose_rate(const std::vector<std::vector<double>>& losses,
+                        double worst = std::numeric_limits<double>::infinity());
 
 /// The rate to try beyond `rates` (ascending) when the chosen one is at an end of them; none when
 /// it is inside, or when two more than rate_grid() had are there already on that side.

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "sluice/models/model_directory.hpp"
 #include "sluice/training/prepare.hpp"
 #include "sluice/training/trainer.hpp"
 
@@ -80,14 +81,18 @@ struct RunOptions {
   const std::atomic<int>* stop = nullptr;
 };
 
-/// Trains `plan` in `directory`, made when missing: an ordinary model directory and run.json, which
-/// is written last. A partial run is continued, a damaged one trained anew. A finished run's
-/// checkpoint is removed: it is not to be continued beyond its budget. A run that diverges is a
-/// result. None when *stop ended it; the same call continues it. Throws Error when a file cannot be
+/// Trains `plan` in `directory`, made when missing: an ordinary model directory, the weights at the
+/// end in last.safetensors unless they are the best ones, and run.json, which is written last. A
+/// partial run is continued, a damaged one trained anew. A finished run's checkpoint is removed: it
+/// is not to be continued beyond its budget. A run that diverges is a result, and keeps its last
+/// checkpoint. None when *stop ended it; the same call continues it. Throws Error when a file cannot be
 /// written.
 std::optional<RunRecord> train_run(const RunPlan& plan, const PreparedText& text,
                                    const std::filesystem::path& directory,
                                    const RunOptions& options = {});
+
+/// The model of a finished run as it was at the end of its budget. Throws as load_model does.
+LoadedModel load_trained(const std::filesystem::path& directory);
 
 /// A point of a run's history.
 struct CurvePoint {

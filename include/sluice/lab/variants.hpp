@@ -19,6 +19,8 @@ struct Variation {
 /// word, or as "none". Throws UsageError for an unknown field (naming the nearest), one that cannot
 /// be varied (why, and what to use), a value of the wrong type or no value.
 Variation parse_variation(const std::string& text);
+/// The same of values that are apart already.
+Variation make_variation(const std::string& field, const std::vector<std::string>& values);
 
 /// One of the combinations.
 struct Variant {
