@@ -8,6 +8,7 @@
 import argparse
 import json
 import pathlib
+import sys
 import textwrap
 
 from charts import COLOURS, FAINT, INK, plt
@@ -16,6 +17,13 @@ from measure import ROOT, cpu_model
 PAGE = ROOT / "docs/claims"
 VERDICTS = {"holds": COLOURS[2], "fails": COLOURS[5], "inconclusive": COLOURS[6]}
 DIGITS = 4
+# From gates to recurrent cells to training and speed; claims that are not here come behind, by name.
+ORDER = ["gates-help", "linear-path", "glu-at-equal-time", "glu-beats-gtu", "bilinear", "saturation",
+         "vanishing-gradients", "exploding-gradients", "deep-indrnn", "forget-gate", "gru-lstm-mut1",
+         "small-batches", "dying-relu", "sigmoid-is-slow", "gated-feed-forward", "context-flattens",
+         "parallel-speed"]
+# Values of a ratio that are farther apart than this lie on a logarithmic axis.
+LINEAR_SPAN = 100
 
 
 def number(value):
@@ -42,6 +50,17 @@ def effect(part):
 def claimed(part):
     words = {"less": "below", "greater": "above", "within": "nearer to no effect than"}
     return f"{words[part['expect']]} {number(part['threshold'])}"
+
+
+def place(claim):
+    name = claim["name"]
+    return (ORDER.index(name) if name in ORDER else len(ORDER), name)
+
+
+def is_wide(part):
+    values = [v for side in ("values_a", "values_b") for v in part[side] if v is not None]
+    return (part["kind"] == "ratio" and bool(values) and min(values) > 0
+            and max(values) > LINEAR_SPAN * min(values))
 
 
 def draw_part(axes, part):
@@ -71,6 +90,8 @@ def draw_part(axes, part):
               bbox={"boxstyle": "round,pad=0.4", "fc": "none", "ec": VERDICTS[part["verdict"]],
                     "lw": 1.5})
     axes.set_xlabel(f"{part['measure']}, {part['unit']}", fontsize=7.5)
+    if is_wide(part):
+        axes.set_xscale("log")
     tidy(axes)
 
 
@@ -153,11 +174,14 @@ def main():
     parser.add_argument("out", type=pathlib.Path, help="--out of sluice claims run")
     out = parser.parse_args().out
     record = json.loads((out / "claims.json").read_text(encoding="utf-8"))
+    if record["quick"]:
+        sys.exit(f"{out / 'claims.json'} is of a --quick run, whose verdicts are for trying "
+                 "things out: run the claims without --quick")
     PAGE.mkdir(exist_ok=True)
     (PAGE / "verdicts.json").write_text((out / "claims.json").read_text(encoding="utf-8"),
                                         encoding="utf-8")
-    order = {path.stem: path for path in sorted((ROOT / "claims").glob("*.json"))}
-    claims = [c for c in record["claims"] if c["name"] in order]
+    shipped = {path.stem for path in (ROOT / "claims").glob("*.json")}
+    claims = sorted((c for c in record["claims"] if c["name"] in shipped), key=place)
     counts = {v: sum(c["verdict"] == v for c in claims) for v in VERDICTS}
     lines = ["# Verdicts", "",
              "Written by `bench/claims_page.py` from what `sluice claims run --all` found "
