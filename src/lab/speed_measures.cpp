@@ -1,6 +1,6 @@
 // Measures of speed, with as many threads as each run was trained with. Nothing is trained beside
-// reading a text and answering a token; the speed of training is that beside the other runs (as many
-// as jobs). What else the machine does shows in all of them.
+// reading a text and answering a token; the speed of training is that beside the other runs (as
+// many as jobs). What else the machine does shows in all of them.
 
 #include <algorithm>
 #include <chrono>

@@ -175,8 +175,11 @@ TEST(ClaimFile, FaultsNameTheirPlace) {
   EXPECT_EQ(refusal_of(claim.dump()), "accepted");
   refused([](json& c) { c.erase("quick"); }, "/quick", "missing", true);
   refused([](json& c) { c["quick"]["token"] = 3; }, "/quick/token", "did you mean tokens", true);
-  refused([](json& c) { c["quick"]["training"] = {{"lr", 5}}; }, "/quick/training/lr",
-          "the budget is in 'tokens'", true);
+  refused(
+      [](json& c) {
+        c["quick"]["training"] = {{"lr", 5}};
+      },
+      "/quick/training/lr", "the budget is in 'tokens'", true);
 }
 
 TEST(ClaimFile, MeasuresHaveTheirRange) {
@@ -208,7 +211,8 @@ TEST(ClaimFile, ValuesKeepTheirCommas) {
 }
 
 TEST(ClaimFile, DeepNestingIsRefused) {
-  const std::string deep = "{\"title\": " + std::string(300000, '[') + std::string(300000, ']') + "}";
+  const std::string deep =
+      "{\"title\": " + std::string(300000, '[') + std::string(300000, ']') + "}";
   EXPECT_EQ(refusal_of(deep), "claim 'mine.json': nested deeper than 64 levels");
 }
 

@@ -187,23 +187,22 @@ TEST_F(Claims, MeasuresReadInspections) {
   }
   json norms = json::array();
   for (int lag = 0; lag <= 128; ++lag) norms.push_back(lag == 1 ? 2.0 : 32.0 / (lag + 1e-9));
-  const json layers = {
-      {{"dead_share", 0.25},
-       {"gate", {{"saturated_share", 0.1}}},
-       {"gradient",
-        {{"norm", 3},
-         {"linear_gain", 0.5},
-         {"gate_gain", 0.1},
-         {"linear_share", 0.8},
-         {"gate_share", 0.2}}}},
-      {{"dead_share", 0.75},
-       {"gate", {{"saturated_share", 0.3}}},
-       {"gradient",
-        {{"norm", 6},
-         {"linear_gain", 2},
-         {"gate_gain", 0.4},
-         {"linear_share", 0.6},
-         {"gate_share", 0.4}}}}};
+  const json layers = {{{"dead_share", 0.25},
+                        {"gate", {{"saturated_share", 0.1}}},
+                        {"gradient",
+                         {{"norm", 3},
+                          {"linear_gain", 0.5},
+                          {"gate_gain", 0.1},
+                          {"linear_share", 0.8},
+                          {"gate_share", 0.2}}}},
+                       {{"dead_share", 0.75},
+                        {"gate", {{"saturated_share", 0.3}}},
+                        {"gradient",
+                         {{"norm", 6},
+                          {"linear_gain", 2},
+                          {"gate_gain", 0.4},
+                          {"linear_share", 0.6},
+                          {"gate_share", 0.4}}}}};
   const json values = {{"inspection of 8192 tokens, layers", layers},
                        {"inspection of 8192 tokens, lags", {{"norm", norms}}},
                        {"inspection of 8192 tokens, context", context}};
@@ -218,17 +217,12 @@ TEST_F(Claims, MeasuresReadInspections) {
   }
 
   const std::vector<std::pair<json, double>> expected = {
-      {single("dead_share"), 0.5},
-      {single("saturated_share"), 0.2},
+      {single("dead_share"), 0.5},      {single("saturated_share"), 0.2},
       {single("linear_gain"), 1},  // geometric means
-      {single("gate_gain"), 0.2},
-      {single("linear_share"), 0.7},
-      {single("gate_share"), 0.3},
-      {single("gradient_by_depth"), 0.5},
-      {single("lag_gradient"), 0.25},
-      {single("context_gain"), 2},
-      {with_at("lag_gradient", 16), 1},
-      {with_at("context_gain", 48), 2 - std::log2(1.5)},
+      {single("gate_gain"), 0.2},       {single("linear_share"), 0.7},
+      {single("gate_share"), 0.3},      {single("gradient_by_depth"), 0.5},
+      {single("lag_gradient"), 0.25},   {single("context_gain"), 2},
+      {with_at("lag_gradient", 16), 1}, {with_at("context_gain", 48), 2 - std::log2(1.5)},
       {with_at("context_gain", 128), 0}};
   text["parts"] = json::array();
   for (const auto& [part, value] : expected) text["parts"].push_back(part);

@@ -12,8 +12,8 @@ namespace sluice {
 /// gradient and `optimizer_states` more (1 for momentum, 2 for Adam); the derived weights of weight
 /// normalisation and their gradients; and per position of a batch × context chunk what the layers
 /// keep for their gradients (without their projections when `recompute`). Tokens, code,
-/// filters kept transformed and the GEMM's scratch memory are not counted. Saturates at the largest std::size_t. The config must be
-/// valid.
+/// filters kept transformed and the GEMM's scratch memory are not counted. Saturates at the largest
+/// std::size_t. The config must be valid.
 std::size_t training_memory_estimate(const ModelConfig& config, std::int64_t batch,
                                      std::int64_t context, int optimizer_states = 2,
                                      bool recompute = false);
