@@ -22,10 +22,8 @@ std::string percent(const nlohmann::json& value);
 std::string count(const nlohmann::json& value);
 /// 12345678 as "12.3 MB".
 std::string bytes(const nlohmann::json& value);
-/// "42 s", "7:05 min" or "1:02:03 h".
+/// As sluice::span_of_time() of text_table.hpp.
 std::string span_of_time(const nlohmann::json& value);
-/// "p < 0.0001" or "p = 0.0123".
-std::string p_value(const nlohmann::json& value);
 
 /// One line, set of bars, or set of points with their intervals.
 struct Series {

@@ -8,6 +8,7 @@
 
 #include "report_page.hpp"
 #include "sluice/base/numbers.hpp"
+#include "text_table.hpp"
 
 namespace sluice::report {
 namespace {
@@ -111,19 +112,7 @@ std::string bytes(const json& value) {
 }
 
 std::string span_of_time(const json& value) {
-  if (!value.is_number()) return nothing;
-  const auto seconds = value.get<double>();
-  if (seconds < 9.95) return fmt::format("{:.1f} s", seconds);
-  const long long whole = std::llround(seconds);
-  if (whole < 60) return fmt::format("{} s", whole);
-  if (whole < 3600) return fmt::format("{}:{:02} min", whole / 60, whole % 60);
-  return fmt::format("{}:{:02}:{:02} h", whole / 3600, whole / 60 % 60, whole % 60);
-}
-
-std::string p_value(const json& value) {
-  if (!value.is_number()) return nothing;
-  const auto p = value.get<double>();
-  return p < 0.0001 ? "p < 0.0001" : fmt::format("p = {:.4f}", p);
+  return value.is_number() ? sluice::span_of_time(value.get<double>()) : nothing;
 }
 
 std::string tone_of(std::string_view verdict) {

@@ -8,6 +8,7 @@
 
 #include "report_page.hpp"
 #include "sluice/lab/statistics.hpp"
+#include "text_table.hpp"
 
 namespace sluice::report {
 namespace {
@@ -56,7 +57,7 @@ void say_pair(Page& page, const json& pair) {
     return;
   }
   const Told pairing = told(pair);
-  const std::string p = escape(p_value(pair.at("p_holm")));
+  const std::string p = escape(p_value(pair.at("p_holm").get<double>()));
   if (verdict == verdict_name(Verdict::not_distinguishable)) {
     page.say(
         verdict,

@@ -28,11 +28,6 @@ std::string short_count(double count) {
   return unit == 0 ? fmt::format("{:.0f}", count) : fmt::format("{:.3g}{}", count, units[unit]);
 }
 
-std::string minutes(double seconds) {
-  const auto whole = std::llround(seconds);
-  return fmt::format("{}:{:02}", whole / 60, whole % 60);
-}
-
 std::string loss_text(const json& loss) {
   if (loss["mean"].is_null()) return "diverged";
   return fmt::format("{:.4f}", loss["mean"].get<double>());
@@ -82,7 +77,7 @@ std::string search_text(const json& results) {
     text += fmt::format(
         "learning rates: chosen for each variant by validation loss; the search took {} of the {} "
         "runs, {} tokens, {} of training\n",
-        runs, results["runs"].size(), grouped(tokens), minutes(seconds));
+        runs, results["runs"].size(), grouped(tokens), span_of_time(seconds));
   }
   return text;
 }
@@ -97,8 +92,6 @@ std::string diverged_text(const json& results) {
   }
   return text;
 }
-
-std::string p_text(double p) { return p < 0.0001 ? "p < 0.0001" : fmt::format("p = {:.4f}", p); }
 
 }  // namespace
 
@@ -145,7 +138,7 @@ std::string pair_sentence(const json& pair) {
   const auto high = pair["high"].get<double>();
   const std::string numbers =
       fmt::format("difference {:+.4f} ({:+.4f} to {:+.4f}), {} after Holm's correction", difference,
-                  low, high, p_text(pair["p_holm"].get<double>()));
+                  low, high, p_value(pair["p_holm"].get<double>()));
   if (pair["verdict"] == verdict_name(Verdict::not_distinguishable)) {
     return fmt::format("{} and {} are not distinguishable at this budget: {}", a, b, numbers);
   }
