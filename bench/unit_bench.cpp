@@ -61,7 +61,7 @@ Op make_unit(const std::string& name, std::int64_t rows, std::int64_t columns) {
 /// Norms in training and the softmax family; undefined for another name. Group and instance norm
 /// take images of 64 channels of 8 by 8 (the smallest case, 8 of 1 by 2), the others rows.
 Op make_norm(const std::string& name, std::int64_t rows, std::int64_t columns) {
-  constexpr std::int64_t kImage = 64 * 8 * 8, kGroups = 8;
+  constexpr std::int64_t kImage = std::int64_t{64} * 8 * 8, kGroups = 8;
   const std::int64_t outputs = rows * columns;
   const bool image = name == "group_norm" || name == "instance_norm";
   const bool small = outputs < kImage;
