@@ -37,8 +37,12 @@ inline double ulp_error(float got, double want) {
     return got == rounded ? 0.0 : std::numeric_limits<double>::infinity();
   }
   if (std::isnan(got)) return std::numeric_limits<double>::infinity();
-  const int exponent = std::max(std::ilogb(rounded == 0.0F ? 0x1p-126F : rounded), -126);
-  return std::abs(static_cast<double>(got) - want) / std::ldexp(1.0, exponent - 23);
+  // By the bits of both exponents: this is called for every float there is.
+  const auto exponent = std::max<std::int64_t>(
+      static_cast<std::int64_t>((std::bit_cast<std::uint32_t>(rounded) >> 23) & 0xFF) - 127, -126);
+  const double ulps_of_one =
+      std::bit_cast<double>(static_cast<std::uint64_t>(1023 + 23 - exponent) << 52);
+  return std::abs(static_cast<double>(got) - want) * ulps_of_one;
 }
 
 /// n values of a normal distribution.
