@@ -61,6 +61,7 @@ double text_speed(const MeasuredRun& run) {
   EvalOptions options;
   options.segments = 1;
   std::vector<double> speeds;
+  speeds.reserve(readings);
   for (int i = 0; i < readings; ++i) {
     speeds.push_back(evaluate(*loaded.model, shards, options).tokens_per_second);
   }
@@ -75,6 +76,7 @@ double token_latency(const MeasuredRun& run) {
   const std::size_t before = std::min(tokens_before, tokens.size() / 2);
   stream.feed({tokens.data(), before});
   std::vector<double> times;
+  times.reserve(tokens.size());
   for (std::size_t i = before; i < tokens.size(); ++i) {
     const auto start = Clock::now();
     stream.feed(tokens[i]);
