@@ -81,7 +81,7 @@ def draw_part(axes, part):
         if mean is not None:
             axes.vlines(mean, row - 0.28, row + 0.28, color=INK, lw=1.6, zorder=3)
     axes.set_yticks(range(len(sides)),
-                    ["\n".join(textwrap.wrap(part[side], 34)) for side, _ in sides], fontsize=8)
+                    ["\n".join(textwrap.wrap(part[side].replace("|", " or "), 34)) for side, _ in sides], fontsize=8)
     axes.set_ylim(len(sides) - 0.4, -0.6)
     axes.set_title("\n".join(textwrap.wrap(part["statement"], 70)), loc="left", fontsize=9)
     axes.text(1.02, 0.5, "\n".join([part["verdict"].upper(), *textwrap.wrap(effect(part), 26),
@@ -178,8 +178,8 @@ def main():
         sys.exit(f"{out / 'claims.json'} is of a --quick run, whose verdicts are for trying "
                  "things out: run the claims without --quick")
     PAGE.mkdir(exist_ok=True)
-    (PAGE / "verdicts.json").write_text((out / "claims.json").read_text(encoding="utf-8"),
-                                        encoding="utf-8")
+    record["data"]["files"] = [pathlib.PurePath(file).name for file in record["data"]["files"]]
+    (PAGE / "verdicts.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     shipped = {path.stem for path in (ROOT / "claims").glob("*.json")}
     claims = sorted((c for c in record["claims"] if c["name"] in shipped), key=place)
     counts = {v: sum(c["verdict"] == v for c in claims) for v in VERDICTS}
