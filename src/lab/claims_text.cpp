@@ -40,8 +40,7 @@ std::string expected_text(const json& part) {
 }
 
 std::string sides(const json& part) {
-  std::string a =
-      fmt::format("{} {}", part["side_a"].get<std::string>(), measured_text(part["a"]));
+  std::string a = fmt::format("{} {}", part["side_a"].get<std::string>(), measured_text(part["a"]));
   if (part["side_b"].is_null()) return a;
   return fmt::format("{}, {} {}", a, part["side_b"].get<std::string>(), measured_text(part["b"]));
 }
