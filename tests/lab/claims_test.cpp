@@ -363,6 +363,17 @@ TEST_F(Claims, ResultsOfSeveralClaimsAreKept) {
 }
 
 // Every shipped claim is one, whole and quick, and could be run: its sizes match.
+TEST_F(Claims, VerdictsOfFullRunsAreNotLostToOthers) {
+  check_claim_results(request(), false);  // nothing there yet
+  add_claim_result(request(), false, *run_claim(claim(tiny_claim()), request()));
+  EXPECT_NO_THROW(check_claim_results(request(), false));
+  EXPECT_THROW(check_claim_results(request(), true), UsageError);
+  ClaimRequest other = request();
+  other.data = {directory_ / "other.txt"};
+  std::ofstream(other.data[0]) << sample_text(601);
+  EXPECT_THROW(check_claim_results(other, false), UsageError);
+}
+
 TEST_F(Claims, ShippedOnesArePlanned) {
   std::ofstream(directory_ / "text.txt") << sample_text(3000);
   ASSERT_FALSE(shipped_claims().empty());
