@@ -1,10 +1,10 @@
-#include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-#include "sluice/base/names.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice {
 namespace {
@@ -15,7 +15,7 @@ std::string near(const std::string& name, std::size_t most = 3) {
   return nearest_names(name, known, most);
 }
 
-TEST(Error, NearestNamesBestFirst) {
+TEST(Names, NearestNamesBestFirst) {
   EXPECT_EQ(near("glu"), "glu or gtu");
   EXPECT_EQ(near("gu"), "glu or gtu");
   EXPECT_EQ(near("regul"), "reglu");  // two letters swapped
@@ -23,17 +23,30 @@ TEST(Error, NearestNamesBestFirst) {
   EXPECT_EQ(near("swigluu"), "swiglu");
 }
 
-TEST(Error, NearestNamesOfAWordCutShort) { EXPECT_EQ(near("bil"), "bilinear"); }
+TEST(Names, NearestNamesOfAWordCutShort) { EXPECT_EQ(near("bil"), "bilinear"); }
 
-TEST(Error, NearestNamesAtMost) {
+TEST(Names, NearestNamesAtMost) {
   EXPECT_EQ(near("gu", 1), "glu");
   EXPECT_EQ(near("gu", 0), "");
 }
 
-TEST(Error, NearestNamesNoneNear) {
+TEST(Names, NearestNamesNoneNear) {
   EXPECT_EQ(near("convolution"), "");
   EXPECT_EQ(near(""), "");
   EXPECT_EQ(nearest_names("glu", {}), "");
+}
+
+TEST(Names, SuggestionsAreTheNearestOrAll) {
+  const std::vector<std::string> known = {"glu", "gtu", "relu"};
+  EXPECT_EQ(suggestion("glv", known), "did you mean glu?");
+  EXPECT_EQ(suggestion("convolution", known), "known are glu, gtu, relu");
+  EXPECT_EQ(parse_name("unit", "gtu", known), 1U);
+  try {
+    parse_name("unit", "rleu", known);
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_STREQ(error.what(), "unknown unit 'rleu'; did you mean relu?");
+  }
 }
 
 TEST(Error, UsageErrorIsAnError) {
