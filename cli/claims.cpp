@@ -8,6 +8,8 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "commands.hpp"
@@ -50,6 +52,19 @@ void show_claims(const std::vector<std::string>& names) {
   for (const std::string& name : names) print(claim_text(name));
 }
 
+/// As one word of a shell's command line.
+std::string shell_word(const std::string& text) {
+  constexpr std::string_view harmless = "-_./:=+,@%";
+  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           harmless.find(c) != std::string_view::npos;
+  });
+  if (plain) return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  return quoted + "'";
+}
+
 class ClaimsCommand {
  public:
   explicit ClaimsCommand(const ClaimsFlags& flags) : flags_(flags) {}
@@ -88,11 +103,17 @@ std::vector<Claim> ClaimsCommand::claims() const {
     throw UsageError("run: name the claims to run, or give --all; sluice claims list has them");
   }
   std::vector<Claim> claims;
-  for (const std::string& name : names) {
-    Claim claim = find_claim(name, flags_.quick);
-    const bool there = std::any_of(claims.begin(), claims.end(),
+  for (auto name = names.begin(); name != names.end(); ++name) {
+    if (std::find(names.begin(), name, *name) != name) continue;
+    Claim claim = find_claim(*name, flags_.quick);
+    const auto same = std::find_if(claims.begin(), claims.end(),
                                    [&](const Claim& other) { return other.name == claim.name; });
-    if (!there) claims.push_back(std::move(claim));
+    if (same != claims.end()) {
+      throw UsageError(fmt::format(
+          "two claims are named '{}', and would write to the same directory: rename one's file",
+          claim.name));
+    }
+    claims.push_back(std::move(claim));
   }
   return claims;
 }
@@ -125,11 +146,16 @@ std::string ClaimsCommand::command(const std::string& name) const {
   for (const std::string& other : flags_.names) {
     if (std::filesystem::path(other).stem() == name) given = other;
   }
-  std::string changed = flags_.quick ? " --quick" : "";
-  if (flags_.seeds > 0) changed += fmt::format(" --seeds {}", flags_.seeds);
-  if (flags_.threads > 0) changed += fmt::format(" --threads {}", flags_.threads);
-  return fmt::format("sluice claims run {}{} --data {} --out {}", given, changed,
-                     fmt::join(flags_.data, " "), flags_.out);
+  std::string words = "sluice claims run " + shell_word(given);
+  if (flags_.quick) words += " --quick";
+  for (const auto& [flag, value] : {std::pair{"--seeds", flags_.seeds},
+                                    {"--threads", flags_.threads},
+                                    {"--jobs", flags_.jobs}}) {
+    if (value > 0) words += fmt::format(" {} {}", flag, value);
+  }
+  words += " --data";
+  for (const std::string& file : flags_.data) words += " " + shell_word(file);
+  return words + " --out " + shell_word(flags_.out);
 }
 
 std::string ClaimsCommand::run_name(const CompareRun& run) const {

@@ -72,6 +72,19 @@ TEST_F(Claims, AreRunAndKept) {
   EXPECT_NE(more.out.find("unit=tanh, lr 0.01, seed 3: validation loss"), std::string::npos);
   EXPECT_EQ(more.out.find("seed 2: validation loss"), std::string::npos);
   EXPECT_NE(more.out.find("3 seeds"), std::string::npos) << more.out;
+
+  // Verdicts of full runs are not put in the place of these.
+  EXPECT_TRUE(complains(claims({claim_}), 2, "claims", "has verdicts of --quick runs"));
+  EXPECT_EQ(json::parse(read_file(out() + "/claims.json"))["quick"], true);
+}
+
+TEST_F(Claims, TheirCommandsCanBePasted) {
+  text_ = write("it's a text.txt", sample_text(600));
+  ASSERT_EQ(claims({claim_, "--quick", "--jobs", "1"}).status, 0);
+  const json all = json::parse(read_file(out() + "/claims.json"));
+  EXPECT_EQ(all["claims"][0]["command"], "sluice claims run " + claim_ +
+                                             " --quick --jobs 1 --data '" + path("it") +
+                                             "'\\''s a text.txt' --out " + out());
 }
 
 TEST_F(Claims, RefusesInOneSentence) {
@@ -88,6 +101,8 @@ TEST_F(Claims, RefusesInOneSentence) {
   refused(arguments({claim_, "--seeds", "-1"}), "--seeds: expected 1 to 1000");
   refused({"claims", "run", claim_, "--out", out()}, "--data is missing");
   refused({"claims", "run", claim_, "--data", text_}, "--out is missing");
+  refused(arguments({"gates-help", write("gates-help.json", lab_test::tiny_claim().dump())}),
+          "two claims are named 'gates-help'");
   json wrong = lab_test::tiny_claim();
   wrong["parts"][0]["measure"] = "final_los";
   refused(arguments({write("wrong.json", wrong.dump())}),
@@ -104,17 +119,8 @@ TEST_F(Claims, CtrlCSavesAndTheSameCommandContinues) {
   json longer = lab_test::tiny_claim();
   longer["comparisons"]["main"]["tokens"] = 3'000'000;
   const std::string file = write("longer.json", longer.dump());
-  Process process(arguments({file, "--jobs", "1"}));
-  const auto begun = [&] { return fs::exists(out() + "/runs") && !fs::is_empty(out() + "/runs"); };
-  while (!begun()) ASSERT_FALSE(process.ended_within(5));
-  ASSERT_FALSE(process.ended_within(200));
-  process.signal(SIGINT);
-  const Outcome outcome = process.wait();
-  EXPECT_EQ(outcome.status, 130) << outcome.err;
-  EXPECT_NE(outcome.out.find("the same command continues"), std::string::npos) << outcome.out;
+  interrupt_first_run(arguments({file, "--jobs", "1"}), out());
   EXPECT_FALSE(fs::exists(out() + "/claims.json"));
-  const fs::path only = fs::directory_iterator(out() + "/runs")->path();
-  EXPECT_TRUE(fs::exists(only / "checkpoint.safetensors"));
 }
 
 }  // namespace

@@ -97,22 +97,8 @@ TEST_F(Compare, CtrlCSavesAndTheSameCommandContinues) {
   const std::vector<std::string> more = {
       "--vary", "unit=tanh,glu", "--tokens", "1000000", "--seeds",
       "1",      "--lr-grid",     "0.01",     "--jobs",  "1"};
-  {
-    Process process(arguments(more));
-    const auto begun = [&] {
-      return fs::exists(out() + "/runs") && !fs::is_empty(out() + "/runs");
-    };
-    while (!begun()) ASSERT_FALSE(process.ended_within(5));
-    ASSERT_FALSE(process.ended_within(200));
-    process.signal(SIGINT);
-    const Outcome outcome = process.wait();
-    EXPECT_EQ(outcome.status, 130) << outcome.err;
-    EXPECT_NE(outcome.out.find("the same command continues"), std::string::npos) << outcome.out;
-  }
+  interrupt_first_run(arguments(more), out());
   EXPECT_FALSE(fs::exists(out() + "/results.json"));
-  const fs::path only = fs::directory_iterator(out() + "/runs")->path();
-  EXPECT_TRUE(fs::exists(only / "checkpoint.safetensors"));
-  EXPECT_FALSE(fs::exists(only / "run.json"));
 }
 
 }  // namespace

@@ -109,6 +109,20 @@ Outcome run(const std::vector<std::string>& arguments, const ProcessOptions& opt
   return Process(arguments, options).wait();
 }
 
+void interrupt_first_run(const std::vector<std::string>& arguments, const std::string& out) {
+  Process process(arguments);
+  const fs::path runs = fs::path(out) / "runs";
+  while (!fs::exists(runs) || fs::is_empty(runs)) ASSERT_FALSE(process.ended_within(5));
+  ASSERT_FALSE(process.ended_within(200));
+  process.signal(SIGINT);
+  const Outcome outcome = process.wait();
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+  EXPECT_NE(outcome.out.find("the same command continues"), std::string::npos) << outcome.out;
+  const fs::path only = fs::directory_iterator(runs)->path();
+  EXPECT_TRUE(fs::exists(only / "checkpoint.safetensors"));
+  EXPECT_FALSE(fs::exists(only / "run.json"));
+}
+
 ::testing::AssertionResult complains(const Outcome& outcome, int status, const std::string& command,
                                      const std::string& part) {
   const auto fault = [&](const char* what) {

@@ -51,6 +51,10 @@ class Process {
 
 Outcome run(const std::vector<std::string>& arguments, const ProcessOptions& options = {});
 
+/// Interrupts a `compare` or `claims run` into `out` while its first run trains. It says that the
+/// same command continues, and the run has a checkpoint to go on from.
+void interrupt_first_run(const std::vector<std::string>& arguments, const std::string& out);
+
 /// `err` is one line, starts with "sluice COMMAND: " and contains `part`.
 ::testing::AssertionResult complains(const Outcome& outcome, int status, const std::string& command,
                                      const std::string& part);

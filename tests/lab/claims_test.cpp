@@ -44,6 +44,20 @@ struct ClaimCounter {
   std::vector<std::string> notes;
 };
 
+/// A part of one value: `measure` of GLU.
+json single(const std::string& measure) {
+  return {{"statement", measure},
+          {"measure", measure},
+          {"a", {{"variant", {{"unit", "glu"}}}}},
+          {"expect", "greater"}};
+}
+
+json with_at(const std::string& measure, int at) {
+  json part = single(measure);
+  part["at"] = at;
+  return part;
+}
+
 TEST_F(Claims, AreRunAndJudged) {
   ClaimCounter counter;
   const auto element = run_claim(claim(tiny_claim()), request(), counter.callbacks());
@@ -123,6 +137,19 @@ TEST_F(Claims, InterruptedOnesContinue) {
   EXPECT_EQ((*element)["parts"][0], (*whole)["parts"][0]);
 }
 
+TEST_F(Claims, InterruptedWhileMeasuringTheyContinue) {
+  json text = tiny_claim();
+  text["parts"] = {with_at("lag_gradient", 4)};
+  std::atomic<int> stop{0};
+  ClaimCallbacks callbacks;
+  callbacks.measuring = [&](double, const std::string&) { stop = 2; };
+  EXPECT_FALSE(run_claim(claim(text), request(), callbacks, &stop));
+  EXPECT_FALSE(fs::exists(out() / "measured"));
+  ClaimCounter again;
+  EXPECT_TRUE(run_claim(claim(text), request(), again.callbacks()));
+  EXPECT_EQ(again.trained, 0);
+}
+
 TEST_F(Claims, OneSeedIsInconclusive) {
   ClaimRequest one = request();
   one.seeds = 1;
@@ -131,20 +158,6 @@ TEST_F(Claims, OneSeedIsInconclusive) {
   EXPECT_TRUE((*element)["parts"][0]["low"].is_null());
   EXPECT_FALSE((*element)["parts"][0]["effect"].is_null());
   EXPECT_NE(format_claim(*element).find("one seed"), std::string::npos);
-}
-
-/// A part of one value: `measure` of GLU.
-json single(const std::string& measure) {
-  return {{"statement", measure},
-          {"measure", measure},
-          {"a", {{"variant", {{"unit", "glu"}}}}},
-          {"expect", "greater"}};
-}
-
-json with_at(const std::string& measure, int at) {
-  json part = single(measure);
-  part["at"] = at;
-  return part;
 }
 
 // Every measure can be taken, of models of either kind.
