@@ -1,6 +1,5 @@
 #include "sluice/kernels/unit_info.hpp"
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 

@@ -1,7 +1,6 @@
 // ModelConfig: validation, size, JSON; what of it no architecture owns.
 
 #include "sluice/models/config.hpp"
-#include "sluice/base/names.hpp"
 
 #include <fmt/format.h>
 
@@ -14,6 +13,7 @@
 #include "initialise.hpp"
 #include "json_fields.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
 
 namespace sluice {
 namespace {

@@ -1,6 +1,5 @@
 #include "sluice/nn/norm.hpp"
 
-#include <algorithm>
 #include <cstddef>
 
 #include <fmt/format.h>
