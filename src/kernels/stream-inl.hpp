@@ -49,6 +49,28 @@ struct Reach {
   bool stream = false;  // results are written past the caches
 };
 
+/// Rows that are gone over four at once, a cache line of each by turns, at least a page apart, as
+/// copies of such sizes are made: one core reads four pages up to 1.4 times as fast as one. What is
+/// fetched ahead are the next four.
+struct Places {
+  static constexpr std::size_t kCount = 4;
+  static constexpr std::size_t kLine = 16;    // floats of a cache line
+  static constexpr std::size_t kPage = 1024;  // floats of a page
+
+  /// For rows of z with this pitch, those of y having n elements, a multiple of kLine.
+  Places(std::size_t z_pitch, std::size_t n)
+      : apart(std::max<std::size_t>(1, kPage / z_pitch)),
+        z_step(apart * z_pitch),
+        y_step(apart * n) {
+    const bool in_row = kCount * z_step > 8 * kPage;
+    ahead = in_row ? kPage : kCount * z_step;
+  }
+
+  std::size_t apart;           // rows from one place to the next
+  std::size_t z_step, y_step;  // floats, likewise
+  std::size_t ahead;           // floats from an element of z to the one to be fetched
+};
+
 /// Writes to p; past the caches if `stream`, with p aligned. What is written so is not visible to
 /// other threads before hwy::FlushStream().
 template <class D>

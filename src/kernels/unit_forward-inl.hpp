@@ -22,10 +22,12 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // One row of n elements, n a multiple of the vector's lanes. b is null unless the unit is gated.
-// With reach.stream y is aligned to the vector.
+// With reach.stream y is aligned to the vector. With places: no biases, no residual, scale 1, n a
+// multiple of Places::kLine, y aligned to the vector, and all of the four rows.
 using ForwardRow = void (*)(float* y, const float* a, const float* b, const float* bias_a,
                             const float* bias_b, const float* residual, float scale, std::size_t n,
-                            const UnitParameters& parameters, const Reach& reach);
+                            const UnitParameters& parameters, const Reach& reach,
+                            const Places* places);
 
 // `plain`: no biases, no residual, scale 1, and everything in the caches.
 template <Activation f, Activation g, bool gated, bool plain>
@@ -55,9 +57,36 @@ HWY_INLINE void ForwardVectors(float* y, const float* a, const float* b, const f
 }
 
 template <Activation f, Activation g, bool gated>
+HWY_INLINE void ForwardAtPlaces(float* y, const float* a, const float* b, std::size_t n,
+                                const UnitParameters& parameters, const Places places) {
+  const hn::ScalableTag<float> d;
+  const auto of_f = Broadcast(d, parameters.f, parameters.f_inverse);
+  const auto of_g = Broadcast(d, parameters.g, parameters.g_inverse);
+  for (std::size_t line = 0; line < n; line += Places::kLine) {
+    for (std::size_t place = 0; place < Places::kCount; ++place) {
+      const std::size_t from = line + place * places.z_step;
+      const std::size_t to = line + place * places.y_step;
+      hwy::Prefetch(a + from + places.ahead);
+      if constexpr (gated) hwy::Prefetch(b + from + places.ahead);
+      for (std::size_t i = 0; i < Places::kLine; i += hn::Lanes(d)) {
+        auto value = ValueOf<f>(d, hn::LoadU(d, a + from + i), of_f);
+        if constexpr (gated) {
+          value = hn::Mul(value, ValueOf<g>(d, hn::LoadU(d, b + from + i), of_g));
+        }
+        hn::Stream(value, d, y + to + i);
+      }
+    }
+  }
+}
+
+template <Activation f, Activation g, bool gated>
 void ForwardRowOf(float* y, const float* a, const float* b, const float* bias_a,
                   const float* bias_b, const float* residual, float scale, std::size_t n,
-                  const UnitParameters& parameters, const Reach& reach) {
+                  const UnitParameters& parameters, const Reach& reach, const Places* places) {
+  if (places != nullptr) {
+    ForwardAtPlaces<f, g, gated>(y, a, b, n, parameters, *places);
+    return;
+  }
   const bool plain = bias_a == nullptr && residual == nullptr && scale == 1.0F && !reach.far();
   if (plain) {
     ForwardVectors<f, g, gated, true>(y, a, b, bias_a, bias_b, residual, scale, n, parameters,
@@ -74,9 +103,37 @@ inline void ForwardRows(const ForwardCall& call, ForwardRow row, bool gated) {
   const std::size_t n = call.n;
   const hn::ScalableTag<float> d;
   const std::size_t lanes = hn::Lanes(d);
+  const bool bare = bias == nullptr && call.residual == nullptr && call.scale == 1.0F;
+  const bool at_places = call.stream && bare && ToAlignment(d, call.y) == 0;
+  if (at_places && !gated && call.rows == 1 && n >= Places::kCount * Places::kPage) {
+    // One long row as rows of a page, and the rest.
+    ForwardCall part = call;
+    part.rows = n / Places::kPage;
+    part.n = part.z_pitch = Places::kPage;
+    ForwardRows(part, row, gated);
+    const std::size_t done = part.rows * Places::kPage;
+    part = call;
+    part.y += done;
+    part.z += done;
+    part.n -= done;
+    ForwardRows(part, row, gated);
+    return;
+  }
+  std::size_t first = 0;  // of the rows that remain to be gone over one by one
+  if (at_places && n > 0 && n % Places::kLine == 0) {
+    const Places places(call.z_pitch, n);
+    const std::size_t block = Places::kCount * places.apart;
+    for (; first + block <= call.rows; first += block) {
+      for (std::size_t r = first; r < first + places.apart; ++r) {
+        const float* const a = call.z + r * call.z_pitch;
+        row(call.y + r * n, a, gated ? a + n : nullptr, nullptr, nullptr, nullptr, 1.0F, n,
+            call.parameters, Reach(), &places);
+      }
+    }
+  }
   const float* const bias_b = gated && bias != nullptr ? bias + n : nullptr;
   const Reach reach(call.far, call.stream, call.z_pitch, n);
-  for (std::size_t r = 0; r < call.rows; ++r) {
+  for (std::size_t r = first; r < call.rows; ++r) {
     const float* const a = call.z + r * call.z_pitch;
     const float* const b = gated ? a + n : nullptr;
     const float* const added = call.residual != nullptr ? call.residual + r * n : nullptr;
@@ -93,14 +150,14 @@ inline void ForwardRows(const ForwardCall& call, ForwardRow row, bool gated) {
       };
       row(parts[5], fetch(parts[0], a), fetch(parts[1], b), fetch(parts[2], bias),
           fetch(parts[3], bias_b), fetch(parts[4], added), call.scale, lanes, call.parameters,
-          Reach());
+          Reach(), nullptr);
       some.Store(hn::Load(d, parts[5]), d, to + c);
     };
     const std::size_t head = call.stream ? std::min(n, ToAlignment(d, to)) : 0;
     const std::size_t whole = (n - head) / lanes * lanes;
     if (head > 0) part(0, head);
     row(to + head, a + head, From(b, head), From(bias, head), From(bias_b, head), From(added, head),
-        call.scale, whole, call.parameters, reach);
+        call.scale, whole, call.parameters, reach, nullptr);
     if (head + whole < n) part(head + whole, n - head - whole);
   }
   if (call.stream) hwy::FlushStream();

@@ -55,7 +55,7 @@ struct Results {
 // Forward and backward of `unit` on rows that begin `offset` floats into a line, those of z and dz
 // `gap` floats apart.
 Results run(const Unit& unit, std::size_t rows, std::size_t n, std::size_t offset, std::size_t gap,
-            bool fused) {
+            bool fused, float scale = 0.5F) {
   const auto m = static_cast<std::size_t>(unit.inputs(static_cast<std::int64_t>(n)));
   const std::size_t pitch = m + gap;
   const auto z = normal_values<float>(rows * pitch, 1);
@@ -66,9 +66,9 @@ Results run(const Unit& unit, std::size_t rows, std::size_t n, std::size_t offse
             std::vector<float>(m, 0.0F)};
   const float* const b = fused ? bias.data() : nullptr;
   unit_forward(r.y.data()->floats + offset, z.data(), pitch, b, fused ? residual.data() : nullptr,
-               0.5F, rows, n, unit);
+               scale, rows, n, unit);
   unit_backward(r.dz.data()->floats + offset, pitch, fused ? r.dbias.data() : nullptr, dy.data(),
-                z.data(), pitch, b, 0.5F, rows, n, unit);
+                z.data(), pitch, b, scale, rows, n, unit);
   return r;
 }
 
@@ -93,6 +93,31 @@ TEST(Streaming, GivesTheSameBitsAndTouchesNothingElse) {
               ASSERT_TRUE(same_bits(through.y, past.y)) << where;
               ASSERT_TRUE(same_bits(through.dz, past.dz)) << where;
               ASSERT_TRUE(same_bits(through.dbias, past.dbias)) << where;
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+// Four rows at once, and what they leave.
+TEST(Streaming, RowsFarApartGiveTheSameBitsAndTouchNothingElse) {
+  on_every_target([] {
+    for (const char* const name : {"gelu", "glu", "relu"}) {
+      const Unit unit = parse_unit(name);
+      for (const std::size_t rows : {1U, 4U, 5U, 19U, 300U}) {
+        for (const std::size_t n : {16U, 40U, 48U, 512U, 1040U, 4112U}) {
+          if (rows * n > 40000) continue;
+          for (const std::size_t offset : {0U, 5U}) {
+            for (const std::size_t gap : {0U, 5U}) {
+              const Threshold never(kNever);
+              const Results through = run(unit, rows, n, offset, gap, false, 1.0F);
+              set_streaming_threshold(0);
+              const Results past = run(unit, rows, n, offset, gap, false, 1.0F);
+              const auto where = fmt::format("{} {} {} {} {}", name, rows, n, offset, gap);
+              ASSERT_TRUE(same_bits(through.y, past.y)) << where;
+              ASSERT_TRUE(same_bits(through.dz, past.dz)) << where;
             }
           }
         }

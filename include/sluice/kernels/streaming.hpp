@@ -1,7 +1,8 @@
 #pragma once
 // What does not stay in the caches: inputs are fetched ahead of their use, further than the
 // processor does by itself; results are written past the caches: a store that misses otherwise
-// reads the line it is about to overwrite, a third of a copy's traffic.
+// reads the line it is about to overwrite, a third of a copy's traffic. Plain forward rows are gone
+// over four at a time, from four pages: one core reads them faster than one page after the other.
 
 #include <cstddef>
 
