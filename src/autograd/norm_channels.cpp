@@ -186,15 +186,19 @@ void gradient_factors(const SavedSlabs& saved, const Tensor& factors, std::int64
   }
 }
 
+bool backward_past_caches(const Tensor& dy) {
+  return 3 * dy.bytes() >= kernels::streaming_threshold();
+}
+
 template <class T>
 void slab_sums(const SavedSlabs& saved, const Tensor& sums, const Tensor& dy, std::int64_t slab) {
   const Slabs& slabs = saved.slabs;
   const std::int64_t set = slabs.batch ? 0 : slab;
-  kernels::channel_sums(row<double>(sums, slab, 0), row<double>(sums, slab, 1),
-                        dy.data<T>() + slabs.offset(slab), saved.x.data<T>() + slabs.offset(slab),
-                        row<T>(saved.statistics, set, kShift),
-                        row<T>(saved.statistics, set, kScale),
-                        row<T>(saved.statistics, set, kOffset), slabs.layout(slab));
+  kernels::channel_sums(
+      row<double>(sums, slab, 0), row<double>(sums, slab, 1), dy.data<T>() + slabs.offset(slab),
+      saved.x.data<T>() + slabs.offset(slab), row<T>(saved.statistics, set, kShift),
+      row<T>(saved.statistics, set, kScale), row<T>(saved.statistics, set, kOffset),
+      slabs.layout(slab), backward_past_caches(dy));
 }
 
 template <class T>
@@ -207,7 +211,8 @@ void slab_gradient(const SavedSlabs& saved, const Tensor& factors, const Tensor&
   if (saved.sums_matter) {
     kernels::channel_gradient(dx, dx, saved.x.data<T>() + slabs.offset(slab),
                               row<T>(saved.statistics, set, kShift), row<T>(factors, set, 0),
-                              row<T>(factors, set, 1), row<T>(factors, set, 2), slabs.layout(slab));
+                              row<T>(factors, set, 1), row<T>(factors, set, 2), slabs.layout(slab),
+                              backward_past_caches(dy));
   } else {
     // Rows of the factors that nothing set are zeros.
     kernels::channel_affine(dx, dx, row<T>(factors, 0, 1), row<T>(saved.statistics, 0, kA),
@@ -272,8 +277,7 @@ template <class T>
 void slab_affine(const Slabs& slabs, const Tensor& y, const Tensor& x, const Tensor& statistics,
                  std::int64_t slab) {
   const std::int64_t set = slabs.batch ? 0 : slab, at = slabs.offset(slab);
-  const bool past_caches =
-      2 * static_cast<std::size_t>(x.bytes()) >= kernels::streaming_threshold();
+  const bool past_caches = 2 * x.bytes() >= kernels::streaming_threshold();
   kernels::channel_affine(y.data<T>() + at, x.data<T>() + at, row<T>(statistics, set, kShift),
                           row<T>(statistics, set, kA), row<T>(statistics, set, kB),
                           slabs.layout(slab), past_caches);

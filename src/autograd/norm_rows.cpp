@@ -11,6 +11,7 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/norm.hpp"
+#include "sluice/kernels/streaming.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {
@@ -90,6 +91,7 @@ void rows_backward(const SavedRows& saved, const Tensor& dy) {
   const bool affine = saved.dweight || saved.dbias;
   const ProfileScope profile("norm", 0, 3.0 * static_cast<double>(dy.bytes()));
   const Tensor parts = affine ? Tensor(Shape{count, 2, width}, dy.dtype()) : Tensor();
+  const bool past_caches = 3 * dy.bytes() >= kernels::streaming_threshold();
   // dy is this op's alone: dx goes where it was.
   T* const dx = saved.dx ? dy.data<T>() : nullptr;
   const std::int64_t grain = std::max<std::int64_t>(1, row_grain(width) / kPartRows);
@@ -104,7 +106,7 @@ void rows_backward(const SavedRows& saved, const Tensor& dy) {
           saved.dbias ? sums + width : nullptr, dy.data<T>() + first * width,
           saved.x.data<T>() + first * width, saved.statistics.data<T>() + first * rows.groups * 3,
           data_or_null<T>(saved.weight), rows.centred, static_cast<std::size_t>(many),
-          static_cast<std::size_t>(rows.groups), static_cast<std::size_t>(rows.n));
+          static_cast<std::size_t>(rows.groups), static_cast<std::size_t>(rows.n), past_caches);
     }
   });
   if (saved.dweight) saved.dweight->accumulate(total<T>(parts, 0, saved.affine));
@@ -117,6 +119,7 @@ Variable normalise(const Variable& x, const Variable& weight, const Variable& bi
   const std::int64_t width = rows.width();
   const ProfileScope profile("norm", 0, 2.0 * static_cast<double>(x.value().bytes()));
   const Tensor y(x.shape(), x.dtype());
+  const bool past_caches = 2 * y.bytes() >= kernels::streaming_threshold();
   const Tensor statistics(Shape{rows.positions * rows.groups, 3}, x.dtype());
   dispatch_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -126,7 +129,7 @@ Variable normalise(const Variable& x, const Variable& weight, const Variable& bi
           x.value().data<T>() + begin * width, data_or_null<T>(weight.value()),
           data_or_null<T>(bias.value()), rows.eps, rows.centred,
           static_cast<std::size_t>(end - begin), static_cast<std::size_t>(rows.groups),
-          static_cast<std::size_t>(rows.n));
+          static_cast<std::size_t>(rows.n), past_caches);
     });
   });
   return record(y, {x, weight, bias},

@@ -112,16 +112,6 @@ void ColumnMoments(double* mean, double* m2, const float* x, std::size_t rows,
   }
 }
 
-// span.Store(v, d, p); past the caches if `stream`, with p aligned.
-template <class D, class Span>
-HWY_INLINE void PutAt(D d, hn::Vec<D> v, float* p, Span span, bool stream) {
-  if constexpr (std::is_same_v<Span, Whole>) {
-    Put(d, v, p, stream);
-  } else {
-    span.Store(v, d, p);
-  }
-}
-
 void ColumnAffine(float* y, const float* x, const float* shift, const float* a, const float* b,
                   std::size_t rows, std::size_t channels, bool past_caches) {
   const hn::ScalableTag<float> d;
@@ -150,8 +140,10 @@ void ColumnAffine(float* y, const float* x, const float* shift, const float* a, 
 
 // sums[j] = Σ dy, products[j] = Σ dy (x - shift).
 void StripProducts(float* sums, float* products, const float* dy, const float* x,
-                   const float* shift, std::size_t rows, std::size_t pitch, std::size_t columns) {
+                   const float* shift, std::size_t rows, std::size_t pitch, std::size_t columns,
+                   bool past_caches) {
   const hn::ScalableTag<float> d;
+  const std::size_t ahead = past_caches ? kTogether * pitch : 0;
   std::fill_n(sums, columns, 0.0F);
   std::fill_n(products, columns, 0.0F);
   ForRows(rows, [&](std::size_t r, auto count) HWY_ATTR {
@@ -161,6 +153,8 @@ void StripProducts(float* sums, float* products, const float* dy, const float* x
       auto product = span.Load(d, products + j);
       for (std::size_t k = 0; k < count; ++k) {
         const std::size_t i = (r + k) * pitch + j;
+        Fetch(dy + i, ahead);
+        Fetch(x + i, ahead);
         const auto gradient = span.Load(d, dy + i);
         sum = hn::Add(sum, gradient);
         product = hn::MulAdd(gradient, hn::Sub(span.Load(d, x + i), about), product);
@@ -172,7 +166,7 @@ void StripProducts(float* sums, float* products, const float* dy, const float* x
 }
 
 void ColumnSums(double* sum, double* product, const float* dy, const float* x, const float* shift,
-                std::size_t rows, std::size_t channels) {
+                std::size_t rows, std::size_t channels, bool past_caches) {
   std::array<float, kStrip> sums;
   std::array<float, kStrip> products;
   for (std::size_t strip = 0; strip < channels; strip += kStrip) {
@@ -182,7 +176,7 @@ void ColumnSums(double* sum, double* product, const float* dy, const float* x, c
     for (std::size_t r = 0; r < rows; r += kBlock) {
       const std::size_t at = r * channels + strip;
       StripProducts(sums.data(), products.data(), dy + at, x + at, shift + strip,
-                    std::min(kBlock, rows - r), channels, columns);
+                    std::min(kBlock, rows - r), channels, columns, past_caches);
       for (std::size_t j = 0; j < columns; ++j) {
         sum[strip + j] += static_cast<double>(sums[j]);
         product[strip + j] += static_cast<double>(products[j]);
@@ -192,8 +186,10 @@ void ColumnSums(double* sum, double* product, const float* dy, const float* x, c
 }
 
 void ColumnGradient(float* dx, const float* dy, const float* x, const float* shift, const float* a,
-                    const float* b, const float* k, std::size_t rows, std::size_t channels) {
+                    const float* b, const float* k, std::size_t rows, std::size_t channels,
+                    bool past_caches) {
   const hn::ScalableTag<float> d;
+  const std::size_t ahead = past_caches ? kTogether * channels : 0;
   ForRows(rows, [&](std::size_t r, auto count) HWY_ATTR {
     ForEachVector(d, channels, [&](std::size_t j, auto span) HWY_ATTR {
       const auto vshift = span.Load(d, shift + j);
@@ -204,6 +200,8 @@ void ColumnGradient(float* dx, const float* dy, const float* x, const float* shi
       hn::Vec<decltype(d)> values[kRows];
       for (std::size_t row = 0; row < kRows; ++row) {
         const std::size_t i = (r + row) * channels + j;
+        Fetch(dy + i, ahead);
+        Fetch(x + i, ahead);
         const auto rest = hn::MulAdd(hn::Sub(span.Load(d, x + i), vshift), vb, vk);
         values[row] = hn::MulAdd(span.Load(d, dy + i), va, rest);
       }
@@ -265,13 +263,17 @@ void SegmentAffine(float* y, const float* x, const float* shift, const float* a,
   if (stream) hwy::FlushStream();
 }
 
+// Of two matrices read twice, one's successor is fetched by the first reading, the other's by the
+// second.
 void SegmentSums(double* sum, double* product, const float* dy, const float* x, const float* shift,
-                 std::size_t channels, std::size_t n) {
+                 std::size_t channels, std::size_t n, bool past_caches) {
   const hn::ScalableTag<float> d;
+  const std::size_t ahead = RowsAhead(channels * n, past_caches);
   std::size_t c = 0;
   for (; n <= kSumBlock && c + kAbreast <= channels; c += kAbreast) {
     double totals[2 * kAbreast];
     SumAbreast(totals, n, [&](auto& sums, std::size_t i, std::size_t k, auto span) HWY_ATTR {
+      Fetch(x + k * n + i, ahead);
       const auto gradient = span.Load(d, dy + k * n + i);
       sums[k] = hn::Add(sums[k], gradient);
       const auto centred = hn::Sub(span.Load(d, x + k * n + i), hn::Set(d, shift[c + k]));
@@ -301,14 +303,17 @@ void SegmentSums(double* sum, double* product, const float* dy, const float* x, 
 }
 
 void SegmentGradient(float* dx, const float* dy, const float* x, const float* shift, const float* a,
-                     const float* b, const float* k, std::size_t channels, std::size_t n) {
+                     const float* b, const float* k, std::size_t channels, std::size_t n,
+                     bool past_caches) {
   const hn::ScalableTag<float> d;
+  const std::size_t ahead = RowsAhead(channels * n, past_caches);
   for (std::size_t c = 0; c < channels; ++c, x += n, dy += n, dx += n) {
     const auto vshift = hn::Set(d, shift[c]);
     const auto va = hn::Set(d, a[c]);
     const auto vb = hn::Set(d, b[c]);
     const auto vk = hn::Set(d, k[c]);
     ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+      Fetch(dy + i, ahead);
       const auto centred = hn::Sub(span.Load(d, x + i), vshift);
       span.Store(hn::MulAdd(span.Load(d, dy + i), va, hn::MulAdd(centred, vb, vk)), d, dx + i);
     });
@@ -352,11 +357,13 @@ void channel_affine(float* y, const float* x, const float* shift, const float* a
 }
 
 void channel_sums(double* sum, double* product, const float* dy, const float* x, const float* shift,
-                  const float* scale, const float* offset, ChannelLayout layout) {
+                  const float* scale, const float* offset, ChannelLayout layout, bool past_caches) {
   if (layout.last) {
-    HWY_DYNAMIC_DISPATCH(ColumnSums)(sum, product, dy, x, shift, layout.length, layout.channels);
+    HWY_DYNAMIC_DISPATCH(ColumnSums)
+    (sum, product, dy, x, shift, layout.length, layout.channels, past_caches);
   } else {
-    HWY_DYNAMIC_DISPATCH(SegmentSums)(sum, product, dy, x, shift, layout.channels, layout.length);
+    HWY_DYNAMIC_DISPATCH(SegmentSums)
+    (sum, product, dy, x, shift, layout.channels, layout.length, past_caches);
   }
   for (std::size_t c = 0; c < layout.channels; ++c) {
     product[c] =
@@ -365,13 +372,14 @@ void channel_sums(double* sum, double* product, const float* dy, const float* x,
 }
 
 void channel_gradient(float* dx, const float* dy, const float* x, const float* shift,
-                      const float* a, const float* b, const float* k, ChannelLayout layout) {
+                      const float* a, const float* b, const float* k, ChannelLayout layout,
+                      bool past_caches) {
   if (layout.last) {
     HWY_DYNAMIC_DISPATCH(ColumnGradient)
-    (dx, dy, x, shift, a, b, k, layout.length, layout.channels);
+    (dx, dy, x, shift, a, b, k, layout.length, layout.channels, past_caches);
   } else {
     HWY_DYNAMIC_DISPATCH(SegmentGradient)
-    (dx, dy, x, shift, a, b, k, layout.channels, layout.length);
+    (dx, dy, x, shift, a, b, k, layout.channels, layout.length, past_caches);
   }
 }
 

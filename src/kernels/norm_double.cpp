@@ -32,7 +32,7 @@ void channel_affine(double* y, const double* x, const double* shift, const doubl
 
 void channel_sums(double* sum, double* product, const double* dy, const double* x,
                   const double* shift, const double* scale, const double* offset,
-                  ChannelLayout layout) {
+                  ChannelLayout layout, bool /*past_caches*/) {
   for (std::size_t c = 0; c < layout.channels; ++c) sum[c] = product[c] = 0.0;
   for_each(layout, [&](std::size_t c, std::size_t i) {
     sum[c] += dy[i];
@@ -41,7 +41,8 @@ void channel_sums(double* sum, double* product, const double* dy, const double* 
 }
 
 void channel_gradient(double* dx, const double* dy, const double* x, const double* shift,
-                      const double* a, const double* b, const double* k, ChannelLayout layout) {
+                      const double* a, const double* b, const double* k, ChannelLayout layout,
+                      bool /*past_caches*/) {
   for_each(layout, [&](std::size_t c, std::size_t i) {
     dx[i] = a[c] * dy[i] + b[c] * (x[i] - shift[c]) + k[c];
   });

@@ -11,6 +11,7 @@
 #include <hwy/highway.h>
 
 #include "moments-inl.hpp"
+#include "stream-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace sluice::kernels {
@@ -18,8 +19,10 @@ namespace HWY_NAMESPACE {
 
 void NormRowsForward(float* y, float* statistics, const float* x, const float* weight,
                      const float* bias, double eps, bool centred, std::size_t positions,
-                     std::size_t groups, std::size_t n) {
+                     std::size_t groups, std::size_t n, bool past_caches) {
   const hn::ScalableTag<float> d;
+  const bool stream = past_caches && y != x && ToAlignment(d, y) == 0 && n % hn::Lanes(d) == 0;
+  const std::size_t ahead = RowsAhead(n, past_caches);
   const auto count = static_cast<double>(n);
   for (std::size_t r = 0; r < positions * groups; ++r, x += n, y += n, statistics += 3) {
     const float shift = centred ? static_cast<float>(Sum(x, n) / count) : 0.0F;
@@ -42,15 +45,18 @@ void NormRowsForward(float* y, float* statistics, const float* x, const float* w
       auto value = hn::MulAdd(hn::Sub(span.Load(d, x + i), vshift), vscale, voffset);
       if (w != nullptr) value = hn::Mul(value, span.Load(d, w + i));
       if (b != nullptr) value = hn::Add(value, span.Load(d, b + i));
-      span.Store(value, d, y + i);
+      Fetch(x + i, ahead);
+      PutAt(d, value, y + i, span, stream);
     });
   }
+  if (stream) hwy::FlushStream();
 }
 
 void NormRowsBackward(float* dx, float* dweight, float* dbias, const float* dy, const float* x,
                       const float* statistics, const float* weight, bool centred,
-                      std::size_t positions, std::size_t groups, std::size_t n) {
+                      std::size_t positions, std::size_t groups, std::size_t n, bool past_caches) {
   const hn::ScalableTag<float> d;
+  const std::size_t ahead = RowsAhead(n, past_caches);
   const auto count = static_cast<double>(n);
   for (std::size_t r = 0; r < positions * groups; ++r, x += n, dy += n, statistics += 3) {
     const auto shift = hn::Set(d, statistics[0]);
@@ -67,6 +73,7 @@ void NormRowsBackward(float* dx, float* dweight, float* dbias, const float* dy, 
       auto gx_sum = hn::Zero(d);
       ForEachVector(d, std::min(kSumBlock, n - begin), [&](std::size_t at, auto span) HWY_ATTR {
         const std::size_t i = begin + at;
+        Fetch(x + i, ahead);
         const auto normal = hn::MulAdd(hn::Sub(span.Load(d, x + i), shift), scale, offset);
         const auto gradient = span.Load(d, dy + i);
         if (dw != nullptr) {
@@ -86,6 +93,7 @@ void NormRowsBackward(float* dx, float* dweight, float* dbias, const float* dy, 
     const auto mean = hn::Set(d, centred ? static_cast<float>(exact_scale * sum / count) : 0.0F);
     const auto along = hn::Set(d, static_cast<float>(exact_scale * product / count));
     ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+      Fetch(dy + i, ahead);
       const auto normal = hn::MulAdd(hn::Sub(span.Load(d, x + i), shift), scale, offset);
       auto g = span.Load(d, dy + i);
       if (w != nullptr) g = hn::Mul(g, span.Load(d, w + i));
@@ -108,14 +116,14 @@ HWY_EXPORT(NormRowsBackward);
 
 void norm_rows_forward(float* y, float* statistics, const float* x, const float* weight,
                        const float* bias, double eps, bool centred, std::size_t positions,
-                       std::size_t groups, std::size_t n) {
+                       std::size_t groups, std::size_t n, bool past_caches) {
   HWY_DYNAMIC_DISPATCH(NormRowsForward)
-  (y, statistics, x, weight, bias, eps, centred, positions, groups, n);
+  (y, statistics, x, weight, bias, eps, centred, positions, groups, n, past_caches);
 }
 
 void norm_rows_forward(double* y, double* statistics, const double* x, const double* weight,
                        const double* bias, double eps, bool centred, std::size_t positions,
-                       std::size_t groups, std::size_t n) {
+                       std::size_t groups, std::size_t n, bool /*past_caches*/) {
   const auto count = static_cast<double>(n);
   for (std::size_t r = 0; r < positions * groups; ++r, x += n, y += n, statistics += 3) {
     double mean = 0.0;
@@ -136,14 +144,16 @@ void norm_rows_forward(double* y, double* statistics, const double* x, const dou
 
 void norm_rows_backward(float* dx, float* dweight, float* dbias, const float* dy, const float* x,
                         const float* statistics, const float* weight, bool centred,
-                        std::size_t positions, std::size_t groups, std::size_t n) {
+                        std::size_t positions, std::size_t groups, std::size_t n,
+                        bool past_caches) {
   HWY_DYNAMIC_DISPATCH(NormRowsBackward)
-  (dx, dweight, dbias, dy, x, statistics, weight, centred, positions, groups, n);
+  (dx, dweight, dbias, dy, x, statistics, weight, centred, positions, groups, n, past_caches);
 }
 
 void norm_rows_backward(double* dx, double* dweight, double* dbias, const double* dy,
                         const double* x, const double* statistics, const double* weight,
-                        bool centred, std::size_t positions, std::size_t groups, std::size_t n) {
+                        bool centred, std::size_t positions, std::size_t groups, std::size_t n,
+                        bool /*past_caches*/) {
   const auto count = static_cast<double>(n);
   for (std::size_t r = 0; r < positions * groups; ++r, x += n, dy += n, statistics += 3) {
     const std::size_t channel = r % groups * n;

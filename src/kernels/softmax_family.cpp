@@ -12,22 +12,24 @@
 #include <hwy/highway.h>
 
 #include "softmax-inl.hpp"
+#include "stream-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace sluice::kernels {
 namespace HWY_NAMESPACE {
 
 template <bool kNegate>
-void ExpOverSum(float* y, const float* x, std::size_t n) {
+void ExpOverSum(float* y, const float* x, std::size_t n, std::size_t ahead) {
   const hn::ScalableTag<float> d;
   const double sum = SumExp<kNegate>(y, x, nullptr, Largest<kNegate>(x, n), n);
   const auto factor = hn::Set(d, static_cast<float>(1.0 / sum));
   ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+    Fetch(x + i, ahead);
     span.Store(hn::Mul(factor, span.Load(d, y + i)), d, y + i);
   });
 }
 
-void LogOfSoftmax(float* y, const float* x, std::size_t n) {
+void LogOfSoftmax(float* y, const float* x, std::size_t n, std::size_t ahead, bool stream) {
   const hn::ScalableTag<float> d;
   const float largest = Largest<false>(x, n);
   const double sum = SumExp<false>(nullptr, x, nullptr, largest, n);
@@ -35,28 +37,35 @@ void LogOfSoftmax(float* y, const float* x, std::size_t n) {
   const auto shift = hn::Set(d, largest);
   const auto rest = hn::Set(d, static_cast<float>(std::log(sum)));
   ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
-    span.Store(hn::Sub(hn::Sub(span.Load(d, x + i), shift), rest), d, y + i);
+    Fetch(x + i, ahead);
+    PutAt(d, hn::Sub(hn::Sub(span.Load(d, x + i), shift), rest), y + i, span, stream);
   });
 }
 
-void SoftmaxForward(float* y, const float* x, std::size_t rows, std::size_t n, SoftmaxKind kind) {
+void SoftmaxForward(float* y, const float* x, std::size_t rows, std::size_t n, SoftmaxKind kind,
+                    bool past_caches) {
+  const hn::ScalableTag<float> d;
+  const std::size_t ahead = RowsAhead(n, past_caches);
+  const bool stream = past_caches && kind == SoftmaxKind::log_softmax && y != x &&
+                      ToAlignment(d, y) == 0 && n % hn::Lanes(d) == 0;
   for (std::size_t r = 0; r < rows; ++r, x += n, y += n) {
     switch (kind) {
       case SoftmaxKind::softmax:
-        ExpOverSum<false>(y, x, n);
+        ExpOverSum<false>(y, x, n, ahead);
         break;
       case SoftmaxKind::softmin:
-        ExpOverSum<true>(y, x, n);
+        ExpOverSum<true>(y, x, n, ahead);
         break;
       case SoftmaxKind::log_softmax:
-        LogOfSoftmax(y, x, n);
+        LogOfSoftmax(y, x, n, ahead, stream);
         break;
     }
   }
+  if (stream) hwy::FlushStream();
 }
 
-// Σ x y, or Σ x where y is null.
-double Product(const float* x, const float* y, std::size_t n) {
+// Σ x y, or Σ x where y is null; what lies `ahead` of x is fetched.
+double Product(const float* x, const float* y, std::size_t n, std::size_t ahead) {
   const hn::ScalableTag<float> d;
   const std::size_t lanes = hn::Lanes(d);
   double total = 0.0;
@@ -65,6 +74,7 @@ double Product(const float* x, const float* y, std::size_t n) {
     auto sum0 = hn::Zero(d), sum1 = sum0;
     std::size_t i = begin;
     const auto add = [&](auto sum, std::size_t at, auto span) HWY_ATTR {
+      Fetch(x + at, ahead);
       const auto value = span.Load(d, x + at);
       return y != nullptr ? hn::MulAdd(value, span.Load(d, y + at), sum) : hn::Add(value, sum);
     };
@@ -80,19 +90,22 @@ double Product(const float* x, const float* y, std::size_t n) {
 }
 
 void SoftmaxBackward(float* dx, const float* dy, const float* y, std::size_t rows, std::size_t n,
-                     SoftmaxKind kind) {
+                     SoftmaxKind kind, bool past_caches) {
   const hn::ScalableTag<float> d;
+  const std::size_t ahead = RowsAhead(n, past_caches);
   const bool log = kind == SoftmaxKind::log_softmax;
   const bool negate = kind == SoftmaxKind::softmin;
   for (std::size_t r = 0; r < rows; ++r, y += n, dy += n, dx += n) {
-    const auto sum = hn::Set(d, static_cast<float>(Product(dy, log ? nullptr : y, n)));
+    const auto sum = hn::Set(d, static_cast<float>(Product(dy, log ? nullptr : y, n, ahead)));
     if (log) {
       ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+        Fetch(y + i, ahead);
         const auto e = ExpNonPositive(d, span.Load(d, y + i));
         span.Store(hn::NegMulAdd(e, sum, span.Load(d, dy + i)), d, dx + i);
       });
     } else {
       ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+        Fetch(y + i, ahead);
         const auto gradient = span.Load(d, dy + i);
         const auto rest = negate ? hn::Sub(sum, gradient) : hn::Sub(gradient, sum);
         span.Store(hn::Mul(span.Load(d, y + i), rest), d, dx + i);
@@ -112,12 +125,13 @@ HWY_EXPORT(SoftmaxForward);
 HWY_EXPORT(SoftmaxBackward);
 }  // namespace
 
-void softmax_forward(float* y, const float* x, std::size_t rows, std::size_t n, SoftmaxKind kind) {
-  HWY_DYNAMIC_DISPATCH(SoftmaxForward)(y, x, rows, n, kind);
+void softmax_forward(float* y, const float* x, std::size_t rows, std::size_t n, SoftmaxKind kind,
+                     bool past_caches) {
+  HWY_DYNAMIC_DISPATCH(SoftmaxForward)(y, x, rows, n, kind, past_caches);
 }
 
-void softmax_forward(double* y, const double* x, std::size_t rows, std::size_t n,
-                     SoftmaxKind kind) {
+void softmax_forward(double* y, const double* x, std::size_t rows, std::size_t n, SoftmaxKind kind,
+                     bool /*past_caches*/) {
   const double sign = kind == SoftmaxKind::softmin ? -1.0 : 1.0;
   for (std::size_t r = 0; r < rows; ++r, x += n, y += n) {
     double largest = -std::numeric_limits<double>::infinity();
@@ -133,12 +147,12 @@ void softmax_forward(double* y, const double* x, std::size_t rows, std::size_t n
 }
 
 void softmax_backward(float* dx, const float* dy, const float* y, std::size_t rows, std::size_t n,
-                      SoftmaxKind kind) {
-  HWY_DYNAMIC_DISPATCH(SoftmaxBackward)(dx, dy, y, rows, n, kind);
+                      SoftmaxKind kind, bool past_caches) {
+  HWY_DYNAMIC_DISPATCH(SoftmaxBackward)(dx, dy, y, rows, n, kind, past_caches);
 }
 
 void softmax_backward(double* dx, const double* dy, const double* y, std::size_t rows,
-                      std::size_t n, SoftmaxKind kind) {
+                      std::size_t n, SoftmaxKind kind, bool /*past_caches*/) {
   const bool log = kind == SoftmaxKind::log_softmax;
   const double sign = kind == SoftmaxKind::softmin ? -1.0 : 1.0;
   for (std::size_t r = 0; r < rows; ++r, y += n, dy += n, dx += n) {

@@ -12,6 +12,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
+
+#include "span-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace sluice::kernels {
@@ -71,6 +74,16 @@ struct Places {
   std::size_t ahead;           // floats from an element of z to the one to be fetched
 };
 
+/// What rows of n floats, gone over several times each, are fetched ahead by: a page or more, so
+/// that it is another row. Within rows as long as caches the processor fetches by itself.
+inline std::size_t RowsAhead(std::size_t n, bool far) {
+  constexpr std::size_t kPage = 1024, kLongest = 16 * kPage;
+  return !far || n == 0 || n > kLongest ? 0 : n * std::max<std::size_t>(1, kPage / n);
+}
+HWY_INLINE void Fetch(const float* p, std::size_t ahead) {
+  if (ahead != 0) hwy::Prefetch(p + ahead);
+}
+
 /// Writes to p; past the caches if `stream`, with p aligned. What is written so is not visible to
 /// other threads before hwy::FlushStream().
 template <class D>
@@ -79,6 +92,16 @@ HWY_INLINE void Put(D d, hn::Vec<D> v, float* p, bool stream) {
     hn::Stream(v, d, p);
   } else {
     hn::StoreU(v, d, p);
+  }
+}
+
+/// span.Store(v, d, p); past the caches if `stream`, with p aligned.
+template <class D, class Span>
+HWY_INLINE void PutAt(D d, hn::Vec<D> v, float* p, Span span, bool stream) {
+  if constexpr (std::is_same_v<Span, Whole>) {
+    Put(d, v, p, stream);
+  } else {
+    span.Store(v, d, p);
   }
 }
 

@@ -13,6 +13,7 @@
 
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/kernels/norm.hpp"
+#include "sluice/kernels/softmax.hpp"
 #include "support.hpp"
 
 namespace sluice::kernels {
@@ -174,6 +175,38 @@ TEST(Streaming, NormsGiveTheSameBitsAndTouchNothingElse) {
                            layout, true);
             ASSERT_TRUE(same_bits(through, past)) << channels << " " << length << " " << offset;
           }
+        }
+      }
+    }
+  });
+}
+
+TEST(Streaming, RowNormsAndSoftmaxGiveTheSameBitsAndTouchNothingElse) {
+  on_every_target([] {
+    constexpr std::size_t kRows = 7;
+    for (const std::size_t n : {1U, 5U, 16U, 48U, 1040U}) {
+      for (const std::size_t offset : {0U, 1U, 16U}) {
+        const auto x = normal_values<float>(kRows * n, 12),
+                   dy = normal_values<float>(kRows * n, 13), w = normal_values<float>(n, 14);
+        const auto run = [&](bool past_caches) {
+          const Lines clean = untouched(kRows * n + offset);
+          std::vector<Lines> all;
+          const auto next = [&] { return all.emplace_back(clean).data()->floats + offset; };
+          std::vector<float> statistics(3 * kRows), dw(n), db(n);
+          norm_rows_forward(next(), statistics.data(), x.data(), w.data(), w.data(), 1e-5, true,
+                            kRows, 1, n, past_caches);
+          norm_rows_backward(next(), dw.data(), db.data(), dy.data(), x.data(), statistics.data(),
+                             w.data(), true, kRows, 1, n, past_caches);
+          for (const auto kind : {SoftmaxKind::softmax, SoftmaxKind::log_softmax}) {
+            float* const y = next();
+            softmax_forward(y, x.data(), kRows, n, kind, past_caches);
+            softmax_backward(next(), dy.data(), y, kRows, n, kind, past_caches);
+          }
+          return all;
+        };
+        const auto through = run(false), past = run(true);
+        for (std::size_t i = 0; i < through.size(); ++i) {
+          ASSERT_TRUE(same_bits(through[i], past[i])) << i << " " << n << " " << offset;
         }
       }
     }

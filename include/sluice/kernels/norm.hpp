@@ -16,6 +16,9 @@
 // One NaN or ±Inf makes its whole set NaN (as in PyTorch), and through sums dγ and dβ; no other
 // set. RMS norm, which subtracts no mean, makes an infinity NaN and the rest of its row 0.
 
+// `past_caches`: inputs and results do not stay in the caches; they are fetched ahead, and written
+// past them where that can be (streaming.hpp).
+
 #include <cstddef>
 
 namespace sluice::kernels {
@@ -25,19 +28,21 @@ namespace sluice::kernels {
 /// norm (Ba et al. 2016), RMS norm and group norm over the channels of one position.
 void norm_rows_forward(float* y, float* statistics, const float* x, const float* weight,
                        const float* bias, double eps, bool centred, std::size_t positions,
-                       std::size_t groups, std::size_t n);
+                       std::size_t groups, std::size_t n, bool past_caches = false);
 void norm_rows_forward(double* y, double* statistics, const double* x, const double* weight,
                        const double* bias, double eps, bool centred, std::size_t positions,
-                       std::size_t groups, std::size_t n);
+                       std::size_t groups, std::size_t n, bool past_caches = false);
 
 /// Gradients of norm_rows_forward. dweight and dbias [groups, n] are added to; either may be null,
 /// and dx may be dy or null.
 void norm_rows_backward(float* dx, float* dweight, float* dbias, const float* dy, const float* x,
                         const float* statistics, const float* weight, bool centred,
-                        std::size_t positions, std::size_t groups, std::size_t n);
+                        std::size_t positions, std::size_t groups, std::size_t n,
+                        bool past_caches = false);
 void norm_rows_backward(double* dx, double* dweight, double* dbias, const double* dy,
                         const double* x, const double* statistics, const double* weight,
-                        bool centred, std::size_t positions, std::size_t groups, std::size_t n);
+                        bool centred, std::size_t positions, std::size_t groups, std::size_t n,
+                        bool past_caches = false);
 
 /// How the channels of a matrix lie: `last`, x [length, channels], or `first`, x [channels,
 /// length].
@@ -50,8 +55,7 @@ struct ChannelLayout {
 void channel_moments(double* mean, double* m2, const float* x, ChannelLayout layout);
 void channel_moments(double* mean, double* m2, const double* x, ChannelLayout layout);
 
-/// y = (x - shift[c]) · a[c] + b[c]; y may be x. With `past_caches` y is written so where it can
-/// be: for results that will not stay in them (streaming.hpp).
+/// y = (x - shift[c]) · a[c] + b[c]; y may be x.
 void channel_affine(float* y, const float* x, const float* shift, const float* a, const float* b,
                     ChannelLayout layout, bool past_caches = false);
 void channel_affine(double* y, const double* x, const double* shift, const double* a,
@@ -59,15 +63,18 @@ void channel_affine(double* y, const double* x, const double* shift, const doubl
 
 /// sum[c] = Σ dy, product[c] = Σ dy x̂ with x̂ = (x - shift[c]) · scale[c] + offset[c].
 void channel_sums(double* sum, double* product, const float* dy, const float* x, const float* shift,
-                  const float* scale, const float* offset, ChannelLayout layout);
+                  const float* scale, const float* offset, ChannelLayout layout,
+                  bool past_caches = false);
 void channel_sums(double* sum, double* product, const double* dy, const double* x,
                   const double* shift, const double* scale, const double* offset,
-                  ChannelLayout layout);
+                  ChannelLayout layout, bool past_caches = false);
 
 /// dx = a[c] · dy + b[c] · (x - shift[c]) + k[c]; dx may be dy.
 void channel_gradient(float* dx, const float* dy, const float* x, const float* shift,
-                      const float* a, const float* b, const float* k, ChannelLayout layout);
+                      const float* a, const float* b, const float* k, ChannelLayout layout,
+                      bool past_caches = false);
 void channel_gradient(double* dx, const double* dy, const double* x, const double* shift,
-                      const double* a, const double* b, const double* k, ChannelLayout layout);
+                      const double* a, const double* b, const double* k, ChannelLayout layout,
+                      bool past_caches = false);
 
 }  // namespace sluice::kernels

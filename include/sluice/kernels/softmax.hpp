@@ -23,15 +23,18 @@ void log_softmax(double* logits, std::size_t rows, std::size_t n);
 /// largest.
 enum class SoftmaxKind : std::uint8_t { softmax, log_softmax, softmin };
 
-/// y [rows, n] of x; y may be x.
-void softmax_forward(float* y, const float* x, std::size_t rows, std::size_t n, SoftmaxKind kind);
-void softmax_forward(double* y, const double* x, std::size_t rows, std::size_t n, SoftmaxKind kind);
+/// y [rows, n] of x; y may be x. `past_caches`: they do not stay in the caches; x is fetched ahead,
+/// and y written past them where that can be (streaming.hpp).
+void softmax_forward(float* y, const float* x, std::size_t rows, std::size_t n, SoftmaxKind kind,
+                     bool past_caches = false);
+void softmax_forward(double* y, const double* x, std::size_t rows, std::size_t n, SoftmaxKind kind,
+                     bool past_caches = false);
 
-/// dx from dy and the output y; dx may be dy.
+/// dx from dy and the output y; dx may be dy. `past_caches` as above.
 void softmax_backward(float* dx, const float* dy, const float* y, std::size_t rows, std::size_t n,
-                      SoftmaxKind kind);
+                      SoftmaxKind kind, bool past_caches = false);
 void softmax_backward(double* dx, const double* dy, const double* y, std::size_t rows,
-                      std::size_t n, SoftmaxKind kind);
+                      std::size_t n, SoftmaxKind kind, bool past_caches = false);
 
 /// Softmax cross-entropy: nll[r] = logsumexp(logits[r]) - logits[r, target[r]].
 /// When `gradient_scale` is not 0, logits[r] is replaced in place by
