@@ -36,8 +36,9 @@ HWY_INLINE Parameters<V> Broadcast(D d, const ActivationParameters& p, float inv
   return {hn::Set(d, p[0]), hn::Set(d, p[1]), hn::Set(d, inverse)};
 }
 
-/// Act<f>::Value(d, x) is f(x); Act<f>::Derive(d, x) is both. Activations that have parameters take
-/// them as a third argument.
+/// Act<f>::Value(d, x) is f(x); Act<f>::Derive(d, x) is both; Act<f>::Slope(d, x), where there is
+/// one, is f'(x) for less than both cost. Activations that have parameters take them as a third
+/// argument.
 template <Activation f>
 struct Act;
 
@@ -55,6 +56,15 @@ HWY_INLINE Dual<V> Derivation(D d, V x, const Parameters<V>& p) {
     return Act<f>::Derive(d, x);
   } else {
     return Act<f>::Derive(d, x, p);
+  }
+}
+
+template <Activation f, class D, class V = hn::Vec<D>>
+HWY_INLINE V SlopeOf(D d, V x, const Parameters<V>& p) {
+  if constexpr (requires { Act<f>::Slope(d, x); }) {
+    return Act<f>::Slope(d, x);
+  } else {
+    return Derivation<f>(d, x, p).slope;
   }
 }
 

@@ -49,6 +49,10 @@ struct Act<Activation::sigmoid> {
     const V large = hn::Mul(inverse_square, sum);
     return {SelectNegative(d, x, hn::Mul(e, large), large), hn::Mul(e, inverse_square)};
   }
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V Slope(D d, V x) {
+    return Bell(d, x, 1.0F);
+  }
 };
 
 template <>

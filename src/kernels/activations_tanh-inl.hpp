@@ -49,6 +49,10 @@ struct Act<Activation::tanh> {
     const V y = hn::Mul(hn::Mul(less, hn::Set(d, 0.25F)), hn::Mul(sum, share));
     return {hn::Xor(y, hn::And(x, hn::SignBit(d))), hn::Mul(e, share)};
   }
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V Slope(D d, V x) {
+    return hn::Mul(hn::Set(d, 4.0F), Bell(d, x, 0.5F));
+  }
 };
 
 template <>

@@ -73,13 +73,14 @@ HWY_INLINE void BackwardVectors(Half a, Half b, const float* dy, float scale, st
     }
     auto gradient = hn::LoadU(d, dy + i);
     if (!plain) gradient = hn::Mul(gradient, scales);
-    const auto first = Derivation<f>(d, Biased(d, a.z, a.bias, i), of_f);
+    const auto input = Biased(d, a.z, a.bias, i);
     if constexpr (gated) {
+      const auto first = Derivation<f>(d, input, of_f);
       const auto second = Derivation<g>(d, Biased(d, b.z, b.bias, i), of_g);
       PutGradient(d, hn::Mul(gradient, hn::Mul(first.slope, second.value)), a, i, reach.stream);
       PutGradient(d, hn::Mul(gradient, hn::Mul(first.value, second.slope)), b, i, reach.stream);
     } else {
-      PutGradient(d, hn::Mul(gradient, first.slope), a, i, reach.stream);
+      PutGradient(d, hn::Mul(gradient, SlopeOf<f>(d, input, of_f)), a, i, reach.stream);
     }
   }
 }
