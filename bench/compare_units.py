@@ -38,7 +38,9 @@ KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34),
 
 TRIVIAL = {"relu", "relu6", "leaky_relu", "prelu", "hardtanh", "hardsigmoid", "hardswish",
            "hardshrink", "softshrink", "softsign", "threshold", "squared_relu", "maxout",
+           "rrelu",
            "bilinear", "reglu", "leglu"}
+LAYER_UNITS = ["prelu", "swish", "rrelu", "maxout"]
 NORMS = ["softmax", "log_softmax", "softmin", "layer_norm", "rms_norm", "group_norm",
          "instance_norm", "batch_norm"]
 
@@ -115,6 +117,8 @@ class OpSuite:
             return self.options.units.split(",")
         if self.options.suite == "norms":
             return NORMS
+        if self.options.suite == "layer-units":
+            return LAYER_UNITS
         return self.ours.ask("names")["names"]
 
     def sizes(self):
@@ -122,7 +126,7 @@ class OpSuite:
         16 Mi are out of the caches just as well."""
         if self.options.sizes:
             return self.options.sizes
-        if self.options.suite == "norms" or self.threads == 1:
+        if self.options.suite != "units" or self.threads == 1:
             return FEWER_SIZES
         return SIZES
 
@@ -290,6 +294,7 @@ def ffn_cases():
 
 SUITES = {
     "units": OpSuite,
+    "layer-units": OpSuite,
     "norms": OpSuite,
     "recurrent": lambda options, threads: StepSuite(
         options, threads, "recurrent_bench", "recurrent_bench.py", recurrent_cases(),

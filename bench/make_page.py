@@ -6,31 +6,17 @@ name.
 """
 
 import argparse
-import json
 import pathlib
-import re
 import statistics
 
 import charts
-from measure import ROOT
+from measure import ROOT, newest_records
 
-RESULTS = ROOT / "bench/results"
 IN_CACHE, OUT_OF_CACHE = 2 * 2**20, 16 * 2**20  # outputs: at most, at least
 AIMS = {"norms": 1.5, "recurrent": 1.2, "ffn": 1.2}
 COPY_AIM = 0.9
 FEW = 32 * 2**10  # outputs up to which the call is a good part of the time
 INFINITE = float("inf")
-
-
-def newest_records():
-    """The newest record of each name, by name without date."""
-    records = {}
-    for path in sorted(RESULTS.glob("*.json")):
-        name = re.sub(r"^\d{4}-\d\d-\d\d-", "", path.stem)
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record.get("results") != []:
-            records[name] = {"file": path.name, **record}
-    return records
 
 
 def size_name(outputs):
@@ -46,7 +32,7 @@ def spread(ratio):
 
 def aim_of(result, suite):
     """How many times PyTorch's speed the result should have."""
-    if suite != "units":
+    if suite in AIMS:
         return AIMS[suite]
     if result["outputs"] > IN_CACHE or result["trivial"]:
         return 1.0
@@ -198,7 +184,7 @@ def op_section(record, title, out):
         parts += [f"![{title}, {direction}, {threads_of(record)}](benchmarks/{picture})\n",
                   f"Times as fast as PyTorch, {direction}:\n",
                   op_table(record, direction, lambda r: ratio_cell(r, suite)) + "\n"]
-    if suite == "units":
+    if suite in ("units", "layer-units"):
         parts.append(copy_part(record, title, out))
         parts.append(ceilings_part(record))
     parts.append(listing("Where PyTorch is faster, or the aim is missed (median, quartiles):",
@@ -211,7 +197,7 @@ def op_section(record, title, out):
 
 
 def copy_part(record, title, out):
-    picture = f"units-{record['threads']}-copy.svg"
+    picture = f"{record['suite']}-{record['threads']}-copy.svg"
     outside = [r for r in record["results"] if r["outputs"] >= OUT_OF_CACHE]
     if not outside:
         return ""
@@ -309,6 +295,14 @@ the caches (from 16 Mi outputs) at least 0.9 of the bandwidth of a copy that mov
 """
 
 
+LAYER_UNITS = """## Layer units
+
+With parameters of their own, one for each of 512 channels (`prelu`, `swish`), with random numbers
+(`rrelu`, in training), and the greater of two blocks of channels (`maxout`). Measured, and aimed at, as
+above. For `rrelu`'s gradient PyTorch keeps the random numbers, ours draws them anew.
+"""
+
+
 def call_times(record):
     def median_of(side, direction):
         return statistics.median(r[f"{side}_call_seconds"] for r in record["results"]
@@ -337,6 +331,10 @@ def page(records, out):
         parts.append(UNITS.format(**call_times(units[0])))
         parts += [wide_simd(record) for record in units]
         parts += [op_section(record, "Activations and gates", out) for record in units]
+    found = [records[f"layer-units-{n}"] for n in (1, 2) if f"layer-units-{n}" in records]
+    if found:
+        parts.append(LAYER_UNITS)
+        parts += [op_section(record, "Layer units", out) for record in found]
     for suite, heading, title in (("norms", "Norms and softmax", "Norms and softmax"),
                                   ("recurrent", "Recurrent layers", "Recurrent layers"),
                                   ("ffn", "Gated feed-forward", "Gated feed-forward")):

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shlex
 import statistics
 import subprocess
@@ -101,3 +102,14 @@ def surroundings():
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "cpu": cpu_model(), "cpus": os.cpu_count(), "kernel": platform.release(),
             "load_average": os.getloadavg()[0]}
+
+
+def newest_records():
+    """The newest record of each name, by name without date."""
+    records = {}
+    for path in sorted((ROOT / "bench/results").glob("*.json")):
+        name = re.sub(r"^\d{4}-\d\d-\d\d-", "", path.stem)
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record.get("results") != []:
+            records[name] = {"file": path.name, **record}
+    return records

@@ -15,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include "sluice/autograd/activations.hpp"
 #include "sluice/autograd/norm.hpp"
 #include "sluice/autograd/ops.hpp"
 #include "sluice/autograd/softmax.hpp"
@@ -87,9 +88,27 @@ Op make_norm(const std::string& name, std::int64_t rows, std::int64_t columns) {
   return {};
 }
 
+/// Units with parameters of their own, one for each channel, with random numbers, or of several
+/// channels; undefined for another name.
+Op make_layer_unit(const std::string& name, std::int64_t rows, std::int64_t columns) {
+  const Variable x(values(Shape{rows, columns}, 1), true);
+  const Variable each(values(Shape{columns}, 5), true);
+  if (name == "prelu") return {{x, each}, [=] { return prelu(x, each); }};
+  if (name == "swish") return {{x, each}, [=] { return swish(x, each); }};
+  if (name == "rrelu") {
+    return {{x}, [=] { return rrelu(x, 0.125F, 1.0F / 3.0F, true, RandomKey{1, 8, 0}); }};
+  }
+  if (name == "maxout") {
+    const Variable z(values(Shape{rows, 2 * columns}, 1), true);
+    return {{z}, [=] { return maxout(z, 2); }};
+  }
+  return {};
+}
+
 Op make_op(const std::string& name, std::int64_t rows, std::int64_t columns) {
-  Op norm = make_norm(name, rows, columns);
-  return norm.call ? norm : make_unit(name, rows, columns);
+  if (Op norm = make_norm(name, rows, columns); norm.call) return norm;
+  if (Op layer = make_layer_unit(name, rows, columns); layer.call) return layer;
+  return make_unit(name, rows, columns);
 }
 
 /// The kernel of a unit alone, on one thread and data that stay in the first-level cache: what its

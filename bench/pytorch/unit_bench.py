@@ -80,6 +80,13 @@ def find_unit(name):
     return None, 0
 
 
+LAYER_UNITS = {  # a function of x, and of one number for each channel where it is learned
+    "prelu": (F.prelu, 1, 1),
+    "swish": (lambda x, beta: x * torch.sigmoid(beta * x), 1, 1),
+    "rrelu": (lambda x: F.rrelu(x, training=True), 1, 0),
+    "maxout": (lambda z: z.view(len(z), 2, -1).max(1).values, 2, 0),
+}
+
 IMAGE, SMALL_IMAGE = (64, 8, 8), (8, 1, 2)  # channels, height, width
 
 
@@ -113,7 +120,8 @@ def values(*shape):
 
 
 def is_known(name):
-    return find_norm(name)[0] is not None or find_unit(name)[0] is not None
+    return (find_norm(name)[0] is not None or name in LAYER_UNITS
+            or find_unit(name)[0] is not None)
 
 
 class Case:
@@ -125,7 +133,11 @@ class Case:
         name, outputs = wanted["op"], wanted["outputs"]
         columns = min(outputs // 2, wanted["columns"])
         function, parameters = find_norm(name)
-        if function is None:
+        if name in LAYER_UNITS:
+            function, blocks, parameters = LAYER_UNITS[name]
+            self.inputs = [values(outputs // columns, blocks * columns)]
+            self.inputs += [values(columns) for _ in range(parameters)]
+        elif function is None:
             function, halves = find_unit(name)
             self.inputs = [values(outputs // columns, halves * columns)]
         elif name in ("group_norm", "instance_norm"):

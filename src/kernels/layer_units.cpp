@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "sluice/kernels/streaming.hpp"
 #include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -14,6 +15,7 @@
 #include "activations-inl.hpp"
 #include "philox-inl.hpp"
 #include "span-inl.hpp"
+#include "stream-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace sluice::kernels {
@@ -57,23 +59,47 @@ struct Swish {
   }
 };
 
+// How a call of so many bytes reads and writes rows of n floats, of which each is gone over once.
+struct Passage {
+  Passage(std::size_t bytes, std::size_t n) : ahead(bytes >= fetching_threshold() ? kPage : 0) {
+    past_caches = bytes >= streaming_threshold() && n % hn::Lanes(hn::ScalableTag<float>()) == 0;
+  }
+
+  // Whether results that are not the input's place go past the caches.
+  bool Stream(const float* to, const float* from) const {
+    return past_caches && to != from && ToAlignment(hn::ScalableTag<float>(), to) == 0;
+  }
+
+  static constexpr std::size_t kPage = 1024;
+  std::size_t ahead;  // what is fetched ahead, in floats; 0: nothing
+  bool past_caches;
+};
+
 template <class F>
 HWY_INLINE void Forward(float* y, const float* x, const float* parameter, std::size_t rows,
                         std::size_t n) {
   const hn::ScalableTag<float> d;
+  const Passage passage(2 * rows * n * sizeof(float), n);
+  const bool stream = passage.Stream(y, x);
   for (std::size_t r = 0; r < rows; ++r, y += n, x += n) {
     ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
-      span.Store(F::Value(d, span.Load(d, x + i), span.Load(d, parameter + i)), d, y + i);
+      Fetch(x + i, passage.ahead);
+      const auto value = F::Value(d, span.Load(d, x + i), span.Load(d, parameter + i));
+      PutAt(d, value, y + i, span, stream);
     });
   }
+  if (stream) hwy::FlushStream();
 }
 
 template <class F>
 HWY_INLINE void Backward(float* dx, float* dparameter, const float* dy, const float* x,
                          const float* parameter, std::size_t rows, std::size_t n) {
   const hn::ScalableTag<float> d;
+  const Passage passage(3 * rows * n * sizeof(float), n);
   for (std::size_t r = 0; r < rows; ++r, dx += n, dy += n, x += n) {
     ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+      Fetch(dy + i, passage.ahead);
+      Fetch(x + i, passage.ahead);
       const auto gradient = span.Load(d, dy + i);
       const auto f = F::Derive(d, span.Load(d, x + i), span.Load(d, parameter + i));
       span.Store(hn::Mul(gradient, f.slope), d, dx + i);
@@ -110,6 +136,8 @@ void Rrelu(float* y, const float* v, const float* x, std::size_t n, float lower,
   // A uniform number is the upper 24 bits of a word, times 2^-24.
   const auto spread = hn::Set(d, (upper - lower) * 0x1p-24F);
   const KeySchedule schedule(key.seed);
+  const Passage passage(3 * n * sizeof(float), 4 * kBlocks);
+  const bool stream = passage.Stream(y, v) && offset % 4 == 0;
   HWY_ALIGN std::uint32_t words[4 * kBlocks];
   std::uint64_t block = offset / 4;
   // The first word wanted need not be the first of its block; later blocks are used whole.
@@ -120,15 +148,17 @@ void Rrelu(float* y, const float* v, const float* x, std::size_t n, float lower,
     ForEachVector(d, count, [&](std::size_t j, auto span) HWY_ATTR {
       const auto bits = hn::BitCast(di, hn::ShiftRight<8>(span.Load(du, words + skip + j)));
       const auto slope = hn::MulAdd(hn::ConvertTo(d, bits), spread, least);
+      Fetch(x + i + j, passage.ahead);
       const auto at = span.Load(d, x + i + j);
       const auto positive = hn::Gt(at, hn::Zero(d));
       const auto factor = hn::IfThenElse(positive, hn::Set(d, 1.0F), UnlessNaN(d, at, slope));
-      span.Store(hn::Mul(span.Load(d, v + i + j), factor), d, y + i + j);
+      PutAt(d, hn::Mul(span.Load(d, v + i + j), factor), y + i + j, span, stream);
     });
     i += count;
     block += kBlocks;
     skip = 0;
   }
+  if (stream) hwy::FlushStream();
 }
 
 // The greatest of the blocks and which it is: the first if several are, or the first that is NaN.
@@ -148,26 +178,35 @@ HWY_INLINE Dual<hn::Vec<D>> Greatest(D d, Span span, const float* z, std::size_t
 
 void MaxoutForward(float* y, const float* z, std::size_t rows, std::size_t n, std::size_t k) {
   const hn::ScalableTag<float> d;
+  const Passage passage((k + 1) * rows * n * sizeof(float), n);
+  const bool stream = passage.Stream(y, z);
   for (std::size_t r = 0; r < rows; ++r, y += n, z += k * n) {
     ForEachVector(d, n, [&](std::size_t j, auto span) HWY_ATTR {
-      span.Store(Greatest(d, span, z + j, n, k).value, d, y + j);
+      for (std::size_t i = 0; i < k; ++i) Fetch(z + i * n + j, passage.ahead);
+      PutAt(d, Greatest(d, span, z + j, n, k).value, y + j, span, stream);
     });
   }
+  if (stream) hwy::FlushStream();
 }
 
 void MaxoutBackward(float* dz, const float* dy, const float* z, std::size_t rows, std::size_t n,
                     std::size_t k) {
   const hn::ScalableTag<float> d;
+  const Passage passage((2 * k + 1) * rows * n * sizeof(float), n);
+  const bool stream = passage.Stream(dz, z);
   for (std::size_t r = 0; r < rows; ++r, dy += n, dz += k * n, z += k * n) {
     ForEachVector(d, n, [&](std::size_t j, auto span) HWY_ATTR {
+      Fetch(dy + j, passage.ahead);
+      for (std::size_t i = 0; i < k; ++i) Fetch(z + i * n + j, passage.ahead);
       const auto winner = Greatest(d, span, z + j, n, k).slope;
       const auto gradient = span.Load(d, dy + j);
       for (std::size_t i = 0; i < k; ++i) {
         const auto wins = hn::Eq(winner, hn::Set(d, static_cast<float>(i)));
-        span.Store(hn::IfThenElseZero(wins, gradient), d, dz + i * n + j);
+        PutAt(d, hn::IfThenElseZero(wins, gradient), dz + i * n + j, span, stream);
       }
     });
   }
+  if (stream) hwy::FlushStream();
 }
 
 }  // namespace HWY_NAMESPACE

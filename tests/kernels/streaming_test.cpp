@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/layer_units.hpp"
 #include "sluice/kernels/norm.hpp"
 #include "sluice/kernels/softmax.hpp"
 #include "support.hpp"
@@ -205,6 +206,39 @@ TEST(Streaming, RowNormsAndSoftmaxGiveTheSameBitsAndTouchNothingElse) {
           return all;
         };
         const auto through = run(false), past = run(true);
+        for (std::size_t i = 0; i < through.size(); ++i) {
+          ASSERT_TRUE(same_bits(through[i], past[i])) << i << " " << n << " " << offset;
+        }
+      }
+    }
+  });
+}
+
+TEST(Streaming, LayerUnitsGiveTheSameBitsAndTouchNothingElse) {
+  on_every_target([] {
+    constexpr std::size_t kRows = 5, kBlocks = 2;
+    for (const std::size_t n : {1U, 7U, 16U, 48U, 1040U}) {
+      for (const std::size_t offset : {0U, 1U, 16U}) {
+        const auto z = normal_values<float>(kBlocks * kRows * n, 15),
+                   dy = normal_values<float>(kRows * n, 16), each = normal_values<float>(n, 17);
+        const auto run = [&](std::size_t threshold) {
+          const Threshold set(threshold);
+          const Lines clean = untouched(kBlocks * kRows * n + offset);
+          std::vector<Lines> all;
+          const auto next = [&] { return all.emplace_back(clean).data()->floats + offset; };
+          std::vector<float> sums(n);
+          prelu_forward(next(), z.data(), each.data(), kRows, n);
+          prelu_backward(next(), sums.data(), dy.data(), z.data(), each.data(), kRows, n);
+          swish_forward(next(), z.data(), each.data(), kRows, n);
+          swish_backward(next(), sums.data(), dy.data(), z.data(), each.data(), kRows, n);
+          for (const std::uint64_t first : {0U, 3U}) {
+            rrelu(next(), dy.data(), z.data(), kRows * n, 0.1F, 0.3F, RandomKey{1, 2, 3}, first);
+          }
+          maxout_forward(next(), z.data(), kRows, n, kBlocks);
+          maxout_backward(next(), dy.data(), z.data(), kRows, n, kBlocks);
+          return all;
+        };
+        const auto through = run(kNever), past = run(0);
         for (std::size_t i = 0; i < through.size(); ++i) {
           ASSERT_TRUE(same_bits(through[i], past[i])) << i << " " << n << " " << offset;
         }
