@@ -205,11 +205,18 @@ def copy_part(record, title, out):
     charts.copies(out / picture, [r for r in outside if r["outputs"] == largest],
                   f"{title}, {threads_of(record)}, {size_name(largest)} outputs: "
                   "part of a copy's bandwidth", record)
+    # What reading and writing in a gate's proportions takes with next to no arithmetic.
+    plain = [f"{r['direction']} {spread(r['copy_fraction'])}" for r in outside
+             if r["op"] == "bilinear" and r["outputs"] == largest]
+    reading = (f"A gate reads twice what it writes, a copy as much, and reading is the slower. `bilinear`, "
+               f"next to no arithmetic, shows what a gate can reach: {', '.join(plain)}.\n"
+               if plain else "")
     rates = [r["bytes"] / r["copy_seconds"]["median"] / 1e9 for r in outside]
     return "\n".join([
         f"![Bandwidth, {threads_of(record)}](benchmarks/{picture})\n",
         f"Copies outside the caches moved {min(rates):.1f} to {max(rates):.1f} GB/s, median "
         f"{statistics.median(rates):.1f}, bytes read and written.\n",
+        reading,
         listing(f"Below {COPY_AIM} of a copy's bandwidth outside the caches (median, quartiles):",
                 copy_misses(record))])
 
