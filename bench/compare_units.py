@@ -38,8 +38,7 @@ KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34),
 
 TRIVIAL = {"relu", "relu6", "leaky_relu", "prelu", "hardtanh", "hardsigmoid", "hardswish",
            "hardshrink", "softshrink", "softsign", "threshold", "squared_relu", "maxout",
-           "rrelu",
-           "bilinear", "reglu", "leglu"}
+           "rrelu", "bilinear", "reglu", "leglu"}
 LAYER_UNITS = ["prelu", "swish", "rrelu", "maxout"]
 NORMS = ["softmax", "log_softmax", "softmin", "layer_norm", "rms_norm", "group_norm",
          "instance_norm", "batch_norm"]
