@@ -287,5 +287,16 @@ TEST(Accuracy, NanStaysAtItsPlace) {
   });
 }
 
+TEST(UlpError, InfinityFollowsTheLargestFloat) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr double kUlp = 0x1p104;  // of the largest floats
+  EXPECT_EQ(ulp_error(kInfinity, 0x1p128 - kUlp), 1.0);
+  EXPECT_EQ(ulp_error(-kInfinity, -0x1p128 + 3 * kUlp), 3.0);
+  EXPECT_GT(ulp_error(-kInfinity, 0x1p128 - kUlp), 1e6);
+  EXPECT_GT(ulp_error(kInfinity, 1.0), 1e6);
+  EXPECT_EQ(ulp_error(kInfinity, 1e300), 0.0);
+  EXPECT_GT(ulp_error(std::numeric_limits<float>::max(), 1e300), 1e6);
+}
+
 }  // namespace
 }  // namespace sluice::kernels

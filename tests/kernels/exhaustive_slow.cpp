@@ -1,6 +1,7 @@
 // Every activation at every float there is, on the best SIMD target: value and derivative within
 // the bounds of unit_info(), NaN for NaN. Prints the greatest errors. Minutes per activation:
-// `./dev test --slow`. SLUICE_EXHAUSTIVE_STRIDE=n takes every n-th float only.
+// `./dev test --slow`. SLUICE_EXHAUSTIVE_STRIDE=n takes every n-th float only, and
+// kernels_slow --gtest_filter='*/selu' one activation.
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
@@ -53,42 +54,48 @@ Errors errors_of_block(const UnitInfo& info, Activation f, std::uint64_t first,
   return errors;
 }
 
-TEST(Exhaustive, EveryActivationAtEveryFloat) {
-  const std::uint64_t step = stride(), span = kBlock * step;
-  std::printf("%-15s %21s %21s   on %s, every %llu. float\n", "", "value", "derivative",
-              simd_target().c_str(), static_cast<unsigned long long>(step));
-  std::printf("%-15s %10s %10s %10s %10s\n", "", "ULP", "absolute", "ULP", "absolute");
-  for (const UnitInfo& info : activation_infos()) {
-    const Activation f = parse_activation(info.name);
-    Errors all;
-    std::mutex mutex;
-    parallel_for(static_cast<std::int64_t>((kFloats + span - 1) / span), 1,
-                 [&](std::int64_t begin, std::int64_t end) {
-                   Errors mine;
-                   for (std::int64_t block = begin; block < end; ++block) {
-                     const Errors here =
-                         errors_of_block(info, f, static_cast<std::uint64_t>(block) * span, step);
-                     mine.value.see(here.value);
-                     mine.slope.see(here.slope);
-                     mine.lost_nans += here.lost_nans;
-                   }
-                   const std::lock_guard lock(mutex);
-                   all.value.see(mine.value);
-                   all.slope.see(mine.slope);
-                   all.lost_nans += mine.lost_nans;
-                 });
-    std::printf("%-15s %10.2f %10.2g %10.2f %10.2g\n", info.name.c_str(), all.value.ulp,
-                all.value.absolute, all.slope.ulp, all.slope.absolute);
-    std::fflush(stdout);
-    EXPECT_LE(all.value.ulp, static_cast<double>(info.value_error.ulp))
-        << info.name << "(" << all.value.at << ") is " << all.value.got << ", should be "
-        << all.value.want;
-    EXPECT_LE(all.slope.ulp, static_cast<double>(info.slope_error.ulp))
-        << info.name << "'(" << all.slope.at << ") is " << all.slope.got << ", should be "
-        << all.slope.want;
-    EXPECT_EQ(all.lost_nans, 0U) << info.name;
+class Exhaustive : public testing::TestWithParam<UnitInfo> {
+ protected:
+  static void SetUpTestSuite() {
+    std::printf("%-15s %21s %21s   on %s, every %llu. float\n", "", "value", "derivative",
+                simd_target().c_str(), static_cast<unsigned long long>(stride()));
+    std::printf("%-15s %10s %10s %10s %10s\n", "", "ULP", "absolute", "ULP", "absolute");
   }
+};
+
+TEST_P(Exhaustive, EveryFloat) {
+  const UnitInfo& info = GetParam();
+  const std::uint64_t step = stride(), span = kBlock * step;
+  const Activation f = parse_activation(info.name);
+  Errors all;
+  std::mutex mutex;
+  parallel_for(static_cast<std::int64_t>((kFloats + span - 1) / span), 1,
+               [&](std::int64_t begin, std::int64_t end) {
+                 Errors mine;
+                 for (std::int64_t block = begin; block < end; ++block) {
+                   const Errors here =
+                       errors_of_block(info, f, static_cast<std::uint64_t>(block) * span, step);
+                   mine.value.see(here.value);
+                   mine.slope.see(here.slope);
+                   mine.lost_nans += here.lost_nans;
+                 }
+                 const std::lock_guard lock(mutex);
+                 all.value.see(mine.value);
+                 all.slope.see(mine.slope);
+                 all.lost_nans += mine.lost_nans;
+               });
+  std::printf("%-15s %10.2f %10.2g %10.2f %10.2g\n", info.name.c_str(), all.value.ulp,
+              all.value.absolute, all.slope.ulp, all.slope.absolute);
+  std::fflush(stdout);
+  EXPECT_LE(all.value.ulp, static_cast<double>(info.value_error.ulp))
+      << "(" << all.value.at << ") is " << all.value.got << ", should be " << all.value.want;
+  EXPECT_LE(all.slope.ulp, static_cast<double>(info.slope_error.ulp))
+      << "'(" << all.slope.at << ") is " << all.slope.got << ", should be " << all.slope.want;
+  EXPECT_EQ(all.lost_nans, 0U);
 }
+
+INSTANTIATE_TEST_SUITE_P(Activations, Exhaustive, testing::ValuesIn(activation_infos()),
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace sluice::kernels
