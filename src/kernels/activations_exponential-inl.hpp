@@ -212,10 +212,14 @@ struct Act<Activation::selu> {
 
  private:
   static constexpr float kScale = 1.05070099F, kScaledAlpha = 1.75809934F;
+  // As a float the scale is 3e-8 too large, which next to overflow gives Inf for the largest float;
+  // what it is beyond 1 is 20 times as exact.
+  static constexpr float kScaleBeyondOne = 0.0507009874F;
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE V Joined(D d, V x, V less) {
+    const V positive = AtLeast(d, x, 0.0F);
     return hn::MulAdd(hn::Set(d, kScaledAlpha), less,
-                      hn::Mul(hn::Set(d, kScale), AtLeast(d, x, 0.0F)));
+                      hn::MulAdd(positive, hn::Set(d, kScaleBeyondOne), positive));
   }
 };
 

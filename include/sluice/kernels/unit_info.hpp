@@ -10,8 +10,7 @@ namespace sluice {
 
 /// How far a float kernel may be from the exact result, on every SIMD target, at the default
 /// parameters: at most `ulp` units in the last place of a normal number of the result's size, or
-/// `absolute`, or for arguments of at most -1 `relative_below` times the result. Infinity counts as
-/// 2^128: results within the bound of that may be infinite.
+/// `absolute`, or for arguments of at most -1 `relative_below` times the result.
 struct ErrorBound {
   float ulp = 0;
   float absolute = 0;
