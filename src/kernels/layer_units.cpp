@@ -59,18 +59,16 @@ struct Swish {
   }
 };
 
-// How a call of so many bytes reads and writes rows of n floats, of which each is gone over once.
+// How rows of n floats, each gone over once, are read and written by a call of so many bytes.
 struct Passage {
-  Passage(std::size_t bytes, std::size_t n) : ahead(bytes >= fetching_threshold() ? kPage : 0) {
-    past_caches = bytes >= streaming_threshold() && n % hn::Lanes(hn::ScalableTag<float>()) == 0;
+  explicit Passage(std::size_t bytes)
+      : ahead(bytes >= fetching_threshold() ? kPage : 0),
+        past_caches(bytes >= streaming_threshold()) {}
+
+  bool Stream(const float* to, const float* from, std::size_t n) const {
+    return past_caches && CanStream(hn::ScalableTag<float>(), to, from, n);
   }
 
-  // Whether results that are not the input's place go past the caches.
-  bool Stream(const float* to, const float* from) const {
-    return past_caches && to != from && ToAlignment(hn::ScalableTag<float>(), to) == 0;
-  }
-
-  static constexpr std::size_t kPage = 1024;
   std::size_t ahead;  // what is fetched ahead, in floats; 0: nothing
   bool past_caches;
 };
@@ -79,8 +77,8 @@ template <class F>
 HWY_INLINE void Forward(float* y, const float* x, const float* parameter, std::size_t rows,
                         std::size_t n) {
   const hn::ScalableTag<float> d;
-  const Passage passage(2 * rows * n * sizeof(float), n);
-  const bool stream = passage.Stream(y, x);
+  const Passage passage(2 * rows * n * sizeof(float));
+  const bool stream = passage.Stream(y, x, n);
   for (std::size_t r = 0; r < rows; ++r, y += n, x += n) {
     ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
       Fetch(x + i, passage.ahead);
@@ -95,7 +93,7 @@ template <class F>
 HWY_INLINE void Backward(float* dx, float* dparameter, const float* dy, const float* x,
                          const float* parameter, std::size_t rows, std::size_t n) {
   const hn::ScalableTag<float> d;
-  const Passage passage(3 * rows * n * sizeof(float), n);
+  const Passage passage(3 * rows * n * sizeof(float));
   for (std::size_t r = 0; r < rows; ++r, dx += n, dy += n, x += n) {
     ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
       Fetch(dy + i, passage.ahead);
@@ -136,8 +134,8 @@ void Rrelu(float* y, const float* v, const float* x, std::size_t n, float lower,
   // A uniform number is the upper 24 bits of a word, times 2^-24.
   const auto spread = hn::Set(d, (upper - lower) * 0x1p-24F);
   const KeySchedule schedule(key.seed);
-  const Passage passage(3 * n * sizeof(float), 4 * kBlocks);
-  const bool stream = passage.Stream(y, v) && offset % 4 == 0;
+  const Passage passage(3 * n * sizeof(float));
+  const bool stream = passage.Stream(y, v, 4 * kBlocks) && offset % 4 == 0;
   HWY_ALIGN std::uint32_t words[4 * kBlocks];
   std::uint64_t block = offset / 4;
   // The first word wanted need not be the first of its block; later blocks are used whole.
@@ -178,8 +176,8 @@ HWY_INLINE Dual<hn::Vec<D>> Greatest(D d, Span span, const float* z, std::size_t
 
 void MaxoutForward(float* y, const float* z, std::size_t rows, std::size_t n, std::size_t k) {
   const hn::ScalableTag<float> d;
-  const Passage passage((k + 1) * rows * n * sizeof(float), n);
-  const bool stream = passage.Stream(y, z);
+  const Passage passage((k + 1) * rows * n * sizeof(float));
+  const bool stream = passage.Stream(y, z, n);
   for (std::size_t r = 0; r < rows; ++r, y += n, z += k * n) {
     ForEachVector(d, n, [&](std::size_t j, auto span) HWY_ATTR {
       for (std::size_t i = 0; i < k; ++i) Fetch(z + i * n + j, passage.ahead);
@@ -192,8 +190,8 @@ void MaxoutForward(float* y, const float* z, std::size_t rows, std::size_t n, st
 void MaxoutBackward(float* dz, const float* dy, const float* z, std::size_t rows, std::size_t n,
                     std::size_t k) {
   const hn::ScalableTag<float> d;
-  const Passage passage((2 * k + 1) * rows * n * sizeof(float), n);
-  const bool stream = passage.Stream(dz, z);
+  const Passage passage((2 * k + 1) * rows * n * sizeof(float));
+  const bool stream = passage.Stream(dz, z, n);
   for (std::size_t r = 0; r < rows; ++r, dy += n, dz += k * n, z += k * n) {
     ForEachVector(d, n, [&](std::size_t j, auto span) HWY_ATTR {
       Fetch(dy + j, passage.ahead);

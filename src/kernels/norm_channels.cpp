@@ -115,8 +115,7 @@ void ColumnMoments(double* mean, double* m2, const float* x, std::size_t rows,
 void ColumnAffine(float* y, const float* x, const float* shift, const float* a, const float* b,
                   std::size_t rows, std::size_t channels, bool past_caches) {
   const hn::ScalableTag<float> d;
-  const bool stream =
-      past_caches && y != x && ToAlignment(d, y) == 0 && channels % hn::Lanes(d) == 0;
+  const bool stream = past_caches && CanStream(d, y, x, channels);
   ForRows(rows, [&](std::size_t r, auto count) HWY_ATTR {
     ForEachVector(d, channels, [&](std::size_t j, auto span) HWY_ATTR {
       const auto vshift = span.Load(d, shift + j);
@@ -248,7 +247,7 @@ void SegmentMoments(double* mean, double* m2, const float* x, std::size_t channe
 void SegmentAffine(float* y, const float* x, const float* shift, const float* a, const float* b,
                    std::size_t channels, std::size_t n, bool past_caches) {
   const hn::ScalableTag<float> d;
-  const bool stream = past_caches && y != x && ToAlignment(d, y) == 0 && n % hn::Lanes(d) == 0;
+  const bool stream = past_caches && CanStream(d, y, x, n);
   // What follows is the next matrix, whose moments are taken next.
   const std::size_t ahead = std::min(channels * n, std::size_t{4096});
   for (std::size_t c = 0; c < channels; ++c, x += n, y += n) {

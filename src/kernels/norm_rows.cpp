@@ -21,7 +21,7 @@ void NormRowsForward(float* y, float* statistics, const float* x, const float* w
                      const float* bias, double eps, bool centred, std::size_t positions,
                      std::size_t groups, std::size_t n, bool past_caches) {
   const hn::ScalableTag<float> d;
-  const bool stream = past_caches && y != x && ToAlignment(d, y) == 0 && n % hn::Lanes(d) == 0;
+  const bool stream = past_caches && CanStream(d, y, x, n);
   const std::size_t ahead = RowsAhead(n, past_caches);
   const auto count = static_cast<double>(n);
   for (std::size_t r = 0; r < positions * groups; ++r, x += n, y += n, statistics += 3) {

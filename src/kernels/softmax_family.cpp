@@ -46,8 +46,7 @@ void SoftmaxForward(float* y, const float* x, std::size_t rows, std::size_t n, S
                     bool past_caches) {
   const hn::ScalableTag<float> d;
   const std::size_t ahead = RowsAhead(n, past_caches);
-  const bool stream = past_caches && kind == SoftmaxKind::log_softmax && y != x &&
-                      ToAlignment(d, y) == 0 && n % hn::Lanes(d) == 0;
+  const bool stream = past_caches && kind == SoftmaxKind::log_softmax && CanStream(d, y, x, n);
   for (std::size_t r = 0; r < rows; ++r, x += n, y += n) {
     switch (kind) {
       case SoftmaxKind::softmax:

@@ -21,6 +21,10 @@ namespace sluice::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+/// Floats of a page, and of a cache line.
+inline constexpr std::size_t kPage = 1024;
+inline constexpr std::size_t kLine = 16;
+
 /// p + i, or null where there is nothing.
 inline const float* From(const float* p, std::size_t i) { return p != nullptr ? p + i : nullptr; }
 
@@ -31,6 +35,13 @@ HWY_INLINE std::size_t ToAlignment(D d, const float* p) {
   return (lanes - reinterpret_cast<std::uintptr_t>(p) / sizeof(float) % lanes) % lanes;
 }
 
+/// Whether rows of n elements at `to`, made from those at `from`, can be written past the caches:
+/// not in place, and each aligned to the vector.
+template <class D>
+HWY_INLINE bool CanStream(D d, const float* to, const float* from, std::size_t n) {
+  return to != from && ToAlignment(d, to) == 0 && n % hn::Lanes(d) == 0;
+}
+
 /// How rows that are not in the caches are gone over. The processor fetches what comes next by
 /// itself, but not past the ends of pages and rows: asked for 4 KiB ahead, it arrives in time for
 /// kernels to run at the speed of a copy.
@@ -38,11 +49,10 @@ struct Reach {
   Reach() = default;
   /// For rows of z with this pitch, rows of y having n elements.
   Reach(bool far, bool past_caches, std::size_t z_pitch, std::size_t n) : stream(past_caches) {
-    constexpr std::size_t kAhead = 1024;
     if (!far || n == 0) return;
-    const std::size_t rows_ahead = n > 2 * kAhead ? 0 : std::max<std::size_t>(1, kAhead / n);
-    z = rows_ahead == 0 ? kAhead : rows_ahead * z_pitch;
-    y = rows_ahead == 0 ? kAhead : rows_ahead * n;
+    const std::size_t rows_ahead = n > 2 * kPage ? 0 : std::max<std::size_t>(1, kPage / n);
+    z = rows_ahead == 0 ? kPage : rows_ahead * z_pitch;
+    y = rows_ahead == 0 ? kPage : rows_ahead * n;
   }
 
   bool far() const { return z != 0 || stream; }
@@ -57,8 +67,6 @@ struct Reach {
 /// fetched ahead are the next four.
 struct Places {
   static constexpr std::size_t kCount = 4;
-  static constexpr std::size_t kLine = 16;    // floats of a cache line
-  static constexpr std::size_t kPage = 1024;  // floats of a page
 
   /// For rows of z with this pitch, those of y having n elements, a multiple of kLine.
   Places(std::size_t z_pitch, std::size_t n)
@@ -77,7 +85,7 @@ struct Places {
 /// What rows of n floats, gone over several times each, are fetched ahead by: a page or more, so
 /// that it is another row. Within rows as long as caches the processor fetches by itself.
 inline std::size_t RowsAhead(std::size_t n, bool far) {
-  constexpr std::size_t kPage = 1024, kLongest = 16 * kPage;
+  constexpr std::size_t kLongest = 16 * kPage;
   return !far || n == 0 || n > kLongest ? 0 : n * std::max<std::size_t>(1, kPage / n);
 }
 HWY_INLINE void Fetch(const float* p, std::size_t ahead) {

@@ -23,7 +23,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // One row of n elements, n a multiple of the vector's lanes. b is null unless the unit is gated.
 // With reach.stream y is aligned to the vector. With places: no biases, no residual, scale 1, n a
-// multiple of Places::kLine, y aligned to the vector, and all of the four rows.
+// multiple of kLine, y aligned to the vector, and all of the four rows.
 using ForwardRow = void (*)(float* y, const float* a, const float* b, const float* bias_a,
                             const float* bias_b, const float* residual, float scale, std::size_t n,
                             const UnitParameters& parameters, const Reach& reach,
@@ -62,13 +62,13 @@ HWY_INLINE void ForwardAtPlaces(float* y, const float* a, const float* b, std::s
   const hn::ScalableTag<float> d;
   const auto of_f = Broadcast(d, parameters.f, parameters.f_inverse);
   const auto of_g = Broadcast(d, parameters.g, parameters.g_inverse);
-  for (std::size_t line = 0; line < n; line += Places::kLine) {
+  for (std::size_t line = 0; line < n; line += kLine) {
     for (std::size_t place = 0; place < Places::kCount; ++place) {
       const std::size_t from = line + place * places.z_step;
       const std::size_t to = line + place * places.y_step;
       hwy::Prefetch(a + from + places.ahead);
       if constexpr (gated) hwy::Prefetch(b + from + places.ahead);
-      for (std::size_t i = 0; i < Places::kLine; i += hn::Lanes(d)) {
+      for (std::size_t i = 0; i < kLine; i += hn::Lanes(d)) {
         auto value = ValueOf<f>(d, hn::LoadU(d, a + from + i), of_f);
         if constexpr (gated) {
           value = hn::Mul(value, ValueOf<g>(d, hn::LoadU(d, b + from + i), of_g));
@@ -105,13 +105,13 @@ inline void ForwardRows(const ForwardCall& call, ForwardRow row, bool gated) {
   const std::size_t lanes = hn::Lanes(d);
   const bool bare = bias == nullptr && call.residual == nullptr && call.scale == 1.0F;
   const bool at_places = call.stream && bare && ToAlignment(d, call.y) == 0;
-  if (at_places && !gated && call.rows == 1 && n >= Places::kCount * Places::kPage) {
+  if (at_places && !gated && call.rows == 1 && n >= Places::kCount * kPage) {
     // One long row as rows of a page, and the rest.
     ForwardCall part = call;
-    part.rows = n / Places::kPage;
-    part.n = part.z_pitch = Places::kPage;
+    part.rows = n / kPage;
+    part.n = part.z_pitch = kPage;
     ForwardRows(part, row, gated);
-    const std::size_t done = part.rows * Places::kPage;
+    const std::size_t done = part.rows * kPage;
     part = call;
     part.y += done;
     part.z += done;
@@ -120,7 +120,7 @@ inline void ForwardRows(const ForwardCall& call, ForwardRow row, bool gated) {
     return;
   }
   std::size_t first = 0;  // of the rows that remain to be gone over one by one
-  if (at_places && n > 0 && n % Places::kLine == 0) {
+  if (at_places && n > 0 && n % kLine == 0) {
     const Places places(call.z_pitch, n);
     const std::size_t block = Places::kCount * places.apart;
     for (; first + block <= call.rows; first += block) {

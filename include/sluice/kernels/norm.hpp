@@ -15,7 +15,7 @@
 //
 // One NaN or ±Inf makes its whole set NaN (as in PyTorch), and through sums dγ and dβ; no other
 // set. RMS norm, which subtracts no mean, makes an infinity NaN and the rest of its row 0.
-
+//
 // `past_caches`: inputs and results do not stay in the caches; they are fetched ahead, and written
 // past them where that can be (streaming.hpp).
 
