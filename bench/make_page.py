@@ -212,13 +212,13 @@ def copy_part(record, title, out):
                f"next to no arithmetic, shows what a gate can reach: {', '.join(plain)}.\n"
                if plain else "")
     rates = [r["bytes"] / r["copy_seconds"]["median"] / 1e9 for r in outside]
-    return "\n".join([
+    return "\n".join(part for part in [
         f"![Bandwidth, {threads_of(record)}](benchmarks/{picture})\n",
         f"Copies outside the caches moved {min(rates):.1f} to {max(rates):.1f} GB/s, median "
         f"{statistics.median(rates):.1f}, bytes read and written.\n",
         reading,
         listing(f"Below {COPY_AIM} of a copy's bandwidth outside the caches (median, quartiles):",
-                copy_misses(record))])
+                copy_misses(record))] if part)
 
 
 def layer_section(record, title, out):

@@ -130,9 +130,9 @@ side, or 0 where PyTorch has 0.
 Accuracy is that of the float32 kernels, on every SIMD target, held against float64 over the whole
 range of float32 by `tests/kernels/accuracy_test.cpp`: 1 ULP is the distance of neighbouring numbers
 of the result's size. The greatest errors over every float are what `./dev test --slow` measured with
-AVX-512, beyond what the bound's absolute part allows. Speed is that of value and derivative, in nanoseconds an output, of one thread
-on the machine of [benchmarks.md](benchmarks.md), where it is held against PyTorch's; `sluice units
---cost` measures it where you are.
+AVX-512, beyond what the bound's absolute part allows. Speed is that of value and derivative, in
+nanoseconds an output, of one thread on the machine of [benchmarks.md](benchmarks.md), where it is held
+against PyTorch's; `sluice units --cost` measures it where you are.
 )";
 
 std::string table_cell(std::string_view text) {

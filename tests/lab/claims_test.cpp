@@ -375,7 +375,6 @@ TEST_F(Claims, ResultsOfSeveralClaimsAreKept) {
   EXPECT_EQ(claims_file()["claims"], json::array({element("e", 6)}));
 }
 
-// Every shipped claim is one, whole and quick, and could be run: its sizes match.
 TEST_F(Claims, VerdictsOfFullRunsAreNotLostToOthers) {
   check_claim_results(request(), false);  // nothing there yet
   add_claim_result(request(), false, *run_claim(claim(tiny_claim()), request()));
@@ -387,6 +386,7 @@ TEST_F(Claims, VerdictsOfFullRunsAreNotLostToOthers) {
   EXPECT_THROW(check_claim_results(other, false), UsageError);
 }
 
+// Every shipped claim is one, whole and quick, and could be run: its sizes match.
 TEST_F(Claims, ShippedOnesArePlanned) {
   std::ofstream(directory_ / "text.txt") << sample_text(3000);
   ASSERT_FALSE(shipped_claims().empty());
