@@ -19,8 +19,8 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/base/numbers.hpp"
-#include "sluice/lab/claim_runs.hpp"
-#include "sluice/lab/report.hpp"
+#include "sluice/lab/claims/claim_runs.hpp"
+#include "sluice/lab/report/report.hpp"
 #include "stop_signals.hpp"
 
 namespace sluice::cli {

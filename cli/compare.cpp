@@ -18,9 +18,9 @@
 #include "run_directory.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
-#include "sluice/lab/compare.hpp"
-#include "sluice/lab/report.hpp"
-#include "sluice/lab/results.hpp"
+#include "sluice/lab/compare/compare.hpp"
+#include "sluice/lab/compare/results.hpp"
+#include "sluice/lab/report/report.hpp"
 #include "stop_signals.hpp"
 #include "train_flags.hpp"
 

@@ -9,7 +9,7 @@
 #include "commands.hpp"
 #include "options.hpp"
 #include "output.hpp"
-#include "sluice/lab/report.hpp"
+#include "sluice/lab/report/report.hpp"
 
 namespace sluice::cli {
 

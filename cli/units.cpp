@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "commands.hpp"
-#include "gnuplot.hpp"
 #include "options.hpp"
 #include "output.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/nn/unit_curves.hpp"
-#include "unit_text.hpp"
+#include "sluice/lab/units/gnuplot.hpp"
+#include "sluice/lab/units/unit_curves.hpp"
+#include "sluice/lab/units/unit_text.hpp"
 
 namespace sluice::cli {
 namespace {

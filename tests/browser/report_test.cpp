@@ -1,7 +1,7 @@
 // The report in headless Chromium: it opens from disk without errors or requests, draws its charts,
 // and does what its buttons and keys say. probe.js, put into the page, goes through it.
 
-#include "sluice/lab/report.hpp"
+#include "sluice/lab/report/report.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "lab/report_samples.hpp"
+#include "lab/report/report_samples.hpp"
 #include "sluice/base/file.hpp"
 
 namespace sluice::browser_test {

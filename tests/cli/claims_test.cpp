@@ -5,7 +5,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
-#include "lab/claim_support.hpp"
+#include "lab/claims/claim_support.hpp"
 #include "program.hpp"
 #include "sluice/base/file.hpp"
 

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "sluice/lab/compare.hpp"
-#include "sluice/lab/results.hpp"
+#include "sluice/lab/compare/compare.hpp"
+#include "sluice/lab/compare/results.hpp"
 
 namespace sluice::lab_test {
 

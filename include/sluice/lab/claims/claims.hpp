@@ -1,0 +1,116 @@
+#pragma once
+// Claims: sentences about models that are checked by comparing some. A claim is a small JSON file
+// (docs/claims.md); those in claims/ are part of the library.
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "sluice/lab/claims/verdicts.hpp"
+#include "sluice/lab/compare/matching.hpp"
+#include "sluice/lab/compare/variants.hpp"
+
+namespace sluice {
+
+/// Which of a variant's learning rates its runs are taken from.
+struct ClaimRate {
+  enum class Kind : std::uint8_t {
+    /// The one with the lowest mean validation loss (lab/rates.hpp).
+    chosen,
+    lowest,
+    highest,
+    /// `value`, one of the comparison's.
+    given
+  };
+  Kind kind = Kind::chosen;
+  double value = 0;
+};
+
+/// Variants of a comparison, those that have every field of `variant` at its value or at one of a
+/// list of values; several count by their mean.
+struct ClaimSelection {
+  std::string comparison;
+  nlohmann::json variant = nlohmann::json::object();
+  ClaimRate rate;
+};
+
+/// Whether `wanted`, a selection's fields, are those of `variant`.
+bool selects(const nlohmann::json& wanted, const Variant& variant);
+
+/// What is measured on one side: a selection, less another one when there is a second.
+struct ClaimSide {
+  ClaimSelection of;
+  std::optional<ClaimSelection> minus;
+};
+
+struct ClaimPart {
+  std::string statement;
+  /// A name of measures() (lab/measures.hpp), and its parameter where it has one.
+  std::string measure;
+  double at = 0;
+  ClaimSide a;
+  std::optional<ClaimSide> b;
+  EffectKind effect = EffectKind::difference;
+  Expect expect = Expect::less;
+  double threshold = 0;
+};
+
+struct ClaimComparison {
+  std::string name;
+  /// As in config.json; training["tokens"] is the budget of each run.
+  nlohmann::json model = nlohmann::json::object();
+  nlohmann::json training = nlohmann::json::object();
+  std::vector<Variation> vary;
+  MatchBy match = MatchBy::parameters;
+  std::int64_t seeds = 0;
+  /// Ascending.
+  std::vector<double> rates;
+
+  std::int64_t tokens() const { return training.at("tokens").get<std::int64_t>(); }
+  /// Runs that it trains.
+  std::int64_t runs() const;
+};
+
+struct Claim {
+  /// What it is run by: the file's name without ".json".
+  std::string name;
+  std::string title;
+  std::string statement;
+  std::string source;
+  /// About how many minutes it takes on two cores, as its author says.
+  double minutes = 0;
+  bool quick = false;
+  /// As in config.json's "tokenizer".
+  nlohmann::json tokenizer = nlohmann::json::object();
+  /// Bytes at the end of the text to validate on, at most a tenth of it.
+  std::int64_t validation = 0;
+  std::vector<ClaimComparison> comparisons;
+  std::vector<ClaimPart> parts;
+
+  const ClaimComparison& comparison(const std::string& which) const;
+  /// "40 runs of 400,000 tokens", summed over comparisons.
+  std::string budget() const;
+};
+
+/// Reads a claim, with its "quick" fields in place of the others when asked to. `file` is what
+/// messages call it, and where its name comes from. Throws UsageError naming `file` and the line
+/// and column of a syntax error, or the JSON pointer (RFC 6901) of what is missing, unknown, of the
+/// wrong type or out of range.
+Claim parse_claim(std::string_view text, const std::string& file, bool quick = false);
+
+/// The claims of the library, by name: name and JSON text.
+const std::vector<std::pair<std::string, std::string>>& shipped_claims();
+
+/// The claim that a user calls `name`: a shipped one, or a file (what ends in ".json" or has a
+/// slash). Throws UsageError for an unknown name, naming the nearest, and as parse_claim does;
+/// Error when the file cannot be read.
+Claim find_claim(const std::string& name, bool quick = false);
+/// Its text.
+std::string claim_text(const std::string& name);
+
+}  // namespace sluice

@@ -1,0 +1,18 @@
+#pragma once
+// Charts, drawn by gnuplot.
+
+#include <string>
+
+#include "sluice/lab/units/unit_curves.hpp"
+
+namespace sluice {
+
+/// The gnuplot script that draws a picture as SVG on its standard output. `caption` is the title's
+/// second part.
+std::string gnuplot_script(const UnitPicture& picture, const std::string& caption);
+
+/// Runs gnuplot with `script` on its standard input and returns what it writes. Throws Error when
+/// gnuplot is not installed (saying how to install it) or fails.
+std::string run_gnuplot(const std::string& script);
+
+}  // namespace sluice

@@ -1,0 +1,386 @@
+// Claims as files: reading and checking them.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <set>
+
+#include "claims/claim_reader.hpp"
+#include "json_values.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
+#include "sluice/base/names.hpp"
+#include "sluice/base/numbers.hpp"
+#include "sluice/lab/claims/claims.hpp"
+#include "sluice/lab/claims/measures.hpp"
+#include "sluice/text/tokenizer.hpp"
+#include "sluice/training/defaults.hpp"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr int claim_format_version = 1;
+constexpr std::int64_t most_tokens = 1'000'000'000'000;
+constexpr std::size_t most_rates = 100;
+constexpr std::int64_t least_validation = 1000;
+/// Tokens of a text are far more than this: what is checked with it does not depend on them.
+constexpr std::int64_t any_tokens = std::int64_t{1} << 30;
+
+bool names_directory(const std::string& name) {
+  constexpr std::string_view also = "-_";
+  return !name.empty() && std::all_of(name.begin(), name.end(), [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           also.find(c) != std::string_view::npos;
+  });
+}
+
+std::vector<double> read_rates(const ClaimNode& node) {
+  std::vector<double> rates;
+  for (const ClaimNode& rate : node.elements()) {
+    if (!(rate.number() > 0)) rate.refuse("learning rates must be above 0");
+    rates.push_back(rate.number());
+  }
+  if (rates.size() > most_rates) node.refuse(fmt::format("more than {} rates", most_rates));
+  std::sort(rates.begin(), rates.end());
+  rates.erase(std::unique(rates.begin(), rates.end()), rates.end());
+  return rates;
+}
+
+/// The values of a field, checked as --vary's are.
+Variation read_variation(const ClaimNode& node) {
+  if (!node.value().is_array()) node.refuse("expected a list of values");
+  std::vector<std::string> values;
+  for (const ClaimNode& value : node.elements()) values.push_back(value_text(value.value()));
+  return node.checked([&] { return make_variation(node.key(), values); });
+}
+
+/// Throws unless every variant's configuration is one that could be trained.
+void check_variants(const ClaimNode& node, const ClaimComparison& comparison) {
+  node.checked([&] {
+    const json base = {{"model", comparison.model}, {"training", comparison.training}};
+    Notes ignored;
+    for (const Variant& variant : all_variants(comparison.vary)) {
+      const json settings = apply_variant(base, variant);
+      check_model_request(settings["model"]);
+      choose_training(settings["training"], any_tokens, ignored);
+    }
+  });
+}
+
+/// Refuses what a claim says elsewhere in a "training" section.
+void refuse_budget(const ClaimNode& training) {
+  for (const char* field : {"tokens", "steps", "epochs", "minutes", "seed", "lr"}) {
+    if (const auto given = training.find(field)) {
+      given->refuse(
+          "the budget is in 'tokens', the learning rates in 'rates', and seeds count from 1");
+    }
+  }
+}
+
+ClaimComparison read_comparison(const ClaimNode& node, const json& quick) {
+  node.only({"model", "training", "tokens", "vary", "match", "seeds", "rates"});
+  ClaimComparison comparison;
+  comparison.name = node.key();
+  if (!names_directory(comparison.name)) {
+    node.refuse("a comparison's name is a directory's, too: letters, digits, - and _");
+  }
+  if (const auto model = node.find("model")) comparison.model = model->object();
+  if (const auto training = node.find("training")) {
+    refuse_budget(*training);
+    comparison.training = training->object();
+  }
+  if (quick.is_object()) {
+    comparison.model.update(quick.value("model", json::object()));
+    comparison.training.update(quick.value("training", json::object()));
+  }
+  comparison.training["tokens"] = node.at("tokens").integer(1, most_tokens);
+  for (const ClaimNode& field : node.at("vary").elements()) {
+    comparison.vary.push_back(read_variation(field));
+  }
+  if (const auto match = node.find("match")) {
+    comparison.match = match->checked([&] { return parse_match(match->text()); });
+  }
+  comparison.seeds = node.at("seeds").integer(1, most_compare_seeds);
+  comparison.rates = read_rates(node.at("rates"));
+  check_variants(node, comparison);
+  return comparison;
+}
+
+/// What "quick" says takes the place of what comparisons and text say.
+json with_quick(const json& all, const ClaimNode& quick) {
+  quick.only({"model", "training", "tokens", "seeds", "rates", "validation"});
+  if (const auto training = quick.find("training")) refuse_budget(*training);
+  json changed = all;
+  if (const auto validation = quick.find("validation")) {
+    changed["text"]["validation"] = validation->value();
+  }
+  for (auto& item : changed["comparisons"].items()) {
+    for (const char* field : {"tokens", "seeds", "rates"}) {
+      if (const auto value = quick.find(field)) item.value()[field] = value->value();
+    }
+  }
+  return changed;
+}
+
+class Reader {
+ public:
+  Reader(Claim& claim, const ClaimNode& root) : claim_(claim), root_(root) {}
+
+  void read(const json& quick) {
+    root_.only({"format_version", "title", "statement", "source", "minutes", "text", "comparisons",
+                "quick", "parts"});
+    const ClaimNode version = root_.at("format_version");
+    if (version.integer(1, std::numeric_limits<int>::max()) > claim_format_version) {
+      version.refuse(fmt::format("this version reads claims of format {}", claim_format_version));
+    }
+    claim_.title = root_.at("title").text();
+    claim_.statement = root_.at("statement").text();
+    claim_.source = root_.at("source").text();
+    if (const auto minutes = root_.find("minutes")) claim_.minutes = minutes->number();
+    read_text(root_.at("text"));
+    root_.at("comparisons").object();
+    for (const ClaimNode& comparison : root_.at("comparisons").elements()) {
+      claim_.comparisons.push_back(read_comparison(comparison, quick));
+    }
+    if (!root_.at("parts").value().is_array()) root_.at("parts").refuse("expected a list");
+    for (const ClaimNode& part : root_.at("parts").elements()) {
+      claim_.parts.push_back(read_part(part));
+    }
+  }
+
+ private:
+  void read_text(const ClaimNode& node) {
+    node.only({"tokenizer", "vocabulary", "min_count", "validation"});
+    const ClaimNode kind = node.at("tokenizer");
+    const auto kinds = tokenizer_kinds();
+    if (std::find(kinds.begin(), kinds.end(), kind.text()) == kinds.end()) {
+      kind.refuse(fmt::format("expected one of {}, got '{}'", fmt::join(kinds, ", "), kind.text()));
+    }
+    claim_.tokenizer["kind"] = kind.text();
+    for (const char* field : {"vocabulary", "min_count"}) {
+      if (const auto value = node.find(field)) {
+        claim_.tokenizer[field] = value->integer(1, most_tokens);
+      }
+    }
+    claim_.validation = node.at("validation").integer(least_validation, most_tokens);
+  }
+
+  ClaimPart read_part(const ClaimNode& node) const {
+    node.only({"statement", "measure", "at", "a", "b", "effect", "expect", "threshold"});
+    ClaimPart part;
+    part.statement = node.at("statement").text();
+    const ClaimNode name = node.at("measure");
+    const Measure& measure =
+        name.checked([&]() -> const Measure& { return find_measure(name.text()); });
+    part.measure = measure.name;
+    part.at = measure.at;
+    if (const auto at = node.find("at")) {
+      if (!measure.has_at) at->refuse(fmt::format("'{}' has no parameter", measure.name));
+      part.at = static_cast<double>(at->integer(measure.least_at, measure.most_at));
+    }
+    part.a = read_side(node.at("a"), measure);
+    if (const auto b = node.find("b")) part.b = read_side(*b, measure);
+    if (measure.of_pair && !part.b) {
+      node.refuse(
+          fmt::format("'{}' holds two sides against each other: 'b' is missing", measure.name));
+    }
+    check_pairs(node, part);
+    part.effect = read_effect(node, measure, part);
+    const ClaimNode expect = node.at("expect");
+    part.expect = expect.checked([&] { return parse_expect(expect.text()); });
+    part.threshold = part.effect == EffectKind::ratio ? 1 : 0;
+    const auto threshold = node.find("threshold");
+    if (threshold) part.threshold = threshold->number();
+    if (part.effect == EffectKind::ratio && !(part.threshold > 0)) {
+      node.at("threshold").refuse("a ratio's threshold must be above 0");
+    }
+    if (part.expect == Expect::within &&
+        !(part.threshold > (part.effect == EffectKind::ratio ? 1 : 0))) {
+      node.refuse("'within' needs a 'threshold': how far from no effect is near enough");
+    }
+    return part;
+  }
+
+  static EffectKind read_effect(const ClaimNode& node, const Measure& measure,
+                                const ClaimPart& part) {
+    const auto given = node.find("effect");
+    EffectKind kind =
+        part.b || measure.effect == EffectKind::share ? measure.effect : EffectKind::difference;
+    const bool less_another = part.a.minus || (part.b && part.b->minus);
+    if (less_another) kind = EffectKind::difference;
+    if (!given) return kind;
+    const std::string name = given->text();
+    if (name != "difference" && name != "ratio") {
+      given->refuse(fmt::format("expected difference or ratio, got '{}'", name));
+    }
+    if (measure.effect == EffectKind::share) given->refuse("shares are compared by difference");
+    if (name == "ratio" && (!part.b || less_another)) {
+      given->refuse("a ratio needs two sides, and neither less another");
+    }
+    return name == "ratio" ? EffectKind::ratio : EffectKind::difference;
+  }
+
+  /// Sides are held against each other seed by seed.
+  void check_pairs(const ClaimNode& node, const ClaimPart& part) const {
+    const std::int64_t seeds = claim_.comparison(part.a.of.comparison).seeds;
+    const auto same = [&](const std::optional<ClaimSelection>& selection) {
+      return !selection || claim_.comparison(selection->comparison).seeds == seeds;
+    };
+    if (same(part.a.minus) && (!part.b || (same(part.b->of) && same(part.b->minus)))) return;
+    node.refuse("its sides are of comparisons with different numbers of seeds");
+  }
+
+  ClaimSide read_side(const ClaimNode& node, const Measure& measure) const {
+    ClaimSide side;
+    node.only({"comparison", "variant", "rate", "minus"});
+    side.of = read_selection(node);
+    if (const auto minus = node.find("minus")) {
+      minus->only({"comparison", "variant", "rate"});
+      if (measure.of_pair || measure.effect == EffectKind::share) {
+        minus->refuse(fmt::format("'{}' cannot be taken from another", measure.name));
+      }
+      side.minus = read_selection(*minus);
+    }
+    const ClaimComparison& comparison = claim_.comparison(side.of.comparison);
+    if ((measure.of_pair || measure.effect == EffectKind::share) &&
+        selected(side.of, comparison) != 1) {
+      node.at("variant").refuse(
+          fmt::format("'{}' needs a single variant on each side", measure.name));
+    }
+    return side;
+  }
+
+  static std::size_t selected(const ClaimSelection& selection, const ClaimComparison& comparison) {
+    const std::vector<Variant> variants = all_variants(comparison.vary);
+    return static_cast<std::size_t>(
+        std::count_if(variants.begin(), variants.end(),
+                      [&](const Variant& variant) { return selects(selection.variant, variant); }));
+  }
+
+  ClaimSelection read_selection(const ClaimNode& node) const {
+    ClaimSelection selection;
+    if (const auto name = node.find("comparison")) {
+      selection.comparison = name->text();
+      name->checked([&] { claim_.comparison(selection.comparison); });
+    } else if (claim_.comparisons.size() == 1) {
+      selection.comparison = claim_.comparisons.front().name;
+    } else {
+      node.at("comparison");
+    }
+    const ClaimComparison& comparison = claim_.comparison(selection.comparison);
+    const ClaimNode variant = node.at("variant");
+    selection.variant = variant.object();
+    std::vector<std::string> fields;
+    for (const Variation& variation : comparison.vary) fields.push_back(variation.field);
+    variant.only(fields);
+    if (selected(selection, comparison) == 0) {
+      variant.refuse(fmt::format("comparison '{}' has no such variant", comparison.name));
+    }
+    if (const auto rate = node.find("rate")) selection.rate = read_rate(*rate, comparison);
+    return selection;
+  }
+
+  static ClaimRate read_rate(const ClaimNode& node, const ClaimComparison& comparison) {
+    if (node.value().is_string()) {
+      const std::string name = node.text();
+      if (name == "chosen") return {};
+      if (name == "lowest") return {ClaimRate::Kind::lowest, 0};
+      if (name == "highest") return {ClaimRate::Kind::highest, 0};
+      node.refuse(fmt::format("expected chosen, lowest, highest or a number, got '{}'", name));
+    }
+    const double rate = node.number();
+    const auto& rates = comparison.rates;
+    if (std::find(rates.begin(), rates.end(), rate) == rates.end()) {
+      node.refuse(fmt::format("the comparison's rates are {}", fmt::join(rates, ", ")));
+    }
+    return {ClaimRate::Kind::given, rate};
+  }
+
+  Claim& claim_;
+  const ClaimNode& root_;
+};
+
+}  // namespace
+
+std::int64_t ClaimComparison::runs() const {
+  return static_cast<std::int64_t>(all_variants(vary).size() * rates.size()) * seeds;
+}
+
+const ClaimComparison& Claim::comparison(const std::string& which) const {
+  std::vector<std::string> names;
+  for (const ClaimComparison& each : comparisons) {
+    if (each.name == which) return each;
+    names.push_back(each.name);
+  }
+  throw UsageError(fmt::format("there is no comparison '{}'; {}", which, suggestion(which, names)));
+}
+
+std::string Claim::budget() const {
+  std::int64_t runs = 0;
+  std::set<std::int64_t> tokens;
+  for (const ClaimComparison& comparison : comparisons) {
+    runs += comparison.runs();
+    tokens.insert(comparison.tokens());
+  }
+  return tokens.size() == 1 ? fmt::format("{} runs of {} tokens", runs, grouped(*tokens.begin()))
+                            : fmt::format("{} runs of {} to {} tokens", runs,
+                                          grouped(*tokens.begin()), grouped(*tokens.rbegin()));
+}
+
+Claim parse_claim(std::string_view text, const std::string& file, bool quick) {
+  const json plain = parse_claim_json(text, file);
+  const ClaimNode root(plain, file);
+  root.object();
+  Claim claim;
+  claim.name = fs::path(file).filename().string();
+  if (claim.name.ends_with(".json")) claim.name.erase(claim.name.size() - 5);
+  // Other directories and files of --out have these names.
+  const std::set<std::string> taken = {"runs", "cache", "measured", "report"};
+  if (!names_directory(claim.name) || taken.contains(claim.name)) {
+    root.refuse(fmt::format(
+        "the file's name is that of a directory of results, too: letters, digits, - and _, and not "
+        "{}",
+        fmt::join(taken, ", ")));
+  }
+  claim.quick = quick;
+  if (!quick) {
+    Reader(claim, root).read(json());
+    return claim;
+  }
+  const ClaimNode override = root.at("quick");
+  for (const char* section : {"text", "comparisons"}) root.at(section).object();
+  for (const ClaimNode& comparison : root.at("comparisons").elements()) comparison.object();
+  for (const char* section : {"model", "training"}) {
+    if (const auto changes = override.find(section)) changes->object();
+  }
+  const json changed = with_quick(plain, override);
+  Reader(claim, ClaimNode(changed, file)).read(override.value());
+  return claim;
+}
+
+std::string claim_text(const std::string& name) {
+  if (name.ends_with(".json") || name.find('/') != std::string::npos) return read_file(name);
+  std::vector<std::string> names;
+  for (const auto& [shipped, text] : shipped_claims()) {
+    if (shipped == name) return text;
+    names.push_back(shipped);
+  }
+  const std::string near = nearest_names(name, names);
+  throw UsageError(fmt::format(
+      "unknown claim '{}'; {}", name,
+      near.empty() ? "sluice claims list has all; one of your own is given by its file, as in "
+                     "./mine.json"
+                   : fmt::format("did you mean {}?", near)));
+}
+
+Claim find_claim(const std::string& name, bool quick) {
+  return parse_claim(claim_text(name), name, quick);
+}
+
+}  // namespace sluice

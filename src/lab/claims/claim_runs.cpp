@@ -1,0 +1,383 @@
+#include "sluice/lab/claims/claim_runs.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "json_values.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
+#include "sluice/lab/claims/measures.hpp"
+#include "sluice/lab/compare/results.hpp"
+#include "utc_now.hpp"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+/// The largest part of a text that is held out for validation.
+constexpr double most_validation = 0.1;
+constexpr const char* claims_file = "claims.json";
+
+double validation_share(const Claim& claim, const std::vector<fs::path>& data) {
+  double bytes = 0;
+  for (const fs::path& file : expand_inputs(data)) {
+    bytes += static_cast<double>(MappedFile(file).bytes().size());
+  }
+  return bytes > 0 ? std::min(most_validation, static_cast<double>(claim.validation) / bytes)
+                   : most_validation;
+}
+
+const char* effect_name(EffectKind kind) {
+  switch (kind) {
+    case EffectKind::ratio:
+      return "ratio";
+    case EffectKind::share:
+      return "share";
+    case EffectKind::difference:
+      break;
+  }
+  return "difference";
+}
+
+/// "gtu", "0.1", "glu|reglu", "none" for an empty list.
+std::string value_name(const json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return value.dump();
+  std::vector<std::string> names;
+  for (const json& each : value) names.push_back(value_name(each));
+  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, "|"));
+}
+
+/// "unit=gtu", "norm=batch batch=1 less norm=batch batch=32".
+std::string side_name(const ClaimSide& side) {
+  const auto name = [](const ClaimSelection& selection) {
+    std::vector<std::string> fields;
+    for (const auto& item : selection.variant.items()) {
+      fields.push_back(fmt::format("{}={}", item.key(), value_name(item.value())));
+    }
+    switch (selection.rate.kind) {
+      case ClaimRate::Kind::lowest:
+        fields.emplace_back("(lowest learning rate)");
+        break;
+      case ClaimRate::Kind::highest:
+        fields.emplace_back("(highest learning rate)");
+        break;
+      case ClaimRate::Kind::given:
+        fields.push_back(fmt::format("(learning rate {:g})", selection.rate.value));
+        break;
+      case ClaimRate::Kind::chosen:
+        break;
+    }
+    return fields.empty() ? std::string("all") : fmt::format("{}", fmt::join(fields, " "));
+  };
+  return side.minus ? fmt::format("{} less {}", name(side.of), name(*side.minus)) : name(side.of);
+}
+
+Claim with_seeds(Claim claim, std::int64_t seeds) {
+  if (seeds == 0) return claim;
+  for (ClaimComparison& comparison : claim.comparisons) comparison.seeds = seeds;
+  return claim;
+}
+
+/// One claim being run.
+class ClaimRun {
+ public:
+  ClaimRun(const Claim& claim, const ClaimRequest& request, const ClaimCallbacks& callbacks,
+           const std::atomic<int>* stop)
+      : claim_(with_seeds(claim, request.seeds)),
+        request_(request),
+        callbacks_(callbacks),
+        stop_(stop),
+        measuring_(request.out, stop) {}
+
+  std::optional<json> run() {
+    for (const ClaimComparison& comparison : claim_.comparisons) {
+      if (!train(comparison)) return std::nullopt;
+    }
+    json parts = json::array();
+    std::vector<ClaimVerdict> verdicts;
+    const auto start = Clock::now();
+    try {
+      for (const ClaimPart& part : claim_.parts) parts.push_back(judged(part, verdicts));
+    } catch (const MeasuringStopped&) {
+      return std::nullopt;
+    }
+    seconds_ += std::chrono::duration<double>(Clock::now() - start).count();
+    return json{{"name", claim_.name},
+                {"title", claim_.title},
+                {"statement", claim_.statement},
+                {"source", claim_.source},
+                {"verdict", claim_verdict_name(combine(verdicts))},
+                {"parts", parts},
+                {"budget", claim_.budget()},
+                {"seconds", seconds_},
+                {"directories", directories_}};
+  }
+
+ private:
+  bool train(const ClaimComparison& asked) {
+    const auto start = Clock::now();
+    auto comparison = plan_comparison(claim_, asked, request_, callbacks_, stop_);
+    if (callbacks_.planned) callbacks_.planned(claim_, asked, *comparison);
+    if (!comparison->run()) return false;
+    const bool only = claim_.comparisons.size() == 1;
+    const std::string directory = only ? claim_.name : claim_.name + "/" + asked.name;
+    fs::create_directories(request_.out / directory);
+    write_results(request_.out / directory, results_of(*comparison));
+    directories_.push_back(directory);
+    seconds_ += std::chrono::duration<double>(Clock::now() - start).count();
+    for (const CompareRun& run : comparison->runs()) {
+      if (run.kept) seconds_ += run.record.seconds / static_cast<double>(comparison->jobs());
+    }
+    comparisons_.emplace(asked.name, std::move(comparison));
+    return true;
+  }
+
+  std::vector<std::size_t> variants_of(const ClaimSelection& selection) const {
+    std::vector<std::size_t> found;
+    const auto& variants = comparison(selection).variants();
+    for (std::size_t v = 0; v < variants.size(); ++v) {
+      if (selects(selection.variant, variants[v].variant)) found.push_back(v);
+    }
+    return found;
+  }
+
+  const Comparison& comparison(const ClaimSelection& selection) const {
+    return *comparisons_.at(selection.comparison);
+  }
+
+  double rate_of(const ClaimSelection& selection, std::size_t variant) const {
+    const std::vector<double>& rates = comparison(selection).variants()[variant].rates;
+    switch (selection.rate.kind) {
+      case ClaimRate::Kind::lowest:
+        return rates.front();
+      case ClaimRate::Kind::highest:
+        return rates.back();
+      case ClaimRate::Kind::given:
+        return selection.rate.value;
+      case ClaimRate::Kind::chosen:
+        break;
+    }
+    return rates[comparison(selection).chosen_rate(variant)];
+  }
+
+  MeasuredRun run_of(const ClaimSelection& selection, std::size_t variant,
+                     std::uint64_t seed) const {
+    const Comparison& of = comparison(selection);
+    return {of, of.run_of(variant, rate_of(selection, variant), seed)};
+  }
+
+  /// The measure of a selection with one seed: the mean over its variants.
+  double value(const Measure& measure, const ClaimPart& part, const ClaimSelection& selection,
+               std::uint64_t seed) {
+    double sum = 0;
+    const std::vector<std::size_t> variants = variants_of(selection);
+    for (const std::size_t variant : variants) {
+      sum += measure.of_run(measuring_, run_of(selection, variant, seed), part.at);
+    }
+    return sum / static_cast<double>(variants.size());
+  }
+
+  double value(const Measure& measure, const ClaimPart& part, const ClaimSide& side,
+               std::uint64_t seed) {
+    const double of = value(measure, part, side.of, seed);
+    return side.minus ? of - value(measure, part, *side.minus, seed) : of;
+  }
+
+  json judged(const ClaimPart& part, std::vector<ClaimVerdict>& verdicts) {
+    const Measure& measure = find_measure(part.measure);
+    if (callbacks_.measuring) {
+      callbacks_.measuring(
+          static_cast<double>(verdicts.size()) / static_cast<double>(claim_.parts.size()),
+          part.measure);
+    }
+    std::vector<double> a;
+    std::vector<double> b;
+    for (const std::uint64_t seed : comparison(part.a.of).seeds()) {
+      if (measure.of_pair) {
+        const auto [of_a, of_b] =
+            measure.of_pair(run_of(part.a.of, variants_of(part.a.of).front(), seed),
+                            run_of(part.b->of, variants_of(part.b->of).front(), seed));
+        a.push_back(of_a);
+        b.push_back(of_b);
+        continue;
+      }
+      a.push_back(value(measure, part, part.a, seed));
+      if (part.b) b.push_back(value(measure, part, *part.b, seed));
+    }
+    const Effect effect = effect_of(part.effect, a, b, claim_.parts.size());
+    verdicts.push_back(judge(effect, part.expect, part.threshold));
+    return part_json(part, measure, effect, a, b, verdicts.back());
+  }
+
+  static json values_json(const std::vector<double>& values) {
+    json list = json::array();
+    for (const double value : values) list.push_back(number(value));
+    return list;
+  }
+
+  /// The learning rates of a selection's variants, and whether any was chosen at an end of those
+  /// tried.
+  json rates_json(const ClaimSelection& selection) const {
+    json rates = json::array();
+    bool at_edge = false;
+    for (const std::size_t v : variants_of(selection)) {
+      const std::vector<double>& tried = comparison(selection).variants()[v].rates;
+      const double rate = rate_of(selection, v);
+      rates.push_back(rate);
+      at_edge = at_edge || (selection.rate.kind == ClaimRate::Kind::chosen && tried.size() > 1 &&
+                            (rate == tried.front() || rate == tried.back()));
+    }
+    return {{"lr", rates}, {"at_edge", at_edge}};
+  }
+
+  json part_json(const ClaimPart& part, const Measure& measure, const Effect& effect,
+                 const std::vector<double>& a, const std::vector<double>& b,
+                 ClaimVerdict verdict) const {
+    return {{"statement", part.statement},
+            {"verdict", claim_verdict_name(verdict)},
+            {"measure", part.measure},
+            {"at", measure.has_at ? json(part.at) : json()},
+            {"kind", effect_name(part.effect)},
+            {"expect", expect_name(part.expect)},
+            {"threshold", part.threshold},
+            {"unit", measure.unit},
+            {"side_a", side_name(part.a)},
+            {"side_b", part.b ? json(side_name(*part.b)) : json()},
+            {"rates_a", rates_json(part.a.of)},
+            {"rates_b", part.b ? rates_json(part.b->of) : json()},
+            {"values_a", values_json(a)},
+            {"values_b", values_json(b)},
+            {"a", number(effect.a)},
+            {"b", number(effect.b)},
+            {"effect", number(effect.effect)},
+            {"low", number(effect.interval.low)},
+            {"high", number(effect.interval.high)},
+            {"confidence", default_confidence},
+            {"wide_low", number(effect.wide.low)},
+            {"wide_high", number(effect.wide.high)},
+            {"n", effect.n}};
+  }
+
+  const Claim claim_;
+  const ClaimRequest& request_;
+  const ClaimCallbacks& callbacks_;
+  const std::atomic<int>* stop_;
+  Measuring measuring_;
+  std::map<std::string, std::unique_ptr<Comparison>> comparisons_;
+  json directories_ = json::array();
+  double seconds_ = 0;
+};
+
+/// The data of a request as claims.json has it.
+json data_json(const ClaimRequest& request) {
+  json files = json::array();
+  std::uint64_t bytes = 0;
+  std::string checksums;
+  for (const fs::path& file : expand_inputs(request.data)) {
+    const MappedFile mapped(file);
+    files.push_back(file.string());
+    bytes += mapped.bytes().size();
+    checksums += checksum_hex(mapped.bytes().data(), mapped.bytes().size());
+  }
+  return {{"files", files},
+          {"bytes", bytes},
+          {"checksum", checksum_hex(checksums.data(), checksums.size())}};
+}
+
+}  // namespace
+
+bool selects(const json& wanted, const Variant& variant) {
+  return std::all_of(wanted.items().begin(), wanted.items().end(), [&](const auto& item) {
+    const json& value = item.value();
+    return std::any_of(variant.fields.begin(), variant.fields.end(), [&](const auto& field) {
+      if (field.first != item.key()) return false;
+      return value == field.second || (value.is_array() && std::find(value.begin(), value.end(),
+                                                                     field.second) != value.end());
+    });
+  });
+}
+
+std::unique_ptr<Comparison> plan_comparison(const Claim& claim, const ClaimComparison& comparison,
+                                            const ClaimRequest& request,
+                                            const ClaimCallbacks& callbacks,
+                                            const std::atomic<int>* stop) {
+  CompareSpec spec;
+  spec.base.train_files = request.data;
+  spec.base.valid_fraction = validation_share(claim, request.data);
+  spec.base.threads = request.threads;
+  spec.base.tokenizer = claim.tokenizer;
+  spec.base.model = comparison.model;
+  spec.base.training = comparison.training;
+  spec.vary = comparison.vary;
+  spec.match = comparison.match;
+  spec.seeds = comparison.seeds;
+  spec.rates = comparison.rates;
+  spec.jobs = request.jobs;
+  try {
+    return std::make_unique<Comparison>(std::move(spec), request.out, callbacks.compare, stop);
+  } catch (const UsageError& error) {
+    throw UsageError(
+        fmt::format("claim '{}', comparison '{}': {}", claim.name, comparison.name, error.what()));
+  }
+}
+
+std::optional<json> run_claim(const Claim& claim, const ClaimRequest& request,
+                              const ClaimCallbacks& callbacks, const std::atomic<int>* stop) {
+  return ClaimRun(claim, request, callbacks, stop).run();
+}
+
+void check_claim_results(const ClaimRequest& request, bool quick) {
+  const fs::path file = request.out / claims_file;
+  if (!fs::exists(file)) return;
+  const json before = json::parse(read_file(file), nullptr, false);
+  if (!before.is_object() || !before.contains("quick") || !before.contains("data")) return;
+  const auto refuse = [&](const std::string& what) {
+    throw UsageError(fmt::format("'{}' has verdicts {}: give another --out, or remove that file",
+                                 file.string(), what));
+  };
+  if (before["quick"] != quick) refuse(quick ? "of full runs" : "of --quick runs");
+  if (before["data"].value("checksum", json()) != data_json(request)["checksum"]) {
+    refuse("on another text");
+  }
+}
+
+void add_claim_result(const ClaimRequest& request, bool quick, const json& element) {
+  const fs::path file = request.out / claims_file;
+  json all = {{"format_version", claims_format_version},
+              {"version", library_version()},
+              {"date", utc_now()},
+              {"quick", quick},
+              {"data", data_json(request)},
+              {"claims", json::array()}};
+  if (fs::exists(file)) {
+    const json before = json::parse(read_file(file), nullptr, false);
+    const auto same = [&](const char* field) {
+      return before.is_object() && before.contains(field) && before[field] == all[field];
+    };
+    if (same("format_version") && same("version") && same("quick") && same("data") &&
+        before.contains("claims") && before["claims"].is_array()) {
+      all["claims"] = before["claims"];
+    }
+  }
+  json& claims = all["claims"];
+  const auto found = std::find_if(claims.begin(), claims.end(), [&](const json& each) {
+    return each.is_object() && each.value("name", "") == element["name"].get<std::string>();
+  });
+  if (found == claims.end()) {
+    claims.push_back(element);
+  } else {
+    *found = element;
+  }
+  write_file(file, all.dump(1) + "\n");
+}
+
+}  // namespace sluice

@@ -1,0 +1,204 @@
+#include "sluice/lab/claims/measures.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "claims/measure_groups.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
+#include "sluice/base/names.hpp"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+Curve validation_curve(const MeasuredRun& measured, double CurvePoint::*x) {
+  const TrainConfig& training = measured.variant().training;
+  Curve curve;
+  for (const CurvePoint& point :
+       read_curves(measured.directory(), training.batch * training.context).validation) {
+    curve.push_back({point.*x, point.loss});
+  }
+  return curve;
+}
+
+double uniform_loss(const MeasuredRun& measured) {
+  return measured.comparison.uniform_loss(measured.run.variant);
+}
+
+/// At most that of knowing nothing.
+double final_loss(const MeasuredRun& measured) {
+  return std::min(measured.run.record.final_loss, uniform_loss(measured));
+}
+
+/// Whether both runs have a curve that ends where the run did.
+bool both_finished(const MeasuredRun& a, const MeasuredRun& b) {
+  return a.run.record.status == RunStatus::finished && b.run.record.status == RunStatus::finished;
+}
+
+std::pair<double, double> cannot_tell() {
+  return {std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
+}
+
+double first_reaching(const Curve& curve, double loss) {
+  for (std::size_t i = 0; i < curve.size(); ++i) {
+    if (curve[i].y > loss) continue;
+    if (i == 0) return curve[i].x;
+    const XY& before = curve[i - 1];
+    const double share = (before.y - loss) / (before.y - curve[i].y);
+    return before.x + share * (curve[i].x - before.x);
+  }
+  return curve.back().x;
+}
+
+std::vector<Measure> loss_measures() {
+  Measure final{
+      .name = "final_loss",
+      .unit = "nats per token",
+      .description =
+          "validation loss at the end of the budget, at most ln V, that of "
+          "knowing nothing: so of runs that diverged",
+      .of_run = [](Measuring&, const MeasuredRun& run, double) { return final_loss(run); },
+      .of_pair = {}};
+  Measure below{.name = "below_unigram",
+                .unit = "nats per token",
+                .description =
+                    "validation loss of the frequencies of tokens, less final_loss: "
+                    "what is learnt beyond them",
+                .of_run = [](Measuring& measuring, const MeasuredRun& run,
+                             double) { return measuring.unigram_loss(run) - final_loss(run); },
+                .of_pair = {}};
+  Measure diverged{
+      .name = "diverged",
+      .unit = "share of runs",
+      .description =
+          "runs that ended in numbers that are not finite, or with a "
+          "validation loss above ln V, that of knowing nothing",
+      .effect = EffectKind::share,
+      .of_run = [](Measuring&, const MeasuredRun& run,
+                   double) { return run.run.record.final_loss > uniform_loss(run) ? 1.0 : 0.0; },
+      .of_pair = {}};
+  return {final, below, diverged};
+}
+
+std::vector<Measure> curve_measures() {
+  const auto pair_of = [](double CurvePoint::*x,
+                          std::pair<double, double> (*of)(const Curve&, const Curve&)) {
+    return [x, of](const MeasuredRun& a, const MeasuredRun& b) {
+      return both_finished(a, b) ? of(validation_curve(a, x), validation_curve(b, x))
+                                 : cannot_tell();
+    };
+  };
+  Measure tokens{.name = "tokens_to_loss",
+                 .unit = "tokens",
+                 .description =
+                     "tokens trained on until the validation loss first reaches the one "
+                     "that both sides reach, the higher of their final ones",
+                 .effect = EffectKind::ratio,
+                 .of_run = {},
+                 .of_pair = pair_of(&CurvePoint::tokens, tokens_to_shared_loss)};
+  Measure time{.name = "loss_at_equal_time",
+               .unit = "nats per token",
+               .description =
+                   "validation loss after the wall-clock time in which the faster side "
+                   "uses its budget up, validations included",
+               .of_run = {},
+               .of_pair = pair_of(&CurvePoint::seconds, losses_at_shared_time)};
+  return {tokens, time};
+}
+
+std::vector<Measure> all_measures() {
+  std::vector<Measure> all = loss_measures();
+  for (const auto& group : {curve_measures(), speed_measures(), probe_measures()}) {
+    all.insert(all.end(), group.begin(), group.end());
+  }
+  return all;
+}
+
+}  // namespace
+
+std::pair<double, double> tokens_to_shared_loss(const Curve& a, const Curve& b) {
+  const double loss = std::max(a.back().y, b.back().y);
+  return {first_reaching(a, loss), first_reaching(b, loss)};
+}
+
+std::pair<double, double> losses_at_shared_time(const Curve& a, const Curve& b) {
+  const double time = std::min(a.back().x, b.back().x);
+  return {value_at(a, time), value_at(b, time)};
+}
+
+const std::vector<Measure>& measures() {
+  static const std::vector<Measure> all = all_measures();
+  return all;
+}
+
+const Measure& find_measure(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Measure& measure : measures()) {
+    if (measure.name == name) return measure;
+    names.push_back(measure.name);
+  }
+  throw UsageError(fmt::format("unknown measure '{}'; {}", name, suggestion(name, names)));
+}
+
+json Measuring::kept(const MeasuredRun& run, const std::string& key,
+                     const std::function<json()>& make) {
+  const fs::path file = out_ / "measured" / (run.run.plan.hash + ".json");
+  const std::string record = read_file(run.directory() / "run.json");
+  // Of the run as it is and of the values: what is of an earlier run or damaged is measured anew.
+  const auto checksum = [&](const json& values) {
+    const std::string all = record + values.dump();
+    return checksum_hex(all.data(), all.size());
+  };
+  json values = json::object();
+  if (fs::exists(file)) {
+    const json read = json::parse(read_file(file), nullptr, false);
+    if (read.is_object() && read.contains("values") && read["values"].is_object() &&
+        read.value("checksum", json()) == checksum(read["values"])) {
+      values = read["values"];
+    }
+  }
+  if (values.contains(key)) return values[key];
+  check_stop();
+  values[key] = make();
+  fs::create_directories(file.parent_path());
+  write_file(file, json{{"checksum", checksum(values)}, {"values", values}}.dump(1) + "\n");
+  return values[key];
+}
+
+void Measuring::check_stop() const {
+  if (stop_ != nullptr && stop_->load() != 0) throw MeasuringStopped{};
+}
+
+double Measuring::unigram_loss(const MeasuredRun& run) {
+  const PreparedText& text = run.comparison.text();
+  const auto [found, missing] = unigram_losses_.try_emplace(run.comparison.data().dump(), 0.0);
+  if (!missing) return found->second;
+  std::vector<double> counts(static_cast<std::size_t>(text.tokenizer->size()), 1.0);
+  std::vector<TokenId> tokens(std::size_t{1} << 16);
+  const auto each = [&](const TokenShards& shards, const auto& visit) {
+    for (std::int64_t begin = 0; begin < shards.size();) {
+      const auto n =
+          std::min<std::int64_t>(shards.size() - begin, static_cast<std::int64_t>(tokens.size()));
+      shards.read(begin, n, tokens.data());
+      for (std::int64_t i = 0; i < n; ++i) {
+        visit(static_cast<std::size_t>(tokens[static_cast<std::size_t>(i)]));
+      }
+      begin += n;
+    }
+  };
+  each(text.train, [&](std::size_t token) { ++counts[token]; });
+  double total = 0;
+  for (const double count : counts) total += count;
+  double sum = 0;
+  each(*text.valid, [&](std::size_t token) { sum -= std::log(counts[token] / total); });
+  found->second = sum / static_cast<double>(text.valid->size());
+  return found->second;
+}
+
+}  // namespace sluice

@@ -1,0 +1,131 @@
+// Measures of speed, with as many threads as each run was trained with. Nothing is trained beside
+// reading a text and answering a token; the speed of training is that beside the other runs (as
+// many as jobs). What else the machine does shows in all of them.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <limits>
+
+#include "claims/measure_groups.hpp"
+#include "sluice/base/parallel.hpp"
+#include "sluice/inference/evaluate.hpp"
+#include "sluice/inference/stream.hpp"
+#include "sluice/models/model_directory.hpp"
+
+namespace sluice {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Repetitions, of which the median counts.
+constexpr int readings = 3;
+constexpr std::int64_t tokens_to_read = 8192;
+constexpr std::size_t tokens_to_answer = 256;
+constexpr std::size_t tokens_before = 64;
+
+/// Computes with as many threads as runs are trained with.
+class Threads {
+ public:
+  explicit Threads(std::int64_t count) : before_(thread_count()) {
+    set_thread_count(static_cast<int>(count));
+  }
+  ~Threads() { set_thread_count(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+};
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+std::vector<TokenId> first_tokens(const MeasuredRun& run, std::int64_t most) {
+  const TokenShards& valid = *run.comparison.text().valid;
+  std::vector<TokenId> tokens(static_cast<std::size_t>(std::min(most, valid.size())));
+  valid.read(0, static_cast<std::int64_t>(tokens.size()), tokens.data());
+  return tokens;
+}
+
+/// Tokens per second of one text, read from beginning to end: parallel over time where the model
+/// is, over nothing else.
+double text_speed(const MeasuredRun& run) {
+  const LoadedModel loaded = load_model(run.directory());
+  const PreparedText& text = run.comparison.text();
+  const TokenShards shards(first_tokens(run, tokens_to_read), text.valid->eos(),
+                           text.valid->vocabulary());
+  EvalOptions options;
+  options.segments = 1;
+  std::vector<double> speeds;
+  speeds.reserve(readings);
+  for (int i = 0; i < readings; ++i) {
+    speeds.push_back(evaluate(*loaded.model, shards, options).tokens_per_second);
+  }
+  return median(speeds);
+}
+
+/// Microseconds from a token to the distribution of the next.
+double token_latency(const MeasuredRun& run) {
+  const LoadedModel loaded = load_model(run.directory());
+  const std::vector<TokenId> tokens = first_tokens(run, tokens_to_answer + tokens_before);
+  Stream stream(*loaded.model);
+  const std::size_t before = std::min(tokens_before, tokens.size() / 2);
+  stream.feed({tokens.data(), before});
+  std::vector<double> times;
+  times.reserve(tokens.size());
+  for (std::size_t i = before; i < tokens.size(); ++i) {
+    const auto start = Clock::now();
+    stream.feed(tokens[i]);
+    stream.log_probabilities();
+    times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
+  }
+  return median(times);
+}
+
+/// `measure` of a run that has a model, kept under `key`.
+Measure kept_measure(const char* name, const char* unit, const char* description,
+                     double (*measure)(const MeasuredRun&)) {
+  return {.name = name,
+          .unit = unit,
+          .description = description,
+          .effect = EffectKind::ratio,
+          .of_run =
+              [name, measure](Measuring& measuring, const MeasuredRun& run, double) {
+                if (run.run.record.status == RunStatus::diverged) {
+                  return std::numeric_limits<double>::infinity();
+                }
+                const auto timed = [&] {
+                  const Threads threads(run.comparison.threads());
+                  return measure(run);
+                };
+                return measuring.kept(run, name, timed).get<double>();
+              },
+          .of_pair = {}};
+}
+
+}  // namespace
+
+std::vector<Measure> speed_measures() {
+  Measure training{.name = "training_speed",
+                   .unit = "tokens per second",
+                   .description = "median speed of training, validations left out",
+                   .effect = EffectKind::ratio,
+                   .of_run = [](Measuring&, const MeasuredRun& run,
+                                double) { return run.run.record.tokens_per_second; },
+                   .of_pair = {}};
+  return {training,
+          kept_measure("text_speed", "tokens per second",
+                       "speed of scoring one text of at most 8,192 tokens, the median of three "
+                       "times: parallel over its positions where the model is, over nothing else",
+                       text_speed),
+          kept_measure("token_latency", "microseconds",
+                       "time from a token to the distribution of the next in a stream, the median "
+                       "of at most 256 times",
+                       token_latency)};
+}
+
+}  // namespace sluice

@@ -1,0 +1,191 @@
+#include "sluice/lab/claims/verdicts.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/math/distributions/binomial.hpp>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::array<const char*, 3> expect_names = {"less", "greater", "within"};
+constexpr double no_value = std::numeric_limits<double>::quiet_NaN();
+
+bool are_finite(std::span<const double> values) {
+  return std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); });
+}
+
+bool are_positive(std::span<const double> values) {
+  return std::all_of(values.begin(), values.end(), [](double x) { return x > 0; });
+}
+
+std::vector<double> logarithms(std::span<const double> values) {
+  std::vector<double> out;
+  for (const double x : values) out.push_back(std::log(x));
+  return out;
+}
+
+double wide_confidence(std::size_t parts) {
+  return 1 - (1 - default_confidence) / static_cast<double>(std::max<std::size_t>(parts, 1));
+}
+
+/// Both intervals of the mean of a - b, or of a.
+void set_mean_intervals(Effect& effect, std::span<const double> a, std::span<const double> b,
+                        std::size_t parts) {
+  std::vector<double> values(a.begin(), a.end());
+  for (std::size_t i = 0; i < b.size(); ++i) values[i] -= b[i];
+  effect.effect = mean(values);
+  effect.interval = mean_interval(values);
+  effect.wide = mean_interval(values, wide_confidence(parts));
+}
+
+std::size_t count_ones(std::span<const double> values) {
+  std::size_t ones = 0;
+  for (const double x : values) {
+    if (x != 0 && x != 1) throw Error(fmt::format("share: expected values of 0 and 1, got {}", x));
+    if (x == 1) ++ones;
+  }
+  return ones;
+}
+
+Interval share_difference(std::size_t ones_a, std::size_t ones_b, std::size_t n,
+                          double confidence) {
+  const auto total = static_cast<double>(n);
+  const double a = static_cast<double>(ones_a) / total;
+  const double b = static_cast<double>(ones_b) / total;
+  const Interval of_a = share_interval(ones_a, n, confidence);
+  const Interval of_b = share_interval(ones_b, n, confidence);
+  return {a - b - std::hypot(a - of_a.low, of_b.high - b),
+          a - b + std::hypot(of_a.high - a, b - of_b.low)};
+}
+
+void set_share_intervals(Effect& effect, std::span<const double> a, std::span<const double> b,
+                         std::size_t parts) {
+  const std::size_t n = a.size();
+  const std::size_t ones = count_ones(a);
+  const double wide = wide_confidence(parts);
+  if (b.empty()) {
+    effect.effect = effect.a;
+    effect.interval = share_interval(ones, n);
+    effect.wide = share_interval(ones, n, wide);
+    return;
+  }
+  const std::size_t others = count_ones(b);
+  effect.effect = effect.a - effect.b;
+  effect.interval = share_difference(ones, others, n, default_confidence);
+  effect.wide = share_difference(ones, others, n, wide);
+}
+
+}  // namespace
+
+std::string_view expect_name(Expect expect) {
+  return expect_names[static_cast<std::size_t>(expect)];
+}
+
+Expect parse_expect(const std::string& name) {
+  const std::vector<std::string> known(expect_names.begin(), expect_names.end());
+  return static_cast<Expect>(parse_name("expectation", name, known));
+}
+
+std::string_view claim_verdict_name(ClaimVerdict verdict) {
+  switch (verdict) {
+    case ClaimVerdict::holds:
+      return "holds";
+    case ClaimVerdict::fails:
+      return "fails";
+    case ClaimVerdict::inconclusive:
+      break;
+  }
+  return "inconclusive";
+}
+
+Interval share_interval(std::size_t k, std::size_t n, double confidence) {
+  using Binomial = boost::math::binomial;
+  const auto trials = static_cast<double>(n);
+  const auto successes = static_cast<double>(k);
+  const double beyond = (1 - confidence) / 2;
+  return {k == 0 ? 0 : Binomial::find_lower_bound_on_p(trials, successes, beyond),
+          k == n ? 1 : Binomial::find_upper_bound_on_p(trials, successes, beyond)};
+}
+
+Effect effect_of(EffectKind kind, std::span<const double> a, std::span<const double> b,
+                 std::size_t parts) {
+  if (!b.empty() && a.size() != b.size()) {
+    throw Error(fmt::format("effect: expected as many values on both sides, got {} and {}",
+                            a.size(), b.size()));
+  }
+  Effect effect{.kind = kind, .interval = {no_value, no_value}, .wide = {no_value, no_value}};
+  effect.a = a.empty() ? no_value : mean(a);
+  effect.b = b.empty() ? no_value : mean(b);
+  effect.effect = b.empty() ? effect.a : effect.a - effect.b;
+  if (!are_finite(a) || !are_finite(b) || a.empty()) return effect;
+  if (kind == EffectKind::ratio) {
+    effect.effect = no_value;
+    if (!are_positive(a) || !are_positive(b)) return effect;
+    const std::vector<double> log_a = logarithms(a);
+    const std::vector<double> log_b = logarithms(b);
+    effect.a = std::exp(mean(log_a));
+    if (!b.empty()) effect.b = std::exp(mean(log_b));
+    effect.effect = b.empty() ? effect.a : effect.a / effect.b;
+    if (a.size() < 2) return effect;
+    set_mean_intervals(effect, log_a, log_b, parts);
+    for (double* value : {&effect.effect, &effect.interval.low, &effect.interval.high,
+                          &effect.wide.low, &effect.wide.high}) {
+      *value = std::exp(*value);
+    }
+  } else {
+    if (a.size() < 2) return effect;
+    if (kind == EffectKind::share) {
+      set_share_intervals(effect, a, b, parts);
+    } else {
+      set_mean_intervals(effect, a, b, parts);
+    }
+  }
+  effect.n = a.size();
+  return effect;
+}
+
+ClaimVerdict judge(const Effect& effect, Expect expect, double threshold) {
+  if (effect.n == 0) return ClaimVerdict::inconclusive;
+  const Interval& sure = effect.interval;
+  const Interval& wide = effect.wide;
+  bool holds = false;
+  bool fails = false;
+  switch (expect) {
+    case Expect::less:
+      holds = sure.high < threshold;
+      fails = wide.low > threshold;
+      break;
+    case Expect::greater:
+      holds = sure.low > threshold;
+      fails = wide.high < threshold;
+      break;
+    case Expect::within: {
+      const double least = effect.kind == EffectKind::ratio ? 1 / threshold : -threshold;
+      holds = sure.low > least && sure.high < threshold;
+      fails = wide.low > threshold || wide.high < least;
+      break;
+    }
+  }
+  if (holds) return ClaimVerdict::holds;
+  return fails ? ClaimVerdict::fails : ClaimVerdict::inconclusive;
+}
+
+ClaimVerdict combine(std::span<const ClaimVerdict> parts) {
+  const auto is = [](ClaimVerdict wanted) {
+    return [wanted](ClaimVerdict verdict) { return verdict == wanted; };
+  };
+  if (std::any_of(parts.begin(), parts.end(), is(ClaimVerdict::fails))) return ClaimVerdict::fails;
+  return !parts.empty() && std::all_of(parts.begin(), parts.end(), is(ClaimVerdict::holds))
+             ? ClaimVerdict::holds
+             : ClaimVerdict::inconclusive;
+}
+
+}  // namespace sluice

@@ -1,0 +1,341 @@
+#include "sluice/lab/compare/compare.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "compare/trainers.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
+#include "sluice/base/numbers.hpp"
+#include "sluice/base/parallel.hpp"
+#include "sluice/lab/compare/rates.hpp"
+#include "sluice/models/memory.hpp"
+#include "sluice/text/batches.hpp"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+/// Validations and lines of metrics.jsonl per run, unless the user says otherwise.
+constexpr std::int64_t default_validations = 10;
+constexpr std::int64_t default_lines = 200;
+constexpr std::int64_t most_jobs = 1024;
+
+int optimizer_states(const TrainConfig& training) {
+  const OptimizerKind kind = training.optimizer.kind;
+  return kind == OptimizerKind::adam || kind == OptimizerKind::adamw ? 2 : 1;
+}
+
+/// The fields of a finished configuration that a seed and a learning rate do not change.
+json identity(const PlannedVariant& variant) {
+  json training = variant.training;
+  training.erase("seed");
+  if (variant.rates_may_grow) training.erase("lr");
+  return {{"model", variant.model}, {"training", training}, {"rates", variant.rates}};
+}
+
+/// Runs of other versions below `runs`, by version.
+std::map<std::string, int> other_versions(const fs::path& runs) {
+  std::map<std::string, int> found;
+  if (!fs::is_directory(runs)) return found;
+  for (const fs::directory_entry& entry : fs::directory_iterator(runs)) {
+    const fs::path record = entry.path() / "run.json";
+    if (!fs::exists(record)) continue;
+    const json file = json::parse(read_file(record), nullptr, false);
+    if (!file.is_object() || !file.contains("version") || !file["version"].is_string()) continue;
+    const auto version = file["version"].get<std::string>();
+    if (version != library_version()) ++found[version];
+  }
+  return found;
+}
+
+/// What can be refused without reading the text.
+void check_request(const CompareSpec& spec) {
+  if (spec.seeds < 1 || spec.seeds > most_compare_seeds) {
+    throw UsageError(
+        fmt::format("--seeds: expected 1 to {}, got {}", most_compare_seeds, spec.seeds));
+  }
+  if (spec.jobs < 0 || spec.jobs > most_jobs) {
+    throw UsageError(fmt::format("--jobs: expected 1 to {}, got {}", most_jobs, spec.jobs));
+  }
+  for (const double rate : spec.rates) {
+    if (!(rate > 0) || !std::isfinite(rate)) {
+      throw UsageError(
+          fmt::format("--lr-grid: learning rates must be above 0 and finite, got {}", rate));
+    }
+  }
+  if (spec.base.train_files.empty()) {
+    throw UsageError("--data is missing: the text to train on");
+  }
+  if (spec.base.valid_files.empty() && spec.base.valid_fraction <= 0) {
+    throw UsageError(
+        "variants are compared by their loss on validation text: give --valid, or a fraction to "
+        "hold out above 0");
+  }
+  const json& given = spec.base.training;
+  const bool budget = std::any_of(given.items().begin(), given.items().end(), [](const auto& item) {
+    const std::string& name = item.key();
+    return name == "tokens" || name == "steps" || name == "epochs" || name == "minutes";
+  });
+  if (!budget) {
+    throw UsageError(
+        "a comparison needs a budget for each run: --tokens N, or a time like --budget 5m");
+  }
+  const json base = {{"model", spec.base.model}, {"training", spec.base.training}};
+  Notes ignored;
+  for (const Variant& variant : all_variants(spec.vary)) {
+    const json settings = apply_variant(base, variant);
+    check_model_request(settings["model"]);
+    choose_training(settings["training"], std::int64_t{1} << 30, ignored);
+    if (variant.training.contains("lr") && !spec.rates.empty()) {
+      throw UsageError("--vary lr and --lr-grid exclude each other: both say which rates to try");
+    }
+  }
+}
+
+}  // namespace
+
+Comparison::Comparison(CompareSpec spec, fs::path out, CompareCallbacks callbacks,
+                       const std::atomic<int>* stop)
+    : spec_((check_request(spec), std::move(spec))),
+      out_(std::move(out)),
+      callbacks_(std::move(callbacks)),
+      stop_(stop),
+      text_(prepare_text(spec_.base, out_ / "cache", notes_, callbacks_.preparing)),
+      data_(data_facts(text_)) {
+  if (text_.valid->size() < least_validation_tokens) {
+    throw Error(fmt::format(
+        "the text to validate on has {} tokens, too few to tell variants apart: at least {} are "
+        "needed; give more text or hold out a larger part",
+        text_.valid->size(), least_validation_tokens));
+  }
+  const std::int64_t cores = thread_count();
+  if (spec_.base.threads == 0) spec_.base.threads = 1;
+  if (spec_.jobs == 0) spec_.jobs = std::max<std::int64_t>(1, cores / spec_.base.threads);
+  for (const Variant& variant : all_variants(spec_.vary)) {
+    variants_.push_back(plan_variant(variant));
+  }
+  check_plans();
+  for (const auto& [version, count] : other_versions(out_ / "runs")) {
+    note(fmt::format("{} run{} of version {} in '{}' will not be used: this is version {}", count,
+                     count == 1 ? "" : "s", version, (out_ / "runs").string(), library_version()));
+  }
+  add_runs();
+}
+
+PlannedVariant Comparison::plan_variant(const Variant& variant) {
+  const json base = {{"model", spec_.base.model}, {"training", spec_.base.training}};
+  const json settings = apply_variant(base, variant);
+  Notes ignored;
+  Notes& notes = variants_.empty() ? notes_ : ignored;
+
+  PlannedVariant planned;
+  planned.variant = variant;
+  const json model =
+      choose_model(settings["model"], text_.train.size(), text_.tokenizer->size(), notes);
+  const std::int64_t target = variants_.empty() ? match_count(model, spec_.match)
+                                                : match_count(variants_.front().model, spec_.match);
+  planned.match = match_model(model, spec_.match, target);
+  if (spec_.match != MatchBy::width && !planned.match.matched) {
+    throw UsageError(fmt::format(
+        "variant '{}' cannot be matched within {:g}% to the {} {} of '{}': the nearest has {} "
+        "({:+.1f}%), with {}; choose other widths or --match width",
+        variant.name, 100 * match_tolerance, grouped(target),
+        spec_.match == MatchBy::flops ? "FLOPs per token" : "parameters",
+        variants_.front().variant.name, grouped(planned.match.count), 100 * planned.match.error,
+        widths_string(planned.match.model)));
+  }
+  planned.model = planned.match.model.get<ModelConfig>();
+  planned.training = choose_training(settings["training"], text_.train.size(), notes);
+
+  const BatchStream stream(text_.train, planned.training.batch, planned.training.context);
+  const std::int64_t steps = planned.training.total_steps(stream.steps_per_epoch());
+  if (!settings["training"].contains("validate_every") && steps > 0) {
+    planned.training.validate_every = std::max<std::int64_t>(1, steps / default_validations);
+  }
+  if (!settings["training"].contains("log_every") && steps > 0) {
+    planned.training.log_every =
+        std::clamp<std::int64_t>(steps / default_lines, 1, planned.training.log_every);
+  }
+  planned.parameters = planned.model.parameter_count();
+  planned.flops_per_token = flops_per_token(planned.match.model);
+  planned.memory =
+      training_memory_estimate(planned.model, planned.training.batch, planned.training.context,
+                               optimizer_states(planned.training), planned.training.recompute);
+  planned.rates = spec_.rates;
+  if (variant.training.contains("lr")) {
+    planned.rates = {planned.training.schedule.lr};
+  } else if (planned.rates.empty()) {
+    planned.rates = rate_grid(planned.training.schedule.lr);
+    planned.rates_may_grow = true;
+  }
+  std::sort(planned.rates.begin(), planned.rates.end());
+  planned.rates.erase(std::unique(planned.rates.begin(), planned.rates.end()), planned.rates.end());
+  return planned;
+}
+
+void Comparison::check_plans() const {
+  const auto tokens = [&](const PlannedVariant& variant) {
+    const TrainConfig& training = variant.training;
+    const BatchStream stream(text_.train, training.batch, training.context);
+    return training.total_steps(stream.steps_per_epoch()) * training.batch * training.context;
+  };
+  const auto first_tokens = static_cast<double>(tokens(variants_.front()));
+  for (std::size_t i = 0; i < variants_.size(); ++i) {
+    const PlannedVariant& variant = variants_[i];
+    check_run(variant.model, variant.training, text_.train);
+    check_training_memory(variant.model, variant.training.batch, variant.training.context,
+                          optimizer_states(variant.training), variant.training.recompute,
+                          physical_memory() / static_cast<std::size_t>(spec_.jobs));
+    for (std::size_t j = 0; j < i; ++j) {
+      if (identity(variants_[j]) != identity(variant)) continue;
+      throw UsageError(fmt::format("variants '{}' and '{}' are the same configuration",
+                                   variants_[j].variant.name, variant.variant.name));
+    }
+    const auto own = static_cast<double>(tokens(variant));
+    const auto step = static_cast<double>(variant.training.batch * variant.training.context);
+    if (std::abs(own - first_tokens) > std::max(step, match_tolerance * first_tokens)) {
+      throw UsageError(fmt::format(
+          "the budget gives variant '{}' {} tokens and '{}' {}; give it in --tokens, so that all "
+          "variants train on the same",
+          variants_.front().variant.name, grouped(std::llround(first_tokens)), variant.variant.name,
+          grouped(std::llround(own))));
+    }
+  }
+}
+
+std::vector<std::uint64_t> Comparison::seeds() const {
+  const std::uint64_t first = variants_.front().training.seed;
+  std::vector<std::uint64_t> seeds;
+  for (std::int64_t i = 0; i < spec_.seeds; ++i) {
+    seeds.push_back(first + static_cast<std::uint64_t>(i));
+  }
+  return seeds;
+}
+
+bool Comparison::same_batches() const {
+  const TrainConfig& first = variants_.front().training;
+  return std::all_of(variants_.begin(), variants_.end(), [&](const PlannedVariant& variant) {
+    return variant.training.batch == first.batch && variant.training.context == first.context;
+  });
+}
+
+fs::path Comparison::directory_of(const CompareRun& run) const {
+  return out_ / "runs" / run.plan.hash;
+}
+
+void Comparison::note(const std::string& text) const {
+  if (callbacks_.note) callbacks_.note(text);
+}
+
+/// Adds the runs that the variants' rates and seeds ask for and that are not there yet.
+void Comparison::add_runs() {
+  for (const std::uint64_t seed : seeds()) {
+    for (std::size_t v = 0; v < variants_.size(); ++v) {
+      for (const double rate : variants_[v].rates) {
+        const bool there = std::any_of(runs_.begin(), runs_.end(), [&](const CompareRun& run) {
+          return run.variant == v && run.rate == rate && run.seed == seed;
+        });
+        if (there) continue;
+        CompareRun run{.variant = v, .rate = rate, .seed = seed, .plan = {}, .record = {}};
+        run.plan.model = variants_[v].model;
+        run.plan.training = variants_[v].training;
+        run.plan.training.schedule.lr = rate;
+        run.plan.training.seed = seed;
+        run.plan.settings = spec_.base;
+        run.plan.settings.model = run.plan.model;
+        run.plan.settings.training = run.plan.training;
+        run.plan.hash = run_hash(run.plan.model, run.plan.training, threads(), data_);
+        runs_.push_back(std::move(run));
+      }
+    }
+  }
+}
+
+/// Takes over the runs that are there already.
+void Comparison::find_kept() {
+  for (CompareRun& run : runs_) {
+    if (run.done) continue;
+    FoundRun found = find_run(directory_of(run), run.plan.hash);
+    if (found.state == RunState::damaged) {
+      note(fmt::format(
+          "run {} ({}, learning rate {:g}, seed {}) is damaged and is trained anew: {}",
+          run.plan.hash, variants_[run.variant].variant.name, run.rate, run.seed, found.fault));
+    }
+    if (found.state != RunState::whole) continue;
+    run.record = std::move(found.record);
+    run.done = true;
+    run.kept = true;
+  }
+}
+
+/// Adds a rate to each variant whose best is at an end of its grid; whether there was any.
+bool Comparison::grow_rates() {
+  bool grown = false;
+  for (std::size_t v = 0; v < variants_.size(); ++v) {
+    PlannedVariant& variant = variants_[v];
+    if (!variant.rates_may_grow) continue;
+    const std::size_t chosen = chosen_rate(v);
+    const auto rate = rate_beyond(variant.rates, variant.training.schedule.lr, chosen);
+    if (!rate) continue;
+    note(
+        fmt::format("{}: learning rate {:g} is the best and at the end of those tried; trying {:g}",
+                    variant.variant.name, variant.rates[chosen], *rate));
+    variant.rates.insert(chosen == 0 ? variant.rates.begin() : variant.rates.end(), *rate);
+    grown = true;
+  }
+  return grown;
+}
+
+bool Comparison::run() {
+  const int before = thread_count();
+  struct Restore {
+    int threads;
+    ~Restore() { set_thread_count(threads); }
+  } const restore{before};
+  set_thread_count(static_cast<int>(threads()));
+  do {
+    add_runs();
+    find_kept();
+    if (!Trainers(*this, callbacks_, stop_).train(runs_)) return false;
+  } while (grow_rates());
+  return true;
+}
+
+const CompareRun& Comparison::run_of(std::size_t variant, double rate, std::uint64_t seed) const {
+  const auto found = std::find_if(runs_.begin(), runs_.end(), [&](const CompareRun& run) {
+    return run.variant == variant && run.rate == rate && run.seed == seed;
+  });
+  if (found == runs_.end()) {
+    throw Error(fmt::format("there is no run of '{}' with learning rate {:g} and seed {}",
+                            variants_.at(variant).variant.name, rate, seed));
+  }
+  return *found;
+}
+
+std::vector<std::vector<double>> Comparison::losses(std::size_t variant) const {
+  std::vector<std::vector<double>> losses;
+  for (const double rate : variants_.at(variant).rates) {
+    losses.emplace_back();
+    for (const std::uint64_t seed : seeds()) {
+      losses.back().push_back(run_of(variant, rate, seed).record.final_loss);
+    }
+  }
+  return losses;
+}
+
+std::size_t Comparison::chosen_rate(std::size_t variant) const {
+  return choose_rate(losses(variant), uniform_loss(variant));
+}
+
+double Comparison::uniform_loss(std::size_t variant) const {
+  return std::log(static_cast<double>(variants_.at(variant).model.vocabulary));
+}
+
+}  // namespace sluice

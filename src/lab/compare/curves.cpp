@@ -1,0 +1,68 @@
+#include "sluice/lab/compare/curves.hpp"
+
+#include <algorithm>
+
+namespace sluice {
+namespace {
+
+bool same_places(const std::vector<Curve>& curves) {
+  const auto same = [](const XY& a, const XY& b) { return a.x == b.x; };
+  return std::all_of(curves.begin(), curves.end(), [&](const Curve& curve) {
+    return std::equal(curve.begin(), curve.end(), curves.front().begin(), curves.front().end(),
+                      same);
+  });
+}
+
+/// The places to average at.
+std::vector<double> places(const std::vector<Curve>& curves) {
+  constexpr int count = 100;
+  std::vector<double> x;
+  if (same_places(curves)) {
+    for (const XY& point : curves.front()) x.push_back(point.x);
+    return x;
+  }
+  double first = curves.front().front().x;
+  double last = curves.front().back().x;
+  for (const Curve& curve : curves) {
+    first = std::max(first, curve.front().x);
+    last = std::min(last, curve.back().x);
+  }
+  for (int i = 0; i < count && first <= last; ++i) {
+    x.push_back(first + (last - first) * i / (count - 1));
+  }
+  return x;
+}
+
+}  // namespace
+
+double value_at(const Curve& curve, double x) {
+  const auto after = std::lower_bound(curve.begin(), curve.end(), x,
+                                      [](const XY& point, double at) { return point.x < at; });
+  if (after == curve.begin()) return curve.front().y;
+  if (after == curve.end()) return curve.back().y;
+  const XY& left = *(after - 1);
+  const double share = (x - left.x) / (after->x - left.x);
+  return left.y + share * (after->y - left.y);
+}
+
+Band band_of(const std::vector<Curve>& curves, double confidence) {
+  Band band;
+  if (curves.empty()) return band;
+  for (const Curve& curve : curves) {
+    if (curve.empty()) return band;
+  }
+  band.x = places(curves);
+  for (const double x : band.x) {
+    std::vector<double> values;
+    values.reserve(curves.size());
+    for (const Curve& curve : curves) values.push_back(value_at(curve, x));
+    band.mean.push_back(mean(values));
+    if (values.size() < 2) continue;
+    const Interval interval = mean_interval(values, confidence);
+    band.low.push_back(interval.low);
+    band.high.push_back(interval.high);
+  }
+  return band;
+}
+
+}  // namespace sluice

@@ -1,0 +1,158 @@
+#include "sluice/lab/compare/statistics.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/math/distributions/students_t.hpp>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "sluice/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+void need(const char* what, std::size_t count, std::size_t least) {
+  if (count >= least) return;
+  throw Error(fmt::format("{}: expected at least {} value{}, got {}", what, least,
+                          least == 1 ? "" : "s", count));
+}
+
+boost::math::students_t student_t(std::size_t freedom) {
+  need("Student's t: degrees of freedom", freedom, 1);
+  return boost::math::students_t(static_cast<double>(freedom));
+}
+
+/// Half the width of the interval around the mean of n values with this deviation.
+double half_width(double deviation, std::size_t n, double confidence) {
+  return student_t_quantile((1 + confidence) / 2, n - 1) * deviation /
+         std::sqrt(static_cast<double>(n));
+}
+
+bool all_finite(std::span<const double> values) {
+  return std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); });
+}
+
+}  // namespace
+
+double mean(std::span<const double> values) {
+  need("mean", values.size(), 1);
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+double standard_deviation(std::span<const double> values) {
+  need("standard deviation", values.size(), 2);
+  const double center = mean(values);
+  double squares = 0;
+  for (const double x : values) squares += (x - center) * (x - center);
+  return std::sqrt(squares / static_cast<double>(values.size() - 1));
+}
+
+double student_t_quantile(double p, std::size_t freedom) {
+  if (!(p > 0 && p < 1)) {
+    throw Error(fmt::format("Student's t: expected a probability between 0 and 1, got {}", p));
+  }
+  return boost::math::quantile(student_t(freedom), p);
+}
+
+double student_t_two_sided(double t, std::size_t freedom) {
+  const auto distribution = student_t(freedom);
+  if (std::isinf(t)) return 0;
+  return 2 * boost::math::cdf(boost::math::complement(distribution, std::abs(t)));
+}
+
+Interval mean_interval(std::span<const double> values, double confidence) {
+  need("interval of a mean", values.size(), 2);
+  const double center = mean(values);
+  const double half = half_width(standard_deviation(values), values.size(), confidence);
+  return {center - half, center + half};
+}
+
+PairedTest paired_t_test(std::span<const double> a, std::span<const double> b, double confidence) {
+  if (a.size() != b.size()) {
+    throw Error(fmt::format("paired t-test: expected as many values on both sides, got {} and {}",
+                            a.size(), b.size()));
+  }
+  need("paired t-test", a.size(), 2);
+  std::vector<double> differences(a.size());
+  std::transform(a.begin(), a.end(), b.begin(), differences.begin(), std::minus<>());
+
+  PairedTest test;
+  test.n = a.size();
+  test.difference = mean(differences);
+  test.deviation = standard_deviation(differences);
+  test.interval = mean_interval(differences, confidence);
+  const double error = test.deviation / std::sqrt(static_cast<double>(test.n));
+  if (error > 0) {
+    test.t = test.difference / error;
+  } else if (test.difference != 0) {
+    test.t = std::copysign(std::numeric_limits<double>::infinity(), test.difference);
+  }
+  test.p = student_t_two_sided(test.t, test.n - 1);
+  return test;
+}
+
+std::vector<double> holm(std::span<const double> p) {
+  std::vector<std::size_t> order(p.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t i, std::size_t j) { return p[i] < p[j]; });
+  std::vector<double> corrected(p.size());
+  double highest = 0;
+  for (std::size_t j = 0; j < order.size(); ++j) {
+    const double scaled = std::min(1.0, static_cast<double>(p.size() - j) * p[order[j]]);
+    highest = std::max(highest, scaled);
+    corrected[order[j]] = highest;
+  }
+  return corrected;
+}
+
+std::string_view verdict_name(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::better:
+      return "better";
+    case Verdict::worse:
+      return "worse";
+    case Verdict::not_distinguishable:
+      return "not distinguishable";
+    case Verdict::untested:
+      break;
+  }
+  return "untested";
+}
+
+std::vector<PairResult> compare_all(const std::vector<std::vector<double>>& values,
+                                    double confidence) {
+  std::vector<PairResult> pairs;
+  std::vector<double> p;
+  std::vector<std::size_t> tested;
+  for (std::size_t a = 0; a < values.size(); ++a) {
+    if (values[a].size() != values.front().size()) {
+      throw Error(fmt::format("comparison: expected as many seeds for each variant, got {} and {}",
+                              values.front().size(), values[a].size()));
+    }
+    for (std::size_t b = a + 1; b < values.size(); ++b) {
+      PairResult pair{.a = a, .b = b, .test = {}};
+      if (values[a].size() >= 2 && all_finite(values[a]) && all_finite(values[b])) {
+        pair.test = paired_t_test(values[a], values[b], confidence);
+        p.push_back(pair.test.p);
+        tested.push_back(pairs.size());
+      }
+      pairs.push_back(pair);
+    }
+  }
+  const std::vector<double> corrected = holm(p);
+  for (std::size_t i = 0; i < tested.size(); ++i) {
+    PairResult& pair = pairs[tested[i]];
+    pair.corrected_p = corrected[i];
+    if (pair.corrected_p > 1 - confidence) {
+      pair.verdict = Verdict::not_distinguishable;
+    } else {
+      pair.verdict = pair.test.difference < 0 ? Verdict::better : Verdict::worse;
+    }
+  }
+  return pairs;
+}
+
+}  // namespace sluice

@@ -1,0 +1,49 @@
+#pragma once
+// The threads that train the runs of a comparison.
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "sluice/lab/compare/compare.hpp"
+
+namespace sluice {
+
+/// Trains runs, Comparison::jobs() at a time, each with Comparison::threads() threads: what a run
+/// learns does not depend on what is trained beside it.
+class Trainers {
+ public:
+  Trainers(const Comparison& comparison, const CompareCallbacks& callbacks,
+           const std::atomic<int>* stop)
+      : comparison_(comparison), callbacks_(callbacks), stop_(stop) {}
+
+  /// Trains those of `runs` that are not done. False when *stop ended it. When one fails the others
+  /// save and stop, and its exception is thrown.
+  bool train(std::vector<CompareRun>& runs);
+
+ private:
+  void work();
+  void train_one(CompareRun& run);
+  void pass_on_stop();
+  void report(const CompareRun& run, const TrainProgress& progress);
+
+  const Comparison& comparison_;
+  const CompareCallbacks& callbacks_;
+  const std::atomic<int>* stop_;
+  /// What the runs are asked to stop by: a signal's number, or that another run failed.
+  std::atomic<int> halt_{0};
+
+  std::mutex mutex_;  // for all below, and for the callbacks
+  std::vector<CompareRun*> waiting_;
+  std::size_t next_ = 0;
+  std::size_t finished_ = 0;
+  std::int64_t total_ = 0;
+  std::map<const CompareRun*, double> fractions_;  // of the runs being trained
+  std::exception_ptr failure_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace sluice

@@ -1,0 +1,205 @@
+#include "sluice/lab/inspect/inspect.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "inspect/layer_measures.hpp"
+#include "inspect/time_measures.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/numbers.hpp"
+#include "sluice/lab/compare/run.hpp"
+#include "utc_now.hpp"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+/// Positions of a chunk of the pass that looks at layers.
+constexpr std::int64_t chunk = 512;
+
+/// Of how many tokens one position is taken for the measures over time, and how many at most.
+constexpr std::int64_t tokens_per_lag_position = 160;
+constexpr std::int64_t most_lag_positions = 1'000;
+constexpr std::int64_t tokens_per_context_position = 80;
+constexpr std::int64_t most_context_positions = 2'000;
+
+void check(const LanguageModel& model, const TokenShards& text, const InspectOptions& options) {
+  if (options.tokens < 1 || options.most_lag < 1 || options.most_context < 1 ||
+      options.lag_positions < 0 || options.context_positions < 0 || options.surprisals < 0) {
+    throw UsageError(
+        fmt::format("inspect: tokens, most_lag and most_context must be at least 1, numbers of "
+                    "positions and surprisals at least 0; got {}, {}, {}, {}, {} and {}",
+                    options.tokens, options.most_lag, options.most_context, options.lag_positions,
+                    options.context_positions, options.surprisals));
+  }
+  if (text.size() == 0) throw Error("inspect: the text has no tokens; give it some");
+  if (text.vocabulary() != model.config().vocabulary) {
+    throw Error(
+        fmt::format("inspect: the text was cut into tokens of a vocabulary of {} and the model has "
+                    "{}; use the model's tokenizer",
+                    text.vocabulary(), model.config().vocabulary));
+  }
+}
+
+std::int64_t positions_of(std::int64_t asked, std::int64_t tokens, std::int64_t each,
+                          std::int64_t most) {
+  return asked > 0 ? asked : std::clamp<std::int64_t>(tokens / each, 1, most);
+}
+
+/// One inspection under way.
+class Inspection {
+ public:
+  Inspection(LanguageModel& model, const Tokenizer& tokenizer, const TokenShards& text,
+             const InspectOptions& options)
+      : model_(model),
+        tokenizer_(tokenizer),
+        text_(text),
+        options_(options),
+        tokens_(std::min(options.tokens, text.size())),
+        lags_(plan_lags(text.size(), options.most_lag,
+                        positions_of(options.lag_positions, options.tokens, tokens_per_lag_position,
+                                     most_lag_positions))),
+        contexts_(
+            plan_contexts(text.size(), options.most_context,
+                          positions_of(options.context_positions, options.tokens,
+                                       tokens_per_context_position, most_context_positions))) {
+    cost_ = tokens_ * (options.layers ? backward_cost : 1) + (options.lags ? lags_.cost : 0) +
+            (options.context ? contexts_.cost : 0);
+  }
+
+  json run() {
+    const json surprisal = read();
+    json result = {{"format_version", inspect_format_version},
+                   {"version", library_version()},
+                   {"date", utc_now()},
+                   {"model", model_json()},
+                   {"text", {{"file", options_.file}, {"tokens", text_.size()}}},
+                   {"probed_tokens", tokens_},
+                   {"loss", loss_ / static_cast<double>(tokens_)},
+                   {"layers", nullptr},
+                   {"embedded", nullptr},
+                   {"lags", nullptr},
+                   {"context", nullptr},
+                   {"surprisal", surprisal}};
+    if (options_.layers) {
+      result["layers"] = layers_.layers();
+      result["embedded"] = {{"gradient", {{"norm", layers_.embedded_gradient()}}}};
+    }
+    if (options_.lags) result["lags"] = lags_json();
+    if (options_.context) result["context"] = context_json();
+    return result;
+  }
+
+ private:
+  void spend(std::int64_t cost, std::string_view what) {
+    spent_ += cost;
+    if (options_.progress) {
+      options_.progress(static_cast<double>(spent_) / static_cast<double>(cost_), what);
+    }
+  }
+
+  void clear_gradients() {
+    for (const Parameter& parameter : model_.parameters()) parameter.variable.zero_grad();
+  }
+
+  json model_json() const {
+    const ModelConfig& config = model_.config();
+    const auto field = model_.receptive_field();
+    return {{"summary", config.summary()},
+            {"parameters", parameter_count(model_.parameters())},
+            {"receptive_field", field ? json(*field) : json()},
+            {"config", config}};
+  }
+
+  /// Reads the text's first tokens_ tokens, shows their layers to layers_; the surprisals.
+  json read() {
+    json surprisal = json::array();
+    ModelState state;
+    std::vector<TokenId> ids;
+    std::vector<TokenId> targets;
+    for (std::int64_t begin = 0; begin < tokens_; begin += chunk) {
+      const std::int64_t time = std::min(chunk, tokens_ - begin);
+      ids.resize(static_cast<std::size_t>(time));
+      targets = ids;
+      text_.read_pairs(begin, time, ids.data(), targets.data());
+      const std::vector<double> nll = read_chunk(ids, targets, state);
+      for (std::size_t i = 0; i < nll.size(); ++i) {
+        loss_ += nll[i];
+        if (begin + static_cast<std::int64_t>(i) < options_.surprisals) {
+          surprisal.push_back({{"text", tokenizer_.token(targets[i])}, {"nats", nll[i]}});
+        }
+      }
+    }
+    return surprisal;
+  }
+
+  std::vector<double> read_chunk(const std::vector<TokenId>& ids,
+                                 const std::vector<TokenId>& targets, ModelState& state) {
+    const auto time = static_cast<std::int64_t>(ids.size());
+    ForwardOptions forward{.conv = ConvPath::direct};
+    Tensor nll;
+    if (options_.layers) {
+      // The loss of the chunk is a mean over its tokens, that of the whole over all.
+      layers_.gradient_scale = static_cast<double>(time) / static_cast<double>(tokens_);
+      forward.probe = &layers_;
+      Tape tape;
+      tape.backward(
+          model_.loss(model_.hidden(ids, 1, time, state, forward), targets, forward, &nll));
+      clear_gradients();
+    } else {
+      const NoGrad guard;
+      model_.loss(model_.hidden(ids, 1, time, state, forward), targets, forward, &nll);
+    }
+    spend(time * (options_.layers ? backward_cost : 1), "layers");
+    return dispatch_float(nll.dtype(), [&](auto zero) {
+      const auto values = nll.span<decltype(zero)>();
+      return std::vector<double>(values.begin(), values.end());
+    });
+  }
+
+  json lags_json() {
+    const std::vector<double> norms =
+        lag_norms(model_, text_, lags_, [this](std::int64_t cost) { spend(cost, "lags"); });
+    clear_gradients();
+    json k = json::array();
+    for (std::size_t i = 0; i < norms.size(); ++i) k.push_back(i);
+    return {{"k", k}, {"norm", norms}, {"positions", lags_.targets.size()}};
+  }
+
+  json context_json() {
+    const std::vector<double> losses = context_losses(
+        model_, text_, contexts_, [this](std::int64_t cost) { spend(cost, "contexts"); });
+    json perplexity = json::array();
+    for (const double loss : losses) perplexity.push_back(std::exp(loss));
+    return {{"tokens", contexts_of(contexts_)},
+            {"loss", losses},
+            {"perplexity", perplexity},
+            {"positions", contexts_.targets.size()}};
+  }
+
+  LanguageModel& model_;
+  const Tokenizer& tokenizer_;
+  const TokenShards& text_;
+  const InspectOptions& options_;
+  std::int64_t tokens_;
+  TimePlan lags_, contexts_;
+  std::int64_t cost_ = 0, spent_ = 0;
+  LayerMeasures layers_;
+  double loss_ = 0;
+};
+
+}  // namespace
+
+json inspect_model(LanguageModel& model, const Tokenizer& tokenizer, const TokenShards& text,
+                   const InspectOptions& options) {
+  check(model, text, options);
+  model.unfreeze();
+  return Inspection(model, tokenizer, text, options).run();
+}
+
+}  // namespace sluice

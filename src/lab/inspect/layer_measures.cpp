@@ -1,0 +1,223 @@
+#include "inspect/layer_measures.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "sluice/autograd/observe.hpp"
+#include "sluice/kernels/elementwise.hpp"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+constexpr double nearly_closed = 0.05;
+constexpr double nearly_open = 0.95;
+
+bool self_gated(Activation f) {
+  switch (f) {
+    case Activation::silu:
+    case Activation::gelu:
+    case Activation::gelu_tanh:
+    case Activation::hardswish:
+    case Activation::mish:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::optional<UnitGate> gate_in(Activation f, bool second, char argument) {
+  if (f == Activation::sigmoid || f == Activation::hardsigmoid) {
+    return UnitGate{f, false, second, fmt::format("{}({})", activation_name(f), argument)};
+  }
+  if (!self_gated(f)) return {};
+  return UnitGate{f, true, second,
+                  fmt::format("{}({})/{}", activation_name(f), argument, argument)};
+}
+
+/// Σ x² over columns [first, first + count) of rows of `columns`.
+double squares_of(const Tensor& x, std::int64_t columns, std::int64_t first, std::int64_t count) {
+  const std::int64_t rows = x.elements() / columns;
+  return dispatch_float(x.dtype(), [&](auto zero) {
+    const auto* row = x.data<decltype(zero)>() + first;
+    double sum = 0;
+    for (std::int64_t r = 0; r < rows; ++r, row += columns) {
+      sum += kernels::sum_of_squares(row, static_cast<std::size_t>(count));
+    }
+    return sum;
+  });
+}
+
+double squares_of(const Tensor& x) { return squares_of(x, x.elements(), 0, x.elements()); }
+
+/// Null where the whole is 0.
+json share(double part, double whole) { return whole > 0 ? json(part / whole) : json(); }
+
+}  // namespace
+
+std::optional<UnitGate> gate_of(const UnitSpec& unit) {
+  if (!unit.fused()) return {};
+  if (!unit.unit.gated) return gate_in(unit.unit.f, false, 'x');
+  if (auto second = gate_in(unit.unit.g, true, 'b')) return second;
+  return gate_in(unit.unit.f, false, 'a');
+}
+
+void GateMeasure::add(double value) {
+  // Not a number counts as open, rather than as an index.
+  const bool inside = value > 0 && value < 1;
+  const auto bin = inside ? static_cast<std::size_t>(value * static_cast<double>(bins))
+                          : (value <= 0 ? 0 : bins - 1);
+  ++histogram_[std::min(bin, bins - 1)];
+  ++count_;
+  sum_ += value;
+  if (value < nearly_closed || value > nearly_open) ++saturated_;
+}
+
+json GateMeasure::as_json(const std::string& of) const {
+  const auto count = static_cast<double>(count_);
+  json histogram = json::array();
+  for (const std::int64_t n : histogram_) histogram.push_back(static_cast<double>(n) / count);
+  return {{"of", of},
+          {"mean", sum_ / count},
+          {"saturated_share", static_cast<double>(saturated_) / count},
+          {"histogram", histogram}};
+}
+
+LayerMeasures::Layer& LayerMeasures::at(const ProbePlace& place) {
+  for (const auto& layer : layers_) {
+    if (layer->name == place.layer) return *layer;
+  }
+  auto layer = std::make_unique<Layer>();
+  layer->name = place.layer;
+  layer->unit = place.unit;
+  layers_.push_back(std::move(layer));
+  return *layers_.back();
+}
+
+void LayerMeasures::add_gate(GateMeasure& measure, const Tensor& z, const UnitGate& gate,
+                             bool halves) {
+  const std::int64_t rows = z.dim(0), columns = z.dim(1);
+  const auto count = static_cast<std::size_t>(halves ? columns / 2 : columns);
+  dispatch_float(z.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    std::vector<T> x(count);
+    std::vector<T> y(count);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const T* from = z.data<T>() + r * columns + (gate.second ? columns / 2 : 0);
+      std::copy_n(from, count, x.begin());
+      if (gate.divided) {
+        // The gate is continuous: what it is at 0 it is next to it.
+        constexpr T least = T(1e-12);
+        for (T& value : x) value = std::abs(value) < least ? least : value;
+      }
+      kernels::activation_forward(y.data(), x.data(), count, gate.activation);
+      for (std::size_t i = 0; i < count; ++i) {
+        measure.add(static_cast<double>(gate.divided ? y[i] / x[i] : y[i]));
+      }
+    }
+  });
+}
+
+void LayerMeasures::add_activation(Layer& layer, const Tensor& y) {
+  const std::int64_t channels = y.dim(-1), rows = y.elements() / channels;
+  layer.active.resize(static_cast<std::size_t>(channels));
+  const bool rectifies = layer.spec && layer.spec->fused() && !layer.spec->unit.gated &&
+                         self_gated(layer.spec->unit.f);
+  dispatch_float(y.dtype(), [&](auto zero) {
+    const auto* row = y.data<decltype(zero)>();
+    for (std::int64_t r = 0; r < rows; ++r, row += channels) {
+      for (std::size_t c = 0; c < layer.active.size(); ++c) {
+        const auto value = static_cast<double>(row[c]);
+        layer.sum += value;
+        layer.squares += value * value;
+        if (rectifies ? value > 0 : value != 0) layer.active[c] = 1;
+      }
+    }
+  });
+  layer.values += static_cast<double>(y.elements());
+}
+
+Variable LayerMeasures::see(const ProbePlace& place, const Variable& value) {
+  const auto add_squares = [this, scale = gradient_scale](double& to) {
+    return [&to, scale](const Tensor& dy) { to += scale * scale * squares_of(dy); };
+  };
+  if (place.point == ProbePoint::embedded) return observe(value, add_squares(embedded_));
+  Layer& layer = at(place);
+  switch (place.point) {
+    case ProbePoint::projection: {
+      if (!layer.spec) {
+        layer.spec = parse_unit_spec(place.unit);
+        layer.gate = gate_of(*layer.spec);
+      }
+      const bool halves = layer.spec->fused() && layer.spec->unit.gated;
+      if (layer.gate) add_gate(layer.openness, value.value(), *layer.gate, halves);
+      const std::int64_t columns = value.shape()[-1], n = halves ? columns / 2 : columns;
+      return observe(value, [&layer, columns, n, scale = gradient_scale](const Tensor& dz) {
+        layer.da += scale * scale * squares_of(dz, columns, 0, n);
+        if (n < columns) layer.db += scale * scale * squares_of(dz, columns, n, n);
+      });
+    }
+    case ProbePoint::unit:
+      add_activation(layer, value.value());
+      return observe(value, add_squares(layer.d_unit));
+    case ProbePoint::gate: {
+      auto found = std::find_if(layer.cell_gates.begin(), layer.cell_gates.end(),
+                                [&](const auto& gate) { return gate.first == place.gate; });
+      if (found == layer.cell_gates.end()) {
+        layer.cell_gates.emplace_back(place.gate, GateMeasure());
+        found = layer.cell_gates.end() - 1;
+      }
+      dispatch_float(value.dtype(), [&](auto zero) {
+        for (const auto each : value.value().span<decltype(zero)>()) {
+          found->second.add(static_cast<double>(each));
+        }
+      });
+      return value;
+    }
+    default:
+      return observe(value, add_squares(layer.d_output));
+  }
+}
+
+json LayerMeasures::Layer::gradient() const {
+  const bool halves = spec && spec->fused() && spec->unit.gated;
+  const auto gain = [&](double path) -> json { return share(std::sqrt(path), std::sqrt(d_unit)); };
+  return {{"norm", std::sqrt(d_output)},
+          {"linear_share", halves ? share(da, da + db) : json()},
+          {"gate_share", halves ? share(db, da + db) : json()},
+          {"linear_gain", spec ? gain(da) : json()},
+          {"gate_gain", halves ? gain(db) : json()}};
+}
+
+json LayerMeasures::Layer::as_json() const {
+  const double mean = sum / values;
+  const auto dead = std::count(active.begin(), active.end(), 0);
+  json layer = {
+      {"name", name},
+      {"unit", unit},
+      {"gate", nullptr},
+      {"activation", {{"mean", mean}, {"variance", std::max(squares / values - mean * mean, 0.0)}}},
+      {"dead_share", static_cast<double>(dead) / static_cast<double>(active.size())},
+      {"gradient", gradient()}};
+  if (gate) layer["gate"] = openness.as_json(gate->formula);
+  for (const auto& [of, measure] : cell_gates) {
+    layer["gates"].push_back(measure.as_json(of));
+    // The gate that keeps, or replaces, what the cell remembers.
+    if (of == "forget" || of == "update") layer["gate"] = layer["gates"].back();
+  }
+  return layer;
+}
+
+json LayerMeasures::layers() const {
+  json all = json::array();
+  for (const auto& layer : layers_) all.push_back(layer->as_json());
+  return all;
+}
+
+double LayerMeasures::embedded_gradient() const { return std::sqrt(embedded_); }
+
+}  // namespace sluice

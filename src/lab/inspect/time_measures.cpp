@@ -1,0 +1,160 @@
+#include "inspect/time_measures.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+
+#include "sluice/autograd/observe.hpp"
+#include "sluice/kernels/elementwise.hpp"
+
+namespace sluice {
+namespace {
+
+/// Positions in one pass.
+constexpr std::int64_t rows_per_pass = 4096;
+
+/// `count` tokens of [first, tokens), spread evenly; all of them when there are no more.
+std::vector<std::int64_t> spread(std::int64_t first, std::int64_t tokens, std::int64_t count) {
+  const std::int64_t all = tokens - first;
+  count = std::min(count, all);
+  std::vector<std::int64_t> targets;
+  for (std::int64_t i = 0; i < count; ++i)
+    targets.push_back(first + (2 * i + 1) * all / (2 * count));
+  return targets;
+}
+
+/// Windows of `time` positions side by side, the last of each predicting one of some tokens.
+struct Windows {
+  std::int64_t batch = 0, time = 0;
+  std::vector<std::int32_t> ids = {};
+  /// Of the last positions: their rows in the hidden layer, and what they predict.
+  std::vector<std::int32_t> last = {};
+  std::vector<std::int32_t> targets = {};
+};
+
+Windows windows(const TokenShards& text, std::span<const std::int64_t> ends, std::int64_t time) {
+  Windows windows{.batch = static_cast<std::int64_t>(ends.size()), .time = time};
+  windows.ids.resize(static_cast<std::size_t>(windows.batch * time));
+  std::vector<std::int32_t> targets(static_cast<std::size_t>(time));
+  for (std::int64_t b = 0; b < windows.batch; ++b) {
+    text.read_pairs(ends[static_cast<std::size_t>(b)] - time + 1, time,
+                    windows.ids.data() + b * time, targets.data());
+    windows.last.push_back(static_cast<std::int32_t>((b + 1) * time - 1));
+    windows.targets.push_back(targets.back());
+  }
+  return windows;
+}
+
+/// Calls each(batch) for all of the plan's targets, at most about rows_per_pass positions at once.
+template <class Each>
+void in_batches(const TimePlan& plan, std::int64_t time, const Each& each) {
+  const auto size = static_cast<std::size_t>(std::max<std::int64_t>(rows_per_pass / time, 1));
+  const std::span<const std::int64_t> all = plan.targets;
+  for (std::size_t begin = 0; begin < all.size(); begin += size) {
+    each(all.subspan(begin, std::min(size, all.size() - begin)));
+  }
+}
+
+/// Adds the norms of the gradients of token vectors [B, T, D], times `scale`, to norms[T - 1 - t].
+class LagProbe final : public Probe {
+ public:
+  LagProbe(std::vector<double>& norms, double scale) : norms_(norms), scale_(scale) {}
+
+  bool wants(ProbePoint point) const override { return point == ProbePoint::embedded; }
+  Variable see(const ProbePlace&, const Variable& x) override {
+    return observe(x, [this](const Tensor& dx) { add(dx); });
+  }
+
+ private:
+  void add(const Tensor& dx) {
+    const std::int64_t time = dx.dim(1), dim = dx.dim(2);
+    dispatch_float(dx.dtype(), [&](auto zero) {
+      const auto* row = dx.data<decltype(zero)>();
+      for (std::int64_t i = 0; i < dx.dim(0) * time; ++i, row += dim) {
+        const double squares = kernels::sum_of_squares(row, static_cast<std::size_t>(dim));
+        norms_[static_cast<std::size_t>(time - 1 - i % time)] += scale_ * std::sqrt(squares);
+      }
+    });
+  }
+
+  std::vector<double>& norms_;
+  double scale_;
+};
+
+}  // namespace
+
+TimePlan plan_lags(std::int64_t tokens, std::int64_t most_lag, std::int64_t positions) {
+  TimePlan plan{.reach = std::min(most_lag, tokens / 4)};
+  plan.targets = spread(2 * plan.reach, tokens, positions);
+  plan.cost = static_cast<std::int64_t>(plan.targets.size()) *
+              (plan.reach + (plan.reach + 1) * backward_cost);
+  return plan;
+}
+
+TimePlan plan_contexts(std::int64_t tokens, std::int64_t most_context, std::int64_t positions) {
+  TimePlan plan{.reach = std::clamp<std::int64_t>(tokens / 2, 1, most_context)};
+  plan.targets = spread(plan.reach - 1, tokens, positions);
+  for (const std::int64_t context : contexts_of(plan)) {
+    plan.cost += static_cast<std::int64_t>(plan.targets.size()) * context;
+  }
+  return plan;
+}
+
+std::vector<double> lag_norms(LanguageModel& model, const TokenShards& text, const TimePlan& plan,
+                              const Spent& spent) {
+  const std::int64_t time = plan.reach + 1;
+  const ForwardOptions plain{.conv = ConvPath::direct};
+  std::vector<double> norms(static_cast<std::size_t>(time));
+  in_batches(plan, time, [&](std::span<const std::int64_t> ends) {
+    ModelState state;
+    if (plan.reach > 0) {
+      const NoGrad guard;
+      std::vector<std::int64_t> before(ends.begin(), ends.end());
+      for (std::int64_t& end : before) end -= time;
+      const Windows warm_up = windows(text, before, plan.reach);
+      model.hidden(warm_up.ids, warm_up.batch, warm_up.time, state, plain);
+    }
+    const Windows window = windows(text, ends, time);
+    // The loss is a mean over windows.
+    LagProbe probe(norms, static_cast<double>(window.batch));
+    ForwardOptions options = plain;
+    options.probe = &probe;
+    Tape tape;
+    const Variable hidden = model.hidden(window.ids, window.batch, time, state, options);
+    tape.backward(model.loss(gather_rows(hidden, window.last), window.targets, options));
+    spent(window.batch * (plan.reach + time * backward_cost));
+  });
+  for (double& norm : norms) norm /= static_cast<double>(plan.targets.size());
+  return norms;
+}
+
+std::vector<std::int64_t> contexts_of(const TimePlan& plan) {
+  std::vector<std::int64_t> contexts;
+  for (std::int64_t context = 1; context <= plan.reach; context *= 2) contexts.push_back(context);
+  return contexts;
+}
+
+std::vector<double> context_losses(LanguageModel& model, const TokenShards& text,
+                                   const TimePlan& plan, const Spent& spent) {
+  const NoGrad guard;
+  const ForwardOptions options{.conv = ConvPath::direct};
+  std::vector<double> losses;
+  for (const std::int64_t context : contexts_of(plan)) {
+    double sum = 0;
+    in_batches(plan, context, [&](std::span<const std::int64_t> ends) {
+      const Windows window = windows(text, ends, context);
+      ModelState state;
+      const Variable hidden = model.hidden(window.ids, window.batch, context, state, options);
+      Tensor nll;
+      model.loss(gather_rows(hidden, window.last), window.targets, options, &nll);
+      dispatch_float(nll.dtype(), [&](auto zero) {
+        for (const auto each : nll.span<decltype(zero)>()) sum += static_cast<double>(each);
+      });
+      spent(window.batch * context);
+    });
+    losses.push_back(sum / static_cast<double>(plan.targets.size()));
+  }
+  return losses;
+}
+
+}  // namespace sluice

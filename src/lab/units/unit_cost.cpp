@@ -1,0 +1,114 @@
+#include "sluice/lab/units/unit_cost.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <string>
+
+#include "sluice/autograd/variable.hpp"
+#include "sluice/base/parallel.hpp"
+#include "sluice/kernels/elementwise.hpp"
+#include "sluice/nn/unit_layer.hpp"
+#include "sluice/tensor/tensor.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr double budget = 0.015;  // seconds per number
+
+// Nanoseconds per element of the shortest pass. The clock is read once for several passes, enough
+// of them for its own cost not to matter.
+template <class F>
+double shortest_pass(F&& pass) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int passes = 8;
+  double best = 0;
+  double used = 0;
+  pass();
+  while (used < budget) {
+    const auto start = Clock::now();
+    for (int i = 0; i < passes; ++i) pass();
+    const double seconds =
+        std::max(std::chrono::duration<double>(Clock::now() - start).count(), 1e-9);
+    best = used == 0 ? seconds : std::min(best, seconds);
+    used += seconds;
+  }
+  return best / passes / static_cast<double>(unit_cost_elements) * 1e9;
+}
+
+// Values from -4 to 4 in no order that a branch predictor would learn.
+Tensor spread(std::int64_t elements) {
+  Tensor tensor({elements});
+  std::uint32_t state = 1;
+  for (float& value : tensor.span<float>()) {
+    state = state * 1664525U + 1013904223U;  // Numerical Recipes' generator
+    value = static_cast<float>(state >> 8U) * 0x1p-21F - 4;
+  }
+  return tensor;
+}
+
+constexpr std::int64_t channels = 512;
+constexpr std::int64_t rows = unit_cost_elements / channels;
+
+class OneThread {
+ public:
+  OneThread() { set_thread_count(1); }
+  ~OneThread() { set_thread_count(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_ = thread_count();
+};
+
+UnitCost kernel_cost(const Unit& unit) {
+  const auto pitch = static_cast<std::size_t>(unit.inputs(channels));
+  const Tensor z = spread(unit.inputs(unit_cost_elements));
+  const Tensor dy = spread(unit_cost_elements);
+  const Tensor y({unit_cost_elements});
+  const Tensor dz(z.shape());
+  const auto forward = [&] {
+    kernels::unit_forward(y.data<float>(), z.data<float>(), pitch, nullptr, nullptr, 1, rows,
+                          channels, unit);
+  };
+  UnitCost cost;
+  cost.forward_ns = shortest_pass(forward);
+  cost.forward_backward_ns = shortest_pass([&] {
+    forward();
+    kernels::unit_backward(dz.data<float>(), pitch, nullptr, dy.data<float>(), z.data<float>(),
+                           pitch, nullptr, 1, rows, channels, unit);
+  });
+  return cost;
+}
+
+UnitCost layer_cost(const std::string& name) {
+  const OneThread one;
+  const UnitLayer layer(name, channels, DType::f32, InitKey{});
+  const Variable z(spread(rows * layer.inputs()).reshape({rows, layer.inputs()}), true);
+  const RandomKey key{};
+  UnitCost cost;
+  cost.forward_ns = shortest_pass([&] {
+    const NoGrad no_grad;
+    layer.forward(z, true, key);
+  });
+  const Tensor dy = spread(unit_cost_elements).reshape({rows, channels});
+  const Variable start(Tensor::zeros({1}), true);
+  cost.forward_backward_ns = shortest_pass([&] {
+    Tape tape;
+    const Variable y = layer.forward(z, true, key);
+    // Hands out dy before the unit's own closure runs; an op that did would take longer.
+    tape.record([&] { y.gradient()->accumulate(dy.clone()); });
+    tape.backward(start);
+    z.zero_grad();
+    start.zero_grad();
+  });
+  return cost;
+}
+
+}  // namespace
+
+UnitCost measure_unit_cost(const UnitInfo& info) {
+  return info.kind == UnitKind::layer ? layer_cost(info.name) : kernel_cost(parse_unit(info.name));
+}
+
+}  // namespace sluice
