@@ -12,7 +12,7 @@ function(sluice_embed_claims target)
   set(source ${PROJECT_BINARY_DIR}/claims/shipped_claims.cpp)
   file(WRITE ${source}.new
     "// Made from claims/*.json by cmake/Claims.cmake.\n\n"
-    "#include \"sluice/lab/claims.hpp\"\n\nnamespace sluice {\n\n"
+    "#include \"sluice/lab/claims/claims.hpp\"\n\nnamespace sluice {\n\n"
     "const std::vector<std::pair<std::string, std::string>>& shipped_claims() {\n"
     "  static const std::vector<std::pair<std::string, std::string>> claims = {\n"
     "${entries}  };\n  return claims;\n}\n\n}  // namespace sluice\n")

@@ -17,7 +17,7 @@ literal(figures ${DIR}/figures.js)
 literal(script ${DIR}/page.js)
 literal(license ${DIR}/chartjs-license.txt)
 literal(library ${LIBRARY})
-file(WRITE ${OUT} "#include \"report_page.hpp\"
+file(WRITE ${OUT} "#include \"report/report_page.hpp\"
 
 namespace sluice::report {
 

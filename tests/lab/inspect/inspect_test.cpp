@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "../../src/lab/layer_measures.hpp"
+#include "../../../src/lab/inspect/layer_measures.hpp"
 #include "inspect_support.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/inference/evaluate.hpp"
