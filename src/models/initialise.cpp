@@ -1,13 +1,13 @@
 #include "initialise.hpp"
 
+#include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <cstring>
 #include <string>
-#include <string_view>
 #include <type_traits>
 
 #include "sluice/nn/init.hpp"
-#include "sluice/nn/unit_layer.hpp"
 #include "sluice/tensor/tensor.hpp"
 
 namespace sluice {
@@ -17,45 +17,6 @@ namespace {
 constexpr std::uint32_t kFirstStream = 1U << 20;
 constexpr std::uint32_t kStreamsPerWeight = 16;
 
-/// A weight of the stack: rows of each block, and the gain of what it feeds.
-struct Role {
-  std::int64_t rows = 0;
-  double gain = 1;
-};
-
-bool contains(std::string_view text, std::string_view part) {
-  return text.find(part) != std::string_view::npos;
-}
-
-bool is_weight(const Parameter& parameter, const Shape& file_shape) {
-  const std::string_view name = parameter.name;
-  const bool of_stack = name.starts_with("layers.") || name.starts_with("blocks.");
-  return of_stack && file_shape.rank() >= 2 && !name.ends_with("weight_g") &&
-         !contains(name, "norm.") && !contains(name, ".unit.");
-}
-
-Role role_of(const ModelConfig& config, std::string_view name, const Shape& file_shape) {
-  Role role{.rows = file_shape[0]};
-  if (config.arch == "gcnn") {
-    if (contains(name, ".projection.")) return role;
-    const UnitSpec unit = parse_unit_spec(config.unit);
-    role.gain = unit.gain();
-    role.rows /= unit.inputs(1);
-  } else if (config.arch == "transformer") {
-    if (contains(name, "qkv")) role.rows = config.dim;
-    if (contains(name, "ffn.in")) {
-      const UnitSpec unit = parse_unit_spec(config.transformer.ffn);
-      role.gain = unit.gain();
-      role.rows /= unit.inputs(1);
-    }
-  } else {
-    role.rows = config.recurrent.hidden;
-    if (config.arch == "rnn") role.gain = calculate_gain(config.unit);
-    if (config.arch == "indrnn") role.gain = calculate_gain("relu");
-  }
-  return role;
-}
-
 Tensor drawn(const std::string& init, Shape shape, DType dtype, double gain, InitKey key) {
   const Fans fans = fans_of(shape);
   if (init == "xavier") return xavier_normal(shape, dtype, fans, 1, key);
@@ -64,7 +25,7 @@ Tensor drawn(const std::string& init, Shape shape, DType dtype, double gain, Ini
 }
 
 /// A weight in the file's layout, block by block.
-Tensor drawn_blocks(const ModelConfig& config, const Role& role, const Shape& shape, DType dtype,
+Tensor drawn_blocks(const std::string& init, const InitRole& role, const Shape& shape, DType dtype,
                     InitKey key) {
   Tensor all(shape, dtype);
   const std::int64_t blocks = shape[0] / role.rows;
@@ -76,7 +37,7 @@ Tensor drawn_blocks(const ModelConfig& config, const Role& role, const Shape& sh
     using T = decltype(zero);
     auto* out = reinterpret_cast<std::byte*>(all.data<T>());
     for (std::int64_t i = 0; i < blocks; ++i, out += bytes) {
-      const Tensor part = drawn(config.init, block, dtype, role.gain,
+      const Tensor part = drawn(init, block, dtype, role.gain,
                                 {key.seed, key.stream + static_cast<std::uint32_t>(i)});
       std::memcpy(out, part.data<T>(), bytes);
     }
@@ -108,6 +69,13 @@ Tensor row_norms(const Tensor& v) {
   return norms;
 }
 
+const Parameter& named(const Parameters& parameters, const std::string& name) {
+  const auto found = std::find_if(parameters.begin(), parameters.end(),
+                                  [&](const Parameter& each) { return each.name == name; });
+  assert(found != parameters.end());
+  return *found;
+}
+
 void give(const Parameter& parameter, const Tensor& file) {
   parameter.variable.set_value(parameter.from_file ? parameter.from_file(file) : file);
 }
@@ -117,22 +85,20 @@ void give(const Parameter& parameter, const Tensor& file) {
 void initialise_stack(const ModelConfig& config, std::uint64_t seed, const Parameters& parameters) {
   if (config.init == "default" && config.init_scale == 1) return;
   std::uint32_t stream = kFirstStream;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const Parameter& parameter = parameters[i];
+  for (const Parameter& parameter : parameters) {
+    if (!parameter.init) continue;
+    const InitRole& role = *parameter.init;
     const Tensor& value = parameter.variable.value();
     Tensor file = parameter.to_file ? parameter.to_file(value) : value.clone();
-    if (!is_weight(parameter, file.shape())) continue;
     if (config.init != "default") {
-      const Role role = role_of(config, parameter.name, file.shape());
-      file = drawn_blocks(config, role, file.shape(), file.dtype(), {seed, stream});
+      file = drawn_blocks(config.init, role, file.shape(), file.dtype(), {seed, stream});
       stream += kStreamsPerWeight;
     }
     change(file, [&](auto elements) {
       for (auto& x : elements) x *= static_cast<std::decay_t<decltype(x)>>(config.init_scale);
     });
     give(parameter, file);
-    // The gains of weight normalisation come right behind the weight they are of.
-    if (parameter.name.ends_with("weight_v")) give(parameters[i + 1], row_norms(file));
+    if (!role.lengths.empty()) give(named(parameters, role.lengths), row_norms(file));
   }
 }
 

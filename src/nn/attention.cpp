@@ -67,9 +67,10 @@ Variable CausalSelfAttention::forward(const Variable& x, Tensor& context,
 }
 
 void CausalSelfAttention::collect(Parameters& parameters, const std::string& prefix) const {
-  parameters.push_back({prefix + "qkv.weight", qkv_, {}, {}, true});
+  const InitRole square{.rows = options_.dim};  // queries', keys' and values' weights by themselves
+  parameters.push_back({prefix + "qkv.weight", qkv_, {}, {}, true, square});
   if (options_.bias) parameters.push_back({prefix + "qkv.bias", qkv_bias_, {}, {}, false});
-  parameters.push_back({prefix + "out.weight", out_, {}, {}, true});
+  parameters.push_back({prefix + "out.weight", out_, {}, {}, true, square});
   if (options_.bias) parameters.push_back({prefix + "out.bias", out_bias_, {}, {}, false});
 }
 

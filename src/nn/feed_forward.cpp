@@ -70,9 +70,11 @@ Variable GatedFeedForward::forward(const Variable& x, FeedForward call, bool tra
 }
 
 void GatedFeedForward::collect(Parameters& parameters, const std::string& prefix) const {
-  parameters.push_back({prefix + "in.weight", in_, {}, {}, true});
+  const InitRole into{.rows = options_.width, .gain = unit_.gain()};
+  parameters.push_back({prefix + "in.weight", in_, {}, {}, true, into});
   if (options_.bias) parameters.push_back({prefix + "in.bias", in_bias_, {}, {}, false});
-  parameters.push_back({prefix + "out.weight", out_, {}, {}, true});
+  const InitRole back{.rows = options_.dim};
+  parameters.push_back({prefix + "out.weight", out_, {}, {}, true, back});
   if (options_.bias) parameters.push_back({prefix + "out.bias", out_bias_, {}, {}, false});
   unit_.collect(parameters, prefix + "unit.");
 }

@@ -120,7 +120,10 @@ void GatedConv1d::freeze() { kept_ = std::make_shared<KeptFilters>(); }
 void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) const {
   const std::int64_t m = v_.shape()[2];
   const bool linear = options_.linear_layout;
-  Parameter weight{prefix + (options_.norm == "weight" ? "weight_v" : "weight"), v_,
+  const bool normalised = options_.norm == "weight";
+  const std::string lengths = normalised ? prefix + "weight_g" : "";
+  Parameter weight{prefix + (normalised ? "weight_v" : "weight"),
+                   v_,
                    [linear](const Tensor& x) {
                      const Tensor file = swap_outer(x);
                      return linear ? file.reshape(Shape{file.dim(0), file.dim(1)}) : file;
@@ -128,12 +131,12 @@ void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) con
                    [linear](const Tensor& x) {
                      return swap_outer(linear ? x.reshape(Shape{x.dim(0), x.dim(1), 1}) : x);
                    },
-                   true};
+                   true,
+                   InitRole{options_.outputs, unit_.gain(), lengths}};
   parameters.push_back(std::move(weight));
-  if (options_.norm == "weight") {
+  if (normalised) {
     const Shape gain = linear ? Shape{m, 1} : Shape{m, 1, 1};
-    parameters.push_back({prefix + "weight_g", g_,
-                          [gain](const Tensor& x) { return x.reshape(gain); },
+    parameters.push_back({lengths, g_, [gain](const Tensor& x) { return x.reshape(gain); },
                           [m](const Tensor& x) { return x.reshape(Shape{m}); }, false});
   }
   parameters.push_back({prefix + "bias", bias_, {}, {}, false});

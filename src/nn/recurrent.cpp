@@ -50,6 +50,12 @@ Shapes shapes_of(const RecurrentOptions& o) {
   return uniform(1);
 }
 
+/// Of the nonlinearity that a layer's products feed, where it has but one.
+double gain_of(const RecurrentOptions& o) {
+  if (o.cell == CellKind::rnn) return calculate_gain(activation_name(o.nonlinearity));
+  return o.cell == CellKind::indrnn ? calculate_gain("relu") : 1;
+}
+
 void check(const RecurrentOptions& o) {
   const std::string& name = cell_name(o.cell);
   if (o.input < 1 || o.hidden < 1) {
@@ -173,10 +179,14 @@ void RecurrentLayer::constrain() const {
 }
 
 void RecurrentLayer::collect(Parameters& parameters, const std::string& prefix) const {
-  parameters.push_back({prefix + "weight_ih", weights_.weight_ih, {}, {}, true});
+  const InitRole gate{.rows = options_.hidden, .gain = gain_of(options_)};
+  parameters.push_back({prefix + "weight_ih", weights_.weight_ih, {}, {}, true, gate});
   // The vector u is a weight too, but decaying it would shorten an IndRNN's memory.
-  const bool decay = options_.cell != CellKind::indrnn;
-  parameters.push_back({prefix + "weight_hh", weights_.weight_hh, {}, {}, decay});
+  if (options_.cell == CellKind::indrnn) {
+    parameters.push_back({prefix + "weight_hh", weights_.weight_hh, {}, {}, false});
+  } else {
+    parameters.push_back({prefix + "weight_hh", weights_.weight_hh, {}, {}, true, gate});
+  }
   parameters.push_back({prefix + "bias_ih", weights_.bias_ih, {}, {}, false});
   if (weights_.bias_hh.defined()) {
     parameters.push_back({prefix + "bias_hh", weights_.bias_hh, {}, {}, false});

@@ -3,12 +3,26 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "sluice/autograd/variable.hpp"
 
 namespace sluice {
+
+/// How a weight of a stack is drawn when initial weights of another kind than its layer's own are
+/// asked for (ModelConfig::init). Rows are the first dimension of the file's layout.
+struct InitRole {
+  /// Rows of each block that is drawn by itself, with fans of its own: one gate of a cell, one half
+  /// of a gated projection. Divides the weight's rows.
+  std::int64_t rows = 0;
+  /// The gain of what the weight feeds (calculate_gain, unit_gain).
+  double gain = 1;
+  /// Name of the parameter that holds the lengths of the weight's rows (g of weight normalisation,
+  /// which follows v); empty: none.
+  std::string lengths = {};
+};
 
 /// A parameter as files and optimizers see it; one whose variable requires no gradient (running
 /// statistics) is saved and loaded, not trained. `to_file` / `from_file` convert between the
@@ -20,6 +34,9 @@ struct Parameter {
   std::function<Tensor(const Tensor&)> from_file;
   /// Whether weight decay applies (weights: yes; biases, gains and norms: no).
   bool decay = true;
+  /// Of weights that ModelConfig::init and init_scale are about; none of embeddings, softmax
+  /// layers, biases, norms, and what units learn.
+  std::optional<InitRole> init = std::nullopt;
 };
 using Parameters = std::vector<Parameter>;
 
