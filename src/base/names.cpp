@@ -31,7 +31,34 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
+/// The shortest text that shows a byte which is no printable character.
+std::string visible(unsigned char c) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  if (c == '\n') return "\\n";
+  if (c == '\t') return "\\t";
+  if (c == '\r') return "\\r";
+  return {'\\', 'x', digits[c >> 4], digits[c & 15]};
+}
+
 }  // namespace
+
+std::string in_quotes(std::string_view text, char mark) {
+  constexpr std::size_t most = 80;
+  constexpr unsigned char del = 0x7f;
+  std::string out(1, mark);
+  std::size_t characters = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool continues = (byte & 0xc0U) == 0x80U;  // within a UTF-8 character
+    if (!continues && ++characters > most) return out + "..." + mark;
+    if (byte < ' ' || byte == del) {
+      out += visible(byte);
+    } else {
+      out += c;
+    }
+  }
+  return out + mark;
+}
 
 std::string nearest_names(std::string_view name, const std::vector<std::string>& known,
                           std::size_t most) {
@@ -69,7 +96,7 @@ std::size_t parse_name(std::string_view what, std::string_view name,
                        const std::vector<std::string>& known) {
   const auto found = std::find(known.begin(), known.end(), name);
   if (found != known.end()) return static_cast<std::size_t>(found - known.begin());
-  throw UsageError("unknown " + std::string(what) + " '" + std::string(name) + "'; " +
+  throw UsageError("unknown " + std::string(what) + " " + in_quotes(name) + "; " +
                    suggestion(name, known));
 }
 

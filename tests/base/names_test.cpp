@@ -49,6 +49,36 @@ TEST(Names, SuggestionsAreTheNearestOrAll) {
   }
 }
 
+TEST(Names, QuotesShowControlCharactersAndLittle) {
+  EXPECT_EQ(in_quotes("a\nb\x1b"), "'a\\nb\\x1b'");
+  EXPECT_EQ(in_quotes("x", '"'), "\"x\"");
+  EXPECT_EQ(in_quotes(std::string(80, 'x')), "'" + std::string(80, 'x') + "'");
+  EXPECT_EQ(in_quotes(std::string(81, 'x')), "'" + std::string(80, 'x') + "...'");
+  std::string umlauts;
+  for (int i = 0; i < 100; ++i) umlauts += "ä";
+  EXPECT_EQ(in_quotes(umlauts), "'" + umlauts.substr(0, 160) + "...'");
+}
+
+enum class Shade { light, dark };
+const EnumNames<Shade>& enum_names(Shade) {
+  static const EnumNames<Shade> names("shade", {{Shade::dark, "dark"}, {Shade::light, "light"}});
+  return names;
+}
+
+TEST(Names, EnumerationsHaveOneList) {
+  EXPECT_EQ(name_of(Shade::light), "light");
+  EXPECT_EQ(name_of(Shade::dark), "dark");
+  EXPECT_EQ(parse_enum<Shade>("light"), Shade::light);
+  EXPECT_EQ(parse_enum<Shade>("dark"), Shade::dark);
+  EXPECT_EQ(enum_names(Shade{}).names(), (std::vector<std::string>{"dark", "light"}));
+  try {
+    parse_enum<Shade>("lihgt");
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_STREQ(error.what(), "unknown shade 'lihgt'; did you mean light?");
+  }
+}
+
 TEST(Error, UsageErrorIsAnError) {
   try {
     throw UsageError("what, why, how.");

@@ -1,12 +1,22 @@
 #pragma once
-// Numbers as people read them.
+// Numbers as people read and write them.
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace sluice {
 
 /// 1234567 as "1,234,567".
 std::string grouped(std::int64_t number);
+
+/// A whole number, also written "1e6" (exactly whole, at most 2^53 then). Nothing for any other
+/// text: other characters around it, a fraction, a number that int64 does not hold.
+std::optional<std::int64_t> whole_number(std::string_view text);
+
+/// A finite number, "0.002", "2e-3" or "-1". Nothing for any other text: other characters around
+/// it, inf and nan, a number too large for a double or too small to be told from 0.
+std::optional<double> real_number(std::string_view text);
 
 }  // namespace sluice

@@ -1,0 +1,511 @@
+#pragma once
+// Field tables: for a struct that is read from a file or from flags, one table of its fields, which
+// gives reading, checking, writing, flags and their manual.
+//
+//     const FieldTable& thing_fields() {
+//       static const FieldTable table =
+//           FieldsOf<Thing>()
+//               .add("batch", &Thing::batch, {.range = at_least(1), .flag = "--batch", .help =
+//               "..."}) .add("lr", [](auto& t) -> auto& { return t.schedule.lr; }, {.range =
+//               above(0)}) .add("kind", &Thing::kind);  // an enumeration with enum_names()
+//       return table;
+//     }
+//
+// Tables are usable without knowing the struct, and several can be read as one object (FieldParts):
+// what is common to all models, say, and what one architecture has besides.
+
+#include <cassert>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <typeindex>
+#include <utility>
+#include <vector>
+
+#include "sluice/base/names.hpp"
+#include "sluice/base/value.hpp"
+
+namespace sluice {
+
+/// Where a value stands, for what is said of it when it is wrong.
+struct FieldPlace {
+  /// Whose fault it is, and how the place is named.
+  enum class Origin {
+    file,     // something that was written before: Error
+    request,  // what somebody asks for now: UsageError
+    flag      // the same from the command line, `where` being the flag: UsageError
+  };
+  /// "training config", "claim 'x.json'", "--batch".
+  std::string where;
+  Origin origin = Origin::request;
+  /// Of fields from `where` on: "data.train"; empty: `where` itself.
+  std::string path = {};
+
+  FieldPlace field(std::string_view name) const;
+  FieldPlace element(std::size_t index) const;
+  /// Throws "WHERE: 'PATH' FAULT" or "WHERE: FAULT".
+  [[noreturn]] void refuse(const std::string& fault) const;
+  /// Throws "WHERE: 'PATH' must be EXPECTED, got GOT", or "WHERE: expected EXPECTED, got GOT".
+  [[noreturn]] void refuse(const std::string& expected, const Value& got) const;
+};
+
+/// Numbers that a field takes. Bounds of whole numbers must be below 2^53 in magnitude.
+struct FieldRange {
+  double least = -std::numeric_limits<double>::infinity();
+  double most = std::numeric_limits<double>::infinity();
+  /// The bound itself is not in the range.
+  bool least_excluded = false, most_excluded = false;
+
+  bool holds(double value) const;
+  /// "a whole number" with " from 1 to 9", " of at least 1", " above 0", ...
+  std::string text(const std::string& kind) const;
+};
+FieldRange at_least(double least);
+FieldRange above(double bound);
+FieldRange between(double least, double most);
+/// least <= x < bound.
+FieldRange from_to_below(double least, double bound);
+
+/// What a table says of a field besides its name and its place in the struct.
+struct FieldSpec {
+  FieldRange range = {};
+  /// The flag that sets it ("" for none), the heading of --help it stands under, what --help calls
+  /// its value ("": by its type), and what it says.
+  std::string flag = "", group = "", value = "", help = "";
+  /// Of a yes or no: the flag that sets it to false. Without `flag` it has only this one.
+  std::string off_flag = "", off_help = "";
+  /// A complete object may lack it.
+  bool optional = false;
+  /// Of a list: one element may stand for the list of itself.
+  bool one_for_list = false;
+};
+
+/// One field of a struct whose type is not known here. `object` is such a struct.
+struct Field {
+  std::string name;
+  FieldSpec spec;
+  /// What it takes, for messages: "a whole number of at least 1".
+  std::string expected;
+  /// Takes true and false.
+  bool yes_no = false;
+  /// Another field, which this is an older or shorter way to give; it is read and never written.
+  std::string stands_for = "";
+  /// Throws as `place` says when the value is not one that the field takes; sets nothing then.
+  std::function<void(void* object, const Value&, const FieldPlace& place)> set = {};
+  std::function<void(const Value&, const FieldPlace& place)> check = {};
+  std::function<Value(const void* object)> get = {};
+  std::function<void(void* to, const void* from)> copy = {};
+  /// What a text means: "1e4" of a whole number, "a,b" of a list. A text that means nothing is
+  /// passed on as it is, to be refused by `set`.
+  std::function<Value(std::string_view text)> from_text = {};
+  /// Whether an object has the field (it is written and required only then); null: all have.
+  std::function<bool(const void* object)> applies = {};
+};
+
+/// How fields of type M are read from a value, written, and understood from a text.
+template <class M>
+struct FieldCodec {
+  std::string expected;
+  std::string value;  // what --help calls it
+  std::function<M(const Value&, const FieldPlace&)> read;
+  std::function<Value(const M&)> write;
+  std::function<Value(std::string_view)> from_text;
+};
+
+/// The fields of a struct, in the order they were added.
+class FieldTable {
+ public:
+  FieldTable(std::type_index type, std::vector<Field> fields)
+      : type_(type), fields_(std::move(fields)) {}
+  const std::vector<Field>& fields() const { return fields_; }
+  /// Null when there is none of that name.
+  const Field* find(std::string_view name) const;
+  std::type_index type() const { return type_; }
+
+ private:
+  std::type_index type_;
+  std::vector<Field> fields_;
+};
+
+/// A struct and its table. The struct may be const: then it is only read from.
+class FieldPart {
+ public:
+  template <class S>
+  FieldPart(const FieldTable& table, S& object) : table_(&table), object_(&object) {
+    assert(table.type() == typeid(S));
+    if constexpr (!std::is_const_v<S>) writable_ = &object;
+  }
+  const FieldTable& table() const { return *table_; }
+  const void* object() const { return object_; }
+  void* writable() const {
+    assert(writable_ != nullptr);
+    return writable_;
+  }
+
+ private:
+  const FieldTable* table_;
+  const void* object_;
+  void* writable_ = nullptr;
+};
+
+/// Structs whose fields stand side by side in one object.
+using FieldParts = std::vector<FieldPart>;
+
+/// Names of all fields, those that stand for others left out.
+std::vector<std::string> field_names(const FieldParts& parts);
+
+enum class Reading {
+  /// What is missing keeps the value it has.
+  partial,
+  /// Every field that is not optional must be there.
+  complete
+};
+
+/// Sets the fields that `object` has, and returns their names. Throws as `place` says, naming the
+/// first field that is unknown (with the nearest names), of the wrong type, out of range or
+/// missing; the structs may have been set in part then.
+std::vector<std::string> read_fields(const FieldParts& parts, const Value& object,
+                                     const FieldPlace& place, Reading reading = Reading::partial);
+
+/// The object that read_fields() reads.
+Value write_fields(const FieldParts& parts);
+
+/// Throws as `place` says unless every field holds a value that could be read.
+void check_fields(const FieldParts& parts, const FieldPlace& place);
+
+/// Sets one field; `place` is where the fields stand, or the flag. Throws as read_fields() does.
+void set_field(const FieldParts& parts, std::string_view name, const Value& value,
+               const FieldPlace& place);
+/// The same from a text as flags have it.
+void set_field_text(const FieldParts& parts, std::string_view name, std::string_view text,
+                    const FieldPlace& place);
+
+/// A struct of which some fields were given: what a file or flags ask for, the rest being defaults.
+template <class S>
+struct Given {
+  S values{};
+  std::vector<std::string> names;
+
+  bool has(std::string_view name) const {
+    for (const std::string& given : names) {
+      if (given == name) return true;
+    }
+    return false;
+  }
+  void add(const std::string& name) {
+    if (!has(name)) names.push_back(name);
+  }
+  void remove(std::string_view name) { std::erase(names, name); }
+};
+
+/// read_fields() into `given`, which remembers their names.
+template <class S>
+void read_given(Given<S>& given, const FieldTable& table, const Value& object,
+                const FieldPlace& place) {
+  for (const std::string& name : read_fields({{table, given.values}}, object, place)) {
+    given.add(name);
+  }
+}
+
+/// Sets one field of `given`.
+template <class S>
+void set_given(Given<S>& given, const FieldTable& table, const std::string& name,
+               const Value& value, const FieldPlace& place) {
+  set_field({{table, given.values}}, name, value, place);
+  const Field* const field = table.find(name);
+  given.add(field->stands_for.empty() ? name : field->stands_for);
+}
+
+/// Copies the given fields into `values`.
+template <class S>
+void apply_given(S& values, const FieldTable& table, const Given<S>& given) {
+  for (const std::string& name : given.names) table.find(name)->copy(&values, &given.values);
+}
+
+/// The fields of `over` over those of `base`.
+template <class S>
+void overlay(Given<S>& base, const FieldTable& table, const Given<S>& over) {
+  apply_given(base.values, table, over);
+  for (const std::string& name : over.names) base.add(name);
+}
+
+/// The object of the given fields alone.
+template <class S>
+Value write_given(const FieldTable& table, const Given<S>& given) {
+  Value object = Value::Object{};
+  for (const std::string& name : given.names) {
+    object.set(name, table.find(name)->get(&given.values));
+  }
+  return object;
+}
+
+namespace fields_detail {
+
+std::int64_t read_whole(const Value& value, const FieldRange& range, const FieldPlace& place);
+std::uint64_t read_unsigned(const Value& value, const FieldPlace& place);
+double read_real(const Value& value, const FieldRange& range, const FieldPlace& place);
+float read_float(const Value& value, const FieldRange& range, const FieldPlace& place);
+bool read_bool(const Value& value, const FieldPlace& place);
+std::string read_text(const Value& value, const FieldPlace& place,
+                      const std::string& expected = "text");
+const Value::List& read_list(const Value& value, const FieldPlace& place);
+
+/// 0.1F as 0.1 rather than 0.10000000149.
+double shortest(float value);
+
+Value whole_of_text(std::string_view text);
+Value unsigned_of_text(std::string_view text);
+Value real_of_text(std::string_view text);
+Value bool_of_text(std::string_view text);
+/// What commas separate; none for "" and "none".
+std::vector<std::string> parts_of(std::string_view text);
+
+/// `read()`; a UsageError it throws becomes a fault of `place`.
+template <class Read>
+auto read_at(const FieldPlace& place, Read&& read) {
+  try {
+    return read();
+  } catch (const std::exception& error) {
+    place.refuse(std::string(error.what()));
+  }
+}
+
+template <class T>
+struct IsVector : std::false_type {};
+template <class T>
+struct IsVector<std::vector<T>> : std::true_type {};
+template <class T>
+struct IsOptional : std::false_type {};
+template <class T>
+struct IsOptional<std::optional<T>> : std::true_type {};
+
+}  // namespace fields_detail
+
+/// A field that stands in files as a text which `parse` reads (its UsageError says what is wrong)
+/// and `print` writes.
+template <class M>
+FieldCodec<M> text_codec(std::function<std::string(const M&)> print,
+                         std::function<M(const std::string&)> parse,
+                         const std::string& expected = "text", const std::string& value = "TEXT") {
+  return {expected, value,
+          [parse, expected](const Value& given, const FieldPlace& place) {
+            const std::string text = fields_detail::read_text(given, place, expected);
+            return fields_detail::read_at(place, [&] { return parse(text); });
+          },
+          [print](const M& held) { return Value(print(held)); },
+          [](std::string_view text) { return Value(std::string(text)); }};
+}
+
+/// The codec of a type: numbers, bool, text, paths, enumerations with names, lists of these,
+/// optional ones (null stands for none).
+template <class M>
+FieldCodec<M> field_codec(const FieldSpec& spec) {
+  namespace detail = fields_detail;
+  const FieldRange range = spec.range;
+  if constexpr (std::is_same_v<M, bool>) {
+    return {"true or false", "", detail::read_bool, [](const bool& v) { return Value(v); },
+            detail::bool_of_text};
+  } else if constexpr (std::is_same_v<M, std::int64_t>) {
+    return {
+        range.text("a whole number"), "N",
+        [range](const Value& v, const FieldPlace& p) { return detail::read_whole(v, range, p); },
+        [](const M& v) { return Value(v); }, detail::whole_of_text};
+  } else if constexpr (std::is_same_v<M, std::uint64_t>) {
+    return {"a whole number that is not negative", "N", detail::read_unsigned,
+            [](const M& v) { return Value(v); }, detail::unsigned_of_text};
+  } else if constexpr (std::is_same_v<M, double>) {
+    return {range.text("a number"), "X",
+            [range](const Value& v, const FieldPlace& p) { return detail::read_real(v, range, p); },
+            [](const M& v) { return Value(v); }, detail::real_of_text};
+  } else if constexpr (std::is_same_v<M, float>) {
+    return {
+        range.text("a number"), "X",
+        [range](const Value& v, const FieldPlace& p) { return detail::read_float(v, range, p); },
+        [](const M& v) { return Value(detail::shortest(v)); }, detail::real_of_text};
+  } else if constexpr (std::is_same_v<M, std::string>) {
+    return text_codec<M>([](const M& v) { return v; }, [](const std::string& v) { return v; });
+  } else if constexpr (std::is_same_v<M, std::filesystem::path>) {
+    return text_codec<M>([](const M& v) { return v.string(); },
+                         [](const std::string& v) { return std::filesystem::path(v); }, "a path",
+                         "PATH");
+  } else if constexpr (NamedEnum<M>) {
+    return text_codec<M>([](const M& v) { return name_of(v); },
+                         [](const std::string& v) { return parse_enum<M>(v); }, "a name in quotes",
+                         "NAME");
+  } else if constexpr (detail::IsOptional<M>::value) {
+    const auto inner = field_codec<typename M::value_type>(spec);
+    return {inner.expected, inner.value,
+            [inner](const Value& v, const FieldPlace& p) {
+              return v.is_null() ? M() : M(inner.read(v, p));
+            },
+            [inner](const M& v) { return v ? inner.write(*v) : Value(); }, inner.from_text};
+  } else {
+    static_assert(detail::IsVector<M>::value, "no codec for this type: give one");
+    const auto inner = field_codec<typename M::value_type>(spec);
+    return {"a list", "A,B,..",
+            [inner, one = spec.one_for_list](const Value& v, const FieldPlace& p) {
+              M list;
+              if (one && v.as<Value::List>() == nullptr) {
+                list.push_back(inner.read(v, p));
+                return list;
+              }
+              for (const Value& element : detail::read_list(v, p)) {
+                list.push_back(inner.read(element, p.element(list.size())));
+              }
+              return list;
+            },
+            [inner](const M& list) {
+              Value::List values;
+              for (const auto& element : list) values.push_back(inner.write(element));
+              return Value(std::move(values));
+            },
+            [inner](std::string_view text) {
+              Value::List values;
+              for (const std::string& part : detail::parts_of(text)) {
+                values.push_back(inner.from_text(part));
+              }
+              return Value(std::move(values));
+            }};
+  }
+}
+
+/// Builds the table of struct S. `access` is a pointer to a member, or a function that takes an S,
+/// const or not, and returns a reference to a part of it.
+template <class S>
+class FieldsOf {
+ public:
+  template <class Access>
+  using Member = std::remove_cvref_t<std::invoke_result_t<const Access&, S&>>;
+
+  /// A field of a type that field_codec() knows.
+  template <class Access>
+  FieldsOf& add(std::string name, Access access, FieldSpec spec = {}) {
+    return add(std::move(name), access, field_codec<Member<Access>>(spec), spec);
+  }
+
+  /// A field with a codec of its own.
+  template <class Access>
+  FieldsOf& add(std::string name, Access access, FieldCodec<Member<Access>> codec,
+                FieldSpec spec = {}) {
+    if (spec.value.empty()) spec.value = codec.value;
+    fields_.push_back(
+        {.name = std::move(name),
+         .spec = std::move(spec),
+         .expected = codec.expected,
+         .yes_no = std::is_same_v<Member<Access>, bool>,
+         .set =
+             [access, codec](void* to, const Value& value, const FieldPlace& place) {
+               std::invoke(access, *static_cast<S*>(to)) = codec.read(value, place);
+             },
+         .check = [codec](const Value& value,
+                          const FieldPlace& place) { (void)codec.read(value, place); },
+         .get =
+             [access, codec](const void* from) {
+               return codec.write(std::invoke(access, *static_cast<const S*>(from)));
+             },
+         .copy =
+             [access](void* to, const void* from) {
+               std::invoke(access, *static_cast<S*>(to)) =
+                   std::invoke(access, *static_cast<const S*>(from));
+             },
+         .from_text = codec.from_text});
+    return *this;
+  }
+
+  /// A field that is a struct with a table of its own.
+  template <class Access>
+  FieldsOf& add_struct(std::string name, Access access, const FieldTable& table,
+                       FieldSpec spec = {}) {
+    fields_.push_back(
+        {.name = std::move(name),
+         .spec = std::move(spec),
+         .expected = "an object",
+         .set =
+             [access, &table](void* to, const Value& value, const FieldPlace& place) {
+               read_fields({{table, std::invoke(access, *static_cast<S*>(to))}}, value, place);
+             },
+         .check =
+             [&table](const Value& value, const FieldPlace& place) {
+               Member<Access> ignored{};
+               read_fields({{table, ignored}}, value, place);
+             },
+         .get =
+             [access, &table](const void* from) {
+               return write_fields({{table, std::invoke(access, *static_cast<const S*>(from))}});
+             },
+         .copy =
+             [access](void* to, const void* from) {
+               std::invoke(access, *static_cast<S*>(to)) =
+                   std::invoke(access, *static_cast<const S*>(from));
+             },
+         .from_text = [](std::string_view text) { return Value(std::string(text)); }});
+    return *this;
+  }
+
+  /// A field that is a list of structs with a table of their own.
+  template <class Access>
+  FieldsOf& add_structs(std::string name, Access access, const FieldTable& table,
+                        FieldSpec spec = {}) {
+    using List = Member<Access>;
+    FieldCodec<List> codec;
+    codec.expected = "a list of objects";
+    codec.read = [&table](const Value& value, const FieldPlace& place) {
+      List list;
+      for (const Value& element : fields_detail::read_list(value, place)) {
+        typename List::value_type read{};
+        read_fields({{table, read}}, element, place.element(list.size()), Reading::complete);
+        list.push_back(std::move(read));
+      }
+      return list;
+    };
+    codec.write = [&table](const List& list) {
+      Value::List values;
+      for (const auto& element : list) values.push_back(write_fields({{table, element}}));
+      return Value(std::move(values));
+    };
+    codec.from_text = [](std::string_view text) { return Value(std::string(text)); };
+    return add(std::move(name), access, std::move(codec), std::move(spec));
+  }
+
+  /// An older or shorter way to give field `stands_for`: read as a T, which `set(S&, T)` makes into
+  /// the field's value; never written.
+  template <class T>
+  FieldsOf& add_alias(std::string name, std::string stands_for, std::function<void(S&, T)> set,
+                      FieldSpec spec = {}) {
+    const FieldCodec<T> codec = field_codec<T>(spec);
+    fields_.push_back(
+        {.name = std::move(name),
+         .spec = std::move(spec),
+         .expected = codec.expected,
+         .stands_for = std::move(stands_for),
+         .set =
+             [set, codec](void* to, const Value& value, const FieldPlace& place) {
+               set(*static_cast<S*>(to), codec.read(value, place));
+             },
+         .check = [codec](const Value& value,
+                          const FieldPlace& place) { (void)codec.read(value, place); },
+         .from_text = codec.from_text});
+    return *this;
+  }
+
+  /// The field added last is one that an object has only if `has(object)`: it is written and
+  /// required only then.
+  FieldsOf& only_if(std::function<bool(const S&)> has) {
+    fields_.back().applies = [has = std::move(has)](const void* object) {
+      return has(*static_cast<const S*>(object));
+    };
+    return *this;
+  }
+
+  operator FieldTable() const { return {typeid(S), fields_}; }  // NOLINT(*-explicit-*)
+
+ private:
+  std::vector<Field> fields_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,37 @@
+#pragma once
+// JSON texts read and written: the one place where they are parsed. For rooms and tests, not for
+// users of the library.
+
+#include <cstddef>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "sluice/base/fields.hpp"
+#include "sluice/base/value.hpp"
+
+namespace sluice {
+
+/// What a text may be like: longer or deeper ones are refused before they cost memory or stack.
+struct JsonLimits {
+  std::size_t bytes = std::size_t{1} << 28;
+  int levels = 64;
+};
+
+/// Throws, as `place` says, "WHERE, line 3, column 14: FAULT" for what is not JSON, a number that
+/// is too large for a double or too small to be told from 0, and a text beyond the limits.
+Value parse_json(std::string_view text, const FieldPlace& place, const JsonLimits& limits = {});
+
+/// The value as a JSON text, names in alphabetical order, `indent` blanks a level (-1: on one
+/// line). Bytes that are no UTF-8 become U+FFFD.
+std::string json_text(const Value& value, int indent = -1);
+
+/// To and from the library's type.
+Value value_of(const nlohmann::json& document);
+nlohmann::json document_of(const Value& value);
+
+/// parse_json() as the library's type.
+nlohmann::json parse_json_document(std::string_view text, const FieldPlace& place,
+                                   const JsonLimits& limits = {});
+
+}  // namespace sluice

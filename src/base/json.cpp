@@ -1,0 +1,205 @@
+#include "sluice/base/json.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "sluice/base/names.hpp"
+#include "sluice/base/numbers.hpp"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+/// What the library's parser tells of as it reads.
+class Builder {
+ public:
+  Builder(std::string_view text, const FieldPlace& place, const JsonLimits& limits)
+      : text_(text), place_(place), limits_(limits) {}
+
+  Value take() { return std::move(root_); }
+
+  bool null() { return put({}); }
+  bool boolean(bool value) { return put(value); }
+  bool number_integer(json::number_integer_t value) { return put(std::int64_t{value}); }
+  bool number_unsigned(json::number_unsigned_t value) { return put(std::uint64_t{value}); }
+  bool number_float(json::number_float_t value, const std::string& text) {
+    // The parser takes 1e-400 for 0.
+    if (!real_number(text)) {
+      place_.refuse("the number " + in_quotes(text) + " is too small to be told from 0");
+    }
+    return put(value);
+  }
+  bool string(std::string& value) { return put(std::move(value)); }
+  bool binary(json::binary_t&) { return false; }
+  bool start_object(std::size_t) { return open(Value::Object{}); }
+  bool key(std::string& name) {
+    key_ = std::move(name);
+    return true;
+  }
+  bool end_object() { return close(); }
+  bool start_array(std::size_t) { return open(Value::List{}); }
+  bool end_array() { return close(); }
+
+  bool parse_error(std::size_t position, const std::string&, const json::exception& error) {
+    const std::size_t byte = std::clamp<std::size_t>(position, 1, text_.size() + 1) - 1;
+    const std::string_view before = text_.substr(0, byte);
+    const std::size_t start = before.rfind('\n');
+    FieldPlace at = place_;
+    at.where +=
+        fmt::format(", line {}, column {}", 1 + std::count(before.begin(), before.end(), '\n'),
+                    start == std::string_view::npos ? byte + 1 : byte - start);
+    // What the parser says behind its own account of the place, without all it read last.
+    std::string fault = error.what();
+    if (const std::size_t colon = fault.find(": "); colon != std::string::npos) {
+      fault = fault.substr(colon + 2);
+    }
+    const std::string_view last = "; last read: '";
+    if (const std::size_t read = fault.find(last); read != std::string::npos) {
+      const std::size_t begin = read + last.size();
+      const std::size_t end = fault.rfind('\'');
+      if (end > begin) {
+        fault = fault.substr(0, begin - 1) + in_quotes(fault.substr(begin, end - begin)) +
+                fault.substr(end + 1);
+      }
+    }
+    at.refuse(fault);
+  }
+
+ private:
+  Value* add(Value value) {
+    if (open_.empty()) {
+      root_ = std::move(value);
+      return &root_;
+    }
+    if (auto* list = std::get_if<Value::List>(&open_.back()->data)) {
+      list->push_back(std::move(value));
+      return &list->back();
+    }
+    auto& object = std::get<Value::Object>(open_.back()->data);
+    object.emplace_back(std::move(key_), std::move(value));
+    return &object.back().second;
+  }
+  bool put(Value value) {
+    add(std::move(value));
+    return true;
+  }
+  bool open(Value value) {
+    if (open_.size() >= static_cast<std::size_t>(limits_.levels)) {
+      place_.refuse(fmt::format("nested deeper than {} levels", limits_.levels));
+    }
+    open_.push_back(add(std::move(value)));
+    return true;
+  }
+  bool close() {
+    if (auto* object = std::get_if<Value::Object>(&open_.back()->data)) keep_last(*object);
+    open_.pop_back();
+    return true;
+  }
+  /// Of several fields of one name the last counts.
+  static void keep_last(Value::Object& object) {
+    std::unordered_set<std::string_view> seen;
+    std::vector<bool> doubled(object.size(), false);
+    bool any = false;
+    for (std::size_t i = object.size(); i-- > 0;) {
+      doubled[i] = !seen.insert(object[i].first).second;
+      any = any || doubled[i];
+    }
+    if (!any) return;
+    Value::Object kept;
+    for (std::size_t i = 0; i < object.size(); ++i) {
+      if (!doubled[i]) kept.push_back(object[i]);
+    }
+    object = std::move(kept);
+  }
+
+  std::string_view text_;
+  const FieldPlace& place_;
+  JsonLimits limits_;
+  Value root_;
+  /// Lists and objects that are not complete, each within the one before. An element is complete
+  /// before the next is added, so that none of these moves.
+  std::vector<Value*> open_;
+  std::string key_;
+};
+
+}  // namespace
+
+Value parse_json(std::string_view text, const FieldPlace& place, const JsonLimits& limits) {
+  if (text.size() > limits.bytes) {
+    place.refuse(fmt::format("{} bytes of JSON are too many, expected at most {}",
+                             grouped(static_cast<std::int64_t>(text.size())),
+                             grouped(static_cast<std::int64_t>(limits.bytes))));
+  }
+  Builder builder(text, place, limits);
+  json::sax_parse(text, &builder);
+  return builder.take();
+}
+
+std::string json_text(const Value& value, int indent) {
+  return document_of(value).dump(indent, ' ', false, json::error_handler_t::replace);
+}
+
+Value value_of(const json& document) {
+  switch (document.type()) {
+    case json::value_t::boolean:
+      return document.get<bool>();
+    case json::value_t::number_integer:
+      return document.get<std::int64_t>();
+    case json::value_t::number_unsigned:
+      return document.get<std::uint64_t>();
+    case json::value_t::number_float:
+      return document.get<double>();
+    case json::value_t::string:
+      return document.get<std::string>();
+    case json::value_t::array: {
+      Value::List list;
+      for (const json& element : document) list.push_back(value_of(element));
+      return list;
+    }
+    case json::value_t::object: {
+      Value::Object object;
+      for (const auto& field : document.items()) {
+        object.emplace_back(field.key(), value_of(field.value()));
+      }
+      return object;
+    }
+    default:
+      return {};
+  }
+}
+
+json document_of(const Value& value) {
+  return std::visit(
+      [](const auto& held) -> json {
+        using T = std::decay_t<decltype(held)>;
+        if constexpr (std::is_same_v<T, std::monostate>) {
+          return nullptr;
+        } else if constexpr (std::is_same_v<T, Value::List>) {
+          json list = json::array();
+          for (const Value& element : held) list.push_back(document_of(element));
+          return list;
+        } else if constexpr (std::is_same_v<T, Value::Object>) {
+          json object = json::object();
+          for (const auto& [name, element] : held) object[name] = document_of(element);
+          return object;
+        } else if constexpr (std::is_same_v<T, std::int64_t>) {
+          // As the parser has it: what is not negative is unsigned.
+          return held >= 0 ? json(static_cast<std::uint64_t>(held)) : json(held);
+        } else {
+          return held;
+        }
+      },
+      value.data);
+}
+
+json parse_json_document(std::string_view text, const FieldPlace& place, const JsonLimits& limits) {
+  return document_of(parse_json(text, place, limits));
+}
+
+}  // namespace sluice

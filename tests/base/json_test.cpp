@@ -1,0 +1,91 @@
+#include "sluice/base/json.hpp"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "sluice/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+const FieldPlace request{.where = "config 'x.json'"};
+
+std::string refusal(const std::string& text, const JsonLimits& limits = {}) {
+  try {
+    parse_json(text, request, limits);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Json, ReadsWhatItWrites) {
+  const std::string text =
+      R"({"a":[1,-2,2.5,true,null],"b":{"c":"x\ny"},"d":18446744073709551615,"e":0.1})";
+  const Value value = parse_json(text, request);
+  EXPECT_EQ(json_text(value), text);
+  EXPECT_EQ(parse_json(json_text(value, 2), request), value);
+  EXPECT_EQ(value_of(document_of(value)), value);
+  EXPECT_EQ(document_of(value), nlohmann::json::parse(text));
+  EXPECT_EQ(parse_json_document(text, request), nlohmann::json::parse(text));
+}
+
+TEST(Json, NamesAreWrittenInOrder) {
+  EXPECT_EQ(json_text(Value::Object{{"b", 1}, {"a", 2}}), R"({"a":2,"b":1})");
+}
+
+TEST(Json, TheLastOfTwoFieldsCounts) {
+  const Value value = parse_json(R"({"a":1,"b":2,"a":3})", request);
+  EXPECT_EQ(*value.find("a"), Value(3));
+  EXPECT_EQ(value.as<Value::Object>()->size(), 2U);
+}
+
+TEST(Json, FaultsAreNamedWithTheirPlace) {
+  EXPECT_EQ(refusal("{\n  \"a\": }").find("config 'x.json', line 2, column 8: "), 0U)
+      << refusal("{\n  \"a\": }");
+  EXPECT_NE(refusal("").find("line 1, column 1: "), std::string::npos);
+  EXPECT_NE(refusal(R"({"a": 1e400})").find("1e400"), std::string::npos);
+  EXPECT_NE(refusal(R"({"a": 1e-400})").find("'1e-400' is too small to be told from 0"),
+            std::string::npos);
+  EXPECT_EQ(refusal(R"({"a": 1e-300, "b": 0.0, "c": 0e9})"), "");
+}
+
+TEST(Json, AFaultQuotesLittle) {
+  const std::string message = refusal("{\"a\": \"" + std::string(100000, 'x') + "\x01");
+  EXPECT_NE(message, "");
+  EXPECT_LT(message.size(), 400U);
+  EXPECT_EQ(message.find('\x01'), std::string::npos);
+}
+
+TEST(Json, DepthIsLimited) {
+  const auto nested = [](std::size_t levels) {
+    return std::string(levels, '[') + std::string(levels, ']');
+  };
+  EXPECT_EQ(refusal(nested(64)), "");
+  EXPECT_EQ(refusal(nested(65)), "config 'x.json': nested deeper than 64 levels");
+  EXPECT_EQ(refusal(nested(1'000'000)), "config 'x.json': nested deeper than 64 levels");
+  std::string objects;
+  for (int i = 0; i < 100'000; ++i) objects += R"({"a":)";
+  EXPECT_EQ(refusal(objects), "config 'x.json': nested deeper than 64 levels");
+}
+
+TEST(Json, SizeIsLimited) {
+  EXPECT_EQ(refusal("[1, 2]", {.bytes = 6}), "");
+  EXPECT_NE(refusal("[1, 2, 3]", {.bytes = 6}).find("9 bytes"), std::string::npos);
+}
+
+TEST(Json, WhoseFaultItIsDecidesTheKindOfError) {
+  const FieldPlace file{.where = "config.json", .origin = FieldPlace::Origin::file};
+  try {
+    parse_json("{", file);
+    FAIL();
+  } catch (const UsageError&) {
+    FAIL();
+  } catch (const Error&) {
+  }
+}
+
+}  // namespace
+}  // namespace sluice
