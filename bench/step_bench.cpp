@@ -19,6 +19,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
+#include "sluice/inference/frozen_model.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/training/optimizer.hpp"
 #include "sluice/training/profile_report.hpp"
@@ -80,7 +81,11 @@ class Bench {
     forward_.precision = options.precision == "bf16" ? Precision::bf16 : Precision::f32;
     forward_.conv = parse_conv_path(options.conv);
     forward_.recompute = options.recompute;
-    if (options.mode == "eval") model_->freeze();
+    if (options.mode == "eval") {
+      frozen_ =
+          FrozenModel::freeze(*model_, {.precision = forward_.precision, .conv = forward_.conv});
+      states_.resize(static_cast<std::size_t>(options.batch));
+    }
   }
 
   double step() {
@@ -93,13 +98,13 @@ class Bench {
       targets_.insert(targets_.end(), row + 1, row + options_.context + 1);
     }
     if (options_.mode == "eval") {
-      const NoGrad guard;
-      const Variable h =
-          model_->hidden(inputs_, options_.batch, options_.context, state_, forward_);
-      Tensor nll;
-      model_->loss(h, targets_, forward_, &nll);
+      std::vector<StackState*> states;
+      for (StackState& state : states_) states.push_back(&state);
+      const PackedRows rows(std::vector<std::int64_t>(states.size(), options_.context));
       double total = 0;
-      for (const float value : nll.span<float>()) total += static_cast<double>(value);
+      for (const double nll : frozen_->nll(frozen_->hidden(inputs_, rows, states), targets_)) {
+        total += nll;
+      }
       return total / static_cast<double>(n);
     }
     forward_.training = true;
@@ -136,6 +141,8 @@ class Bench {
   Options options_;
   std::vector<std::int32_t> tokens_, inputs_, targets_;
   std::unique_ptr<LanguageModel> model_;
+  std::shared_ptr<const FrozenModel> frozen_;
+  std::vector<StackState> states_;
   Optimizer optimizer_;
   ModelState state_;
   ForwardOptions forward_;

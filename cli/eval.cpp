@@ -12,7 +12,6 @@
 #include "output.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/inference/evaluate.hpp"
-#include "sluice/models/model_directory.hpp"
 #include "sluice/text/corpus.hpp"
 #include "sluice/training/config.hpp"
 #include "temporary_directory.hpp"
@@ -32,10 +31,9 @@ struct EvalCommand {
 
 void EvalCommand::run() const {
   EvalOptions options;
-  options.precision = parse_precision(precision);
-  options.conv = parse_conv_path(conv);
-  const LoadedModel loaded = load_model(model);
-  check_conv_path(loaded.model->config(), options.conv);
+  const FreezeOptions freezing{.precision = parse_precision(precision),
+                               .conv = parse_conv_path(conv)};
+  const LoadedFrozenModel loaded = load_frozen_model(model, freezing);
   ProgressDisplay display;
   const TemporaryDirectory cache;
   const TokenShards corpus = tokenize_corpus(

@@ -10,8 +10,8 @@
 #include "options.hpp"
 #include "output.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/inference/frozen_model.hpp"
 #include "sluice/inference/generate.hpp"
-#include "sluice/models/model_directory.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -32,7 +32,7 @@ void GenerateCommand::run() {
   }
   options.sampling.seed = static_cast<std::uint64_t>(seed);
   options.sampling.validate();
-  const LoadedModel loaded = load_model(model);
+  const LoadedFrozenModel loaded = load_frozen_model(model);
   if (prompt.empty()) {
     fmt::print(stderr, "sluice generate: the prompt is empty; starting a new line\n");
   }

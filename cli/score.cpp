@@ -15,8 +15,8 @@
 #include "options.hpp"
 #include "output.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/inference/frozen_model.hpp"
 #include "sluice/inference/score.hpp"
-#include "sluice/models/model_directory.hpp"
 #include "sluice/training/config.hpp"
 
 namespace sluice::cli {
@@ -64,8 +64,8 @@ std::string ScoreCommand::as_text(const LineScore& score) const {
 void ScoreCommand::run() const {
   ScoreOptions options;
   options.words = words;
-  options.precision = parse_precision(precision);
-  const LoadedModel loaded = load_model(model);
+  const LoadedFrozenModel loaded =
+      load_frozen_model(model, {.precision = parse_precision(precision)});
   const auto emit = [&](const LineScore& score) {
     print((json ? as_json(score) : as_text(score)) + "\n");
     flush_output();

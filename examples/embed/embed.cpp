@@ -6,9 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "sluice/inference/frozen_model.hpp"
 #include "sluice/inference/generate.hpp"
 #include "sluice/inference/score.hpp"
-#include "sluice/models/model_directory.hpp"
 
 int main(int argc, char** argv) {
   if (argc != 3) {
@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    const sluice::LoadedModel loaded = sluice::load_model(argv[1]);
+    const sluice::LoadedFrozenModel loaded = sluice::load_frozen_model(argv[1]);
     const std::string line = argv[2];
 
     const auto scores = sluice::score_lines(*loaded.model, *loaded.tokenizer, std::span(&line, 1));

@@ -153,7 +153,7 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
     using T = decltype(zero);
     conv.forward(z, input, filters, [&](const ConvRows& rows) {
       const ProfileScope profile("unit", 0, unit_bytes(rows.rows, s.outputs, n, dtype));
-      const std::int64_t out = (rows.stream * s.time + rows.first) * n;
+      const std::int64_t out = rows.first * n;
       kernels::unit_forward(
           y.data<T>() + out, static_cast<const T*>(rows.data), static_cast<std::size_t>(s.outputs),
           call.bias.value().data<T>(),
@@ -188,7 +188,7 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
               [&](const ConvRows& rows) {
                 const ProfileScope profile("unit", 0,
                                            unit_bytes(rows.rows, 2 * s.outputs, n, dtype));
-                const std::int64_t at = rows.stream * s.time + rows.first;
+                const std::int64_t at = rows.first;
                 kernels::unit_backward(
                     static_cast<T*>(rows.data), static_cast<std::size_t>(s.outputs),
                     partial.data<T>() + rows.block * s.outputs, dy.data<T>() + at * n,

@@ -50,21 +50,6 @@ void check_shapes(const Variable& x, const Variable& w, const Variable& bias,
 
 const std::array<std::string, 3> kPathNames{"auto", "direct", "fast"};
 
-// The tile of `fast` where direct products would be faster.
-constexpr int kSmallestTile = 2;
-
-// The tile to use, 0 for direct products.
-int chosen_tile(const ConvShape& s, ConvPath path, DType operand) {
-  if (path == ConvPath::direct || s.kernel == 1 || s.time == 1) return 0;
-  const bool served = s.kernel <= FastConv::kMostKernel;
-  if (path == ConvPath::fast) {
-    if (!served) check_fast_kernel(s.kernel);
-    const int tile = fastest_tile(s, operand);
-    return tile > 0 ? tile : kSmallestTile;
-  }
-  return served && operand != DType::f64 ? fastest_tile(s, operand) : 0;
-}
-
 template <class T>
 void drop_elements(T* to, const T* x, std::int64_t n, const Dropout& d, std::int64_t offset) {
   const auto count = static_cast<std::size_t>(n);
@@ -123,8 +108,9 @@ Variable causal_conv_unit(const Variable& x, const Variable& w, const Variable& 
                       options.unit.gated ? w.shape()[2] / 2 : w.shape()[2],
                       gemm_dtype(x.dtype(), options.precision),
                       next_context};
+  if (options.path == ConvPath::fast && call.shape.time > 1) check_fast_kernel(call.shape.kernel);
   const int tile =
-      options.tile > 0 ? options.tile : chosen_tile(call.shape, options.path, call.operand);
+      options.tile > 0 ? options.tile : conv_tile(call.shape, options.path, call.operand);
   if (tile > 0) return fast_conv_unit(call, tile);
   if (options.kept) {
     Tensor& filters = options.kept->direct;

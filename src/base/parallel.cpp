@@ -95,7 +95,6 @@ int thread_count() { return thread_count_setting().load(std::memory_order_relaxe
 void set_thread_count(int n) {
   if (n < 1) throw UsageError(fmt::format("thread count must be at least 1, got {}", n));
   thread_count_setting().store(n, std::memory_order_relaxed);
-  omp_set_num_threads(n);  // oneDNN asks OpenMP
 }
 
 bool in_parallel_range() { return inside_range; }

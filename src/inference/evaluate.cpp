@@ -9,9 +9,8 @@
 #include <optional>
 #include <vector>
 
-#include "frozen.hpp"
-#include "row_scores.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/tensor/rows.hpp"
 
 namespace sluice {
 namespace {
@@ -54,57 +53,71 @@ Plan plan(std::int64_t tokens, std::optional<std::int64_t> receptive_field,
   return plan;
 }
 
-}  // namespace
+/// One pass: tokens of the windows that have some, and which of their rows are scored.
+struct Pass {
+  std::vector<std::int32_t> ids, targets, scored_rows, scored_targets;
+  std::vector<std::int64_t> lengths;
+  std::vector<StackState*> states;
+};
 
-EvalResult evaluate(LanguageModel& model, const TokenShards& corpus, const EvalOptions& options) {
+/// Reads the windows' tokens from `offset` on, at most plan.chunk of each.
+Pass read_pass(const Plan& plan, const TokenShards& corpus, std::int64_t offset,
+               std::vector<StackState>& states) {
+  Pass pass;
+  const std::int64_t time = std::min(plan.chunk, plan.length - offset);
+  for (std::int64_t s = 0; s < plan.segments; ++s) {
+    const std::int64_t begin = s * plan.stride + offset;
+    const std::int64_t present = std::clamp<std::int64_t>(corpus.size() - begin, 0, time);
+    if (present == 0) continue;
+    const std::size_t row = pass.ids.size();
+    pass.ids.resize(row + static_cast<std::size_t>(present));
+    pass.targets.resize(pass.ids.size());
+    corpus.read_pairs(begin, present, pass.ids.data() + row, pass.targets.data() + row);
+    pass.lengths.push_back(present);
+    pass.states.push_back(&states[static_cast<std::size_t>(s)]);
+    const std::int64_t skipped =
+        s == 0 ? 0 : std::clamp<std::int64_t>(plan.warm_up - offset, 0, present);
+    for (std::size_t r = row + static_cast<std::size_t>(skipped); r < pass.ids.size(); ++r) {
+      pass.scored_rows.push_back(static_cast<std::int32_t>(r));
+      pass.scored_targets.push_back(pass.targets[r]);
+    }
+  }
+  return pass;
+}
+
+void check(const FrozenModel& model, const TokenShards& corpus, const EvalOptions& options) {
   if (options.segments < 0 || options.chunk < 0 || options.warm_up < 0) {
     throw UsageError(
         fmt::format("evaluate: segments, chunk and warm_up must not be negative, got {}, {} and {}",
                     options.segments, options.chunk, options.warm_up));
   }
   if (corpus.size() == 0) throw Error("evaluate: the text has no tokens; give it some");
-  if (corpus.vocabulary() != model.config().vocabulary) {
+  if (corpus.vocabulary() != model.vocabulary()) {
     throw Error(
         fmt::format("evaluate: the text was cut into tokens of a vocabulary of {} and the "
                     "model has {}; use the model's tokenizer",
-                    corpus.vocabulary(), model.config().vocabulary));
+                    corpus.vocabulary(), model.vocabulary()));
   }
+}
+
+}  // namespace
+
+EvalResult evaluate(const FrozenModel& model, const TokenShards& corpus,
+                    const EvalOptions& options) {
+  check(model, corpus, options);
   const auto start = std::chrono::steady_clock::now();
   const Plan plan = sluice::plan(corpus.size(), model.receptive_field(), options);
-  const Frozen frozen(model);
 
   EvalResult result;
-  ModelState state;
-  std::vector<std::int32_t> ids;
-  std::vector<std::int32_t> targets;
-  std::vector<std::int32_t> rows;
-  std::vector<std::int32_t> scored;
+  std::vector<StackState> states(static_cast<std::size_t>(plan.segments));
   for (std::int64_t offset = 0; offset < plan.length; offset += plan.chunk) {
-    const std::int64_t time = std::min(plan.chunk, plan.length - offset);
-    // What lies beyond the text's end is 0, comes after all that is scored, and is not scored.
-    ids.assign(static_cast<std::size_t>(plan.segments * time), 0);
-    targets = ids;
-    rows.clear();
-    scored.clear();
-    for (std::int64_t s = 0; s < plan.segments; ++s) {
-      const std::int64_t begin = s * plan.stride + offset;
-      const std::int64_t present = std::clamp<std::int64_t>(corpus.size() - begin, 0, time);
-      const std::int64_t row = s * time;
-      if (present > 0) {
-        corpus.read_pairs(begin, present, ids.data() + row, targets.data() + row);
-      }
-      const std::int64_t skipped =
-          s == 0 ? 0 : std::clamp<std::int64_t>(plan.warm_up - offset, 0, present);
-      for (std::int64_t t = skipped; t < present; ++t) {
-        rows.push_back(static_cast<std::int32_t>(row + t));
-        scored.push_back(targets[static_cast<std::size_t>(row + t)]);
-      }
+    const Pass pass = read_pass(plan, corpus, offset, states);
+    Tensor hidden = model.hidden(pass.ids, PackedRows(pass.lengths), pass.states);
+    if (pass.scored_rows.size() != pass.ids.size()) {
+      hidden = pick_rows(hidden, pass.scored_rows, "evaluate");
     }
-    for (const double nll : row_scores(model, ids, plan.segments, time, state, rows, scored,
-                                       {.precision = options.precision, .conv = options.conv})) {
-      result.nll += nll;
-    }
-    result.tokens += static_cast<std::int64_t>(rows.size());
+    for (const double nll : model.nll(hidden, pass.scored_targets)) result.nll += nll;
+    result.tokens += static_cast<std::int64_t>(pass.scored_rows.size());
     if (options.progress) options.progress(result.tokens, corpus.size());
   }
 

@@ -6,7 +6,7 @@
 #include <chrono>
 
 #include "sluice/base/error.hpp"
-#include "sluice/inference/stream.hpp"
+#include "sluice/inference/session.hpp"
 
 namespace sluice {
 namespace {
@@ -98,17 +98,18 @@ void StopFilter::finish() {
   if (!stopped_ && !cancelled_) pass(held_.size());
 }
 
-GenerateResult generate(LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt,
-                        const GenerateOptions& options, const EmitText& emit) {
+GenerateResult generate(const FrozenModel& model, const Tokenizer& tokenizer,
+                        std::string_view prompt, const GenerateOptions& options,
+                        const EmitText& emit) {
   if (options.tokens < 0) {
     throw UsageError(
         fmt::format("generate: the number of tokens must be 0 or more, got {}", options.tokens));
   }
-  if (tokenizer.size() != model.config().vocabulary) {
+  if (tokenizer.size() != model.vocabulary()) {
     throw Error(
         fmt::format("generate: the tokenizer has {} tokens and the model {}; use the "
                     "model's own",
-                    tokenizer.size(), model.config().vocabulary));
+                    tokenizer.size(), model.vocabulary()));
   }
   Sampler sampler(options.sampling);
   tokenizer.check_text(prompt, "the prompt");
@@ -125,21 +126,21 @@ GenerateResult generate(LanguageModel& model, const Tokenizer& tokenizer, std::s
     return !emit || emit(text);
   });
 
-  Stream stream(model);
-  stream.feed(ids);
+  Session session = model.session();
+  session.feed(ids);
   TokenId previous = ids.back();
   // A blank that ends the prompt is no token of a word tokenizer, but it is on the page already.
   bool blank_is_there = tokenizer.kind() == "word" && prompt.ends_with(' ');
   bool open = true;
   while (open && static_cast<std::int64_t>(result.ids.size()) < options.tokens) {
-    const TokenId next = sampler.draw(stream.log_probabilities());
+    const TokenId next = sampler.draw(session.log_probabilities().span<float>());
     result.ids.push_back(next);
     std::string text = tokenizer.text_after(previous, next);
     if (blank_is_there && text.starts_with(' ')) text.erase(0, 1);
     blank_is_there = false;
     open = filter.write(text);
     previous = next;
-    if (open && static_cast<std::int64_t>(result.ids.size()) < options.tokens) stream.feed(next);
+    if (open && static_cast<std::int64_t>(result.ids.size()) < options.tokens) session.feed(next);
   }
   filter.finish();
   if (filter.stopped()) result.reason = StopReason::stop_text;

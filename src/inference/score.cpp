@@ -8,8 +8,6 @@
 #include <istream>
 #include <numeric>
 
-#include "frozen.hpp"
-#include "row_scores.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice {
@@ -26,41 +24,42 @@ struct Line {
   std::int64_t length() const { return static_cast<std::int64_t>(targets.size()); }
 };
 
-/// Scores lines side by side, each padded on its right to the length of the longest, in chunks of
-/// time so that a pass has at most about `positions`.
-void score_batch(LanguageModel& model, std::span<Line* const> lines, std::int32_t eos,
-                 std::int64_t positions, const ForwardOptions& options) {
-  const auto batch = static_cast<std::int64_t>(lines.size());
+/// Scores lines side by side, in chunks of time so that a pass has at most about `positions`.
+void score_batch(const FrozenModel& model, std::span<Line* const> lines, std::int32_t eos,
+                 std::int64_t positions) {
   std::int64_t length = 0;
   for (Line* line : lines) {
     length = std::max(length, line->length());
     line->nll.reserve(line->targets.size());
   }
-  const std::int64_t chunk = std::max<std::int64_t>(positions / batch, 1);
+  const std::int64_t chunk =
+      std::max<std::int64_t>(positions / static_cast<std::int64_t>(lines.size()), 1);
 
-  ModelState state;
-  std::vector<std::int32_t> ids;
-  std::vector<std::int32_t> rows;
-  std::vector<std::int32_t> targets;
+  std::vector<StackState> states(lines.size());
   for (std::int64_t offset = 0; offset < length; offset += chunk) {
-    const std::int64_t time = std::min(chunk, length - offset);
-    ids.assign(static_cast<std::size_t>(batch * time), eos);
-    rows.clear();
-    targets.clear();
-    for (std::int64_t b = 0; b < batch; ++b) {
-      const Line& line = *lines[static_cast<std::size_t>(b)];
-      for (std::int64_t t = 0; t < time && offset + t < line.length(); ++t) {
-        const auto at = static_cast<std::size_t>(offset + t);
-        const auto row = static_cast<std::size_t>(b * time + t);
-        if (at > 0) ids[row] = line.targets[at - 1];
-        rows.push_back(static_cast<std::int32_t>(row));
-        targets.push_back(line.targets[at]);
+    std::vector<std::int32_t> ids, targets;
+    std::vector<std::int64_t> lengths;
+    std::vector<StackState*> reading;
+    std::vector<Line*> read;
+    for (std::size_t b = 0; b < lines.size(); ++b) {
+      const auto& line = lines[b]->targets;
+      const std::int64_t time = std::min(chunk, lines[b]->length() - offset);
+      if (time <= 0) continue;
+      for (auto at = static_cast<std::size_t>(offset); at < static_cast<std::size_t>(offset + time);
+           ++at) {
+        ids.push_back(at == 0 ? eos : line[at - 1]);
+        targets.push_back(line[at]);
       }
+      lengths.push_back(time);
+      reading.push_back(&states[b]);
+      read.push_back(lines[b]);
     }
     const std::vector<double> nll =
-        row_scores(model, ids, batch, time, state, rows, targets, options);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      lines[static_cast<std::size_t>(rows[i] / time)]->nll.push_back(nll[i]);
+        model.nll(model.hidden(ids, PackedRows(lengths), reading), targets);
+    auto next = nll.begin();
+    for (std::size_t b = 0; b < read.size(); ++b) {
+      read[b]->nll.insert(read[b]->nll.end(), next, next + lengths[b]);
+      next += lengths[b];
     }
   }
 }
@@ -80,7 +79,7 @@ LineScore summary(const Line& line, const Tokenizer& tokenizer, bool words) {
   return score;
 }
 
-std::vector<LineScore> score_checked(LanguageModel& model, const Tokenizer& tokenizer,
+std::vector<LineScore> score_checked(const FrozenModel& model, const Tokenizer& tokenizer,
                                      std::span<const std::string> texts,
                                      const ScoreOptions& options) {
   std::vector<Line> lines(texts.size());
@@ -100,7 +99,7 @@ std::vector<LineScore> score_checked(LanguageModel& model, const Tokenizer& toke
       ++end;
     }
     score_batch(model, std::span(by_length).subspan(begin, end - begin), tokenizer.eos(),
-                options.positions, {.precision = options.precision});
+                options.positions);
     begin = end;
   }
   std::vector<LineScore> scores;
@@ -109,21 +108,21 @@ std::vector<LineScore> score_checked(LanguageModel& model, const Tokenizer& toke
   return scores;
 }
 
-void check(const LanguageModel& model, const Tokenizer& tokenizer, const ScoreOptions& options) {
+void check(const FrozenModel& model, const Tokenizer& tokenizer, const ScoreOptions& options) {
   if (options.positions < 1) {
     throw UsageError(fmt::format("score: positions must be at least 1, got {}", options.positions));
   }
-  if (tokenizer.size() != model.config().vocabulary) {
+  if (tokenizer.size() != model.vocabulary()) {
     throw Error(
         fmt::format("score: the tokenizer has {} tokens and the model {}; use the model's "
                     "own",
-                    tokenizer.size(), model.config().vocabulary));
+                    tokenizer.size(), model.vocabulary()));
   }
 }
 
 }  // namespace
 
-std::vector<LineScore> score_lines(LanguageModel& model, const Tokenizer& tokenizer,
+std::vector<LineScore> score_lines(const FrozenModel& model, const Tokenizer& tokenizer,
                                    std::span<const std::string> lines, const ScoreOptions& options,
                                    std::int64_t first_line) {
   check(model, tokenizer, options);
@@ -131,15 +130,13 @@ std::vector<LineScore> score_lines(LanguageModel& model, const Tokenizer& tokeni
     tokenizer.check_text(lines[i],
                          fmt::format("line {}", first_line + static_cast<std::int64_t>(i)));
   }
-  const Frozen frozen(model);
   return score_checked(model, tokenizer, lines, options);
 }
 
-std::int64_t score_stream(LanguageModel& model, const Tokenizer& tokenizer, std::istream& in,
+std::int64_t score_stream(const FrozenModel& model, const Tokenizer& tokenizer, std::istream& in,
                           const std::function<void(const LineScore&)>& emit,
                           const ScoreOptions& options) {
   check(model, tokenizer, options);
-  const Frozen frozen(model);
   const bool bytes_matter = tokenizer.kind() == "byte";
   std::int64_t count = 0;
   std::vector<std::string> block;

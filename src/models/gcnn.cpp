@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "architecture.hpp"
+#include "frozen_gcnn.hpp"
 #include "json_fields.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/units.hpp"
@@ -82,6 +83,15 @@ class Gcnn final : public StackModel {
     std::int64_t field = 1;
     for (const LayerSpec& spec : config_.layers) field += spec.kernel - 1;
     return field;
+  }
+
+  std::unique_ptr<FrozenStack> freeze_stack(const FreezeOptions& options) const override {
+    std::vector<FrozenGcnnLayer> layers;
+    for (const Layer& layer : layers_) {
+      layers.push_back({layer.conv.freeze(options), std::nullopt, layer.residual});
+      if (layer.projection) layers.back().projection = layer.projection->freeze(options);
+    }
+    return make_frozen_gcnn(config_.dim, config_.layers.back().channels, std::move(layers));
   }
 
   void freeze() override {

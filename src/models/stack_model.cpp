@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <mutex>
+
 #include "sluice/autograd/recurrent.hpp"
 #include "sluice/base/error.hpp"
 
@@ -10,6 +12,7 @@ namespace sluice {
 StackModel::StackModel(const ModelConfig& config, std::int64_t width,
                        std::optional<std::uint64_t> seed, DType dtype)
     : LanguageModel(config),
+      width_(width),
       tokens_(make_token_layers(
           {.vocabulary = config.vocabulary,
            .dim = config.dim,
@@ -43,6 +46,53 @@ Variable StackModel::loss(const Variable& hidden, std::span<const std::int32_t> 
 
 Tensor StackModel::log_probabilities(const Tensor& hidden) {
   return tokens_->log_probabilities(hidden);
+}
+
+std::unique_ptr<FrozenTokens> StackModel::freeze_tokens(const FreezeOptions& options) const {
+  return tokens_->freeze(options);
+}
+
+/// A model's own forward pass as a frozen stack.
+class StackModel::Copied final : public FrozenStack {
+ public:
+  Copied(const StackModel& model, const FreezeOptions& options)
+      : FrozenStack(model.config_.dim, model.width_),
+        copy_(make_model(model.config_, std::nullopt)),
+        stack_(&dynamic_cast<StackModel&>(*copy_)) {
+    forward_.precision = options.precision;
+    const Parameters& from = model.parameters();
+    const Parameters& to = copy_->parameters();
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      to[i].variable.set_value(frozen_tensor(from[i].variable.value(), options));
+    }
+  }
+
+ private:
+  Tensor run(const Tensor& x, const PackedRows& rows,
+             std::span<StackState* const> states) const override {
+    const NoGrad no_grad;
+    const std::lock_guard lock(mutex_);
+    const std::int64_t d = inputs();
+    const Tensor out(Shape{rows.rows(), outputs()});
+    for (std::size_t i = 0; i < rows.texts(); ++i) {
+      const std::int64_t first = rows.first(i), time = rows.length(i);
+      const Variable text(x.rows(first, first + time).reshape(Shape{1, time, d}));
+      ModelState state{states[i]->tensors};
+      const Tensor y = stack_->stack(text, state, forward_).value();
+      out.rows(first, first + time).copy_from(y.reshape(Shape{time, outputs()}));
+      states[i]->tensors = std::move(state.tensors);
+    }
+    return out;
+  }
+
+  std::unique_ptr<LanguageModel> copy_;
+  StackModel* stack_;
+  ForwardOptions forward_;
+  mutable std::mutex mutex_;  // a forward pass of a model may keep what it likes in it
+};
+
+std::unique_ptr<FrozenStack> StackModel::freeze_stack(const FreezeOptions& options) const {
+  return std::make_unique<Copied>(*this, options);
 }
 
 Variable StackModel::drop(const Variable& x, std::uint32_t stream,

@@ -115,6 +115,15 @@ Variable GatedConv1d::forward(const Variable& x, const Variable& residual, Causa
                    residual.defined() ? add_scaled(y, scale, residual, scale) : y);
 }
 
+FrozenConv GatedConv1d::freeze(const FreezeOptions& options) const {
+  const NoGrad no_grad;
+  FreezeOptions of_filters = options;
+  if (g_.defined()) of_filters.copy = false;  // they are made here
+  const Tensor filters = g_.defined() ? weight_norm(v_, g_).value() : v_.value();
+  return {PreparedConv(filters, of_filters),
+          {frozen_tensor(bias_.value(), options), unit_.frozen(options), norm_.frozen(options)}};
+}
+
 void GatedConv1d::freeze() { kept_ = std::make_shared<KeptFilters>(); }
 
 void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) const {

@@ -81,6 +81,20 @@ Variable Norm::forward(const Variable& x, bool training) const {
   return image ? group_norm(x, 1, weight_, bias_, eps) : layer_norm(x, weight_, bias_, eps);
 }
 
+Tensor Norm::apply(const Tensor& x) const {
+  const NoGrad no_grad;
+  return forward(Variable(x), false).value();
+}
+
+Norm Norm::frozen(const FreezeOptions& options) const {
+  Norm copy = *this;
+  for (Variable* const each :
+       {&copy.weight_, &copy.bias_, &copy.running_mean_, &copy.running_var_}) {
+    if (each->defined()) *each = Variable(frozen_tensor(each->value(), options));
+  }
+  return copy;
+}
+
 void Norm::collect(Parameters& parameters, const std::string& prefix) const {
   const auto add = [&](const char* name, const Variable& variable) {
     if (variable.defined()) parameters.push_back({prefix + name, variable, {}, {}, false});

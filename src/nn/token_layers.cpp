@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "bands.hpp"
+#include "frozen_softmax.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/kernels/softmax.hpp"
 #include "sluice/tensor/elementwise.hpp"
@@ -12,27 +14,7 @@
 namespace sluice {
 namespace {
 
-// Where one band's tokens stand in a batch, and their indices within the band.
-struct Band {
-  std::vector<std::int32_t> rows, local;
-};
-
-// Splits ids over bands [0, ends[0]), [ends[0], ends[1]), ..
-std::vector<Band> split_bands(std::span<const std::int32_t> ids,
-                              const std::vector<std::int64_t>& ends) {
-  std::vector<Band> bands(ends.size());
-  for (std::size_t r = 0; r < ids.size(); ++r) {
-    const auto at = static_cast<std::size_t>(
-        std::upper_bound(ends.begin(), ends.end(), std::int64_t{ids[r]}) - ends.begin());
-    const std::size_t band = std::min(at, ends.size() - 1);
-    const std::int64_t first = band == 0 ? 0 : ends[band - 1];
-    bands[band].rows.push_back(static_cast<std::int32_t>(r));
-    bands[band].local.push_back(static_cast<std::int32_t>(ids[r] - first));
-  }
-  return bands;
-}
-
-void log_softmax_rows(const Tensor& logits) {
+void log_softmax(const Tensor& logits) {
   dispatch_float(logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const std::int64_t n = logits.dim(1);
@@ -54,15 +36,8 @@ Variable adaptive_loss(const Variable& h, std::span<const std::int32_t> targets,
                        const std::vector<Tail>& tails, const std::vector<std::int64_t>& ends) {
   const double scale = 1.0 / static_cast<double>(std::max<std::size_t>(targets.size(), 1));
   const std::vector<Band> bands = split_bands(targets, ends);
-  std::vector<std::int32_t> head_targets(targets.begin(), targets.end());
-  for (std::size_t band = 1; band < bands.size(); ++band) {
-    for (const std::int32_t row : bands[band].rows) {
-      head_targets[static_cast<std::size_t>(row)] =
-          static_cast<std::int32_t>(ends[0] + static_cast<std::int64_t>(band) - 1);
-    }
-  }
-  Variable total =
-      linear_cross_entropy(h, head, head_bias, head_targets, scale, nll, {}, precision);
+  Variable total = linear_cross_entropy(h, head, head_bias, head_targets(targets, bands, ends[0]),
+                                        scale, nll, {}, precision);
   for (std::size_t i = 0; i < tails.size(); ++i) {
     const Band& band = bands[i + 1];
     // A band none of whose tokens came up still takes part, so that its gradient is zeros.
@@ -81,7 +56,7 @@ Tensor adaptive_log_probabilities(const Tensor& h, const Variable& head, const V
   const NoGrad guard;
   const Variable x(h);
   const Tensor head_logs = linear(x, head, head_bias).value();
-  log_softmax_rows(head_logs);
+  log_softmax(head_logs);
   const std::int64_t rows = h.dim(0), v = ends.back(), first = ends.front();
   const std::int64_t head_size = head_logs.dim(1);
   Tensor out(Shape{rows, v}, h.dtype());
@@ -93,7 +68,7 @@ Tensor adaptive_log_probabilities(const Tensor& h, const Variable& head, const V
     for (std::size_t i = 0; i < tails.size(); ++i) {
       const Variable projected = linear(x, tails[i].projection, {});
       const Tensor logs = linear(projected, tails[i].output, {}).value();
-      log_softmax_rows(logs);
+      log_softmax(logs);
       const std::int64_t size = logs.dim(1);
       for (std::int64_t r = 0; r < rows; ++r) {
         const T cluster = head_logs.data<T>()[r * head_size + first + static_cast<std::int64_t>(i)];
@@ -104,6 +79,17 @@ Tensor adaptive_log_probabilities(const Tensor& h, const Variable& head, const V
     }
     return out;
   });
+}
+
+// The adaptive softmax's weights as they are frozen.
+AdaptiveWeights adaptive_weights(const Variable& head, const Variable& bias,
+                                 const std::vector<Tail>& tails,
+                                 const std::vector<std::int64_t>& ends) {
+  AdaptiveWeights weights{{}, head.value(), bias.value(), {}, ends};
+  for (const Tail& tail : tails) {
+    weights.tails.push_back({tail.projection.value(), tail.output.value()});
+  }
+  return weights;
 }
 
 // Hands out initialiser streams one after another.
@@ -156,8 +142,11 @@ class FullLayers final : public TokenLayers {
   Tensor log_probabilities(const Tensor& h) const override {
     const NoGrad guard;
     Tensor logits = linear(Variable(h), weight_, bias_).value();
-    log_softmax_rows(logits);
+    log_softmax(logits);
     return logits;
+  }
+  std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const override {
+    return freeze_full(embedding_.value(), weight_.value(), bias_.value(), options);
   }
   void collect(Parameters& parameters) const override {
     parameters.push_back({"embedding.weight", embedding_, {}, {}, true});
@@ -197,6 +186,11 @@ class AdaptiveLayers final : public TokenLayers {
   }
   Tensor log_probabilities(const Tensor& h) const override {
     return adaptive_log_probabilities(h, head_, bias_, tails_, ends_);
+  }
+  std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const override {
+    AdaptiveWeights weights = adaptive_weights(head_, bias_, tails_, ends_);
+    weights.table = embedding_.value();
+    return freeze_adaptive(weights, options);
   }
   void collect(Parameters& parameters) const override {
     parameters.push_back({"embedding.weight", embedding_, {}, {}, true});
@@ -251,6 +245,11 @@ class TiedAdaptiveLayers final : public TokenLayers {
   Tensor log_probabilities(const Tensor& h) const override {
     const NoGrad guard;
     return adaptive_log_probabilities(h, concat_rows(first_, clusters_), bias_, tails_, ends_);
+  }
+  std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const override {
+    const NoGrad guard;
+    return freeze_adaptive(adaptive_weights(concat_rows(first_, clusters_), bias_, tails_, ends_),
+                           options);
   }
   void collect(Parameters& parameters) const override {
     parameters.push_back({"embedding.bands.0.weight", first_, {}, {}, true});

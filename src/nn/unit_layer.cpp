@@ -231,6 +231,17 @@ Variable UnitLayer::forward(const Variable& z, bool training, const RandomKey& k
   return {};
 }
 
+Tensor UnitLayer::apply(const Tensor& z) const {
+  const NoGrad no_grad;
+  return forward(Variable(z), false, RandomKey{}).value();
+}
+
+UnitLayer UnitLayer::frozen(const FreezeOptions& options) const {
+  UnitLayer copy = *this;
+  if (parameter_.defined()) copy.parameter_ = Variable(frozen_tensor(parameter_.value(), options));
+  return copy;
+}
+
 void UnitLayer::collect(Parameters& parameters, const std::string& prefix) const {
   if (!parameter_.defined()) return;
   const char* const name = spec_.kind == Kind::prelu ? "weight" : "beta";

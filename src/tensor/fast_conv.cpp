@@ -109,23 +109,34 @@ struct FastConv::Work {
   const FastConv& conv;
   const kernels::ToomCook& algorithm;
   const ConvInput& input;
-  ConvShape s;
+  ConvWidths s;
   std::int64_t m, n;
   std::vector<T> zeros;  // a row of the wider side
   std::vector<T> input_matrix;
 
   Work(const FastConv& of, const ConvInput& from)
       : conv(of),
-        algorithm(kernels::toom_cook(of.tile_, static_cast<int>(of.shape_.kernel))),
+        algorithm(kernels::toom_cook(of.tile_, static_cast<int>(of.widths_.kernel))),
         input(from),
-        s(of.shape_),
+        s(of.widths_),
         m(of.tile_),
         n(algorithm.points()),
         zeros(static_cast<std::size_t>(std::max(s.channels, s.outputs))),
         input_matrix(converted<T>(algorithm.input)) {}
 
-  std::int64_t stream_of(std::int64_t tile) const { return tile / conv.tiles_per_stream_; }
-  std::int64_t time_of(std::int64_t tile) const { return tile % conv.tiles_per_stream_ * m; }
+  std::int64_t stream_of(std::int64_t tile) const {
+    return conv.stream_of_tile_[static_cast<std::size_t>(tile)];
+  }
+  std::int64_t time_of(std::int64_t tile) const {
+    return (tile - conv.first_tile_[static_cast<std::size_t>(stream_of(tile))]) * m;
+  }
+  /// Rows of stream b, and where in all rows its t-th is.
+  std::int64_t length(std::int64_t b) const {
+    return conv.rows_.length(static_cast<std::size_t>(b));
+  }
+  std::int64_t row_of(std::int64_t b, std::int64_t t) const {
+    return conv.rows_.first(static_cast<std::size_t>(b)) + t;
+  }
 
   Planes filters(const Tensor& data) const { return {data, s.channels, s.outputs}; }
 
@@ -139,14 +150,14 @@ struct FastConv::Work {
     const std::int64_t lead = s.kernel - 1;
     std::array<const T*, kMost> rows{};
     for (std::int64_t tile = first; tile < last; ++tile) {
-      const std::int64_t b = stream_of(tile);
+      const std::int64_t b = stream_of(tile), start = time_of(tile), time = length(b);
       for (std::int64_t j = 0; j < n; ++j) {
-        const std::int64_t t = time_of(tile) + j - lead;
+        const std::int64_t t = start + j - lead;
         const T* from = zeros.data();
-        if (t >= s.time) {
+        if (t >= time) {
           // Behind the end of the stream.
         } else if (t >= 0) {
-          from = input.x.data<T>() + (b * s.time + t) * s.channels;
+          from = input.x.data<T>() + row_of(b, t) * s.channels;
         } else if (input.context.defined()) {
           from = input.context.data<T>() + (b * lead + t + lead) * s.channels;
         }
@@ -162,9 +173,9 @@ struct FastConv::Work {
   void for_runs(std::int64_t first, std::int64_t last, F&& f) const {
     while (first < last) {
       const std::int64_t b = stream_of(first);
-      const std::int64_t end = std::min(last, (b + 1) * conv.tiles_per_stream_);
+      const std::int64_t end = std::min(last, conv.first_tile_[static_cast<std::size_t>(b) + 1]);
       const std::int64_t t = time_of(first);
-      f(b, t, std::min(t + (end - first) * m, s.time) - t, first);
+      f(b, t, std::min(t + (end - first) * m, length(b)) - t, first);
       first = end;
     }
   }
@@ -205,10 +216,10 @@ struct FastConv::Work {
         for_runs(first, last,
                  [&, start = first](std::int64_t b, std::int64_t t, std::int64_t rows,
                                     std::int64_t tile) {
-                   T* const to = z.defined() ? z.data<T>() + (b * s.time + t) * s.outputs
+                   T* const to = z.defined() ? z.data<T>() + row_of(b, t) * s.outputs
                                              : scratch.data<T>() + (tile - start) * m * s.outputs;
                    transform_output(to, products, tile - start, rows, output_matrix);
-                   ready({to, block, b, t, rows});
+                   ready({to, block, row_of(b, t), rows});
                  });
       }
     });
@@ -268,7 +279,7 @@ struct FastConv::Work {
                  [&, begin_tile = first](std::int64_t b, std::int64_t t, std::int64_t rows,
                                          std::int64_t tile) {
                    T* const from = rows_of_dz.data<T>() + (tile - begin_tile) * m * s.outputs;
-                   fill({from, block, b, t, rows});
+                   fill({from, block, row_of(b, t), rows});
                    transform_gradient(dz, row + tile - begin_tile, from, rows, spread_matrix);
                  });
         if (keep) transform_input(all_x, first, first, last);
@@ -278,7 +289,7 @@ struct FastConv::Work {
                transpose(w.view(p, 0, s.channels)));
         }
         for_runs(first, last, [&](std::int64_t b, std::int64_t t, std::int64_t rows, std::int64_t) {
-          const std::int64_t at = (b * s.time + t) * s.channels;
+          const std::int64_t at = row_of(b, t) * s.channels;
           if (start.defined()) {
             kernels::scale_into(dx.data<T>() + at, start.data<T>() + at,
                                 static_cast<T>(start_scale),
@@ -327,17 +338,17 @@ struct FastConv::Work {
     std::array<const T*, kMost> in{};
     std::array<T*, kMost> out{};
     for (std::int64_t tile = first; tile < last; ++tile) {
-      const std::int64_t b = stream_of(tile);
+      const std::int64_t b = stream_of(tile), begin = time_of(tile), time = length(b);
       for (std::int64_t j = 0; j < n; ++j) {
         const auto at = static_cast<std::size_t>(j);
         in[at] = dxs.at<T>(j, tile - first);
-        const std::int64_t t = time_of(tile) + j - lead;
+        const std::int64_t t = begin + j - lead;
         out[at] = nullptr;
-        if (t < 0 || t >= s.time) continue;
+        if (t < 0 || t >= time) continue;
         if (b == stream && t < start) {
           out[at] = before + (t - start + lead) * s.channels;
         } else {
-          out[at] = dx.data<T>() + (b * s.time + t) * s.channels;
+          out[at] = dx.data<T>() + row_of(b, t) * s.channels;
         }
       }
       kernels::combine_rows_onto(out.data(), in.data(), matrix.data(), static_cast<std::size_t>(n),
@@ -352,7 +363,7 @@ struct FastConv::Work {
       const std::int64_t rows = std::min(lead, time_of(first));
       if (rows == 0) continue;
       kernels::add_scaled(
-          dx.data<T>() + (stream_of(first) * s.time + time_of(first) - rows) * s.channels,
+          dx.data<T>() + (row_of(stream_of(first), time_of(first)) - rows) * s.channels,
           before.data<T>() + ((block + 1) * lead - rows) * s.channels, T{1},
           static_cast<std::size_t>(rows * s.channels));
     }
@@ -387,15 +398,26 @@ struct FastConv::Work {
 };
 
 FastConv::FastConv(const ConvShape& shape, int tile, DType dtype, DType operand)
-    : shape_(shape), tile_(tile), dtype_(dtype), operand_(operand) {
-  kernels::toom_cook(tile, static_cast<int>(shape.kernel));
-  tiles_per_stream_ = (shape.time + tile - 1) / tile;
-  tiles_ = shape.batch * tiles_per_stream_;
+    : FastConv(
+          PackedRows(std::vector<std::int64_t>(static_cast<std::size_t>(shape.batch), shape.time)),
+          {shape.channels, shape.outputs, shape.kernel}, tile, dtype, operand) {}
+
+FastConv::FastConv(PackedRows rows, const ConvWidths& widths, int tile, DType dtype, DType operand)
+    : rows_(std::move(rows)), widths_(widths), tile_(tile), dtype_(dtype), operand_(operand) {
+  kernels::toom_cook(tile, static_cast<int>(widths.kernel));
+  first_tile_.push_back(0);
+  for (std::size_t b = 0; b < rows_.texts(); ++b) {
+    const std::int64_t tiles = (rows_.length(b) + tile - 1) / tile;
+    first_tile_.push_back(first_tile_.back() + tiles);
+    stream_of_tile_.insert(stream_of_tile_.end(), static_cast<std::size_t>(tiles),
+                           static_cast<std::int32_t>(b));
+  }
+  tiles_ = first_tile_.back();
   // As many blocks for each thread, all alike; none so small that K-1 rows reach past it.
   const std::int64_t threads = thread_count();
   const std::int64_t wanted =
       ((tiles_ + kBlockTiles - 1) / kBlockTiles + threads - 1) / threads * threads;
-  const std::int64_t least = (shape.kernel - 1 + tile - 1) / tile;
+  const std::int64_t least = (widths.kernel - 1 + tile - 1) / tile;
   block_tiles_ = std::max(
       {(tiles_ + std::max<std::int64_t>(wanted, 1) - 1) / std::max<std::int64_t>(wanted, 1), least,
        std::int64_t{1}});
@@ -403,8 +425,8 @@ FastConv::FastConv(const ConvShape& shape, int tile, DType dtype, DType operand)
 }
 
 Tensor FastConv::transform(const Tensor& w, const Tensor& scale) const {
-  const kernels::ToomCook& algorithm = kernels::toom_cook(tile_, static_cast<int>(shape_.kernel));
-  const Planes to = Planes::make(algorithm.points(), shape_.channels, shape_.outputs, operand_);
+  const kernels::ToomCook& algorithm = kernels::toom_cook(tile_, static_cast<int>(widths_.kernel));
+  const Planes to = Planes::make(algorithm.points(), widths_.channels, widths_.outputs, operand_);
   const ProfileScope profile(
       "conv filter transforms", 0,
       static_cast<double>(w.elements()) * static_cast<double>(dtype_size(dtype_)) +
@@ -413,14 +435,14 @@ Tensor FastConv::transform(const Tensor& w, const Tensor& scale) const {
     using T = decltype(zero);
     const std::vector<T> matrix = converted<T>(algorithm.filter);
     const T* const factors = scale.defined() ? scale.data<T>() : nullptr;
-    parallel_for(shape_.channels, 8, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(widths_.channels, 8, [&](std::int64_t begin, std::int64_t end) {
       std::array<const T*, kMost> in{};
       for (std::int64_t c = begin; c < end; ++c) {
-        for (std::int64_t k = 0; k < shape_.kernel; ++k) {
+        for (std::int64_t k = 0; k < widths_.kernel; ++k) {
           in[static_cast<std::size_t>(k)] =
-              w.data<T>() + (k * shape_.channels + c) * shape_.outputs;
+              w.data<T>() + (k * widths_.channels + c) * widths_.outputs;
         }
-        spread<T>(to, c, in, matrix, static_cast<std::size_t>(shape_.kernel), factors);
+        spread<T>(to, c, in, matrix, static_cast<std::size_t>(widths_.kernel), factors);
       }
     });
   });
@@ -458,6 +480,30 @@ int fastest_tile(const ConvShape& shape, DType operand) {
   // more.
   const int points = rows < 128 ? 5 : rows < 512 ? 6 : std::max(8, kernel + 3);
   return points > kernel ? points + 1 - kernel : 0;
+}
+
+int conv_tile(const ConvShape& shape, ConvPath path, DType operand) {
+  // The tile of `fast` where direct products would be faster.
+  constexpr int smallest = 2;
+  const bool served = shape.kernel <= FastConv::kMostKernel;
+  if (path == ConvPath::direct || shape.kernel == 1 || shape.time == 1 || !served) return 0;
+  if (path == ConvPath::automatic) {
+    return operand == DType::f64 ? 0 : fastest_tile(shape, operand);
+  }
+  const int tile = fastest_tile(shape, operand);
+  return tile > 0 ? tile : smallest;
+}
+
+int conv_tile(const PackedRows& rows, const ConvWidths& widths, ConvPath path, DType operand) {
+  if (rows.longest() <= 1) return 0;
+  // One stream of all rows stands for the amount of work.
+  const ConvShape all{1, rows.rows(), widths.channels, widths.outputs, widths.kernel};
+  const int tile = conv_tile(all, path, operand);
+  if (tile == 0 || path == ConvPath::fast) return tile;
+  std::int64_t tiles = 0;
+  for (std::size_t b = 0; b < rows.texts(); ++b) tiles += (rows.length(b) + tile - 1) / tile;
+  const std::int64_t points = tile + widths.kernel - 1;
+  return tiles * points < rows.rows() * widths.kernel ? tile : 0;
 }
 
 }  // namespace sluice

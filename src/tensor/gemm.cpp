@@ -1,6 +1,7 @@
 #include "sluice/tensor/gemm.hpp"
 
 #include <omp.h>
+#include <sys/mman.h>
 
 #include <array>
 #include <cstring>
@@ -43,8 +44,41 @@ struct KeyHash {
 
 struct Entry {
   dnnl::matmul primitive;
-  dnnl::memory::desc a, b, c;
+  dnnl::memory::desc a, b, c, scratch;
 };
+
+/// OpenMP's number of threads for this thread, which oneDNN asks for, while it lives: the host's
+/// setting is as it was afterwards.
+class OpenMpThreads {
+ public:
+  explicit OpenMpThreads(int count) : before_(omp_get_max_threads()), changes_(before_ != count) {
+    if (changes_) omp_set_num_threads(count);
+  }
+  ~OpenMpThreads() {
+    if (changes_) omp_set_num_threads(before_);
+  }
+  OpenMpThreads(const OpenMpThreads&) = delete;
+  OpenMpThreads& operator=(const OpenMpThreads&) = delete;
+
+ private:
+  int before_;
+  bool changes_;
+};
+
+/// oneDNN writes its machine code to a null pointer when there is no memory for it: throws Error
+/// before it can.
+void check_memory_for_code() {
+  constexpr std::size_t enough = std::size_t{16} << 20;
+  void* const memory =
+      mmap(nullptr, enough, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    throw Error(
+        "out of memory: there is none for the code of matrix products; lower the batch, the "
+        "context "
+        "or the width, or raise the limit on address space");
+  }
+  munmap(memory, enough);
+}
 
 const dnnl::engine& engine() {
   static const dnnl::engine instance(dnnl::engine::kind::cpu, 0);
@@ -66,6 +100,7 @@ Entry make_entry(const Key& key) {
   entry.b = layout(key.k, key.n, key.ldb, key.tb, operand);
   entry.c = layout(key.m, key.n, key.ldc, false, type::f32);
   dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   if (key.accumulate) {
     dnnl::post_ops sum;
     sum.append_sum(1.0F);
@@ -73,6 +108,8 @@ Entry make_entry(const Key& key) {
   }
   const dnnl::matmul::primitive_desc descriptor(dnnl::matmul::desc(entry.a, entry.b, entry.c),
                                                 attributes, engine());
+  entry.scratch = descriptor.scratchpad_desc();
+  check_memory_for_code();
   entry.primitive = dnnl::matmul(descriptor);
   return entry;
 }
@@ -111,6 +148,25 @@ void clear(T* c, std::int64_t ldc, std::int64_t rows, std::int64_t columns) {
   }
 }
 
+void multiply(float* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b,
+              bool accumulate) {
+  const int threads = in_parallel_range() ? 1 : thread_count();
+  const OpenMpThreads limit(threads);
+  const Entry& entry = find_entry({a.rows, b.columns, a.columns, a.ld, b.ld, ldc, a.transposed,
+                                   b.transposed, accumulate, a.dtype == DType::bf16, threads});
+  thread_local dnnl::stream stream(engine());
+  const auto bytes = static_cast<std::int64_t>(entry.scratch.get_size());
+  const Tensor scratch = bytes > 0 ? Tensor(Shape{(bytes + 3) / 4}, DType::i32) : Tensor();
+  const dnnl::memory ma(entry.a, engine(), const_cast<void*>(a.data));
+  const dnnl::memory mb(entry.b, engine(), const_cast<void*>(b.data));
+  const dnnl::memory mc(entry.c, engine(), c);
+  const dnnl::memory ms(entry.scratch, engine(), scratch.raw());
+  entry.primitive.execute(
+      stream,
+      {{DNNL_ARG_SRC, ma}, {DNNL_ARG_WEIGHTS, mb}, {DNNL_ARG_DST, mc}, {DNNL_ARG_SCRATCHPAD, ms}});
+  stream.wait();
+}
+
 }  // namespace
 
 void gemm(float* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b, bool accumulate) {
@@ -125,16 +181,13 @@ void gemm(float* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b, 
   const ProfileScope profile(
       a.dtype == DType::bf16 ? "gemm bf16" : "gemm", 2 * m * k * n,
       (m + n) * k * static_cast<double>(dtype_size(a.dtype)) + m * n * (accumulate ? 8 : 4));
-  const int threads = in_parallel_range() ? 1 : thread_count();
-  if (omp_get_max_threads() != threads) omp_set_num_threads(threads);
-  const Entry& entry = find_entry({a.rows, b.columns, a.columns, a.ld, b.ld, ldc, a.transposed,
-                                   b.transposed, accumulate, a.dtype == DType::bf16, threads});
-  thread_local dnnl::stream stream(engine());
-  const dnnl::memory ma(entry.a, engine(), const_cast<void*>(a.data));
-  const dnnl::memory mb(entry.b, engine(), const_cast<void*>(b.data));
-  const dnnl::memory mc(entry.c, engine(), c);
-  entry.primitive.execute(stream, {{DNNL_ARG_SRC, ma}, {DNNL_ARG_WEIGHTS, mb}, {DNNL_ARG_DST, mc}});
-  stream.wait();
+  try {
+    multiply(c, ldc, a, b, accumulate);
+  } catch (const dnnl::error& error) {
+    throw Error(fmt::format("gemm: [{}, {}] by [{}, {}] failed: {}{}", a.rows, a.columns, b.rows,
+                            b.columns, error.what(),
+                            error.status == dnnl_out_of_memory ? " (out of memory)" : ""));
+  }
 }
 
 void gemm(double* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b, bool accumulate) {

@@ -118,6 +118,11 @@ Tensor& Tensor::operator=(Tensor other) noexcept {
 
 Tensor::~Tensor() { detail::release(buffer_); }
 
+bool Tensor::unique() const {
+  // Acquire: what another holder did with the elements is done before it let go of them.
+  return buffer_ != nullptr && buffer_->references.load(std::memory_order_acquire) == 1;
+}
+
 void* Tensor::raw() const {
   if (buffer_ == nullptr) return nullptr;
   return static_cast<std::byte*>(detail::buffer_data(buffer_)) + offset_;

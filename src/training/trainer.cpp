@@ -88,7 +88,6 @@ class Run {
         profiler_(options.profile_steps),
         inputs_(static_cast<std::size_t>(tokens_per_step())),
         targets_(inputs_.size()) {
-    model_.unfreeze();
     optimizer_.zero_gradients();
     auto fingerprint = fingerprint_of(model, train, valid, config, options.fingerprint);
     const auto metrics_file = directory / "metrics.jsonl";
@@ -279,7 +278,6 @@ class Run {
   bool validate() {
     struct Stopped {};
     EvalOptions options;
-    options.conv = config_.conv;
     options.warm_up = validation_warm_up;
     options.progress = [&](std::int64_t done, std::int64_t total) {
       if (stop_requested()) throw Stopped{};
@@ -289,9 +287,8 @@ class Run {
     };
     EvalResult found;
     try {
-      found = evaluate(model_, *valid_, options);
+      found = evaluate(*FrozenModel::freeze(model_, {.conv = config_.conv}), *valid_, options);
     } catch (const Stopped&) {
-      model_.unfreeze();
       return false;
     }
     const double loss = found.nll / static_cast<double>(found.tokens);

@@ -31,7 +31,7 @@ EvalResult evaluate_tokens(LanguageModel& lm, const std::vector<std::int32_t>& t
   EvalOptions options;
   options.segments = segments;
   options.chunk = chunk;
-  return evaluate(lm, TokenShards(tokens, eos, vocabulary), options);
+  return evaluate(*FrozenModel::freeze(lm), TokenShards(tokens, eos, vocabulary), options);
 }
 
 // Every token with its full receptive field, however the text is cut. float32 sums of about 4 nats
@@ -70,7 +70,7 @@ TEST(Evaluate, FieldsAgree) {
     EXPECT_EQ(all, 6);
     last = done;
   };
-  const EvalResult result = evaluate(*lm, corpus, options);
+  const EvalResult result = evaluate(*FrozenModel::freeze(*lm), corpus, options);
   std::filesystem::remove_all(directory);
   EXPECT_EQ(last, 6);
   EXPECT_EQ(result.tokens, 6);
@@ -83,9 +83,10 @@ TEST(Evaluate, FieldsAgree) {
 
   // Lines are scored on their own: only the first line's score is part of the text's.
   const std::vector<std::string> lines = {"a é zzz"};
-  const LineScore line = score_lines(*lm, *tokenizer, lines)[0];
+  const LineScore line = score_lines(*FrozenModel::freeze(*lm), *tokenizer, lines)[0];
   const EvalResult first = evaluate(
-      *lm, TokenShards(tokenizer->encode_text("a é zzz\n"), tokenizer->eos(), tokenizer->size()));
+      *FrozenModel::freeze(*lm),
+      TokenShards(tokenizer->encode_text("a é zzz\n"), tokenizer->eos(), tokenizer->size()));
   EXPECT_NEAR(-line.log_probability, first.nll, 1e-5);
   EXPECT_EQ(line.tokens, first.tokens);
 }
@@ -95,7 +96,7 @@ TEST(Evaluate, BadRequestsAreRefused) {
   EXPECT_THROW(evaluate_tokens(*lm, {1}, -1, 0), UsageError);
   EXPECT_THROW(evaluate_tokens(*lm, {1}, 0, -1), UsageError);
   EXPECT_THROW(evaluate_tokens(*lm, {}, 0, 0), Error);
-  EXPECT_THROW(evaluate(*lm, TokenShards({1}, eos, vocabulary + 1)), Error);
+  EXPECT_THROW(evaluate(*FrozenModel::freeze(*lm), TokenShards({1}, eos, vocabulary + 1)), Error);
 }
 
 // The trainer goes on with the model after validating: its weights must not stay frozen.

@@ -75,14 +75,16 @@ class Generate : public testing::Test {
  protected:
   Generate()
       : tokenizer_(testing_support::tokenizer("word", "a b c d e f\ng h <unk>\n")),
-        model_(model("[(12,3)]*2", tokenizer_->size(), {4})) {}
+        model_(model("[(12,3)]*2", tokenizer_->size(), {4})),
+        frozen_(FrozenModel::freeze(*model_)) {}
 
   GenerateResult run(const std::string& prompt, const GenerateOptions& options) const {
-    return generate(*model_, *tokenizer_, prompt, options);
+    return generate(*frozen_, *tokenizer_, prompt, options);
   }
 
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<LanguageModel> model_;
+  std::shared_ptr<const FrozenModel> frozen_;
 };
 
 // Each token is the argmax of a forward pass over everything before it.
@@ -116,7 +118,7 @@ TEST_F(Generate, EmitsTheText) {
   options.tokens = 30;
   std::string emitted;
   const GenerateResult result =
-      generate(*model_, *tokenizer_, "", options, [&](std::string_view text) {
+      generate(*frozen_, *tokenizer_, "", options, [&](std::string_view text) {
         emitted += text;
         return true;
       });
@@ -160,7 +162,7 @@ TEST_F(Generate, CallerMayCancel) {
   options.tokens = 50;
   int pieces = 0;
   const GenerateResult result =
-      generate(*model_, *tokenizer_, "a", options, [&](std::string_view) { return ++pieces < 3; });
+      generate(*frozen_, *tokenizer_, "a", options, [&](std::string_view) { return ++pieces < 3; });
   EXPECT_EQ(result.reason, StopReason::cancelled);
   EXPECT_EQ(pieces, 3);
   EXPECT_EQ(result.ids.size(), 3U);
@@ -175,11 +177,13 @@ TEST_F(Generate, ReportsUnknownWords) {
 
   const auto characters = testing_support::tokenizer("char", "abc é\n");
   const auto lm = model("[(12,3)]", characters->size());
-  EXPECT_EQ(generate(*lm, *characters, "ab\xC3\xBCz\nz \xC3\xA9", options).unknown_words,
+  EXPECT_EQ(generate(*FrozenModel::freeze(*lm), *characters, "ab\xC3\xBCz\nz \xC3\xA9", options)
+                .unknown_words,
             (Pieces{"\xC3\xBC", "z"}));
   const auto bytes = testing_support::tokenizer("byte", "abc\n");
   const auto byte_model = model("[(12,3)]", bytes->size());
-  EXPECT_TRUE(generate(*byte_model, *bytes, "\xFFz", options).unknown_words.empty());
+  EXPECT_TRUE(
+      generate(*FrozenModel::freeze(*byte_model), *bytes, "\xFFz", options).unknown_words.empty());
 }
 
 TEST_F(Generate, BadRequestsAreRefused) {
@@ -193,7 +197,7 @@ TEST_F(Generate, BadRequestsAreRefused) {
   options.sampling.top_p = 1;
   EXPECT_THROW(run("\xFF", options), Error);
   const auto other = model("[(12,3)]", tokenizer_->size() + 1);
-  EXPECT_THROW(generate(*other, *tokenizer_, "a", options), Error);
+  EXPECT_THROW(generate(*FrozenModel::freeze(*other), *tokenizer_, "a", options), Error);
 }
 
 }  // namespace

@@ -17,7 +17,8 @@ class Score : public testing::Test {
  protected:
   Score()
       : tokenizer_(testing_support::tokenizer("word", "a b c d e\nf g h\n")),
-        model_(model("[(12,3)] + [(6,1,0),(6,3,0),(12,1,3)]", tokenizer_->size(), {4})) {}
+        model_(model("[(12,3)] + [(6,1,0),(6,3,0),(12,1,3)]", tokenizer_->size(), {4})),
+        frozen_(FrozenModel::freeze(*model_)) {}
 
   std::vector<std::string> lines() const {
     std::string lengthy;
@@ -37,15 +38,16 @@ class Score : public testing::Test {
 
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<LanguageModel> model_;
+  std::shared_ptr<const FrozenModel> frozen_;
 };
 
-// Batches, padding and chunks must not matter: float32, 1e-6 relative.
+// Batches and chunks must not matter: float32, 1e-6 relative.
 TEST_F(Score, LinesAreIndependentWhateverTheBatch) {
   const auto all = lines();
   for (const std::int64_t positions : {2, 7, 50, 2048}) {
     ScoreOptions options;
     options.positions = positions;
-    const auto scores = score_lines(*model_, *tokenizer_, all, options);
+    const auto scores = score_lines(*frozen_, *tokenizer_, all, options);
     ASSERT_EQ(scores.size(), all.size());
     for (std::size_t i = 0; i < all.size(); ++i) {
       const double expected = plain(all[i]);
@@ -58,7 +60,7 @@ TEST_F(Score, LinesAreIndependentWhateverTheBatch) {
 TEST_F(Score, FieldsAndWords) {
   ScoreOptions options;
   options.words = true;
-  const auto scores = score_lines(*model_, *tokenizer_, lines(), options);
+  const auto scores = score_lines(*frozen_, *tokenizer_, lines(), options);
   EXPECT_EQ(scores[0].tokens, 4);
   EXPECT_EQ(scores[0].oov, 0);
   EXPECT_EQ(scores[1].tokens, 1);
@@ -76,7 +78,7 @@ TEST_F(Score, FieldsAndWords) {
     EXPECT_DOUBLE_EQ(score.perplexity,
                      std::exp(-score.log_probability / static_cast<double>(score.tokens)));
   }
-  EXPECT_TRUE(score_lines(*model_, *tokenizer_, lines())[0].words.empty());
+  EXPECT_TRUE(score_lines(*frozen_, *tokenizer_, lines())[0].words.empty());
 }
 
 TEST_F(Score, StreamGivesOneScorePerLine) {
@@ -86,7 +88,7 @@ TEST_F(Score, StreamGivesOneScorePerLine) {
   text += "a b";  // a last line without an end
   std::istringstream in(text);
   std::vector<LineScore> scores;
-  const auto count = score_stream(*model_, *tokenizer_, in,
+  const auto count = score_stream(*frozen_, *tokenizer_, in,
                                   [&](const LineScore& score) { scores.push_back(score); });
   EXPECT_EQ(count, static_cast<std::int64_t>(all.size()) + 1);
   ASSERT_EQ(scores.size(), all.size() + 1);
@@ -95,7 +97,7 @@ TEST_F(Score, StreamGivesOneScorePerLine) {
     EXPECT_NEAR(scores[i].log_probability, expected, 1e-6 * std::abs(expected) + 1e-5) << i;
   }
   std::istringstream empty("");
-  EXPECT_EQ(score_stream(*model_, *tokenizer_, empty, [](const LineScore&) { FAIL(); }), 0);
+  EXPECT_EQ(score_stream(*frozen_, *tokenizer_, empty, [](const LineScore&) { FAIL(); }), 0);
 }
 
 /// Offers its text line by line: nothing more is at hand after each line's end.
@@ -136,7 +138,7 @@ TEST_F(Score, StreamAnswersAnInteractiveReaderAtOnce) {
     std::size_t given_ = 0;
   } buffer({"a b\n", "c\n", "d d d\n"}, scored);
   std::istream in(&buffer);
-  EXPECT_EQ(score_stream(*model_, *tokenizer_, in, [&](const LineScore&) { ++scored; }), 3);
+  EXPECT_EQ(score_stream(*frozen_, *tokenizer_, in, [&](const LineScore&) { ++scored; }), 3);
   EXPECT_EQ(scored, 3U);
 }
 
@@ -144,22 +146,22 @@ TEST_F(Score, BadTextNamesTheLineAfterScoringThoseBefore) {
   std::istringstream in("a\nb\nc \xFF d\ne\n");
   std::size_t scored = 0;
   try {
-    score_stream(*model_, *tokenizer_, in, [&](const LineScore&) { ++scored; });
+    score_stream(*frozen_, *tokenizer_, in, [&](const LineScore&) { ++scored; });
     FAIL();
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("line 3"), std::string::npos) << error.what();
   }
   EXPECT_EQ(scored, 2U);
   const std::vector<std::string> bad = {"a", "\xC3"};
-  EXPECT_THROW(score_lines(*model_, *tokenizer_, bad), Error);
+  EXPECT_THROW(score_lines(*frozen_, *tokenizer_, bad), Error);
 }
 
 TEST_F(Score, BadRequestsAreRefused) {
   ScoreOptions options;
   options.positions = 0;
-  EXPECT_THROW(score_lines(*model_, *tokenizer_, lines(), options), UsageError);
+  EXPECT_THROW(score_lines(*frozen_, *tokenizer_, lines(), options), UsageError);
   const auto other = model("[(12,3)]", tokenizer_->size() + 1);
-  EXPECT_THROW(score_lines(*other, *tokenizer_, lines()), Error);
+  EXPECT_THROW(score_lines(*FrozenModel::freeze(*other), *tokenizer_, lines()), Error);
 }
 
 }  // namespace

@@ -73,8 +73,7 @@ Results run(const ConvShape& s, int tile, const ConvInput& input, const Tensor& 
               Tensor({s.kernel, s.channels, s.outputs}, dtype)};
   const std::size_t row = static_cast<std::size_t>(s.outputs) * dtype_size(dtype);
   const auto place = [&](const Tensor& of, const ConvRows& rows) {
-    return static_cast<std::byte*>(of.raw()) +
-           static_cast<std::size_t>(rows.stream * s.time + rows.first) * row;
+    return static_cast<std::byte*>(of.raw()) + static_cast<std::size_t>(rows.first) * row;
   };
   const Tensor seen({s.batch, s.time, s.outputs}, dtype);
   conv.forward({}, input, filters, [&](const ConvRows& rows) {

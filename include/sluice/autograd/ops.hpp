@@ -11,12 +11,10 @@
 
 #include "sluice/autograd/variable.hpp"
 #include "sluice/kernels/units.hpp"
+#include "sluice/tensor/conv.hpp"
+#include "sluice/tensor/precision.hpp"
 
 namespace sluice {
-
-/// Precision of the matrix products inside ops: bf16 rounds both operands to bfloat16 once and
-/// accumulates in float32.
-enum class Precision : std::uint8_t { f32, bf16 };
 
 /// Dropout drawn from counter-based random numbers (base/random.hpp): element i of the op's input
 /// is dropped according to word i of (seed, stream, step). probability 0 does nothing.
@@ -66,12 +64,6 @@ Variable scatter_rows(const std::vector<RowPart>& parts, std::int64_t rows);
 /// Weight normalisation over the columns of v [.., N]: w = g ⊙ v / ‖v‖ (Salimans & Kingma 2016),
 /// the norm over all dimensions but the last; g [N].
 Variable weight_norm(const Variable& v, const Variable& g);
-
-/// How a causal convolution computes: `direct` takes K products for each output, `fast` fewer by
-/// Toom-Cook (tensor/fast_conv.hpp), for kernel widths 2 to 7; `automatic` whichever measured
-/// faster for the shape (float64: direct). A kernel width of 1, and single steps, are always
-/// direct.
-enum class ConvPath : std::uint8_t { automatic, direct, fast };
 
 /// "auto", "direct" or "fast", and its inverse (UsageError for an unknown one).
 const std::string& conv_path_name(ConvPath path);

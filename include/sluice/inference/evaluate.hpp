@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "sluice/models/language_model.hpp"
+#include "sluice/inference/frozen_model.hpp"
 #include "sluice/text/corpus.hpp"
 
 namespace sluice {
@@ -21,8 +21,6 @@ struct EvalOptions {
   std::int64_t warm_up = 0;
   /// Positions per segment in one forward pass; 0 chooses.
   std::int64_t chunk = 0;
-  Precision precision = Precision::f32;
-  ConvPath conv = ConvPath::automatic;
   /// Called now and then with (tokens scored, tokens in all), when set.
   std::function<void(std::int64_t, std::int64_t)> progress;
 };
@@ -48,9 +46,10 @@ struct EvalResult {
 /// with its full receptive field, where that is bounded: the text is read as overlapping segments
 /// whose first receptive_field() - 1 predictions are discarded (except at the text's own
 /// beginning), side by side in one batch, in chunks with the state carried. Memory does not depend
-/// on the length of the text. Leaves the model unfrozen. Throws UsageError for negative options,
-/// Error when the corpus is empty or its vocabulary is not the model's.
-EvalResult evaluate(LanguageModel& model, const TokenShards& corpus,
+/// on the length of the text. Any number of threads may evaluate one model at once. Throws
+/// UsageError for negative options, Error when the corpus is empty or its vocabulary is not the
+/// model's.
+EvalResult evaluate(const FrozenModel& model, const TokenShards& corpus,
                     const EvalOptions& options = {});
 
 }  // namespace sluice

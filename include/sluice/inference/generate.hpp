@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/inference/frozen_model.hpp"
 #include "sluice/inference/sample.hpp"
-#include "sluice/models/language_model.hpp"
 #include "sluice/text/tokenizer.hpp"
 
 namespace sluice {
@@ -42,10 +42,11 @@ using EmitText = std::function<bool(std::string_view)>;
 /// Continues `prompt` (which may be empty: the start of a line), calling `emit` as text becomes
 /// certain: whole UTF-8 characters that cannot belong to the stop text any more. An <eos> is
 /// emitted as a line end. Reads the prompt in parallel, then one token at a time, in constant time
-/// and memory per token. Throws UsageError for options out of range, Error for a prompt that is not
-/// UTF-8.
-GenerateResult generate(LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt,
-                        const GenerateOptions& options, const EmitText& emit = {});
+/// and memory per token. Any number of threads may generate with one model at once. Throws
+/// UsageError for options out of range, Error for a prompt that is not UTF-8.
+GenerateResult generate(const FrozenModel& model, const Tokenizer& tokenizer,
+                        std::string_view prompt, const GenerateOptions& options,
+                        const EmitText& emit = {});
 
 /// Passes text on, except the first occurrence of `stop` and what follows it; holds back what may
 /// be the beginning of `stop` or of a UTF-8 character.

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "sluice/models/language_model.hpp"
+#include "sluice/inference/frozen_model.hpp"
 #include "sluice/text/tokenizer.hpp"
 
 namespace sluice {
@@ -40,23 +40,21 @@ struct LineScore {
 struct ScoreOptions {
   /// Fill LineScore::words.
   bool words = false;
-  /// Positions (lines × padded length) in one forward pass; lines that are longer are chunked.
+  /// Positions of all lines in one forward pass; lines that are longer are chunked.
   std::int64_t positions = 2048;
-  Precision precision = Precision::f32;
 };
 
 /// Scores `lines` (without their line ends), results in the order of the lines. Lines of similar
-/// length share a batch; padding is on the right of a causal model and changes nothing. Throws
-/// Error for text that is not UTF-8, naming the line (counted from `first_line`).
-std::vector<LineScore> score_lines(LanguageModel& model, const Tokenizer& tokenizer,
+/// length share a batch. Any number of threads may score with one model at once. Throws Error for
+/// text that is not UTF-8, naming the line (counted from `first_line`).
+std::vector<LineScore> score_lines(const FrozenModel& model, const Tokenizer& tokenizer,
                                    std::span<const std::string> lines,
                                    const ScoreOptions& options = {}, std::int64_t first_line = 1);
 
 /// Reads lines until the end of `in` ("\n" or "\r\n"; a last line without an end counts) and calls
 /// `emit` for each in order, in blocks of bounded size. When `in` has nothing more to offer at once
 /// (an interactive pipe) what is there is scored without waiting. Returns the number of lines.
-/// Freezes the model meanwhile.
-std::int64_t score_stream(LanguageModel& model, const Tokenizer& tokenizer, std::istream& in,
+std::int64_t score_stream(const FrozenModel& model, const Tokenizer& tokenizer, std::istream& in,
                           const std::function<void(const LineScore&)>& emit,
                           const ScoreOptions& options = {});
 

@@ -9,6 +9,8 @@
 
 #include "sluice/autograd/ops.hpp"
 #include "sluice/models/config.hpp"
+#include "sluice/models/frozen_stack.hpp"
+#include "sluice/nn/frozen_tokens.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/nn/probe.hpp"
 
@@ -63,6 +65,11 @@ class LanguageModel {
 
   /// log p(token | ..) for every token: [R, V].
   virtual Tensor log_probabilities(const Tensor& hidden) = 0;
+
+  /// What turns tokens into vectors and back, and what is between, for use without training:
+  /// independent of this model from then on (see FreezeOptions::copy). float32 models only.
+  virtual std::unique_ptr<FrozenTokens> freeze_tokens(const FreezeOptions& options) const = 0;
+  virtual std::unique_ptr<FrozenStack> freeze_stack(const FreezeOptions& options) const = 0;
 
   /// Computes derived weights (weight normalisation) once, for repeated forwards without training.
   /// Training again, or loading parameters, requires calling unfreeze() first.

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "sluice/autograd/ops.hpp"
+#include "sluice/nn/frozen_conv.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/nn/norm.hpp"
@@ -51,6 +52,9 @@ class GatedConv1d {
   /// Scalars that are trained, without building the layer.
   static std::int64_t parameter_count(const Options& options);
   void collect(Parameters& parameters, const std::string& prefix) const;
+
+  /// For use without training; independent of this layer if options.copy.
+  FrozenConv freeze(const FreezeOptions& options) const;
 
   /// Keeps the filters, once made ready for a path, until unfreeze().
   void freeze();

@@ -8,6 +8,7 @@
 
 #include "sluice/autograd/variable.hpp"
 #include "sluice/nn/module.hpp"
+#include "sluice/tensor/prepared_weight.hpp"
 
 namespace sluice {
 
@@ -53,6 +54,11 @@ class Norm {
   /// channels, an empty x, and where statistics would be of one value (batch in training,
   /// instance).
   Variable forward(const Variable& x, bool training) const;
+
+  /// forward() outside training, recorded by no tape: float32 in, float32 out.
+  Tensor apply(const Tensor& x) const;
+  /// The same layer for use without training, with tensors of its own if options.copy.
+  Norm frozen(const FreezeOptions& options) const;
 
   NormKind kind() const { return kind_; }
   const NormOptions& options() const { return options_; }

@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "sluice/autograd/ops.hpp"
+#include "sluice/nn/frozen_tokens.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
+#include "sluice/tensor/prepared_weight.hpp"
 
 namespace sluice {
 
@@ -27,6 +29,8 @@ class TokenLayers {
   /// log p over the vocabulary: h [R, H] to [R, V].
   virtual Tensor log_probabilities(const Tensor& h) const = 0;
   virtual void collect(Parameters& parameters) const = 0;
+  /// For use without training; independent of these layers if options.copy.
+  virtual std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const = 0;
 };
 
 struct TokenLayersOptions {

@@ -11,6 +11,7 @@
 #include "sluice/kernels/units.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
+#include "sluice/tensor/prepared_weight.hpp"
 
 namespace sluice {
 
@@ -71,6 +72,11 @@ class UnitLayer {
 
   /// z [R, inputs()] to [R, N]. `training` and `key` are rrelu's. Throws Error for other shapes.
   Variable forward(const Variable& z, bool training, const RandomKey& key) const;
+
+  /// forward() outside training, recorded by no tape.
+  Tensor apply(const Tensor& z) const;
+  /// The same layer for use without training, with tensors of its own if options.copy.
+  UnitLayer frozen(const FreezeOptions& options) const;
 
   void collect(Parameters& parameters, const std::string& prefix) const;
   std::int64_t parameter_count() const { return spec_.parameter_count(channels_); }

@@ -15,6 +15,12 @@
 
 namespace sluice {
 
+/// How a causal convolution computes: `direct` takes K products for each output, `fast` fewer by
+/// Toom-Cook (tensor/fast_conv.hpp), for kernel widths 2 to 7; `automatic` whichever measured
+/// faster for the shape (float64: direct). A kernel width of 1, and single steps, are always
+/// direct.
+enum class ConvPath : std::uint8_t { automatic, direct, fast };
+
 struct ConvShape {
   std::int64_t batch = 0, time = 0, channels = 0, outputs = 0, kernel = 1;
   std::int64_t pitch() const { return time + kernel - 1; }

@@ -8,23 +8,31 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "sluice/tensor/conv.hpp"
+#include "sluice/tensor/packed_rows.hpp"
 #include "sluice/tensor/tensor.hpp"
 
 namespace sluice {
 
-/// Input of a convolution: x [B, T, C] after `context` [B, K-1, C] (undefined means zeros).
+/// Input of a convolution: x [B, T, C] (or, of streams of their own lengths, [ΣT, C]) after
+/// `context` [B, K-1, C] (undefined means zeros).
 struct ConvInput {
   Tensor x;
   Tensor context;
 };
 
-/// Rows of an output: `rows` rows of M, one after another, of stream `stream` from time `first`,
-/// worked on as part of block `block`.
+/// Rows of an output: `rows` rows of M, one after another, of all ΣT from row `first` on, worked on
+/// as part of block `block`.
 struct ConvRows {
   void* data = nullptr;
-  std::int64_t block = 0, stream = 0, first = 0, rows = 0;
+  std::int64_t block = 0, first = 0, rows = 0;
+};
+
+/// C, M and K.
+struct ConvWidths {
+  std::int64_t channels = 0, outputs = 0, kernel = 1;
 };
 
 /// A convolution of one shape. Tensors are float32 or float64 (`dtype`); `operand` is the type the
@@ -37,6 +45,8 @@ class FastConv {
 
   /// Throws UsageError for a kernel or tile that toom_cook() has no matrices for.
   FastConv(const ConvShape& shape, int tile, DType dtype, DType operand);
+  /// Of streams of their own lengths, whose rows are one after another: [ΣT, C] to [ΣT, M].
+  FastConv(PackedRows rows, const ConvWidths& widths, int tile, DType dtype, DType operand);
 
   /// The filters w [K, C, M], their outputs scaled by scale [M] (undefined: not scaled), in the
   /// transformed domain. They serve any B and T.
@@ -62,14 +72,25 @@ class FastConv {
   template <class T>
   struct Work;
 
-  ConvShape shape_;
+  PackedRows rows_;
+  ConvWidths widths_;
   int tile_;
   DType dtype_, operand_;
-  std::int64_t tiles_per_stream_, tiles_, blocks_, block_tiles_;
+  std::vector<std::int64_t> first_tile_;  // of each stream, and the number of tiles
+  std::vector<std::int32_t> stream_of_tile_;
+  std::int64_t tiles_, blocks_, block_tiles_;
 };
 
 /// The tile that is fastest for a shape, or 0 where direct products are: a table of measurements
 /// (bench/conv_bench).
 int fastest_tile(const ConvShape& shape, DType operand);
+
+/// The tile by which a convolution computes on `path`, or 0 for direct products: for a kernel width
+/// that FastConv does not serve or of 1, for single steps, and with `automatic` where that is
+/// fastest or `operand` is float64.
+int conv_tile(const ConvShape& shape, ConvPath path, DType operand);
+/// The same for streams of their own lengths. With `automatic` also where so many outputs of tiles
+/// would be behind ends of streams that nothing is saved.
+int conv_tile(const PackedRows& rows, const ConvWidths& widths, ConvPath path, DType operand);
 
 }  // namespace sluice

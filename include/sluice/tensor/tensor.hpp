@@ -71,6 +71,8 @@ class Tensor {
   ~Tensor();
 
   bool defined() const { return buffer_ != nullptr; }
+  /// Whether no other tensor shares the elements, so that they may be written over.
+  bool unique() const;
   const Shape& shape() const { return shape_; }
   std::int64_t dim(int i) const { return shape_[i]; }
   std::int64_t elements() const { return shape_.elements(); }

@@ -10,8 +10,7 @@
 #include "claims/measure_groups.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/inference/evaluate.hpp"
-#include "sluice/inference/stream.hpp"
-#include "sluice/models/model_directory.hpp"
+#include "sluice/inference/session.hpp"
 
 namespace sluice {
 namespace {
@@ -54,7 +53,7 @@ std::vector<TokenId> first_tokens(const MeasuredRun& run, std::int64_t most) {
 /// Tokens per second of one text, read from beginning to end: parallel over time where the model
 /// is, over nothing else.
 double text_speed(const MeasuredRun& run) {
-  const LoadedModel loaded = load_model(run.directory());
+  const LoadedFrozenModel loaded = load_frozen_model(run.directory());
   const PreparedText& text = run.comparison.text();
   const TokenShards shards(first_tokens(run, tokens_to_read), text.valid->eos(),
                            text.valid->vocabulary());
@@ -70,17 +69,17 @@ double text_speed(const MeasuredRun& run) {
 
 /// Microseconds from a token to the distribution of the next.
 double token_latency(const MeasuredRun& run) {
-  const LoadedModel loaded = load_model(run.directory());
+  const LoadedFrozenModel loaded = load_frozen_model(run.directory());
   const std::vector<TokenId> tokens = first_tokens(run, tokens_to_answer + tokens_before);
-  Stream stream(*loaded.model);
+  Session session = loaded.model->session();
   const std::size_t before = std::min(tokens_before, tokens.size() / 2);
-  stream.feed({tokens.data(), before});
+  session.feed({tokens.data(), before});
   std::vector<double> times;
   times.reserve(tokens.size());
   for (std::size_t i = before; i < tokens.size(); ++i) {
     const auto start = Clock::now();
-    stream.feed(tokens[i]);
-    stream.log_probabilities();
+    session.feed(tokens[i]);
+    session.log_probabilities();
     times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
   }
   return median(times);

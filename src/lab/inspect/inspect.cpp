@@ -198,7 +198,6 @@ class Inspection {
 json inspect_model(LanguageModel& model, const Tokenizer& tokenizer, const TokenShards& text,
                    const InspectOptions& options) {
   check(model, text, options);
-  model.unfreeze();
   return Inspection(model, tokenizer, text, options).run();
 }
 

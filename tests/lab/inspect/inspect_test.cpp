@@ -305,7 +305,7 @@ TEST_F(Inspect, LossIsThatOfEvaluation) {
   const json got =
       inspect_model(*model, *tokenizer_, *text_,
                     {.tokens = text_->size(), .lags = false, .context = false, .surprisals = 800});
-  const EvalResult result = evaluate(*model, *text_);
+  const EvalResult result = evaluate(*FrozenModel::freeze(*model), *text_);
   EXPECT_NEAR(got["loss"], result.nll / static_cast<double>(result.tokens), 1e-5);
   EXPECT_EQ(got["surprisal"].size(), 800U);
   for (const Parameter& each : model->parameters()) EXPECT_FALSE(each.variable.grad().defined());

@@ -1,4 +1,4 @@
-#include "sluice/inference/stream.hpp"
+#include "sluice/inference/session.hpp"
 
 #include <gtest/gtest.h>
 
@@ -24,20 +24,25 @@ Tensor batch_distributions(LanguageModel& lm, const std::vector<std::int32_t>& i
       lm.hidden(ids, 1, static_cast<std::int64_t>(ids.size()), state, {}).value());
 }
 
-/// Largest difference of a stream that reads ids[0, prompt) at once and the rest one by one.
+std::vector<float> values(const Tensor& tensor) {
+  return {tensor.span<float>().begin(), tensor.span<float>().end()};
+}
+
+/// Largest difference of a session that reads ids[0, prompt) at once and the rest one by one.
 /// Relative to 1 + |log-probability|: float32 sums in another order stay within 2e-5, through the
 /// deepest preset's 40 layers.
 double largest_difference(LanguageModel& lm, const std::vector<std::int32_t>& ids,
                           std::size_t prompt) {
   const Tensor expected = batch_distributions(lm, ids);
   const std::int64_t v = expected.dim(1);
-  Stream stream(lm);
+  Session session = FrozenModel::freeze(lm)->session();
   double largest = 0;
   for (std::size_t t = std::max<std::size_t>(prompt, 1) - 1; t < ids.size(); ++t) {
-    const std::size_t from = static_cast<std::size_t>(stream.position());
-    stream.feed(std::span(ids).subspan(from, t + 1 - from));
-    const auto actual = stream.log_probabilities();
-    EXPECT_EQ(actual.size(), static_cast<std::size_t>(v));
+    const std::size_t from = static_cast<std::size_t>(session.position());
+    session.feed(std::span(ids).subspan(from, t + 1 - from));
+    const Tensor logs = session.log_probabilities();
+    EXPECT_EQ(logs.shape(), Shape{v});
+    const auto actual = logs.span<float>();
     const float* row = expected.data<float>() + static_cast<std::int64_t>(t) * v;
     for (std::int64_t i = 0; i < v; ++i) {
       const double difference = std::abs(actual[static_cast<std::size_t>(i)] - row[i]);
@@ -48,7 +53,7 @@ double largest_difference(LanguageModel& lm, const std::vector<std::int32_t>& id
 }
 
 // Every preset's kernels, residuals and changes of width, with a sixteenth of its channels.
-TEST(Stream, EqualsBatchForEveryPresetShape) {
+TEST(Session, EqualsBatchForEveryPresetShape) {
   for (const Preset& preset : presets()) {
     auto layers = parse_layers(preset.layers);
     for (LayerSpec& layer : layers) layer.channels = std::max<std::int64_t>(layer.channels / 16, 2);
@@ -60,7 +65,7 @@ TEST(Stream, EqualsBatchForEveryPresetShape) {
   }
 }
 
-TEST(Stream, EqualsBatchForEverySoftmax) {
+TEST(Session, EqualsBatchForEverySoftmax) {
   for (const bool tie : {false, true}) {
     for (const bool adaptive : {false, true}) {
       const auto cutoffs =
@@ -73,20 +78,20 @@ TEST(Stream, EqualsBatchForEverySoftmax) {
 }
 
 // A prompt longer than one forward pass reads at a time.
-TEST(Stream, LongPrompts) {
+TEST(Session, LongPrompts) {
   const auto lm = model("[(8,4)]*3", vocabulary);
   const auto ids = random_ids(1300, vocabulary);
   EXPECT_LT(largest_difference(*lm, ids, 1290), 2e-5);
 }
 
-TEST(Stream, MemoryPerTokenIsConstant) {
+TEST(Session, MemoryPerTokenIsConstant) {
   const auto lm = model("[(16,4)]*4", vocabulary);
-  Stream stream(*lm);
+  Session session = FrozenModel::freeze(*lm)->session();
   const auto ids = random_ids(400, vocabulary);
   const auto feed = [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
-      stream.feed(ids[i]);
-      stream.log_probabilities();
+      session.feed(ids[i]);
+      session.log_probabilities();
     }
   };
   feed(0, 50);
@@ -99,23 +104,21 @@ TEST(Stream, MemoryPerTokenIsConstant) {
   }
 }
 
-TEST(Stream, ResetStartsAnew) {
+TEST(Session, ResetStartsAnew) {
   const auto lm = model("[(8,3)]*2", vocabulary);
-  Stream stream(*lm);
-  EXPECT_THROW(stream.log_probabilities(), Error);
+  Session session = FrozenModel::freeze(*lm)->session();
+  EXPECT_THROW(session.log_probabilities(), Error);
   const std::vector<std::int32_t> ids = {4, 5};
-  stream.feed(ids);
-  const auto first = stream.log_probabilities();
-  const std::vector<float> expected(first.begin(), first.end());
-  stream.feed(6);
-  EXPECT_EQ(stream.position(), 3);
-  stream.reset();
-  EXPECT_EQ(stream.position(), 0);
-  EXPECT_THROW(stream.log_probabilities(), Error);
-  stream.feed(ids);
-  const auto again = stream.log_probabilities();
-  EXPECT_EQ(std::vector<float>(again.begin(), again.end()), expected);
-  EXPECT_THROW(stream.feed(static_cast<std::int32_t>(vocabulary)), Error);
+  session.feed(ids);
+  const std::vector<float> expected = values(session.log_probabilities());
+  session.feed(6);
+  EXPECT_EQ(session.position(), 3);
+  session.reset();
+  EXPECT_EQ(session.position(), 0);
+  EXPECT_THROW(session.log_probabilities(), Error);
+  session.feed(ids);
+  EXPECT_EQ(values(session.log_probabilities()), expected);
+  EXPECT_THROW(session.feed(static_cast<std::int32_t>(vocabulary)), Error);
 }
 
 }  // namespace

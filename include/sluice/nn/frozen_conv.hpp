@@ -1,0 +1,42 @@
+#pragma once
+// The causal convolution layer of a model that is used, not trained.
+
+#include <utility>
+
+#include "sluice/nn/norm.hpp"
+#include "sluice/nn/unit_layer.hpp"
+#include "sluice/tensor/prepared_conv.hpp"
+
+namespace sluice {
+
+/// What is added to a layer's output, and what their sum is multiplied by.
+struct ConvResidual {
+  Tensor added;  ///< [ΣT, N], or undefined for nothing
+  double scale = 1;
+};
+
+/// GatedConv1d with its weight normalisation applied (GatedConv1d::freeze). Constant to its users:
+/// any number of threads may call it at once.
+class FrozenConv {
+ public:
+  /// What is behind the convolution.
+  struct End {
+    Tensor bias;
+    UnitLayer unit;
+    Norm norm;
+  };
+  FrozenConv(PreparedConv conv, End end) : conv_(std::move(conv)), end_(std::move(end)) {}
+
+  const ConvWidths& widths() const { return conv_.widths(); }
+  /// y = (unit(norm(input ∗ W + b)) + residual) · scale: [ΣT, N].
+  Tensor forward(const ConvInput& input, const PackedRows& rows,
+                 const ConvResidual& residual = {}) const;
+  /// Memory of the filters.
+  std::size_t bytes() const { return conv_.bytes(); }
+
+ private:
+  PreparedConv conv_;
+  End end_;
+};
+
+}  // namespace sluice

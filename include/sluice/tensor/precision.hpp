@@ -1,0 +1,12 @@
+#pragma once
+// The precision of matrix products.
+
+#include <cstdint>
+
+namespace sluice {
+
+/// Precision of the matrix products inside ops and layers: bf16 rounds both operands to bfloat16
+/// once and accumulates in float32.
+enum class Precision : std::uint8_t { f32, bf16 };
+
+}  // namespace sluice

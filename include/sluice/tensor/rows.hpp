@@ -1,0 +1,47 @@
+#pragma once
+// Rows of a matrix: picked, placed, and turned into log-probabilities.
+
+#include <cstdint>
+#include <span>
+
+#include "sluice/tensor/prepared_weight.hpp"
+#include "sluice/tensor/tensor.hpp"
+
+namespace sluice {
+
+/// Rows of x float32 [R, C] by index: [n, C]. Throws Error, naming `what`, for an index outside [0,
+/// R).
+Tensor pick_rows(const Tensor& x, std::span<const std::int32_t> index, const char* what);
+
+/// y[index[i]] = rows[i]: rows float32 [n, C] into y [R, C].
+void place_rows(const Tensor& y, const Tensor& rows, std::span<const std::int32_t> index);
+
+/// y[r] += bias for every row of y float32 [R, N]; nothing for an undefined bias.
+void add_bias_rows(const Tensor& y, const Tensor& bias);
+
+/// Each row of x float32 [R, N] becomes its log-softmax.
+void log_softmax_rows(const Tensor& x);
+
+/// y[r, first + j] = x[r, j] + offset[r, column] for j < count (undefined offset: 0): all float32
+/// and of as many rows.
+struct ColumnOffset {
+  Tensor of;
+  std::int64_t column = 0;
+};
+void place_columns(const Tensor& y, std::int64_t first, const Tensor& x, std::int64_t count,
+                   const ColumnOffset& offset = {});
+
+/// Elements [first, first + count) of each of n tensors, one under another: [n, count]; zeros for
+/// an undefined one. Undefined when all are. And its inverse: those elements of tensor i become row
+/// i of `rows` (of any shape with as many elements).
+Tensor stacked_parts(std::span<const Tensor> tensors, std::int64_t first, std::int64_t count);
+void spread_parts(std::span<const Tensor> tensors, std::int64_t first, const Tensor& rows);
+
+/// nll[row_index[r]] (nll[r] when row_index is empty) += -ln softmax(h[r]·W + bias)[targets[r]] for
+/// h float32 [R, D]; the logits exist for one block of rows at a time. bias [N] or undefined;
+/// targets in [0, N) (Error otherwise).
+void add_softmax_nll(std::span<double> nll, const Tensor& h, const PreparedWeight& weight,
+                     const Tensor& bias, std::span<const std::int32_t> targets,
+                     std::span<const std::int32_t> row_index = {});
+
+}  // namespace sluice

@@ -1,0 +1,28 @@
+#pragma once
+// The frozen stack of the gated convolutional language model.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "sluice/models/frozen_stack.hpp"
+#include "sluice/nn/frozen_conv.hpp"
+
+namespace sluice {
+
+/// A layer as Gcnn has it.
+struct FrozenGcnnLayer {
+  FrozenConv conv;
+  /// What brings a residual of another width to the layer's.
+  std::optional<FrozenConv> projection;
+  /// Index into the inputs of layers, -1 for none.
+  std::int64_t residual = -1;
+};
+
+/// From token vectors of `dim` to the last layer's `width`. A text's state is one tensor: the last
+/// K-1 inputs of each layer, one after another.
+std::unique_ptr<FrozenStack> make_frozen_gcnn(std::int64_t dim, std::int64_t width,
+                                              std::vector<FrozenGcnnLayer> layers);
+
+}  // namespace sluice
