@@ -321,7 +321,7 @@ TEST_P(Frozen, BfloatRoundsOperandsOnce) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryArchitecture, Frozen, testing::ValuesIn(cases()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& each) { return each.param.name; });
 
 TEST(FrozenModel, EveryArchitectureIsTested) {
   for (const std::string& arch : architecture_names()) {
