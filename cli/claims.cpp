@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "comparison_display.hpp"
 #include "options.hpp"
 #include "output.hpp"
 #include "run_directory.hpp"
@@ -76,23 +77,13 @@ class ClaimsCommand {
   ClaimRequest request() const;
   ClaimCallbacks callbacks();
   void announce(const Claim& claim, const ClaimComparison& asked, const Comparison& comparison);
-  void say(const std::string& line);
   std::string command(const std::string& name) const;
-  std::string run_name(const CompareRun& run) const;
 
   const ClaimsFlags& flags_;
-  ProgressDisplay display_;
-  /// Set before any run.
-  const Comparison* comparison_ = nullptr;
+  ComparisonDisplay display_{false};
   /// The claim that is run, as "2/17 glu-beats-gtu".
   std::string place_;
 };
-
-void ClaimsCommand::say(const std::string& line) {
-  display_.clear();
-  print(line + "\n");
-  flush_output();
-}
 
 std::vector<Claim> ClaimsCommand::claims() const {
   std::vector<std::string> names = flags_.names;
@@ -158,43 +149,21 @@ std::string ClaimsCommand::command(const std::string& name) const {
   return words + " --out " + shell_word(flags_.out);
 }
 
-std::string ClaimsCommand::run_name(const CompareRun& run) const {
-  return fmt::format("{}, lr {:g}, seed {}", comparison_->variants()[run.variant].variant.name,
-                     run.rate, run.seed);
-}
-
 void ClaimsCommand::announce(const Claim& claim, const ClaimComparison& asked,
                              const Comparison& comparison) {
-  comparison_ = &comparison;
+  display_.show(comparison);
   std::string line = fmt::format("{}: {}", place_, claim.title);
   if (claim.comparisons.size() > 1) line += fmt::format(", {}", asked.name);
-  say(fmt::format("{}: {} runs of {} tokens", line, comparison.runs().size(),
-                  grouped(asked.tokens())));
+  display_.say(fmt::format("{}: {} runs of {} tokens", line, comparison.runs().size(),
+                           grouped(asked.tokens())));
 }
 
 ClaimCallbacks ClaimsCommand::callbacks() {
   ClaimCallbacks callbacks;
   callbacks.measuring = [this](double fraction, const std::string& what) {
-    display_.update(fraction, fmt::format("{}  measuring {}", place_, what));
+    display_.update(fraction, fmt::format("measuring {}", what));
   };
-  callbacks.compare.preparing = [this](double fraction, std::string_view what) {
-    if (const int signal = StopSignals::received()) throw Interrupted{signal};
-    display_.update(fraction, what);
-  };
-  callbacks.compare.stepped = [this](const CompareProgress& p) {
-    display_.update(p.fraction,
-                    fmt::format("{}  run {}/{}  ETA {}  {}  loss {:.3f}", place_,
-                                grouped(std::min(p.done + 1, p.total)), grouped(p.total),
-                                duration(p.eta), run_name(p.run), p.train.smoothed_loss));
-  };
-  callbacks.compare.trained = [this](const CompareRun& run) {
-    const RunRecord& record = run.record;
-    say(record.status == RunStatus::diverged
-            ? fmt::format("{}: diverged at step {}", run_name(run), grouped(record.steps))
-            : fmt::format("{}: validation loss {:.4f} in {}", run_name(run), record.final_loss,
-                          duration(record.seconds)));
-  };
-  callbacks.compare.note = [this](const std::string& text) { say(text); };
+  callbacks.compare = display_.callbacks();
   return callbacks;
 }
 
@@ -207,7 +176,8 @@ int ClaimsCommand::run() {
   RunDirectory directory(request.out, Existing::resume);
   check_claim_results(request, flags_.quick);
   const auto interrupted = [&] {
-    say(fmt::format("interrupted; the runs so far are kept in {}, and the same command continues",
+    display_.say(
+        fmt::format("interrupted; the runs so far are kept in {}, and the same command continues",
                     request.out.string()));
     return 128 + StopSignals::received();
   };
@@ -220,15 +190,16 @@ int ClaimsCommand::run() {
     };
     for (std::size_t i = 0; i < claims.size(); ++i) {
       place_ = fmt::format("{}/{} {}", i + 1, claims.size(), claims[i].name);
+      display_.set_place(place_);
       auto element = run_claim(claims[i], request, with, &StopSignals::received());
       if (!element) return interrupted();
       (*element)["command"] = command(claims[i].name);
       add_claim_result(request, flags_.quick, *element);
-      say("\n" + format_claim(*element));
+      display_.say("\n" + format_claim(*element));
     }
-    say(fmt::format("results: {}", (request.out / "claims.json").string()));
+    display_.say(fmt::format("results: {}", (request.out / "claims.json").string()));
     write_report(request.out);
-    say(fmt::format("report: {}", (request.out / "report.html").string()));
+    display_.say(fmt::format("report: {}", (request.out / "report.html").string()));
     return 0;
   } catch (const Interrupted&) {
     return interrupted();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "comparison_display.hpp"
 #include "options.hpp"
 #include "output.hpp"
 #include "run_directory.hpp"
@@ -71,65 +72,24 @@ class CompareCommand {
   int run(const CompareFlags& flags);
 
  private:
-  CompareCallbacks callbacks();
   void announce(const Comparison& comparison);
-  void say(const std::string& line);
-  static std::string name(const Comparison& comparison, const CompareRun& run);
 
-  ProgressDisplay display_;
-  /// Set before any run.
-  const Comparison* comparison_ = nullptr;
+  ComparisonDisplay display_{true};
 };
-
-void CompareCommand::say(const std::string& line) {
-  display_.clear();
-  print(line + "\n");
-  flush_output();
-}
-
-std::string CompareCommand::name(const Comparison& comparison, const CompareRun& run) {
-  return fmt::format("{}, lr {:g}, seed {}", comparison.variants()[run.variant].variant.name,
-                     run.rate, run.seed);
-}
-
-CompareCallbacks CompareCommand::callbacks() {
-  CompareCallbacks callbacks;
-  callbacks.preparing = [this](double fraction, std::string_view what) {
-    if (const int signal = StopSignals::received()) throw Interrupted{signal};
-    display_.update(fraction, what);
-  };
-  callbacks.stepped = [this](const CompareProgress& p) {
-    display_.update(p.fraction,
-                    fmt::format("run {}/{}  ETA {}  {}  loss {:.3f}  {} tokens/s",
-                                grouped(std::min(p.done + 1, p.total)), grouped(p.total),
-                                duration(p.eta), name(*comparison_, p.run), p.train.smoothed_loss,
-                                grouped(static_cast<std::int64_t>(p.train.tokens_per_second))));
-  };
-  callbacks.trained = [this](const CompareRun& run) {
-    const RunRecord& record = run.record;
-    say(record.status == RunStatus::diverged
-            ? fmt::format("{}: diverged at step {}", name(*comparison_, run), grouped(record.steps))
-            : fmt::format("{}: validation loss {:.4f} after {} tokens in {}",
-                          name(*comparison_, run), record.final_loss, grouped(record.tokens),
-                          duration(record.seconds)));
-  };
-  callbacks.note = [this](const std::string& text) { say(text); };
-  return callbacks;
-}
 
 void CompareCommand::announce(const Comparison& comparison) {
   const CorpusInfo& info = comparison.text().train.info();
   if (!comparison.notes().empty()) {
-    say(fmt::format("chosen: {}", fmt::join(comparison.notes(), "; ")));
+    display_.say(fmt::format("chosen: {}", fmt::join(comparison.notes(), "; ")));
   }
-  say(fmt::format("text: {} tokens, {} to validate on, a vocabulary of {}", grouped(info.tokens),
-                  grouped(comparison.text().valid->size()),
-                  grouped(comparison.text().tokenizer->size())));
+  display_.say(fmt::format("text: {} tokens, {} to validate on, a vocabulary of {}",
+                           grouped(info.tokens), grouped(comparison.text().valid->size()),
+                           grouped(comparison.text().tokenizer->size())));
   for (const PlannedVariant& variant : comparison.variants()) {
-    say(fmt::format("{}: {}; {} parameters", variant.variant.name,
-                    widths_string(variant.match.model), grouped(variant.parameters)));
+    display_.say(fmt::format("{}: {}; {} parameters", variant.variant.name,
+                             widths_string(variant.match.model), grouped(variant.parameters)));
   }
-  say(
+  display_.say(
       fmt::format("{} runs or more: {} variants, each with its learning rates, and {} seeds; {} at "
                   "a time with {} thread{} each",
                   comparison.runs().size(), comparison.variants().size(), comparison.spec().seeds,
@@ -144,21 +104,22 @@ int CompareCommand::run(const CompareFlags& flags) {
   std::signal(SIGPIPE, SIG_IGN);
   RunDirectory directory(out, Existing::resume);
   try {
-    Comparison comparison(std::move(spec), out, callbacks(), &StopSignals::received());
-    comparison_ = &comparison;
+    Comparison comparison(std::move(spec), out, display_.callbacks(), &StopSignals::received());
+    display_.show(comparison);
     announce(comparison);
     directory.keep();
     if (!comparison.run()) {
-      say(fmt::format("interrupted; the runs so far are kept in {}, and the same command continues",
+      display_.say(
+          fmt::format("interrupted; the runs so far are kept in {}, and the same command continues",
                       out.string()));
       return 128 + StopSignals::received();
     }
     const nlohmann::json results = results_of(comparison);
     write_results(out, results);
-    say("\n" + format_results(results) +
-        fmt::format("results: {}", (out / "results.json").string()));
+    display_.say("\n" + format_results(results) +
+                 fmt::format("results: {}", (out / "results.json").string()));
     write_report(out);
-    say(fmt::format("report: {}", (out / "report.html").string()));
+    display_.say(fmt::format("report: {}", (out / "report.html").string()));
     return 0;
   } catch (const Interrupted& interrupted) {
     fmt::print(stderr, "sluice compare: interrupted before training began\n");

@@ -98,7 +98,7 @@ std::string as_text(const ordered_json& info) {
     text += fmt::format("training\n  last logged at step {}: loss {:.4f}, {} tokens in {}\n",
                         grouped(last.value("step", std::int64_t{0})), last.value("loss", 0.0),
                         grouped(last.value("tokens", std::int64_t{0})),
-                        duration(last.value("seconds", 0.0)));
+                        clock_time(last.value("seconds", 0.0)));
   }
   if (!history["validations"].empty()) {
     text += "validations\n";

@@ -57,10 +57,7 @@ int InspectCommand::run() const {
   const StopSignals signals;
   const LoadedModel loaded = load_model(model);
   ProgressDisplay display;
-  const Progress progress = [&](double fraction, std::string_view what) {
-    if (const int signal = StopSignals::received()) throw Interrupted{signal};
-    display.update(fraction, what);
-  };
+  const Progress progress = until_interrupted(display);
   try {
     const TemporaryDirectory cache;
     const TokenShards corpus =

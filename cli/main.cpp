@@ -15,6 +15,7 @@
 #include "output.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
+#include "sluice/base/version.hpp"
 
 namespace {
 
@@ -105,7 +106,8 @@ int main(int argc, char** argv) {
         "models.",
         "sluice");
     program.formatter(std::make_shared<HelpFormatter>());
-    program.set_version_flag("--version", "sluice " SLUICE_VERSION, "show the version");
+    program.set_version_flag("--version", fmt::format("sluice {}", sluice::library_version()),
+                             "show the version");
     program.set_help_flag("--help,-h", "show this help");
     int status = 0;
     sluice::cli::add_train(program, status);

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/progress.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -60,26 +61,10 @@ void ProgressDisplay::clear() {
   drawn_ = false;
 }
 
-std::string progress_line(double fraction, std::string_view text, std::size_t width) {
-  constexpr std::size_t widest_bar = 24;
-  constexpr std::size_t narrowest_bar = 8;
-  fraction = std::clamp(fraction, 0.0, 1.0);
-  const std::string rest = fmt::format("{:3.0f}% {}", std::floor(100 * fraction), text);
-  // The last column stays free: writing there makes some terminals wrap.
-  const std::size_t room = width > 0 ? width - 1 : 0;
-  if (rest.size() + narrowest_bar + 3 > room) return rest.substr(0, room);
-  const std::size_t bar = std::min(widest_bar, room - rest.size() - 3);
-  const auto full = static_cast<std::size_t>(fraction * static_cast<double>(bar));
-  return fmt::format("[{}{}] {}", std::string(full, '#'), std::string(bar - full, '.'), rest);
-}
-
-std::string duration(double seconds) {
-  constexpr double longest = 1e9;
-  const auto whole = static_cast<long long>(std::clamp(std::round(seconds), 0.0, longest));
-  const long long hours = whole / 3600;
-  const long long minutes = whole / 60 % 60;
-  return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, whole % 60)
-                   : fmt::format("{}:{:02}", minutes, whole % 60);
+void ProgressDisplay::say(const std::string& line) {
+  clear();
+  print(line + "\n");
+  flush_output();
 }
 
 }  // namespace sluice::cli

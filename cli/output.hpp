@@ -26,6 +26,8 @@ class ProgressDisplay {
   void update(double fraction, std::string_view text);
   /// Wipes the live line, so that other output can follow.
   void clear();
+  /// Prints a line on standard output, the live line out of its way.
+  void say(const std::string& line);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -33,11 +35,5 @@ class ProgressDisplay {
   bool drawn_ = false;
   Clock::time_point last_;
 };
-
-/// The live line for a terminal of `width` columns: bar, percentage, text; cut to fit.
-std::string progress_line(double fraction, std::string_view text, std::size_t width);
-
-/// Seconds as "0:07", "12:34" or "3:45:06".
-std::string duration(double seconds);
 
 }  // namespace sluice::cli

@@ -27,4 +27,11 @@ StopSignals::~StopSignals() {
 
 const std::atomic<int>& StopSignals::received() { return signal_number; }
 
+Progress until_interrupted(ProgressDisplay& display) {
+  return [&display](double fraction, std::string_view what) {
+    if (const int signal = StopSignals::received()) throw Interrupted{signal};
+    display.update(fraction, what);
+  };
+}
+
 }  // namespace sluice::cli

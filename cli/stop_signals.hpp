@@ -3,6 +3,9 @@
 
 #include <atomic>
 
+#include "output.hpp"
+#include "sluice/base/progress.hpp"
+
 namespace sluice::cli {
 
 /// While it lives, the first SIGINT or SIGTERM is only noted; the next of that kind ends the
@@ -22,5 +25,8 @@ class StopSignals {
 struct Interrupted {
   int signal;
 };
+
+/// Progress that `display` shows, and that throws Interrupted once a signal has arrived.
+Progress until_interrupted(ProgressDisplay& display);
 
 }  // namespace sluice::cli

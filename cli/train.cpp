@@ -53,8 +53,6 @@ class TrainRun {
   void show_profile(const StepProfile& profile);
   void begun();
   int finish(const TrainResult& result);
-  Progress show_progress();
-  void say(const std::string& line);
 
   Settings settings_;
   RunDirectory& directory_;
@@ -69,25 +67,11 @@ class TrainRun {
   TrainConfig training_;
 };
 
-/// A line of standard output, the live line out of its way.
-void TrainRun::say(const std::string& line) {
-  display_.clear();
-  print(line + "\n");
-  flush_output();
-}
-
-Progress TrainRun::show_progress() {
-  return [this](double fraction, std::string_view what) {
-    if (const int signal = StopSignals::received()) throw Interrupted{signal};
-    display_.update(fraction, what);
-  };
-}
-
 void TrainRun::prepare() {
   std::unique_ptr<Tokenizer> tokenizer;
   if (resume_) tokenizer = load_tokenizer(directory_.path());
-  text_.emplace(
-      prepare_text(settings_, directory_.cache(), notes_, show_progress(), std::move(tokenizer)));
+  text_.emplace(prepare_text(settings_, directory_.cache(), notes_, until_interrupted(display_),
+                             std::move(tokenizer)));
   model_ = choose_model(settings_.model, text_->train.size(), text_->tokenizer->size(), notes_);
   training_ = choose_training(settings_.training, text_->train.size(), notes_);
   settings_.model = model_;
@@ -130,13 +114,13 @@ TrainCallbacks TrainRun::callbacks() {
         p.fraction,
         fmt::format("step {}  loss {:.3f}  perplexity {:.1f}  {} tokens/s  ETA {}", steps,
                     p.smoothed_loss, p.perplexity,
-                    grouped(static_cast<std::int64_t>(p.tokens_per_second)), duration(p.eta)));
+                    grouped(static_cast<std::int64_t>(p.tokens_per_second)), clock_time(p.eta)));
   };
   callbacks.validating = [this](double fraction) { display_.update(fraction, "validating"); };
   callbacks.validated = [this](const ValidationReport& v) {
-    say(fmt::format("step {} (epoch {}): validation loss {:.4f}, perplexity {:.2f}{}",
-                    grouped(v.step), v.epoch, v.loss, v.perplexity,
-                    v.best ? ", the best so far" : ""));
+    display_.say(fmt::format("step {} (epoch {}): validation loss {:.4f}, perplexity {:.2f}{}",
+                             grouped(v.step), v.epoch, v.loss, v.perplexity,
+                             v.best ? ", the best so far" : ""));
   };
   callbacks.profiled = [this](const StepProfile& profile) { show_profile(profile); };
   return callbacks;
@@ -145,19 +129,22 @@ TrainCallbacks TrainRun::callbacks() {
 void TrainRun::show_profile(const StepProfile& profile) {
   profiled_ = true;
   display_.update(0, "measuring what the machine can do");
-  say("\n" + format_profile(profile, measure_ceilings(profile.precision)) +
+  display_.say(
+      "\n" + format_profile(profile, measure_ceilings(profile.precision)) +
       fmt::format("\ntrace of a step: {} (open it in chrome://tracing or ui.perfetto.dev)\n",
                   (directory_.path() / "trace.json").string()));
 }
 
 int TrainRun::finish(const TrainResult& result) {
   if (profile_steps_ > 0 && !profiled_) {
-    say(fmt::format("no profile: the training ended within its first {} steps, which warm up",
+    display_.say(
+        fmt::format("no profile: the training ended within its first {} steps, which warm up",
                     profile_warmup_steps));
   }
   const std::string where = directory_.path().string();
   if (result.status == TrainStatus::interrupted) {
-    say(fmt::format("interrupted after step {}; saved in {}, to be continued with --resume",
+    display_.say(
+        fmt::format("interrupted after step {}; saved in {}, to be continued with --resume",
                     grouped(result.step), where));
     return 128 + result.stop;
   }
@@ -165,12 +152,12 @@ int TrainRun::finish(const TrainResult& result) {
                          ? "stopped early, without improvement for a while"
                          : "finished";
   line += fmt::format(": {} steps, {} tokens in {}", grouped(result.step), grouped(result.tokens),
-                      duration(result.elapsed));
+                      clock_time(result.elapsed));
   if (text_->valid) {
     line += fmt::format("; best validation perplexity {:.2f} at step {}",
                         std::exp(result.best_loss), grouped(result.best_step));
   }
-  say(line + "; saved in " + where);
+  display_.say(line + "; saved in " + where);
   return 0;
 }
 

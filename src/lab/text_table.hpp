@@ -15,8 +15,6 @@ std::string csv_line(const std::vector<std::string>& cells);
 /// Columns as wide as their widest cell, the first to the left, the others to the right.
 std::string table(const std::vector<std::vector<std::string>>& rows);
 
-/// "4.2 s", "42 s", "7:05 min" or "1:02:03 h".
-std::string span_of_time(double seconds);
 /// "p < 0.0001" or "p = 0.0123".
 std::string p_value(double p);
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace sluice {
 namespace {
 
@@ -33,6 +35,26 @@ TEST(Numbers, RealNumbersAreFiniteAndNotLost) {
   for (const char* text : {"", "x", "1x", " 1", "1e400", "1e-400", "inf", "nan", "0x10", "1,5"}) {
     EXPECT_EQ(real_number(text), std::nullopt) << text;
   }
+}
+
+TEST(ClockTime, HasHoursWhenThereAreSome) {
+  EXPECT_EQ(clock_time(0), "0:00");
+  EXPECT_EQ(clock_time(6.6), "0:07");
+  EXPECT_EQ(clock_time(754), "12:34");
+  EXPECT_EQ(clock_time(3599.6), "1:00:00");
+  EXPECT_EQ(clock_time(13506), "3:45:06");
+  EXPECT_EQ(clock_time(-1), "0:00");
+  EXPECT_EQ(clock_time(std::numeric_limits<double>::infinity()), "277777:46:40");
+}
+
+TEST(SpanOfTime, NamesItsUnit) {
+  EXPECT_EQ(span_of_time(4.24), "4.2 s");
+  EXPECT_EQ(span_of_time(9.94), "9.9 s");
+  EXPECT_EQ(span_of_time(9.96), "10 s");
+  EXPECT_EQ(span_of_time(59.4), "59 s");
+  EXPECT_EQ(span_of_time(59.5), "1:00 min");
+  EXPECT_EQ(span_of_time(425), "7:05 min");
+  EXPECT_EQ(span_of_time(3723), "1:02:03 h");
 }
 
 }  // namespace

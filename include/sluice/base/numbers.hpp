@@ -19,4 +19,10 @@ std::optional<std::int64_t> whole_number(std::string_view text);
 /// it, inf and nan, a number too large for a double or too small to be told from 0.
 std::optional<double> real_number(std::string_view text);
 
+/// Seconds as a clock shows them: "0:07", "12:34" or "3:45:06".
+std::string clock_time(double seconds);
+
+/// Seconds with their unit: "4.2 s", "42 s", "7:05 min" or "1:02:03 h".
+std::string span_of_time(double seconds);
+
 }  // namespace sluice

@@ -4,21 +4,18 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/progress.hpp"
+
 namespace sluice {
 
 /// A token's number, 0 <= id < Tokenizer::size().
 using TokenId = std::int32_t;
-
-/// Called now and then, from the calling thread, with the fraction done (0 to 1) and what is being
-/// done. May be empty.
-using Progress = std::function<void(double fraction, std::string_view what)>;
 
 /// What tokenizer to train.
 struct TokenizerOptions {

@@ -11,6 +11,7 @@
 #include "json_values.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/version.hpp"
 #include "sluice/lab/claims/measures.hpp"
 #include "sluice/lab/compare/results.hpp"
 #include "utc_now.hpp"

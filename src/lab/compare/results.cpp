@@ -6,6 +6,7 @@
 
 #include "json_values.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/version.hpp"
 #include "sluice/lab/compare/curves.hpp"
 #include "sluice/lab/compare/statistics.hpp"
 #include "utc_now.hpp"

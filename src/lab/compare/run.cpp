@@ -11,6 +11,7 @@
 #include "json_values.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/version.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/training/checkpoint.hpp"
 #include "sluice/training/data_fingerprint.hpp"
@@ -166,8 +167,6 @@ RunRecord finished_record(const fs::path& directory, const TrainResult& result) 
 }
 
 }  // namespace
-
-std::string library_version() { return SLUICE_VERSION; }
 
 json data_facts(const PreparedText& text) {
   json facts = {{"tokenizer", std::to_string(text.tokenizer->fingerprint())},

@@ -11,7 +11,7 @@
 #include "inspect/time_measures.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
-#include "sluice/lab/compare/run.hpp"
+#include "sluice/base/version.hpp"
 #include "utc_now.hpp"
 
 namespace sluice {

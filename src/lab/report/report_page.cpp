@@ -7,7 +7,7 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/lab/compare/run.hpp"
+#include "sluice/base/version.hpp"
 #include "text_table.hpp"
 
 namespace sluice::report {

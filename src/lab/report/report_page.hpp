@@ -22,7 +22,7 @@ std::string percent(const nlohmann::json& value);
 std::string count(const nlohmann::json& value);
 /// 12345678 as "12.3 MB".
 std::string bytes(const nlohmann::json& value);
-/// As sluice::span_of_time() of text_table.hpp.
+/// As sluice::span_of_time() (base/numbers.hpp).
 std::string span_of_time(const nlohmann::json& value);
 
 /// One line, set of bars, or set of points with their intervals.

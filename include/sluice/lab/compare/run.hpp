@@ -27,9 +27,6 @@ struct RunPlan {
   std::string hash;
 };
 
-/// The version of this library, which results are not carried over from.
-std::string library_version();
-
 /// Facts of the data that every run of a comparison shares: the fingerprints of the tokenizer and
 /// of the tokens to train and to validate on, and their numbers.
 nlohmann::json data_facts(const PreparedText& text);
