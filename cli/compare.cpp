@@ -57,6 +57,9 @@ CompareSpec spec_from(const CompareFlags& flags) {
   }
   CompareSpec spec;
   spec.base = merge_settings(nlohmann::json::object(), given);
+  if (spec.base.train_files.empty()) {
+    throw UsageError("--data is missing: the text to train on");
+  }
   if (spec.base.out.empty()) throw UsageError("--out is missing: the directory to write to");
   for (const std::string& text : flags.vary) spec.vary.push_back(parse_variation(text));
   spec.match = parse_match(flags.match);

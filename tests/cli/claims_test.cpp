@@ -74,7 +74,7 @@ TEST_F(Claims, AreRunAndKept) {
   EXPECT_NE(more.out.find("3 seeds"), std::string::npos) << more.out;
 
   // Verdicts of full runs are not put in the place of these.
-  EXPECT_TRUE(complains(claims({claim_}), 2, "claims", "has verdicts of --quick runs"));
+  EXPECT_TRUE(complains(claims({claim_}), 2, "claims", "has verdicts of quick runs"));
   EXPECT_EQ(json::parse(read_file(out() + "/claims.json"))["quick"], true);
 }
 

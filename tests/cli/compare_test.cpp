@@ -69,7 +69,7 @@ TEST_F(Compare, RefusesInOneSentence) {
   refused({"--vary", "unit=tanh,glu", "--budget", "5"}, "a time like 90s, 5m or 1.5h, got '5'");
   refused({"--vary", "unit=tanh,glu", "--tokens", "640", "--match", "flop"}, "flops");
   refused({"--vary", "unit=tanh,glu", "--tokens", "640", "--tie"}, "cannot be matched within 1%");
-  refused({"--vary", "batch=4,32", "--steps", "10"}, "--tokens");
+  refused({"--vary", "batch=4,32", "--steps", "10"}, "give it in tokens");
   refused({"--vary", "unit=tanh,glu", "--tokens", "640", "--lr-grid", "0.1,x"}, "--lr-grid");
   text_ = write("short.txt", sample_text(60));
   EXPECT_TRUE(complains(compare({"--vary", "unit=tanh,glu", "--tokens", "640"}), 1, "compare",

@@ -60,24 +60,24 @@ std::map<std::string, int> other_versions(const fs::path& runs) {
 void check_request(const CompareSpec& spec) {
   if (spec.seeds < 1 || spec.seeds > most_compare_seeds) {
     throw UsageError(
-        fmt::format("--seeds: expected 1 to {}, got {}", most_compare_seeds, spec.seeds));
+        fmt::format("seeds: expected 1 to {}, got {}", most_compare_seeds, spec.seeds));
   }
   if (spec.jobs < 0 || spec.jobs > most_jobs) {
-    throw UsageError(fmt::format("--jobs: expected 1 to {}, got {}", most_jobs, spec.jobs));
+    throw UsageError(
+        fmt::format("runs at the same time: expected 1 to {}, got {}", most_jobs, spec.jobs));
   }
   for (const double rate : spec.rates) {
     if (!(rate > 0) || !std::isfinite(rate)) {
-      throw UsageError(
-          fmt::format("--lr-grid: learning rates must be above 0 and finite, got {}", rate));
+      throw UsageError(fmt::format("learning rates must be above 0 and finite, got {}", rate));
     }
   }
   if (spec.base.train_files.empty()) {
-    throw UsageError("--data is missing: the text to train on");
+    throw UsageError("the text to train on is missing");
   }
   if (spec.base.valid_files.empty() && spec.base.valid_fraction <= 0) {
     throw UsageError(
-        "variants are compared by their loss on validation text: give --valid, or a fraction to "
-        "hold out above 0");
+        "variants are compared by their loss on validation text: give a text to validate "
+        "on, or a fraction of the training text to hold out");
   }
   const json& given = spec.base.training;
   const bool budget = std::any_of(given.items().begin(), given.items().end(), [](const auto& item) {
@@ -86,7 +86,7 @@ void check_request(const CompareSpec& spec) {
   });
   if (!budget) {
     throw UsageError(
-        "a comparison needs a budget for each run: --tokens N, or a time like --budget 5m");
+        "a comparison needs a budget for each run, in tokens, steps, epochs or minutes");
   }
   const json base = {{"model", spec.base.model}, {"training", spec.base.training}};
   Notes ignored;
@@ -95,7 +95,8 @@ void check_request(const CompareSpec& spec) {
     check_model_request(settings["model"]);
     choose_training(settings["training"], std::int64_t{1} << 30, ignored);
     if (variant.training.contains("lr") && !spec.rates.empty()) {
-      throw UsageError("--vary lr and --lr-grid exclude each other: both say which rates to try");
+      throw UsageError(
+          "the learning rate is varied and rates to choose from are given: give one of them");
     }
   }
 }
@@ -146,7 +147,7 @@ PlannedVariant Comparison::plan_variant(const Variant& variant) {
   if (spec_.match != MatchBy::width && !planned.match.matched) {
     throw UsageError(fmt::format(
         "variant '{}' cannot be matched within {:g}% to the {} {} of '{}': the nearest has {} "
-        "({:+.1f}%), with {}; choose other widths or --match width",
+        "({:+.1f}%), with {}; choose other widths, or make nothing equal (match by width)",
         variant.name, 100 * match_tolerance, grouped(target),
         spec_.match == MatchBy::flops ? "FLOPs per token" : "parameters",
         variants_.front().variant.name, grouped(planned.match.count), 100 * planned.match.error,
@@ -203,7 +204,7 @@ void Comparison::check_plans() const {
     const auto step = static_cast<double>(variant.training.batch * variant.training.context);
     if (std::abs(own - first_tokens) > std::max(step, match_tolerance * first_tokens)) {
       throw UsageError(fmt::format(
-          "the budget gives variant '{}' {} tokens and '{}' {}; give it in --tokens, so that all "
+          "the budget gives variant '{}' {} tokens and '{}' {}; give it in tokens, so that all "
           "variants train on the same",
           variants_.front().variant.name, grouped(std::llround(first_tokens)), variant.variant.name,
           grouped(std::llround(own))));

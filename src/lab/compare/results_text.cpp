@@ -156,7 +156,7 @@ std::string format_results(const json& results) {
   if (seeds == 1) {
     text +=
         "one seed: no intervals and no verdicts, since a single run does not tell how much runs "
-        "vary; give --seeds 3 or more\n";
+        "vary; compare with three seeds or more\n";
   }
   text += diverged_text(results);
   if (!results["same_batches"].get<bool>()) {

@@ -51,7 +51,7 @@ json fitting(const json& model, const std::string& arch) {
 /// Why a field cannot be varied; "" when it can.
 std::string_view refusal(std::string_view field) {
   if (field == "vocabulary") return "losses over different vocabularies do not compare";
-  if (field == "seed") return "every variant is trained with the same seeds; see --seeds";
+  if (field == "seed") return "every variant is trained with the same seeds";
   for (const std::string_view budget : {"tokens", "steps", "epochs", "minutes"}) {
     if (field == budget) return "every variant gets the same budget";
   }
@@ -84,7 +84,7 @@ json example(const std::string& field, bool training) {
 
 json parse_value(const std::string& field, const std::string& text, const json& like) {
   const auto refuse = [&](const char* expected) {
-    throw UsageError(fmt::format("--vary {}: expected {}, got '{}'", field, expected, text));
+    throw UsageError(fmt::format("values of '{}': expected {}, got '{}'", field, expected, text));
   };
   if (text.empty()) refuse("a value");
   if (like.is_string()) return text;
@@ -109,7 +109,8 @@ json parse_value(const std::string& field, const std::string& text, const json& 
 Variation parse_variation(const std::string& text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
-    throw UsageError(fmt::format("--vary: expected FIELD=A,B,.., got '{}'", text));
+    throw UsageError(
+        fmt::format("expected a field and its values as FIELD=A,B,.., got '{}'", text));
   }
   return make_variation(text.substr(0, equals), split(text.substr(equals + 1)));
 }
@@ -123,10 +124,10 @@ Variation make_variation(const std::string& field, const std::vector<std::string
     for (const auto& item : training_fields.items()) known.push_back(item.key());
     std::erase_if(known, [](const std::string& name) { return !refusal(name).empty(); });
     throw UsageError(
-        fmt::format("--vary: unknown field '{}'; {}", field, suggestion(field, known)));
+        fmt::format("there is no field '{}' to vary; {}", field, suggestion(field, known)));
   }
   if (const std::string_view why = refusal(field); !why.empty()) {
-    throw UsageError(fmt::format("--vary: '{}' cannot be varied: {}", field, why));
+    throw UsageError(fmt::format("'{}' cannot be varied: {}", field, why));
   }
   Variation variation{field, {}};
   const json like = example(field, training);
@@ -134,7 +135,7 @@ Variation make_variation(const std::string& field, const std::vector<std::string
     const json value = parse_value(field, part, like);
     if (std::find(variation.values.begin(), variation.values.end(), value) !=
         variation.values.end()) {
-      throw UsageError(fmt::format("--vary {}: '{}' is there twice", field, part));
+      throw UsageError(fmt::format("values of '{}': '{}' is given twice", field, part));
     }
     variation.values.push_back(value);
   }
@@ -148,8 +149,8 @@ std::vector<Variant> all_variants(const std::vector<Variation>& variations) {
     const Variation& variation = variations[i];
     for (std::size_t j = 0; j < i; ++j) {
       if (variations[j].field == variation.field) {
-        throw UsageError(fmt::format("--vary: '{}' is varied twice; list all its values at once",
-                                     variation.field));
+        throw UsageError(
+            fmt::format("'{}' is varied twice; list all its values at once", variation.field));
       }
     }
     std::vector<Variant> longer;
@@ -166,11 +167,12 @@ std::vector<Variant> all_variants(const std::vector<Variation>& variations) {
     }
     variants = std::move(longer);
     if (variants.size() > most_variants) {
-      throw UsageError(fmt::format("--vary: more than {} combinations", most_variants));
+      throw UsageError(
+          fmt::format("the varied fields have more than {} combinations", most_variants));
     }
   }
   if (variants.size() < 2) {
-    throw UsageError("--vary: a comparison needs at least two variants, like --vary unit=glu,tanh");
+    throw UsageError("a comparison needs at least two variants: vary a field, as in unit=glu,tanh");
   }
   return variants;
 }

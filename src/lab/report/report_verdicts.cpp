@@ -107,7 +107,7 @@ void say_doubts(Page& page, const json& results) {
   if (results.at("seeds").size() == 1) {
     page.say("untested",
              "One seed: no intervals and no verdicts, since a single run does not tell how "
-             "much runs vary. Compare again with <code>--seeds 3</code> or more.");
+             "much runs vary. Compare again with three seeds or more.");
   }
   for (const json& run : results.at("runs")) {
     if (run.at("status") != "diverged" || !run.at("chosen").get<bool>()) continue;

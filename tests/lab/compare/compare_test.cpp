@@ -262,8 +262,8 @@ TEST_F(Lab, RefusesWhatCannotBeCompared) {
   refused([](CompareSpec& s) { s.base.training.erase("tokens"); }, "needs a budget");
   refused([](CompareSpec& s) { s.base.valid_fraction = 0; }, "validation text");
   refused([](CompareSpec& s) { s.base.valid_fraction = 0.01; }, "too few to tell variants apart");
-  refused([](CompareSpec& s) { s.seeds = 0; }, "--seeds");
-  refused([](CompareSpec& s) { s.rates = {0.1, -1}; }, "--lr-grid");
+  refused([](CompareSpec& s) { s.seeds = 0; }, "seeds: expected 1 to 1000, got 0");
+  refused([](CompareSpec& s) { s.rates = {0.1, -1}; }, "rates must be above 0");
   refused([](CompareSpec& s) { s.vary = {parse_variation("unit=tanh,gluu")}; }, "glu");
   refused([](CompareSpec& s) { s.base.model["layrs"] = 1; }, "layers");
   refused(
@@ -272,7 +272,7 @@ TEST_F(Lab, RefusesWhatCannotBeCompared) {
         s.base.training.erase("tokens");
         s.base.training["steps"] = 10;
       },
-      "give it in --tokens");
+      "give it in tokens");
   refused([](CompareSpec& s) { s.base.model["tie"] = true; }, "cannot be matched within 1%");
   refused([](CompareSpec& s) { s.vary = {parse_variation("layers=[(12,3)]*2,[(12,3)]+[(12,3)]")}; },
           "are the same configuration");

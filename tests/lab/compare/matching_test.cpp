@@ -217,7 +217,7 @@ TEST(Variations, RefuseInOneSentence) {
   EXPECT_NE(refusal("unit").find("FIELD=A,B"), std::string::npos);
   EXPECT_NE(refusal("batch=8,many").find("a whole number, got 'many'"), std::string::npos);
   EXPECT_NE(refusal("dropout=0,").find("a value"), std::string::npos);
-  EXPECT_NE(refusal("seed=1,2").find("--seeds"), std::string::npos);
+  EXPECT_NE(refusal("seed=1,2").find("the same seeds"), std::string::npos);
   EXPECT_NE(refusal("tokens=1,2").find("same budget"), std::string::npos);
   EXPECT_NE(refusal("vocabulary=1,2").find("vocabularies"), std::string::npos);
   EXPECT_NE(refusal("unit=tanh,tanh").find("twice"), std::string::npos);
