@@ -19,7 +19,7 @@ BatchStream::BatchStream(TokenShards tokens, std::int64_t batch, std::int64_t co
   if (steps_ == 0) {
     throw Error(fmt::format(
         "the corpus is too short: it has {} tokens, and one step of batch {} and context {} needs "
-        "{}; lower --batch or --context",
+        "{}; lower the batch or the context",
         tokens_.size(), batch, context, static_cast<double>(batch) * static_cast<double>(context)));
   }
 }

@@ -19,23 +19,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A checksum of the files' contents and of where each ends.
-std::uint64_t text_checksum(const std::vector<fs::path>& files) {
+/// A checksum of the sources' text and of where each ends.
+std::uint64_t text_checksum(const std::vector<TextSource>& sources) {
   std::uint64_t sum = 0;
-  for (const fs::path& path : files) {
-    const MappedFile file(path);
-    const std::array<std::uint64_t, 3> parts = {
-        sum, checksum(file.bytes().data(), file.bytes().size()), file.bytes().size()};
+  for (const TextSource& source : sources) {
+    const MappedText mapped(source);
+    const std::string_view text = mapped.text();
+    const std::array<std::uint64_t, 3> parts = {sum, checksum(text.data(), text.size()),
+                                                text.size()};
     sum = checksum(parts.data(), sizeof parts);
   }
   return sum;
 }
 
-fs::path shard_path(const std::vector<fs::path>& files, const fs::path& cache_directory) {
+fs::path shard_path(const std::vector<TextSource>& sources, const fs::path& cache_directory) {
   std::string names;
-  for (const fs::path& file : files) {
-    names += fs::absolute(file).lexically_normal().string();
+  for (const TextSource& source : sources) {
+    names += fs::absolute(source.path).lexically_normal().string();
     names += '\0';
+    if (!source.whole()) names += fmt::format("{}-{}", source.begin, source.end) + '\0';
   }
   return cache_directory / fmt::format("tokens-{}.bin", checksum_hex(names.data(), names.size()));
 }
@@ -46,7 +48,7 @@ struct EncodedBlock {
 };
 
 void encode_block(const Block& block, const Tokenizer& tokenizer, EncodedBlock& out) {
-  tokenizer.check_text(block.text, block.file->path().string(), block.offset);
+  tokenizer.check_text(block.text, block.source->path().string(), block.offset);
   const bool bytes_kept = tokenizer.kind() == "byte";
   out.tokens.clear();
   out.info = {};
@@ -60,13 +62,13 @@ void encode_block(const Block& block, const Tokenizer& tokenizer, EncodedBlock& 
     if (!bytes_kept && without_return(line).size() != line.size()) --out.info.characters;
   });
   // The newline that an unterminated last line lacks.
-  if (block.ends_file && block.text.back() != '\n') ++out.info.characters;
+  if (block.ends_source && block.text.back() != '\n') ++out.info.characters;
   out.info.tokens = static_cast<std::int64_t>(out.tokens.size());
 }
 
-void write_shard(const std::vector<fs::path>& files, const Tokenizer& tokenizer,
+void write_shard(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
                  const fs::path& path, const ShardKey& key, const Progress& progress) {
-  BlockReader reader(files);
+  BlockReader reader(sources);
   ShardWriter writer(path, tokenizer.size());
   CorpusInfo info;
   std::vector<EncodedBlock> encoded;
@@ -92,8 +94,8 @@ void write_shard(const std::vector<fs::path>& files, const Tokenizer& tokenizer,
 
 }  // namespace
 
-std::vector<fs::path> expand_inputs(const std::vector<fs::path>& paths) {
-  std::vector<fs::path> files;
+std::vector<TextSource> expand_inputs(const std::vector<fs::path>& paths) {
+  std::vector<TextSource> sources;
   for (const fs::path& path : paths) {
     std::error_code error;
     const fs::file_status status = fs::status(path, error);
@@ -101,7 +103,7 @@ std::vector<fs::path> expand_inputs(const std::vector<fs::path>& paths) {
       throw Error(fmt::format("cannot read '{}': {}", path.string(), error.message()));
     }
     if (!fs::is_directory(status)) {
-      files.push_back(path);
+      sources.emplace_back(path);
       continue;
     }
     std::vector<fs::path> below;
@@ -121,12 +123,12 @@ std::vector<fs::path> expand_inputs(const std::vector<fs::path>& paths) {
           fmt::format("cannot read text from the directory '{}': it has no files", path.string()));
     }
     std::sort(below.begin(), below.end());
-    files.insert(files.end(), below.begin(), below.end());
+    sources.insert(sources.end(), below.begin(), below.end());
   }
-  return files;
+  return sources;
 }
 
-TokenShards tokenize_corpus(const std::vector<fs::path>& files, const Tokenizer& tokenizer,
+TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
                             const fs::path& cache_directory, const Progress& progress) {
   std::error_code error;
   fs::create_directories(cache_directory, error);
@@ -134,11 +136,11 @@ TokenShards tokenize_corpus(const std::vector<fs::path>& files, const Tokenizer&
     throw Error(fmt::format("cannot make the directory '{}': {}", cache_directory.string(),
                             error.message()));
   }
-  const fs::path path = shard_path(files, cache_directory);
-  const ShardKey key{tokenizer.fingerprint(), text_checksum(files)};
+  const fs::path path = shard_path(sources, cache_directory);
+  const ShardKey key{tokenizer.fingerprint(), text_checksum(sources)};
   std::optional<LoadedShard> loaded = load_shard(path, key);
   if (!loaded) {
-    write_shard(files, tokenizer, path, key, progress);
+    write_shard(sources, tokenizer, path, key, progress);
     loaded = load_shard(path, key);
     if (!loaded) {
       throw Error(fmt::format(

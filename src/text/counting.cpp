@@ -45,9 +45,9 @@ void count_line(std::string_view line, Unit unit, Counts& counts) {
 
 }  // namespace
 
-TextCounts count_units(const std::vector<std::filesystem::path>& files, Unit unit,
-                       std::int64_t sample_bytes, const Progress& progress) {
-  BlockReader reader(files);
+TextCounts count_units(const std::vector<TextSource>& sources, Unit unit, std::int64_t sample_bytes,
+                       const Progress& progress) {
+  BlockReader reader(sources);
   const double kept_share =
       std::min(1.0, static_cast<double>(sample_bytes) / static_cast<double>(reader.bytes()));
   // Keeps the blocks at which the running share passes a whole number: evenly spread.
@@ -64,7 +64,7 @@ TextCounts count_units(const std::vector<std::filesystem::path>& files, Unit uni
       TextCounts part;
       for (std::int64_t i = begin; i < end; ++i) {
         const Block& block = round[static_cast<std::size_t>(i)];
-        require_text(block.text, block.file->path().string(), block.offset);
+        require_text(block.text, block.source->path().string(), block.offset);
         if (!kept(blocks_before + i)) continue;
         for_each_line(block, [&](std::string_view line, bool ended) {
           count_line(without_return(line), unit, part.units);

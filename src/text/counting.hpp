@@ -2,7 +2,6 @@
 // Counting what a text is made of, to choose a vocabulary from.
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -10,7 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "sluice/text/tokenizer.hpp"
+#include "sluice/base/progress.hpp"
+#include "sluice/text/source.hpp"
 
 namespace sluice {
 
@@ -37,10 +37,10 @@ enum class Unit {
   blank_word,  ///< as for_each_segment cuts them: blanks and the word after them
 };
 
-/// Counts the units of `files` on all cores. Every byte is validated; only an evenly spread part of
-/// about `sample_bytes` is counted when there is more.
-TextCounts count_units(const std::vector<std::filesystem::path>& files, Unit unit,
-                       std::int64_t sample_bytes, const Progress& progress);
+/// Counts the units of `sources` on all cores. Every byte is validated; only an evenly spread part
+/// of about `sample_bytes` is counted when there is more.
+TextCounts count_units(const std::vector<TextSource>& sources, Unit unit, std::int64_t sample_bytes,
+                       const Progress& progress);
 
 /// By falling count, ties by bytes.
 std::vector<std::pair<std::string, std::int64_t>> by_frequency(Counts counts);

@@ -5,25 +5,11 @@
 #include <cstdint>
 #include <string_view>
 
-#include "counting.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/base/file.hpp"
 
 namespace sluice {
-namespace {
 
-namespace fs = std::filesystem;
-
-void copy_part(const fs::path& path, std::string_view text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
-}
-
-}  // namespace
-
-HeldOut hold_out(const std::vector<fs::path>& files, double fraction, bool utf8,
-                 const fs::path& directory) {
+HeldOut hold_out(const std::vector<TextSource>& sources, double fraction) {
   if (!(fraction > 0 && fraction < 1)) {
     throw UsageError(
         fmt::format("the fraction of the text to hold out must be more than 0 and less than 1, "
@@ -31,34 +17,30 @@ HeldOut hold_out(const std::vector<fs::path>& files, double fraction, bool utf8,
                     fraction));
   }
   std::uint64_t total = 0;
-  for (const fs::path& file : files) total += MappedFile(file).bytes().size();
+  for (const TextSource& source : sources) total += MappedText(source).text().size();
   const auto kept = total - static_cast<std::uint64_t>(static_cast<double>(total) * fraction);
 
   HeldOut parts;
-  std::uint64_t begin = 0;  // of the file, in the whole text
-  for (const fs::path& path : files) {
-    const MappedFile file(path);
-    const std::string_view text = file.text();
-    if (!parts.valid.empty() || begin >= kept) {
-      parts.valid.push_back(path);
-    } else if (begin + text.size() <= kept) {
-      parts.train.push_back(path);
+  std::uint64_t before = 0;  // bytes of the sources before this one
+  for (const TextSource& source : sources) {
+    const MappedText mapped(source);
+    const std::string_view text = mapped.text();
+    if (!parts.valid.empty() || before >= kept) {
+      parts.valid.push_back(source);
+    } else if (before + text.size() <= kept) {
+      parts.train.push_back(source);
     } else {
-      // A line starts at `cut` when it stands behind a line end, so look from the byte before.
-      const std::size_t cut = text.find('\n', kept - begin - 1);
-      if (cut == std::string_view::npos || cut + 1 == text.size()) {
-        parts.train.push_back(path);
+      // A line begins at kept - before if a line end precedes it, so search from the byte before.
+      const std::size_t line_end = text.find('\n', kept - before - 1);
+      if (line_end == std::string_view::npos || line_end + 1 == text.size()) {
+        parts.train.push_back(source);
       } else {
-        // Here, because messages about the copies would name files the user does not know.
-        if (utf8) require_text(text, path.string(), 0);
-        fs::create_directories(directory);
-        copy_part(directory / "train.txt", text.substr(0, cut + 1));
-        copy_part(directory / "valid.txt", text.substr(cut + 1));
-        parts.train.push_back(directory / "train.txt");
-        parts.valid.push_back(directory / "valid.txt");
+        const std::uint64_t cut = mapped.begin() + line_end + 1;
+        parts.train.emplace_back(source.path, mapped.begin(), cut);
+        parts.valid.emplace_back(source.path, cut, mapped.begin() + text.size());
       }
     }
-    begin += text.size();
+    before += text.size();
   }
   if (parts.train.empty() || parts.valid.empty()) {
     throw Error(

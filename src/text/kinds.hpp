@@ -12,13 +12,13 @@
 namespace sluice {
 
 /// word or char from counted text.
-std::unique_ptr<Tokenizer> train_vocabulary_tokenizer(
-    const TokenizerOptions& options, const std::vector<std::filesystem::path>& files,
-    const Progress& progress);
+std::unique_ptr<Tokenizer> train_vocabulary_tokenizer(const TokenizerOptions& options,
+                                                      const std::vector<TextSource>& sources,
+                                                      const Progress& progress);
 
 /// bpe or unigram.
 std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& options,
-                                                   const std::vector<std::filesystem::path>& files,
+                                                   const std::vector<TextSource>& sources,
                                                    const Progress& progress);
 
 std::unique_ptr<Tokenizer> make_byte_tokenizer();

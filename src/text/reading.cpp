@@ -33,16 +33,16 @@ std::size_t block_end(std::string_view text, std::size_t begin, std::size_t size
   return text.size();
 }
 
-BlockReader::BlockReader(std::vector<std::filesystem::path> files) : files_(std::move(files)) {
-  for (const auto& file : files_) {
-    bytes_ += static_cast<std::int64_t>(MappedFile(file).bytes().size());
+BlockReader::BlockReader(std::vector<TextSource> sources) : sources_(std::move(sources)) {
+  for (const TextSource& source : sources_) {
+    bytes_ += static_cast<std::int64_t>(MappedText(source).text().size());
   }
   if (bytes_ == 0) {
-    const std::string name = files_.empty() ? "" : files_.front().string();
-    throw Error(files_.size() == 1
+    const std::string name = sources_.empty() ? "" : sources_.front().path.string();
+    throw Error(sources_.size() == 1
                     ? fmt::format("cannot read text from '{}': the file is empty", name)
                     : fmt::format("cannot read text from {} files ('{}', ...): all are empty",
-                                  files_.size(), name));
+                                  sources_.size(), name));
   }
 }
 
@@ -54,8 +54,8 @@ bool BlockReader::next(std::int64_t bytes, std::vector<Block>& round) {
   round.clear();
   while (bytes > 0) {
     if (!current_) {
-      if (next_file_ == files_.size()) break;
-      current_ = std::make_shared<const MappedFile>(files_[next_file_++]);
+      if (next_source_ == sources_.size()) break;
+      current_ = std::make_shared<const MappedText>(sources_[next_source_++]);
       position_ = 0;
     }
     const std::string_view text = current_->text();
@@ -64,7 +64,7 @@ bool BlockReader::next(std::int64_t bytes, std::vector<Block>& round) {
       continue;
     }
     const std::size_t end = block_end(text, position_, block_bytes);
-    round.push_back({current_, static_cast<std::int64_t>(position_),
+    round.push_back({current_, static_cast<std::int64_t>(current_->begin() + position_),
                      text.substr(position_, end - position_), end == text.size()});
     bytes -= static_cast<std::int64_t>(end - position_);
     position_ = end;

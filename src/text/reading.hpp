@@ -2,35 +2,34 @@
 // Reading corpora in blocks of whole lines, in bounded memory.
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "sluice/base/file.hpp"
-#include "sluice/text/tokenizer.hpp"
+#include "sluice/base/progress.hpp"
+#include "sluice/text/source.hpp"
 
 namespace sluice {
 
-/// A piece of a file that ends where a line ends or, inside a line longer than a block, before a
+/// A piece of a source that ends where a line ends or, inside a line longer than a block, before a
 /// blank that follows a non-blank.
 struct Block {
-  std::shared_ptr<const MappedFile> file;
-  std::int64_t offset = 0;  ///< of text in the file
+  std::shared_ptr<const MappedText> source;
+  std::int64_t offset = 0;  ///< of `text` in the file
   std::string_view text;
-  bool ends_file = false;
+  bool ends_source = false;
 };
 
 /// Calls body(line, ended) for the lines of a block; `ended` is false for the part of a line that
-/// goes on in the next block. An unterminated last line of a file counts as ended.
+/// continues in the next block. An unterminated last line of a source counts as ended.
 template <class Body>
 void for_each_line(const Block& block, Body&& body) {
   std::string_view rest = block.text;
   while (!rest.empty()) {
     const std::size_t end = rest.find('\n');
     if (end == std::string_view::npos) {
-      body(rest, block.ends_file);
+      body(rest, block.ends_source);
       return;
     }
     body(rest.substr(0, end), true);
@@ -41,12 +40,12 @@ void for_each_line(const Block& block, Body&& body) {
 /// Where a block of about `size` bytes that starts at `begin` ends; see Block.
 std::size_t block_end(std::string_view text, std::size_t begin, std::size_t size);
 
-/// Files as a sequence of rounds of blocks. What the blocks are depends on the text alone, not on
+/// Sources as a sequence of rounds of blocks. What the blocks are depends on the text alone, not on
 /// the number of threads.
 class BlockReader {
  public:
-  /// Throws Error when a file cannot be read and when there is not one byte in all of them.
-  explicit BlockReader(std::vector<std::filesystem::path> files);
+  /// Throws Error when a source cannot be read, and when all of them are empty.
+  explicit BlockReader(std::vector<TextSource> sources);
 
   std::int64_t bytes() const { return bytes_; }
 
@@ -69,10 +68,10 @@ class BlockReader {
  private:
   static std::int64_t round_bytes();
 
-  std::vector<std::filesystem::path> files_;
+  std::vector<TextSource> sources_;
   std::int64_t bytes_ = 0;
-  std::size_t next_file_ = 0;
-  std::shared_ptr<const MappedFile> current_;
+  std::size_t next_source_ = 0;
+  std::shared_ptr<const MappedText> current_;
   std::size_t position_ = 0;
 };
 

@@ -16,7 +16,7 @@ namespace sluice {
 /// What a shard file was made from.
 struct ShardKey {
   std::uint64_t tokenizer = 0;  ///< Tokenizer::fingerprint
-  std::uint64_t text = 0;       ///< checksum of the files' contents
+  std::uint64_t text = 0;       ///< checksum of the text
   bool operator==(const ShardKey&) const = default;
 };
 

@@ -243,15 +243,15 @@ std::vector<std::int64_t> token_counts(const Tokenizer& tokenizer, const SortedC
 }  // namespace
 
 std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& options,
-                                                   const std::vector<std::filesystem::path>& files,
+                                                   const std::vector<TextSource>& sources,
                                                    const Progress& progress) {
-  TextCounts counts = count_units(files, Unit::blank_word, sample_bytes, progress);
+  TextCounts counts = count_units(sources, Unit::blank_word, sample_bytes, progress);
   const std::int64_t lines = counts.lines;
   const SortedCounts words = by_frequency(std::move(counts.units));
   std::vector<std::string> sentences = sentences_of(words, options.kind == "unigram");
   if (sentences.empty()) {
     throw Error(fmt::format("cannot train a {} tokenizer: the text in '{}' has no words",
-                            options.kind, files.front().string()));
+                            options.kind, sources.front().path.string()));
   }
   const std::int64_t size = options.vocabulary == 0 ? default_vocabulary : options.vocabulary;
   if (progress) progress(0, "learning subwords");

@@ -68,7 +68,7 @@ std::span<const std::string> tokenizer_kinds() {
 }
 
 std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
-                                           const std::vector<std::filesystem::path>& files,
+                                           const std::vector<TextSource>& sources,
                                            const Progress& progress) {
   const auto kinds = tokenizer_kinds();
   if (std::find(kinds.begin(), kinds.end(), options.kind) == kinds.end()) {
@@ -95,9 +95,9 @@ std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
     throw UsageError(fmt::format("the smallest count of a {} tokenizer's tokens must be {}, got {}",
                                  options.kind, counted ? "at least 1" : "1", options.min_count));
   }
-  if (counted) return train_vocabulary_tokenizer(options, files, progress);
-  if (subword) return train_subword_tokenizer(options, files, progress);
-  for (const auto& file : files) MappedFile readable(file);
+  if (counted) return train_vocabulary_tokenizer(options, sources, progress);
+  if (subword) return train_subword_tokenizer(options, sources, progress);
+  for (const TextSource& source : sources) MappedText readable(source);
   return make_byte_tokenizer();
 }
 

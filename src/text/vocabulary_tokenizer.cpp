@@ -152,12 +152,12 @@ std::string vocabulary_json(std::string_view kind, const std::vector<std::string
   return json.dump(0) + "\n";
 }
 
-std::unique_ptr<Tokenizer> train_vocabulary_tokenizer(
-    const TokenizerOptions& options, const std::vector<std::filesystem::path>& files,
-    const Progress& progress) {
+std::unique_ptr<Tokenizer> train_vocabulary_tokenizer(const TokenizerOptions& options,
+                                                      const std::vector<TextSource>& sources,
+                                                      const Progress& progress) {
   const bool words = options.kind == "word";
   const std::string eos_name(words ? word_eos_name : "\n");
-  TextCounts counts = count_units(files, words ? Unit::word : Unit::character,
+  TextCounts counts = count_units(sources, words ? Unit::word : Unit::character,
                                   std::numeric_limits<std::int64_t>::max(), progress);
   const std::int64_t lines = counts.lines;
   std::int64_t unknown = 0;

@@ -147,14 +147,14 @@ void check_model_fields(const json& given, const std::string& arch) {
 
 }  // namespace
 
-TextFacts inspect_text(const std::vector<std::filesystem::path>& files) {
+TextFacts inspect_text(const std::vector<TextSource>& sources) {
   constexpr std::size_t sample_size = 1 << 20;
   TextFacts facts;
   std::int64_t apart = 0;
   std::int64_t attached = 0;
-  for (const std::filesystem::path& path : files) {
-    const MappedFile file(path);
-    const std::string_view text = file.text();
+  for (const TextSource& source : sources) {
+    const MappedText mapped(source);
+    const std::string_view text = mapped.text();
     if (facts.bytes == 0) {
       const std::string_view sample = text.substr(0, sample_size);
       for (std::size_t i = 1; i < sample.size(); ++i) {
@@ -170,9 +170,10 @@ TextFacts inspect_text(const std::vector<std::filesystem::path>& files) {
     facts.bytes += static_cast<std::int64_t>(text.size());
   }
   if (facts.bytes == 0) {
-    throw Error(fmt::format("the training text is empty: {}{}",
-                            files.empty() ? "no files" : "'" + files.front().string() + "'",
-                            files.size() > 1 ? " and the files after it" : ""));
+    throw Error(
+        fmt::format("the training text is empty: {}{}",
+                    sources.empty() ? "no files" : "'" + sources.front().path.string() + "'",
+                    sources.size() > 1 ? " and the files after it" : ""));
   }
   facts.spaced_punctuation = apart > attached;
   return facts;

@@ -15,14 +15,14 @@ namespace sluice {
 
 PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache, Notes& notes,
                           const Progress& progress, std::unique_ptr<Tokenizer> tokenizer) {
-  const std::vector<std::filesystem::path> files = expand_inputs(settings.train_files);
-  const TextFacts facts = inspect_text(files);
+  const std::vector<TextSource> sources = expand_inputs(settings.train_files);
+  const TextFacts facts = inspect_text(sources);
   const TokenizerOptions options = choose_tokenizer(settings.tokenizer, facts, notes);
-  HeldOut parts{files, {}};
+  HeldOut parts{sources, {}};
   if (!settings.valid_files.empty()) {
     parts.valid = expand_inputs(settings.valid_files);
   } else if (settings.valid_fraction > 0) {
-    parts = hold_out(files, settings.valid_fraction, options.kind != "byte", cache);
+    parts = hold_out(sources, settings.valid_fraction);
     notes.push_back(fmt::format("the last {:g}% of the text held out for validation",
                                 100 * settings.valid_fraction));
   }

@@ -20,9 +20,9 @@ std::vector<TokenId> all_tokens(const TokenShards& shards) {
 class CorpusTest : public TextTest {
  protected:
   /// Tokenises and says whether that was work (true) or found in the cache (false).
-  bool tokenised(const std::vector<fs::path>& files, const Tokenizer& tokenizer) {
+  bool tokenised(const std::vector<TextSource>& sources, const Tokenizer& tokenizer) {
     bool worked = false;
-    tokenize_corpus(files, tokenizer, path("cache"), [&](double fraction, std::string_view what) {
+    tokenize_corpus(sources, tokenizer, path("cache"), [&](double fraction, std::string_view what) {
       worked = true;
       EXPECT_EQ(what, "tokenising");
       EXPECT_GE(fraction, 0);
@@ -245,7 +245,7 @@ TEST_F(CorpusTest, DirectoriesStandForTheirFiles) {
   file("alone", "x");
   fs::create_directories(path("nothing"));
   EXPECT_EQ(expand_inputs({path("alone"), path("d")}),
-            (std::vector<fs::path>{path("alone"), path("d/a/z.txt"), path("d/b.txt")}));
+            (std::vector<TextSource>{path("alone"), path("d/a/z.txt"), path("d/b.txt")}));
   EXPECT_EQ(message_of([&] { expand_inputs({path("missing")}); }),
             "cannot read '" + path("missing").string() + "': No such file or directory");
   EXPECT_NE(message_of([&] { expand_inputs({path("nothing")}); }).find("it has no files"),

@@ -1,76 +1,137 @@
 #include "sluice/text/holdout.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/text/corpus.hpp"
+#include "support.hpp"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
 
-class HoldOut : public ::testing::Test {
- protected:
-  void SetUp() override {
-    directory_ = fs::temp_directory_path() / ("sluice-holdout-" + std::to_string(getpid()));
-    fs::create_directories(directory_);
-  }
-  void TearDown() override { fs::remove_all(directory_); }
-  fs::path write(const std::string& name, const std::string& text) {
-    write_file(directory_ / name, text);
-    return directory_ / name;
-  }
-  fs::path directory_;
-};
+using HoldOut = TextTest;
+
+std::string text_of(const TextSource& source) { return std::string(MappedText(source).text()); }
+
+std::vector<TokenId> tokens_of(const TokenShards& shards) {
+  std::vector<TokenId> tokens(static_cast<std::size_t>(shards.size()));
+  shards.read(0, shards.size(), tokens.data());
+  return tokens;
+}
 
 TEST_F(HoldOut, CutsOneFileAtALineStart) {
-  const fs::path file = write("a.txt", "one\ntwo\nthree\nfour\nfive\n");  // 24 bytes
-  const HeldOut parts = hold_out({file}, 0.4, true, directory_ / "cut");  // byte 15 on
-  ASSERT_EQ(parts.train.size(), 1U);
-  ASSERT_EQ(parts.valid.size(), 1U);
-  EXPECT_EQ(read_file(parts.train[0]), "one\ntwo\nthree\nfour\n");
-  EXPECT_EQ(read_file(parts.valid[0]), "five\n");
+  const fs::path text = file("a.txt", "one\ntwo\nthree\nfour\nfive\n");  // 24 bytes
+  const HeldOut parts = hold_out({text}, 0.4);                           // byte 15 on
+  EXPECT_EQ(parts.train, (std::vector<TextSource>{{text, 0, 19}}));
+  EXPECT_EQ(parts.valid, (std::vector<TextSource>{{text, 19, 24}}));
+  EXPECT_EQ(text_of(parts.train[0]), "one\ntwo\nthree\nfour\n");
+  EXPECT_EQ(text_of(parts.valid[0]), "five\n");
 }
 
 TEST_F(HoldOut, ALineThatStartsExactlyAtTheCutIsHeldOut) {
-  const fs::path file = write("a.txt", "aaaa\nbbbb\n");
-  const HeldOut parts = hold_out({file}, 0.5, true, directory_ / "cut");
-  EXPECT_EQ(read_file(parts.train[0]), "aaaa\n");
-  EXPECT_EQ(read_file(parts.valid[0]), "bbbb\n");
+  const HeldOut parts = hold_out({file("a.txt", "aaaa\nbbbb\n")}, 0.5);
+  EXPECT_EQ(text_of(parts.train[0]), "aaaa\n");
+  EXPECT_EQ(text_of(parts.valid[0]), "bbbb\n");
 }
 
-TEST_F(HoldOut, WholeFilesAreNotCopied) {
-  const fs::path a = write("a.txt", "aaaa\n");
-  const fs::path b = write("b.txt", "bbbb\n");
-  const HeldOut parts = hold_out({a, b}, 0.5, true, directory_ / "cut");
-  EXPECT_EQ(parts.train, std::vector{a});
-  EXPECT_EQ(parts.valid, std::vector{b});
-  EXPECT_FALSE(fs::exists(directory_ / "cut"));
+TEST_F(HoldOut, WholeFilesStayWhole) {
+  const fs::path a = file("a.txt", "aaaa\n");
+  const fs::path b = file("b.txt", "bbbb\n");
+  const HeldOut parts = hold_out({a, b}, 0.5);
+  EXPECT_EQ(parts.train, std::vector<TextSource>{a});
+  EXPECT_EQ(parts.valid, std::vector<TextSource>{b});
+}
+
+TEST_F(HoldOut, ARangeCanBeCutAgain) {
+  const fs::path text = file("a.txt", "one\ntwo\nthree\nfour\nfive\n");
+  const HeldOut parts = hold_out({TextSource(text, 4, 19)}, 0.4);
+  EXPECT_EQ(text_of(parts.train[0]), "two\nthree\n");
+  EXPECT_EQ(parts.valid, (std::vector<TextSource>{{text, 14, 19}}));
 }
 
 TEST_F(HoldOut, RefusesWhatCannotBeCut) {
-  const fs::path file = write("a.txt", "one long line\n");
-  EXPECT_THROW(hold_out({file}, 0.5, true, directory_ / "cut"), Error);
-  EXPECT_THROW(hold_out({file}, 0, true, directory_ / "cut"), UsageError);
-  EXPECT_THROW(hold_out({file}, 1, true, directory_ / "cut"), UsageError);
+  const fs::path text = file("a.txt", "one long line\n");
+  EXPECT_THROW(hold_out({text}, 0.5), Error);
+  EXPECT_THROW(hold_out({text}, 0), UsageError);
+  EXPECT_THROW(hold_out({text}, 1), UsageError);
 }
 
-TEST_F(HoldOut, NamesTheFirstBadByteOfTheFileTheUserGave) {
-  const fs::path file = write("a.txt", "aaaa\nbb\xff\n");
-  try {
-    hold_out({file}, 0.5, true, directory_ / "cut");
-    FAIL() << "invalid UTF-8 was taken";
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("a.txt"), std::string::npos) << error.what();
-    EXPECT_NE(std::string(error.what()).find("byte 7"), std::string::npos) << error.what();
+// A part is tokenised as a file that holds the same text would be, and no such file is written.
+TEST_F(HoldOut, PartsGiveTheTokensOfTheirText) {
+  const std::string whole = sample_text() + "an end without a newline";
+  const fs::path text = file("whole.txt", whole);
+  const HeldOut parts = hold_out({text}, 0.3);
+  ASSERT_EQ(parts.train.size(), 1U);
+  ASSERT_EQ(parts.valid.size(), 1U);
+  const fs::path train = file("train.txt", text_of(parts.train[0]));
+  const fs::path valid = file("valid.txt", text_of(parts.valid[0]));
+  EXPECT_EQ(text_of(parts.train[0]) + text_of(parts.valid[0]), whole);
+  for (const char* kind : {"word", "char", "byte", "bpe", "unigram"}) {
+    const bool subword = kind == std::string("bpe") || kind == std::string("unigram");
+    const TokenizerOptions options{kind, subword ? 400 : 0, 1};
+    const auto tokenizer = train_tokenizer(options, parts.train);
+    EXPECT_EQ(tokenizer->serialize(), train_tokenizer(options, {train})->serialize()) << kind;
+    const fs::path cache = path(std::string("cache-") + kind);
+    const TokenShards train_tokens = tokenize_corpus(parts.train, *tokenizer, cache);
+    const TokenShards valid_tokens = tokenize_corpus(parts.valid, *tokenizer, cache);
+    const TokenShards of_train = tokenize_corpus({train}, *tokenizer, path("copies"));
+    const TokenShards of_valid = tokenize_corpus({valid}, *tokenizer, path("copies"));
+    EXPECT_EQ(tokens_of(train_tokens), tokens_of(of_train)) << kind;
+    EXPECT_EQ(tokens_of(valid_tokens), tokens_of(of_valid)) << kind;
+    EXPECT_EQ(train_tokens.info(), of_train.info()) << kind;
+    EXPECT_EQ(valid_tokens.info(), of_valid.info()) << kind;
+    std::size_t files = 0;
+    for (const fs::directory_entry& entry : fs::directory_iterator(cache)) {
+      EXPECT_EQ(entry.path().extension(), ".bin");
+      ++files;
+    }
+    EXPECT_EQ(files, 2U) << kind;
   }
-  EXPECT_FALSE(fs::exists(directory_ / "cut"));
-  EXPECT_NO_THROW(hold_out({file}, 0.5, false, directory_ / "cut"));
+}
+
+TEST_F(HoldOut, TokenFilesOfPartsAreReused) {
+  const fs::path text = file("a.txt", "aaaa\nbbbb\ncccc\n");
+  const HeldOut parts = hold_out({text}, 0.5);
+  const auto tokenizer = trained("char", "abc\n");
+  int tokenised = 0;
+  const auto count = [&](double, std::string_view) { ++tokenised; };
+  for (int i = 0; i < 2; ++i) {
+    tokenize_corpus(parts.train, *tokenizer, path("cache"), count);
+    tokenize_corpus(parts.valid, *tokenizer, path("cache"), count);
+  }
+  EXPECT_EQ(tokenised, 2);
+  // A change in one part leaves the other's tokens as they are.
+  file("a.txt", "aaaa\nbbbb\ncacc\n");
+  tokenize_corpus(parts.train, *tokenizer, path("cache"), count);
+  EXPECT_EQ(tokenised, 2);
+  tokenize_corpus(parts.valid, *tokenizer, path("cache"), count);
+  EXPECT_EQ(tokenised, 3);
+}
+
+TEST_F(HoldOut, NamesTheFirstBadByteOfTheFile) {
+  const fs::path text = file("a.txt", "aaaa\nbb\xff\n");
+  const HeldOut parts = hold_out({text}, 0.5);
+  const auto tokenizer = trained("word", "aaaa bb\n");
+  const std::string message =
+      message_of([&] { tokenize_corpus(parts.valid, *tokenizer, path("cache")); });
+  EXPECT_NE(message.find("a.txt"), std::string::npos) << message;
+  EXPECT_NE(message.find("byte 7"), std::string::npos) << message;
+}
+
+TEST_F(HoldOut, NoticesThatTheFileHasBecomeShorter) {
+  const fs::path text = file("a.txt", "aaaa\nbbbb\n");
+  const HeldOut parts = hold_out({text}, 0.5);
+  file("a.txt", "aaaa\n");
+  EXPECT_EQ(text_of(parts.train[0]), "aaaa\n");
+  EXPECT_NE(message_of([&] { MappedText mapped(parts.valid[0]); }).find("the file has 5 bytes"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -20,21 +20,21 @@ TEST(BlockEnd, InsideALongLineIsBeforeABlankThatFollowsANonBlank) {
   EXPECT_EQ(block_end("aaaaaaaaaa", 0, 5), 10U) << "or of the text";
 }
 
-TEST_F(TextTest, BlocksFollowOneAnotherThroughAllFiles) {
+TEST_F(TextTest, BlocksFollowOneAnotherThroughAllSources) {
   const std::string first = sample_text() + "an end without a newline";
   BlockReader reader({file("1", first), file("2", ""), file("3", "x\n")});
   EXPECT_EQ(reader.bytes(), static_cast<std::int64_t>(first.size()) + 2);
   std::string text;
   std::vector<Block> round;
-  int files_ended = 0;
+  int sources_ended = 0;
   while (reader.next(1, round)) {
     for (const Block& block : round) {
       text += block.text;
-      files_ended += block.ends_file ? 1 : 0;
+      sources_ended += block.ends_source ? 1 : 0;
     }
   }
   EXPECT_EQ(text, first + "x\n");
-  EXPECT_EQ(files_ended, 2);
+  EXPECT_EQ(sources_ended, 2);
 }
 
 }  // namespace

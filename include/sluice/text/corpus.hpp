@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sluice/text/source.hpp"
 #include "sluice/text/tokenizer.hpp"
 
 namespace sluice {
@@ -17,15 +18,15 @@ struct CorpusInfo {
   std::int64_t lines = 0;       ///< lines
   std::int64_t oov = 0;         ///< what the vocabulary lacks; see Tokenizer::encode
   std::int64_t characters = 0;  ///< Unicode code points, newlines included, dropped '\r' not
-  std::int64_t bytes = 0;       ///< bytes of the input files
+  std::int64_t bytes = 0;       ///< bytes of the text read
 
   bool operator==(const CorpusInfo&) const = default;
 };
 
-/// The files behind `paths`: a file stands for itself, a directory for all regular files below it,
+/// The texts behind `paths`: a file stands for itself, a directory for all regular files below it,
 /// sorted by path, names starting with a dot left out. Throws Error for a path that does not exist
 /// and for a directory without files.
-std::vector<std::filesystem::path> expand_inputs(const std::vector<std::filesystem::path>& paths);
+std::vector<TextSource> expand_inputs(const std::vector<std::filesystem::path>& paths);
 
 /// A tokenised corpus, read where it lies in the page cache, so it may be larger than memory.
 /// Cheap to copy; copies share the mapping.
@@ -51,7 +52,7 @@ class TokenShards {
 
  private:
   class Storage;
-  friend TokenShards tokenize_corpus(const std::vector<std::filesystem::path>& files,
+  friend TokenShards tokenize_corpus(const std::vector<TextSource>& sources,
                                      const Tokenizer& tokenizer,
                                      const std::filesystem::path& cache_directory,
                                      const Progress& progress);
@@ -63,8 +64,8 @@ class TokenShards {
   std::int64_t vocabulary_ = 0;
 };
 
-/// Tokenises `files`, one after another, on all cores and in bounded memory, into one file in
-/// `cache_directory` (made when missing), named after the files' paths. The file records the
+/// Tokenises `sources`, one after another, on all cores and in bounded memory, into one file in
+/// `cache_directory` (made when missing), named after their paths and ranges. The file records the
 /// tokenizer's fingerprint and a checksum of the text; when both still hold and the file is whole,
 /// it is used as it is, else it is replaced. Reading the text to take its checksum is the only cost
 /// of reuse. Two processes may do this at once.
@@ -72,8 +73,7 @@ class TokenShards {
 /// Throws Error for files that are missing, unreadable or directories, for a corpus without a
 /// single byte, for NUL bytes or invalid UTF-8 (see Tokenizer::check_text) and when the cache
 /// cannot be written (a full disk); nothing half-written is left behind.
-TokenShards tokenize_corpus(const std::vector<std::filesystem::path>& files,
-                            const Tokenizer& tokenizer,
+TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
                             const std::filesystem::path& cache_directory,
                             const Progress& progress = {});
 

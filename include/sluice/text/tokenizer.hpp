@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sluice/base/progress.hpp"
+#include "sluice/text/source.hpp"
 
 namespace sluice {
 
@@ -95,7 +96,7 @@ class Tokenizer {
 /// The kinds of tokenizer, in the order in which help lists them.
 std::span<const std::string> tokenizer_kinds();
 
-/// Trains a tokenizer on `files` (see expand_inputs for directories). The result depends on the
+/// Trains a tokenizer on `sources` (see expand_inputs for directories). The result depends on the
 /// options and the text alone. bpe and unigram learn from a sample of the lines when there are more
 /// than 100 MB of them.
 ///
@@ -103,7 +104,7 @@ std::span<const std::string> tokenizer_kinds();
 /// Error for a file that is missing, unreadable or a directory, for NUL bytes or invalid UTF-8 (the
 /// offset of the first bad byte) and when there is no text at all.
 std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
-                                           const std::vector<std::filesystem::path>& files,
+                                           const std::vector<TextSource>& sources,
                                            const Progress& progress = {});
 
 /// Loads what save() wrote into `directory`. Throws Error when the file is missing, truncated or

@@ -30,9 +30,9 @@ struct TextFacts {
 
 using Notes = std::vector<std::string>;
 
-/// Looks at the sizes of `files` and at the beginning of the first that is not empty. Throws Error
+/// Looks at the sizes of `sources` and at the beginning of the first that is not empty. Throws Error
 /// for a file that cannot be read, and when there is no text at all.
-TextFacts inspect_text(const std::vector<std::filesystem::path>& files);
+TextFacts inspect_text(const std::vector<TextSource>& sources);
 
 /// Fields "kind", "vocabulary", "min_count". Text that is cut into words already gets words (all of
 /// them when it has "<unk>", else those seen twice); other text characters below 1.5 MB, and bpe

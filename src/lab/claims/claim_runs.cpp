@@ -29,8 +29,8 @@ constexpr const char* claims_file = "claims.json";
 
 double validation_share(const Claim& claim, const std::vector<fs::path>& data) {
   double bytes = 0;
-  for (const fs::path& file : expand_inputs(data)) {
-    bytes += static_cast<double>(MappedFile(file).bytes().size());
+  for (const TextSource& source : expand_inputs(data)) {
+    bytes += static_cast<double>(MappedText(source).text().size());
   }
   return bytes > 0 ? std::min(most_validation, static_cast<double>(claim.validation) / bytes)
                    : most_validation;
@@ -283,11 +283,11 @@ json data_json(const ClaimRequest& request) {
   json files = json::array();
   std::uint64_t bytes = 0;
   std::string checksums;
-  for (const fs::path& file : expand_inputs(request.data)) {
-    const MappedFile mapped(file);
-    files.push_back(file.string());
-    bytes += mapped.bytes().size();
-    checksums += checksum_hex(mapped.bytes().data(), mapped.bytes().size());
+  for (const TextSource& source : expand_inputs(request.data)) {
+    const MappedText mapped(source);
+    files.push_back(source.path.string());
+    bytes += mapped.text().size();
+    checksums += checksum_hex(mapped.text().data(), mapped.text().size());
   }
   return {{"files", files},
           {"bytes", bytes},
@@ -342,10 +342,10 @@ void check_claim_results(const ClaimRequest& request, bool quick) {
   const json before = json::parse(read_file(file), nullptr, false);
   if (!before.is_object() || !before.contains("quick") || !before.contains("data")) return;
   const auto refuse = [&](const std::string& what) {
-    throw UsageError(fmt::format("'{}' has verdicts {}: give another --out, or remove that file",
-                                 file.string(), what));
+    throw UsageError(fmt::format(
+        "'{}' has verdicts {}: give another directory, or remove that file", file.string(), what));
   };
-  if (before["quick"] != quick) refuse(quick ? "of full runs" : "of --quick runs");
+  if (before["quick"] != quick) refuse(quick ? "of full runs" : "of quick runs");
   if (before["data"].value("checksum", json()) != data_json(request)["checksum"]) {
     refuse("on another text");
   }
