@@ -129,7 +129,7 @@ TEST(ClaimFile, FaultsNameTheirPlace) {
   main([](json& m) { m["match"] = "flop"; }, "/match", "flops");
   main([](json& m) { m["vary"] = {{"unti", {"glu", "tanh"}}}; }, "/vary/unti", "did you mean unit");
   main([](json& m) { m["vary"]["unit"] = "glu"; }, "/vary/unit", "a list of values");
-  main([](json& m) { m["vary"]["unit"] = {"glu", "glu"}; }, "/vary/unit", "there twice");
+  main([](json& m) { m["vary"]["unit"] = {"glu", "glu"}; }, "/vary/unit", "given twice");
   main([](json& m) { m["vary"]["unit"] = {"glu"}; }, "", "at least two variants");
   main([](json& m) { m["vary"]["unit"] = {"glu", "gul"}; }, "", "glu");
   main([](json& m) { m["model"]["layrs"] = 3; }, "", "layers");
