@@ -12,7 +12,7 @@
 
 #include <fmt/format.h>
 
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/convolution.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"

@@ -15,6 +15,7 @@
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/kernels/optim.hpp"
 #include "sluice/kernels/softmax.hpp"
+#include "sluice/kernels/weight_norm.hpp"
 
 namespace {
 
@@ -105,7 +106,7 @@ void dropout(State& state) {
   const auto x = values(n);
   std::vector<float> y(n);
   for (auto _ : state) {
-    kernels::dropout(y.data(), x.data(), n, 0.1F, 1, 2, 3, 0);
+    kernels::dropout(y.data(), x.data(), n, 0.1F, {1, 2, 3}, 0);
     benchmark::ClobberMemory();
   }
   report(state, n, 2);
@@ -164,7 +165,7 @@ void weight_norm(State& state) {
   std::vector<float> w(total);
   std::vector<float> norm(n);
   for (auto _ : state) {
-    kernels::weight_norm_forward(w.data(), norm.data(), v.data(), g.data(), rows, n, 0, n);
+    kernels::weight_norm_forward(w.data(), norm.data(), v.data(), g.data(), {rows, n, 0, n});
     benchmark::ClobberMemory();
   }
   report(state, total, 3);

@@ -17,7 +17,6 @@
 
 #include "sluice/autograd/activations.hpp"
 #include "sluice/autograd/norm.hpp"
-#include "sluice/autograd/ops.hpp"
 #include "sluice/autograd/softmax.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"

@@ -127,6 +127,49 @@ Variable learned(const char* op, const char* name, const Variable& x, const Vari
 
 }  // namespace
 
+Variable unit(const Variable& x, const Unit& u) {
+  const Shape in = x.shape();
+  if (in.rank() != 2 || (u.gated && in[1] % 2 != 0)) {
+    throw Error(fmt::format("unit {}: expected [R, {}], got shape {}{}", unit_name(u),
+                            u.gated ? "2N" : "N", in.str(),
+                            in.rank() == 2 ? ", whose odd last dimension cannot be halved" : ""));
+  }
+  const std::int64_t m = in[1], n = u.gated ? m / 2 : m;
+  const Tensor y(Shape{in[0], n}, x.dtype());
+  const ProfileScope profile("unit", 0, static_cast<double>(x.value().bytes() + y.bytes()));
+  dispatch_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    parallel_for(in[0], row_grain(m), [&](std::int64_t begin, std::int64_t end) {
+      kernels::unit_forward(y.data<T>() + begin * n, x.value().data<T>() + begin * m,
+                            static_cast<std::size_t>(m), static_cast<const T*>(nullptr),
+                            static_cast<const T*>(nullptr), T{1},
+                            static_cast<std::size_t>(end - begin), static_cast<std::size_t>(n), u);
+    });
+  });
+  return record(y, {x}, [=, value = x.value(), x = x.gradient()](const Tensor& dy) {
+    // dy is this op's alone; without a gate, an element of it is needed last where dx's goes.
+    const Tensor dx = u.gated ? Tensor(value.shape(), value.dtype()) : dy;
+    const ProfileScope backward("unit", 0, static_cast<double>(2 * value.bytes() + dy.bytes()));
+    dispatch_float(value.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      parallel_for(value.dim(0), row_grain(m), [&](std::int64_t begin, std::int64_t end) {
+        T* const to = dx.data<T>() + begin * m;
+        const T* const from = dy.data<T>() + begin * n;
+        const T* const z = value.data<T>() + begin * m;
+        const auto rows = static_cast<std::size_t>(end - begin);
+        const auto columns = static_cast<std::size_t>(n);
+        if (!u.gated) {
+          kernels::activation_backward(to, from, z, rows * columns, u.f, u.f_parameters);
+          return;
+        }
+        kernels::unit_backward(to, 2 * columns, static_cast<T*>(nullptr), from, z, 2 * columns,
+                               static_cast<const T*>(nullptr), T{1}, rows, columns, u);
+      });
+    });
+    x->accumulate(dx);
+  });
+}
+
 Variable activation(const Variable& x, Activation f, const ActivationParameters& parameters) {
   check_unit(Unit{.f = f, .f_parameters = parameters});
   const Tensor y(x.shape(), x.dtype());

@@ -51,9 +51,7 @@ struct Inputs {
 struct Operand {
   Tensor data;
   MatrixView view(std::int64_t first, std::int64_t rows) const {
-    const std::int64_t d = data.dim(1);
-    const auto offset = static_cast<std::size_t>(first * d) * dtype_size(data.dtype());
-    return {static_cast<const std::byte*>(data.raw()) + offset, data.dtype(), rows, d, d, false};
+    return matrix(data).row_range(first, rows);
   }
 };
 
@@ -96,7 +94,7 @@ struct Work {
   std::int64_t head_width() const { return width / options.heads; }
   std::int64_t keys() const { return carried + time; }
   T scale() const { return T{1} / std::sqrt(static_cast<T>(head_width())); }
-  DType operand() const { return gemm_dtype(dtype_of<T>, options.precision); }
+  DType operand() const { return operand_type(dtype_of<T>, options.precision); }
 
   Block block_at(std::int64_t first) const {
     const std::int64_t count = std::min(kQueries, time - first);

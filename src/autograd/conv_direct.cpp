@@ -2,32 +2,18 @@
 #include <cstring>
 
 #include "conv_paths.hpp"
+#include "drop.hpp"
 #include "op_support.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/tensor/elementwise.hpp"
+#include "unit_rows.hpp"
 
 namespace sluice {
 namespace {
 
 std::int64_t row_blocks(std::int64_t batch, std::int64_t time) {
   return batch * ((time + kRowBlock - 1) / kRowBlock);
-}
-
-// The same, rounded to bfloat16 through a small buffer.
-void drop_bfloat16(std::uint16_t* out, const float* x, std::int64_t n, const Dropout& d,
-                   std::int64_t offset) {
-  if (d.probability == 0) {
-    kernels::to_bfloat16(out, x, static_cast<std::size_t>(n));
-    return;
-  }
-  constexpr std::int64_t kPart = 2048;
-  float part[kPart];
-  for (std::int64_t i = 0; i < n; i += kPart) {
-    const std::int64_t m = std::min(kPart, n - i);
-    drop(part, x + i, m, d, offset + i);
-    kernels::to_bfloat16(out + i, part, static_cast<std::size_t>(m));
-  }
 }
 
 // xp = [context, dropout(x)] per stream, in `dtype`.
@@ -63,8 +49,8 @@ Tensor padded_input(const Tensor& x, const CausalConv& options, const ConvShape&
                    const std::int64_t to = (b * s.pitch() + s.kernel - 1 + t) * s.channels;
                    const std::int64_t n = rows * s.channels;
                    if (dtype == DType::bf16) {
-                     drop_bfloat16(xp.data<std::uint16_t>() + to, x.data<float>() + from, n,
-                                   options.dropout, from);
+                     drop(xp.data<std::uint16_t>() + to, x.data<float>() + from, n, options.dropout,
+                          from);
                    } else {
                      dispatch_float(dtype, [&](auto zero) {
                        using T = decltype(zero);

@@ -5,12 +5,14 @@
 
 #include <fmt/format.h>
 
-#include "conv_paths.hpp"
+#include "drop.hpp"
 #include "op_support.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/elementwise.hpp"
+#include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
+#include "unit_rows.hpp"
 
 namespace sluice {
 namespace {
@@ -39,10 +41,7 @@ void check_shapes(const Variable& x, const Variable& w_in, const Variable& b_in,
 }
 
 // Row pitch of z and h: rows begin at cache lines, and do not share the sets of the cache.
-std::int64_t pitch_of(std::int64_t columns) {
-  const std::int64_t pitch = (columns + 15) / 16 * 16;
-  return pitch % 128 == 0 ? pitch + 16 : pitch;
-}
+std::int64_t pitch_of(std::int64_t columns) { return spaced_columns((columns + 15) / 16 * 16); }
 
 // Rows of h in flight: enough that adding a block's gradient to the whole weights' stays a small
 // part of the work, few enough that memory stays bounded.
@@ -53,11 +52,8 @@ std::int64_t block_rows(std::int64_t width) {
 
 // Rows of `x`, the first `columns` of each.
 MatrixView view(const Tensor& x, std::int64_t first, std::int64_t rows, std::int64_t columns) {
-  const auto offset = static_cast<std::size_t>(first * x.dim(1)) * dtype_size(x.dtype());
-  return {
-      static_cast<const std::byte*>(x.raw()) + offset, x.dtype(), rows, columns, x.dim(1), false};
+  return matrix(x).row_range(first, rows).column_range(0, columns);
 }
-MatrixView view(const Tensor& x) { return view(x, 0, x.dim(0), x.dim(1)); }
 
 template <class T>
 const T* bias_or_null(const Tensor& x) {
@@ -90,7 +86,7 @@ struct Layer {
   void project(const Tensor& z, std::int64_t z_first, std::int64_t first,
                std::int64_t count) const {
     gemm(z.data<T>() + z_first * z.dim(1), z.dim(1), view(x, first, count, x.dim(1)),
-         transpose(view(w_in)));
+         transpose(matrix(w_in)));
   }
 
   /// to = dropout(unit(z + b_in)) of `count` rows, the first being row `row` of the whole.
@@ -132,9 +128,9 @@ struct Layer {
       project(z, z_first, first, count);
       activate_block(h, z, z_first, first, count);
       gemm(y.data<T>() + first * outputs(), outputs(), view(h, 0, count, width()),
-           transpose(view(w_out)));
+           transpose(matrix(w_out)));
     }
-    if (b_out.defined()) add_output_bias(y);
+    if (b_out.defined()) add_bias(y, b_out);
     return y;
   }
 
@@ -152,17 +148,6 @@ struct Layer {
           activate(part.data<T>(), width(), from, z.dim(1), first + begin, n);
           store(h, begin, part.data<T>(), width(), n);
         });
-  }
-
-  void add_output_bias(const Tensor& y) const {
-    const std::int64_t n = outputs();
-    const ProfileScope profile("bias", 0, 2 * static_cast<double>(y.bytes()));
-    parallel_for(rows(), row_grain(n), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t r = begin; r < end; ++r) {
-        kernels::add_scaled(y.data<T>() + r * n, b_out.data<T>(), T{1},
-                            static_cast<std::size_t>(n));
-      }
-    });
   }
 
   /// Of a block of rows: z becomes its gradient, dh the unit's output; both also where the products
@@ -231,7 +216,7 @@ struct Layer {
       const std::int64_t z_first = kept_z.defined() ? first : 0;
       if (!kept_z.defined()) project(z, 0, first, count);
       const MatrixView dy_rows = view(dyo, first, count, outputs());
-      gemm(dh.data<T>(), dh.dim(1), dy_rows, view(w_out));
+      gemm(dh.data<T>(), dh.dim(1), dy_rows, matrix(w_out));
       differentiate(z, z_first, dh, h_operand, rounded ? dz_rounded : z, sums, first, count);
       const MatrixView dz = rounded ? view(dz_rounded, 0, count, m) : view(z, z_first, count, m);
       if (dw_out.defined()) {
@@ -242,7 +227,7 @@ struct Layer {
                              static_cast<std::size_t>((count + kRowBlock - 1) / kRowBlock),
                              static_cast<std::size_t>(m));
       }
-      if (dx.defined()) gemm(dx.data<T>() + first * c, c, dz, view(w_in));
+      if (dx.defined()) gemm(dx.data<T>() + first * c, c, dz, matrix(w_in));
       if (dw_in.defined()) {
         gemm(dw_in.data<T>(), c, transpose(dz), view(x, first, count, c), first > 0);
       }
@@ -251,13 +236,7 @@ struct Layer {
     if (to.w_in) to.w_in->accumulate(dw_in);
     if (to.w_out) to.w_out->accumulate(dw_out);
     if (to.b_in) to.b_in->accumulate(db_in);
-    if (to.b_out) {
-      const ProfileScope profile("bias", 0, static_cast<double>(dy.bytes()));
-      const Tensor db_out = Tensor::zeros(Shape{outputs()}, dtype_of<T>);
-      kernels::column_sums(db_out.data<T>(), dy.data<T>(), static_cast<std::size_t>(rows()),
-                           static_cast<std::size_t>(outputs()));
-      to.b_out->accumulate(db_out);
-    }
+    if (to.b_out) to.b_out->accumulate(bias_gradient(dy));
   }
 };
 
@@ -267,7 +246,7 @@ Variable gated_feed_forward(const Variable& x, const Variable& w_in, const Varia
                             const Variable& w_out, const Variable& b_out,
                             const FeedForward& options) {
   check_shapes(x, w_in, b_in, w_out, b_out, options.unit);
-  const DType operand = gemm_dtype(x.dtype(), options.precision);
+  const DType operand = operand_type(x.dtype(), options.precision);
   return dispatch_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const Layer<T> layer{as_operand(x.value(), operand),

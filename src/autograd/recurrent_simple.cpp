@@ -1,4 +1,4 @@
-// Elman's network and IndRNN, which have no gates, and dropout over time.
+// Elman's network and IndRNN, which have no gates.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -6,7 +6,6 @@
 #include "recurrent_support.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/cells.hpp"
-#include "sluice/kernels/elementwise.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {
@@ -140,7 +139,7 @@ Variable indrnn(const Variable& x, const RecurrentWeights& w, const Call& call, 
   const Tensor xo = as_operand(x.value(), call.operand).reshape(Shape{call.rows(), call.inputs});
   const Tensor wo = as_operand(w.weight_ih.value(), call.operand);
   const Tensor y(Shape{call.batch, call.time, call.hidden}, call.dtype);
-  gemm(y.data<T>(), call.hidden, recurrent::whole(xo), transpose(recurrent::whole(wo)));
+  gemm(y.data<T>(), call.hidden, matrix(xo), transpose(matrix(wo)));
   const Shape states{call.batch, call.hidden};
   const IndRnn<T> layer{call, y, h.defined() ? h : Tensor::zeros(states, call.dtype),
                         w.weight_hh.value()};
@@ -160,29 +159,15 @@ Variable indrnn(const Variable& x, const RecurrentWeights& w, const Call& call, 
                   const Tensor dz = as_operand(dy, s.operand).reshape(Shape{s.rows(), s.hidden});
                   if (gwi) {
                     const Tensor dw(Shape{s.hidden, s.inputs}, s.dtype);
-                    gemm(dw.data<T>(), s.inputs, transpose(recurrent::whole(dz)),
-                         recurrent::whole(xo));
+                    gemm(dw.data<T>(), s.inputs, transpose(matrix(dz)), matrix(xo));
                     gwi->accumulate(dw);
                   }
                   if (gx) {
                     const Tensor dx(Shape{s.batch, s.time, s.inputs}, s.dtype);
-                    gemm(dx.data<T>(), s.inputs, recurrent::whole(dz), recurrent::whole(wo));
+                    gemm(dx.data<T>(), s.inputs, matrix(dz), matrix(wo));
                     gx->accumulate(dx);
                   }
                 });
-}
-
-template <class T>
-void drop_over_time(const Tensor& y, const Tensor& x, const Dropout& d) {
-  const ProfileScope profile("dropout", 0, 2 * static_cast<double>(x.bytes()));
-  const std::int64_t time = x.dim(1), n = x.dim(2);
-  parallel_for(x.dim(0) * time, row_grain(n), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      kernels::dropout(y.data<T>() + r * n, x.data<T>() + r * n, static_cast<std::size_t>(n),
-                       d.probability, d.seed, d.stream, d.step,
-                       static_cast<std::uint64_t>(r / time * n));
-    }
-  });
 }
 
 }  // namespace
@@ -209,20 +194,6 @@ Variable indrnn_layer(const Variable& x, const RecurrentWeights& weights, Tensor
   recurrent::check_state("indrnn_layer", "h", h, call);
   return dispatch_float(call.dtype,
                         [&](auto zero) { return indrnn<decltype(zero)>(x, weights, call, h); });
-}
-
-Variable dropout_over_time(const Variable& x, const Dropout& d) {
-  if (x.shape().rank() != 3) {
-    throw Error(fmt::format("dropout_over_time: x must be [B, T, C], got {}", x.shape().str()));
-  }
-  if (d.probability == 0) return x;
-  const Tensor y(x.shape(), x.dtype());
-  dispatch_float(x.dtype(), [&](auto zero) { drop_over_time<decltype(zero)>(y, x.value(), d); });
-  return record(y, {x}, [x = x.gradient(), d](const Tensor& dy) {
-    const Tensor dx(dy.shape(), dy.dtype());
-    dispatch_float(dy.dtype(), [&](auto zero) { drop_over_time<decltype(zero)>(dx, dy, d); });
-    x->accumulate(dx);
-  });
 }
 
 }  // namespace sluice

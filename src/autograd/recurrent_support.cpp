@@ -62,7 +62,7 @@ Call check_call(const char* op, const Variable& x, const RecurrentWeights& weigh
                               dtype_name(v.dtype())));
     }
   }
-  return {in[0], in[1], in[2], hidden, x.dtype(), gemm_dtype(x.dtype(), precision)};
+  return {in[0], in[1], in[2], hidden, x.dtype(), operand_type(x.dtype(), precision)};
 }
 
 void check_state(const char* op, const char* name, const Tensor& state, const Call& call) {
@@ -73,17 +73,6 @@ void check_state(const char* op, const char* name, const Tensor& state, const Ca
     throw Error(fmt::format("{}: x is {} but {} is {}", op, dtype_name(call.dtype), name,
                             dtype_name(state.dtype())));
   }
-}
-
-MatrixView part(const Tensor& x, std::int64_t first_row, std::int64_t rows,
-                std::int64_t first_column, std::int64_t columns) {
-  const auto offset = static_cast<std::size_t>(first_row * x.dim(1) + first_column);
-  return {static_cast<const std::byte*>(x.raw()) + offset * dtype_size(x.dtype()),
-          x.dtype(),
-          rows,
-          columns,
-          x.dim(1),
-          false};
 }
 
 Tensor to_time_major(const Tensor& x, const Call& call) {
@@ -164,8 +153,8 @@ void input_product(const Tensor& gates, std::int64_t first_column, const Tensor&
   const Tensor w = as_operand(weight, call.operand);
   dispatch_float(call.dtype, [&](auto zero) {
     using T = decltype(zero);
-    gemm(gates.data<T>() + first_column, gates.dim(1), part(x, 0, call.rows(), 0, call.inputs),
-         transpose(whole(w)));
+    gemm(gates.data<T>() + first_column, gates.dim(1),
+         matrix(x).row_range(0, call.rows()).column_range(0, call.inputs), transpose(matrix(w)));
   });
 }
 
@@ -175,7 +164,8 @@ Tensor input_gradient(const Tensor& dgates, std::int64_t first_column, const Ten
   const Tensor dx(Shape{call.rows(), call.inputs}, call.dtype);
   dispatch_float(call.dtype, [&](auto zero) {
     using T = decltype(zero);
-    gemm(dx.data<T>(), call.inputs, part(dgates, 0, call.rows(), first_column, w.dim(0)), whole(w));
+    gemm(dx.data<T>(), call.inputs,
+         matrix(dgates).row_range(0, call.rows()).column_range(first_column, w.dim(0)), matrix(w));
   });
   return from_time_major(dx, 0, 0, call.inputs, call);
 }
@@ -186,8 +176,8 @@ Tensor weight_gradient(const Tensor& dgates, std::int64_t first_column, std::int
   dispatch_float(call.dtype, [&](auto zero) {
     using T = decltype(zero);
     gemm(dw.data<T>(), input_columns,
-         transpose(part(dgates, 0, call.rows(), first_column, columns)),
-         part(inputs, 0, call.rows(), 0, input_columns));
+         transpose(matrix(dgates).row_range(0, call.rows()).column_range(first_column, columns)),
+         matrix(inputs).row_range(0, call.rows()).column_range(0, input_columns));
   });
   return dw;
 }
@@ -290,21 +280,20 @@ void StepMatrix::multiply(float* c, std::int64_t c_pitch, std::int64_t fresh, co
 
 MatrixView StepMatrix::blocks(std::int64_t first, std::int64_t end) const {
   const std::int64_t at = first * call_.hidden, count = (end - first) * call_.hidden;
-  return transposed_ ? transpose(part(weight_, at, count, 0, inner_))
-                     : part(weight_, 0, inner_, at, count);
+  return (transposed_ ? transpose(matrix(weight_)) : matrix(weight_)).column_range(at, count);
 }
 
 void StepMatrix::multiply_whole(float* c, std::int64_t c_pitch, std::int64_t fresh, const float* a,
                                 std::int64_t a_pitch) const {
   const bool narrow = call_.operand == DType::bf16;
   const Tensor kept = narrow ? Tensor(Shape{call_.batch, inner_}, DType::bf16) : Tensor();
-  MatrixView rows{a, DType::f32, call_.batch, inner_, a_pitch, false};
+  MatrixView rows = matrix(a, call_.batch, inner_, a_pitch);
   if (narrow) {
     for (std::int64_t r = 0; r < call_.batch; ++r) {
       kernels::to_bfloat16(kept.data<std::uint16_t>() + r * inner_, a + r * a_pitch,
                            static_cast<std::size_t>(inner_));
     }
-    rows = whole(kept);
+    rows = matrix(kept);
   }
   if (fresh > 0) gemm(c, c_pitch, rows, blocks(0, fresh));
   if (fresh < blocks_) {
@@ -314,7 +303,7 @@ void StepMatrix::multiply_whole(float* c, std::int64_t c_pitch, std::int64_t fre
 
 void StepMatrix::multiply_whole(double* c, std::int64_t c_pitch, std::int64_t fresh,
                                 const double* a, std::int64_t a_pitch) const {
-  const MatrixView rows{a, DType::f64, call_.batch, inner_, a_pitch, false};
+  const MatrixView rows = matrix(a, call_.batch, inner_, a_pitch);
   if (fresh > 0) gemm(c, c_pitch, rows, blocks(0, fresh));
   if (fresh < blocks_) {
     gemm(c + fresh * call_.hidden, c_pitch, rows, blocks(fresh, blocks_), true);

@@ -38,11 +38,6 @@ Call check_call(const char* op, const Variable& x, const RecurrentWeights& weigh
 /// Throws Error unless `state` is undefined or [B, H] of the call's type.
 void check_state(const char* op, const char* name, const Tensor& state, const Call& call);
 
-/// A matrix inside a tensor.
-MatrixView part(const Tensor& x, std::int64_t first_row, std::int64_t rows,
-                std::int64_t first_column, std::int64_t columns);
-inline MatrixView whole(const Tensor& x) { return part(x, 0, x.dim(0), 0, x.dim(1)); }
-
 /// x [B, T, C] time-major, as an operand: [T·B, pitch].
 Tensor to_time_major(const Tensor& x, const Call& call);
 /// Columns [first, first + columns) of time-major rows as [B, T, columns].

@@ -55,11 +55,10 @@ namespace {
 HWY_EXPORT(Dropout);
 }  // namespace
 
-void dropout(float* y, const float* x, std::size_t n, float p, std::uint64_t seed,
-             std::uint32_t stream, std::uint32_t step, std::uint64_t offset) {
+void dropout(float* y, const float* x, std::size_t n, float p, const RandomKey& key,
+             std::uint64_t offset) {
   // Whole bits are at least p·2³², a product that double holds exactly, when at least its ceiling.
   const auto threshold = static_cast<std::uint32_t>(std::ceil(static_cast<double>(p) * 0x1p32));
-  const RandomKey key{seed, stream, step};
   HWY_DYNAMIC_DISPATCH(Dropout)(y, x, n, threshold, 1.0F / (1.0F - p), key, offset);
 }
 

@@ -85,9 +85,8 @@ double sum_of_squares(const double* x, std::size_t n) {
   return total(sums);
 }
 
-void dropout(double* y, const double* x, std::size_t n, float p, std::uint64_t seed,
-             std::uint32_t stream, std::uint32_t step, std::uint64_t offset) {
-  const RandomKey key{seed, stream, step};
+void dropout(double* y, const double* x, std::size_t n, float p, const RandomKey& key,
+             std::uint64_t offset) {
   const double threshold = static_cast<double>(p) * 0x1p32;
   const double keep = 1.0 - static_cast<double>(p);
   for (std::size_t i = 0; i < n; ++i) {

@@ -4,7 +4,9 @@
 
 #include <mutex>
 
+#include "sluice/autograd/dropout.hpp"
 #include "sluice/autograd/recurrent.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice {

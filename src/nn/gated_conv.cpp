@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "sluice/autograd/arithmetic.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/parallel.hpp"
 
 namespace sluice {

@@ -12,6 +12,7 @@
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/kernels/toom_cook.hpp"
 #include "sluice/tensor/gemm.hpp"
+#include "sluice/tensor/operand.hpp"
 
 namespace sluice {
 namespace {
@@ -28,17 +29,14 @@ struct Planes {
   Tensor data;
   std::int64_t rows = 0, columns = 0;
 
-  static std::int64_t pitch_of(std::int64_t columns, DType dtype) {
-    return dtype == DType::f32 && columns % 128 == 0 ? columns + 16 : columns;
-  }
   static std::int64_t stride_of(std::int64_t rows, std::int64_t columns, DType dtype) {
-    return rows * pitch_of(columns, dtype) + 96;
+    return rows * spaced_columns(columns, dtype) + 96;
   }
   static Planes make(int n, std::int64_t rows, std::int64_t columns, DType dtype) {
     return {Tensor(Shape{n, stride_of(rows, columns, dtype)}, dtype), rows, columns};
   }
 
-  std::int64_t pitch() const { return pitch_of(columns, data.dtype()); }
+  std::int64_t pitch() const { return spaced_columns(columns, data.dtype()); }
   std::int64_t stride() const { return data.dim(1); }
   template <class T>
   T* at(std::int64_t plane, std::int64_t row) const {
@@ -46,13 +44,7 @@ struct Planes {
   }
   /// Rows [first, first + count) of a plane as a matrix operand.
   MatrixView view(std::int64_t plane, std::int64_t first, std::int64_t count) const {
-    const auto offset = static_cast<std::size_t>(plane * stride() + first * pitch());
-    return {static_cast<const std::byte*>(data.raw()) + offset * dtype_size(data.dtype()),
-            data.dtype(),
-            count,
-            columns,
-            pitch(),
-            false};
+    return matrix(data, plane * stride() + first * pitch(), count, columns, pitch());
   }
 };
 

@@ -69,13 +69,13 @@ TEST(Elementwise, DropoutIsTheSequenceOfTheKeyAtAnyOffset) {
       for (const std::size_t n : {0U, 1U, 3U, 4U, 17U, 31U, 203U}) {
         const auto x = normal_values<float>(n, 1);
         std::vector<float> y(n + 1, 77.0F);
-        dropout(y.data(), x.data(), n, p, key.seed, key.stream, key.step, offset);
+        dropout(y.data(), x.data(), n, p, key, offset);
         EXPECT_EQ(y[n], 77.0F);
         const auto wide = converted<double>(x);
         std::vector<double> want(n);
-        dropout(want.data(), wide.data(), n, p, key.seed, key.stream, key.step, offset);
+        dropout(want.data(), wide.data(), n, p, key, offset);
         auto in_place = x;
-        dropout(in_place.data(), in_place.data(), n, p, key.seed, key.stream, key.step, offset);
+        dropout(in_place.data(), in_place.data(), n, p, key, offset);
         for (std::size_t i = 0; i < n; ++i) {
           const bool keep = key.bits(offset + i) >= static_cast<double>(p) * 4294967296.0;
           EXPECT_EQ(y[i] != 0.0F, keep) << "offset " << offset << " element " << i;
@@ -93,7 +93,7 @@ TEST(Elementwise, DropoutKeepsTheMean) {
   const std::vector<float> ones(n, 1.0F);
   std::vector<float> y(n);
   for (const float p : {0.0F, 0.1F, 0.9F}) {
-    dropout(y.data(), ones.data(), n, p, 1, 2, 3, 0);
+    dropout(y.data(), ones.data(), n, p, {1, 2, 3}, 0);
     double mean = 0.0;
     for (const float value : y) mean += static_cast<double>(value) / n;
     // Five standard deviations of the mean of n elements.

@@ -1,7 +1,10 @@
 #pragma once
 // Causal multi-head attention over a sliding window, and rotary position embedding.
 
-#include "sluice/autograd/ops.hpp"
+#include <cstdint>
+
+#include "sluice/autograd/variable.hpp"
+#include "sluice/tensor/precision.hpp"
 
 namespace sluice {
 

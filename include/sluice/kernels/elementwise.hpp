@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sluice/base/random.hpp"
 #include "sluice/kernels/units.hpp"
 
 namespace sluice::kernels {
@@ -76,12 +77,11 @@ double sum_of_squares(const float* x, std::size_t n);
 double sum_of_squares(const double* x, std::size_t n);
 
 /// Inverted dropout: y[i] = keep(offset + i) ? x[i] / (1 - p) : 0, where keep(j) is true when
-/// word j of the Philox sequence (seed, stream, step) — exactly RandomKey::bits(j) of
-/// base/random.hpp — is at least p·2³². The same call on dy gives dx. 0 <= p < 1. y may be x.
-void dropout(float* y, const float* x, std::size_t n, float p, std::uint64_t seed,
-             std::uint32_t stream, std::uint32_t step, std::uint64_t offset);
-void dropout(double* y, const double* x, std::size_t n, float p, std::uint64_t seed,
-             std::uint32_t stream, std::uint32_t step, std::uint64_t offset);
+/// key.bits(j) is at least p·2³². The same call on dy gives dx. 0 <= p < 1. y may be x.
+void dropout(float* y, const float* x, std::size_t n, float p, const RandomKey& key,
+             std::uint64_t offset);
+void dropout(double* y, const double* x, std::size_t n, float p, const RandomKey& key,
+             std::uint64_t offset);
 
 /// bfloat16 storage: round to nearest even (NaN stays NaN), and back.
 void to_bfloat16(std::uint16_t* y, const float* x, std::size_t n);

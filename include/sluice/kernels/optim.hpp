@@ -1,5 +1,5 @@
 #pragma once
-// Optimizer updates and weight normalisation. One thread. Moments below 1e-36 in magnitude become
+// Optimizer updates. One thread. Moments below 1e-36 in magnitude become
 // 0: those of a word that no longer occurs would decay into denormals, which are slow.
 
 #include <cstddef>
@@ -23,24 +23,5 @@ struct AdamStep {
 };
 void adam_step(float* w, float* m, float* v, const float* grad, const AdamStep& step,
                std::size_t n);
-
-/// Weight normalisation (Salimans & Kingma 2016, eq. 2) of the columns of v [rows, n]:
-///   norm[j] = ‖v[:, j]‖₂,  w[:, j] = g[j] · v[:, j] / norm[j]
-/// over the columns [begin, end) only, so that callers may split columns over threads. A column of
-/// zeros gives NaN. With w null only the norms are computed.
-void weight_norm_forward(float* w, float* norm, const float* v, const float* g, std::size_t rows,
-                         std::size_t n, std::size_t begin, std::size_t end);
-void weight_norm_forward(double* w, double* norm, const double* v, const double* g,
-                         std::size_t rows, std::size_t n, std::size_t begin, std::size_t end);
-
-/// Its gradient (eq. 3), written, not accumulated: dg[j] = (dw[:, j] · v[:, j]) / norm[j],
-/// dv[:, j] = g[j] / norm[j] · (dw[:, j] - v[:, j] · (dw[:, j] · v[:, j]) / norm[j]²),
-/// and squares[j] = ‖dv[:, j]‖². dv may be dw.
-void weight_norm_backward(float* dv, float* dg, double* squares, const float* dw, const float* v,
-                          const float* g, const float* norm, std::size_t rows, std::size_t n,
-                          std::size_t begin, std::size_t end);
-void weight_norm_backward(double* dv, double* dg, double* squares, const double* dw,
-                          const double* v, const double* g, const double* norm, std::size_t rows,
-                          std::size_t n, std::size_t begin, std::size_t end);
 
 }  // namespace sluice::kernels

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/convolution.hpp"
 #include "sluice/models/config.hpp"
 #include "sluice/models/frozen_stack.hpp"
 #include "sluice/nn/frozen_tokens.hpp"

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/autograd/dropout.hpp"
 #include "sluice/autograd/recurrent.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"

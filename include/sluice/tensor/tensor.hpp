@@ -38,6 +38,8 @@ class Shape {
   /// Size of dimension i; negative i counts from the last (-1).
   std::int64_t operator[](int i) const;
   std::int64_t elements() const;
+  /// The same but for dimension i, which there must be; negative i counts from the last.
+  Shape with_dim(int i, std::int64_t size) const;
   bool operator==(const Shape& other) const;
   /// "[16, 128, 512]".
   std::string str() const;

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "sluice/autograd/observe.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/kernels/elementwise.hpp"
 
 namespace sluice {

@@ -1,4 +1,4 @@
-#include "op_support.hpp"
+#include "sluice/tensor/operand.hpp"
 
 #include <algorithm>
 
@@ -9,12 +9,8 @@
 
 namespace sluice {
 
-DType gemm_dtype(DType dtype, Precision precision) {
+DType operand_type(DType dtype, Precision precision) {
   return precision == Precision::bf16 && dtype == DType::f32 ? DType::bf16 : dtype;
-}
-
-std::int64_t spaced_columns(std::int64_t columns, DType dtype) {
-  return dtype == DType::f32 && columns % 128 == 0 ? columns + 16 : columns;
 }
 
 Tensor spaced(const Tensor& x) {
@@ -22,8 +18,7 @@ Tensor spaced(const Tensor& x) {
   if (pitch == columns) return x;
   const ProfileScope profile("space rows", 0, 2.0 * static_cast<double>(x.bytes()));
   const std::int64_t rows = x.elements() / columns;
-  const int last = x.shape().rank() - 1;
-  Tensor y(last == 1 ? Shape{x.dim(0), pitch} : Shape{x.dim(0), x.dim(1), pitch}, x.dtype());
+  Tensor y(x.shape().with_dim(-1, pitch), x.dtype());
   parallel_for(rows, row_grain(columns), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       std::copy_n(x.data<float>() + r * columns, columns, y.data<float>() + r * pitch);
