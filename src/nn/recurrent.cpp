@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "sluice/autograd/arithmetic.hpp"
+#include "sluice/autograd/dropout.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/base/random.hpp"

@@ -5,7 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "sluice/autograd/dropout.hpp"
 #include "sluice/autograd/residual.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sluice/autograd/dropout.hpp"
+#include "sluice/autograd/linear.hpp"
 #include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"

@@ -7,6 +7,7 @@
 #include <map>
 #include <sstream>
 
+#include "sluice/autograd/linear.hpp"
 #include "sluice/autograd/rows.hpp"
 #include "sluice/autograd/softmax.hpp"
 #include "sluice/models/safetensors.hpp"

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "sluice/autograd/linear.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/nn/recurrent.hpp"
