@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "sluice/autograd/arithmetic.hpp"
+#include "sluice/autograd/linear.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/autograd/variable.hpp"
 #include "sluice/base/random.hpp"
 
