@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "sluice/autograd/activations.hpp"
 #include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/tensor/gemm.hpp"
