@@ -16,6 +16,7 @@
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
+#include "sluice/tensor/operand.hpp"
 
 namespace sluice {
 namespace {

@@ -7,6 +7,7 @@
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/operand.hpp"
 #include "unit_rows.hpp"
 
 namespace sluice {

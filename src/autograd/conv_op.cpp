@@ -7,6 +7,7 @@
 #include "sluice/autograd/weight_norm.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/tensor/fast_conv.hpp"
+#include "sluice/tensor/operand.hpp"
 
 namespace sluice {
 namespace {

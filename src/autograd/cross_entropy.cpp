@@ -13,6 +13,7 @@
 #include "sluice/kernels/softmax.hpp"
 #include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
+#include "sluice/tensor/operand.hpp"
 
 namespace sluice {
 namespace {

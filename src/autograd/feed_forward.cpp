@@ -12,6 +12,7 @@
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
+#include "sluice/tensor/operand.hpp"
 #include "unit_rows.hpp"
 
 namespace sluice {

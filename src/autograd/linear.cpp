@@ -7,6 +7,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
+#include "sluice/tensor/operand.hpp"
 
 namespace sluice {
 

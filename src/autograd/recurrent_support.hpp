@@ -13,6 +13,7 @@
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/panels.hpp"
 #include "sluice/tensor/gemm.hpp"
+#include "sluice/tensor/operand.hpp"
 
 namespace sluice::recurrent {
 

@@ -41,8 +41,7 @@ Variable adaptive_loss(const Variable& h, std::span<const std::int32_t> targets,
   const double scale = 1.0 / static_cast<double>(std::max<std::size_t>(targets.size(), 1));
   const std::vector<Band> bands = split_bands(targets, ends);
   Variable total = linear_cross_entropy(
-      h, head, head_bias,
-      {head_targets(targets, bands, ends[0]), scale, nll, {}, precision});
+      h, head, head_bias, {head_targets(targets, bands, ends[0]), scale, nll, {}, precision});
   for (std::size_t i = 0; i < tails.size(); ++i) {
     const Band& band = bands[i + 1];
     // A band none of whose tokens came up still takes part, so that its gradient is zeros.
