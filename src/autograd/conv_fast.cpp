@@ -6,7 +6,8 @@
 #include "normalised_weights.hpp"
 #include "op_support.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/fast_conv.hpp"
 #include "unit_rows.hpp"
@@ -87,14 +88,16 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
   dispatch_float(dtype, [&](auto zero) {
     using T = decltype(zero);
     conv.forward(z, input, filters, [&](const ConvRows& rows) {
-      const ProfileScope profile("unit", 0, unit_bytes(rows.rows, s.outputs, n, dtype));
+      const double bytes = unit_bytes(rows.rows, s.outputs, n, dtype);
+      const ProfileScope profile("unit", 0, bytes);
       const std::int64_t out = rows.first * n;
       kernels::unit_forward(
-          y.data<T>() + out, static_cast<const T*>(rows.data), static_cast<std::size_t>(s.outputs),
-          call.bias.value().data<T>(),
-          call.residual.defined() ? call.residual.value().data<T>() + out : nullptr,
-          static_cast<T>(options.scale), static_cast<std::size_t>(rows.rows),
-          static_cast<std::size_t>(n), options.unit);
+          kernels::UnitForward<T>{
+              y.data<T>() + out, static_cast<const T*>(rows.data),
+              static_cast<std::size_t>(s.outputs), call.bias.value().data<T>(),
+              call.residual.defined() ? call.residual.value().data<T>() + out : nullptr,
+              static_cast<T>(options.scale), kernels::traffic_of(bytes)},
+          static_cast<std::size_t>(rows.rows), static_cast<std::size_t>(n), options.unit);
     });
   });
 
@@ -121,14 +124,16 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
           conv.backward(
               dx, dw, input, std::move(again),
               [&](const ConvRows& rows) {
-                const ProfileScope profile("unit", 0,
-                                           unit_bytes(rows.rows, 2 * s.outputs, n, dtype));
+                const double bytes = unit_bytes(rows.rows, 2 * s.outputs, n, dtype);
+                const ProfileScope profile("unit", 0, bytes);
                 const std::int64_t at = rows.first;
                 kernels::unit_backward(
-                    static_cast<T*>(rows.data), static_cast<std::size_t>(s.outputs),
-                    partial.data<T>() + rows.block * s.outputs, dy.data<T>() + at * n,
-                    projected.data<T>() + at * s.outputs, static_cast<std::size_t>(s.outputs),
-                    bias_value.data<T>(), static_cast<T>(options.scale),
+                    kernels::UnitBackward<T>{
+                        static_cast<T*>(rows.data), static_cast<std::size_t>(s.outputs),
+                        partial.data<T>() + rows.block * s.outputs, dy.data<T>() + at * n,
+                        projected.data<T>() + at * s.outputs, static_cast<std::size_t>(s.outputs),
+                        bias_value.data<T>(), static_cast<T>(options.scale),
+                        kernels::traffic_of(bytes)},
                     static_cast<std::size_t>(rows.rows), static_cast<std::size_t>(n), options.unit);
               },
               joined ? dy : Tensor(), options.scale);

@@ -9,8 +9,8 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
-#include "sluice/kernels/softmax.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/cross_entropy.hpp"
 #include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "sluice/tensor/operand.hpp"
@@ -45,10 +45,10 @@ struct LogitBlocks {
     const ProfileScope profile("softmax", 0,
                                passes * static_cast<double>(logits.rows(0, rows).bytes()));
     parallel_for(rows, row_grain(v), [&](std::int64_t first, std::int64_t last) {
-      kernels::softmax_cross_entropy(nll + begin + first, logits.data<T>() + first * v, bias,
-                                     targets.data() + begin + first, wanted ? scale : T{0},
-                                     static_cast<std::size_t>(last - first),
-                                     static_cast<std::size_t>(v));
+      kernels::softmax_cross_entropy(
+          kernels::CrossEntropyRows<T>{nll + begin + first, logits.data<T>() + first * v, bias,
+                                       targets.data() + begin + first, wanted ? scale : T{0}},
+          static_cast<std::size_t>(last - first), static_cast<std::size_t>(v));
     });
     if (!wanted) return;
     if (dbias.defined()) {

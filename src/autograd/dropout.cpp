@@ -10,7 +10,8 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/bfloat16.hpp"
+#include "sluice/kernels/dropout.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {

@@ -9,7 +9,9 @@
 #include "op_support.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/bfloat16.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "sluice/tensor/operand.hpp"
@@ -96,9 +98,10 @@ struct Layer {
     const std::int64_t n = width();
     for (std::int64_t r = 0; r < count; ++r) {
       T* const out = to + r * to_pitch;
-      kernels::unit_forward(out, z + r * z_pitch, static_cast<std::size_t>(z_pitch),
-                            bias_or_null<T>(b_in), static_cast<const T*>(nullptr), T{1}, 1,
-                            static_cast<std::size_t>(n), options.unit);
+      kernels::unit_forward(
+          kernels::UnitForward<T>{out, z + r * z_pitch, static_cast<std::size_t>(z_pitch),
+                                  bias_or_null<T>(b_in)},
+          1, static_cast<std::size_t>(n), options.unit);
       drop(out, out, n, options.dropout, (row + r) * n);
     }
   }
@@ -173,8 +176,9 @@ struct Layer {
             T* const dh_row = dh_rows + r * dh.dim(1);
             activate(h.data<T>(), n, z_row, z.dim(1), first + begin + r, 1);
             drop(dh_row, dh_row, n, options.dropout, (first + begin + r) * n);
-            kernels::unit_backward(z_row, static_cast<std::size_t>(z.dim(1)), dbias, dh_row, z_row,
-                                   static_cast<std::size_t>(z.dim(1)), bias_or_null<T>(b_in), T{1},
+            const auto pitch = static_cast<std::size_t>(z.dim(1));
+            kernels::unit_backward(kernels::UnitBackward<T>{z_row, pitch, dbias, dh_row, z_row,
+                                                            pitch, bias_or_null<T>(b_in)},
                                    1, static_cast<std::size_t>(n), options.unit);
             store(h_operand, begin + r, h.data<T>(), n, 1);
             if constexpr (std::is_same_v<T, float>) {

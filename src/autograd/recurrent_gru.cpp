@@ -2,8 +2,8 @@
 // products of h₋ (q, r, z) are neighbours, and so are those of x (r, z, n).
 #include "recurrent_gru.hpp"
 
+#include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/cells.hpp"
-#include "sluice/kernels/elementwise.hpp"
 
 namespace sluice {
 namespace {

@@ -6,7 +6,6 @@
 #include "recurrent_gru.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/cells.hpp"
-#include "sluice/kernels/elementwise.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 #include <fmt/format.h>

@@ -109,11 +109,12 @@ struct IndRnn {
     const ProfileScope profile("recurrent step", 0, 2 * static_cast<double>(h.bytes()));
     parallel_for(call.hidden, kStrip, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t b = 0; b < call.batch; ++b) {
-        kernels::indrnn_forward(h.data<T>() + b * call.time * call.hidden + begin,
-                                last.data<T>() + b * call.hidden + begin, u.data<T>() + begin,
-                                recurrent::bias_at<T>(bias, begin),
-                                static_cast<std::size_t>(call.hidden),
-                                static_cast<std::size_t>(call.time), width(begin, end));
+        kernels::indrnn_forward(
+            kernels::IndRnnSequence<T>{h.data<T>() + b * call.time * call.hidden + begin,
+                                       last.data<T>() + b * call.hidden + begin,
+                                       u.data<T>() + begin, recurrent::bias_at<T>(bias, begin),
+                                       static_cast<std::size_t>(call.hidden)},
+            static_cast<std::size_t>(call.time), width(begin, end));
       }
     });
   }
@@ -124,11 +125,13 @@ struct IndRnn {
     parallel_for(call.hidden, kStrip, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t b = 0; b < call.batch; ++b) {
         const std::int64_t at = b * call.time * call.hidden + begin;
-        kernels::indrnn_backward(dy.data<T>() + at, du.defined() ? du.data<T>() + begin : nullptr,
-                                 dbias.defined() ? dbias.data<T>() + begin : nullptr,
-                                 h.data<T>() + at, first.data<T>() + b * call.hidden + begin,
-                                 u.data<T>() + begin, static_cast<std::size_t>(call.hidden),
-                                 static_cast<std::size_t>(call.time), width(begin, end));
+        kernels::indrnn_backward(
+            kernels::IndRnnGradient<T>{dy.data<T>() + at,
+                                       du.defined() ? du.data<T>() + begin : nullptr,
+                                       dbias.defined() ? dbias.data<T>() + begin : nullptr,
+                                       h.data<T>() + at, first.data<T>() + b * call.hidden + begin,
+                                       u.data<T>() + begin, static_cast<std::size_t>(call.hidden)},
+            static_cast<std::size_t>(call.time), width(begin, end));
       }
     });
   }

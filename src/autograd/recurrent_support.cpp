@@ -5,7 +5,8 @@
 #include <fmt/format.h>
 
 #include "sluice/base/error.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/bfloat16.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice::recurrent {
@@ -264,11 +265,12 @@ void StepMatrix::multiply(float* c, std::int64_t c_pitch, std::int64_t fresh, co
   for (std::int64_t block = 0; block < blocks_; ++block) {
     float* to = c + block * call_.hidden + panel * kWidth;
     const std::int64_t at = (panel * blocks_ + block) * inner_ * kWidth;
-    const auto product = [&](const auto* weights) {
+    const auto product = [&]<class W>(const W* weights) {
       kernels::multiply_panel(
-          to, static_cast<std::size_t>(c_pitch), a.data, static_cast<std::size_t>(a.pitch),
-          weights + at, static_cast<std::size_t>(call_.batch), static_cast<std::size_t>(inner_),
-          static_cast<std::size_t>(width(panel)), block >= fresh);
+          kernels::PanelProduct<W>{to, static_cast<std::size_t>(c_pitch), a.data,
+                                   static_cast<std::size_t>(a.pitch), weights + at,
+                                   static_cast<std::size_t>(inner_), block >= fresh},
+          static_cast<std::size_t>(call_.batch), static_cast<std::size_t>(width(panel)));
     };
     if (call_.operand == DType::bf16) {
       product(weight_.data<std::uint16_t>());

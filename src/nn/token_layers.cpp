@@ -18,17 +18,6 @@
 namespace sluice {
 namespace {
 
-void log_softmax(const Tensor& logits) {
-  dispatch_float(logits.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const std::int64_t n = logits.dim(1);
-    parallel_for(logits.dim(0), row_grain(n), [&](std::int64_t begin, std::int64_t end) {
-      kernels::log_softmax(logits.data<T>() + begin * n, static_cast<std::size_t>(end - begin),
-                           static_cast<std::size_t>(n));
-    });
-  });
-}
-
 // Weights of one tail of an adaptive softmax: h·projectionᵀ·outputᵀ.
 struct Tail {
   Variable projection, output;
@@ -59,30 +48,17 @@ Tensor adaptive_log_probabilities(const Tensor& h, const Variable& head, const V
                                   const std::vector<std::int64_t>& ends) {
   const NoGrad guard;
   const Variable x(h);
-  const Tensor head_logs = linear(x, head, head_bias).value();
-  log_softmax(head_logs);
-  const std::int64_t rows = h.dim(0), v = ends.back(), first = ends.front();
-  const std::int64_t head_size = head_logs.dim(1);
-  Tensor out(Shape{rows, v}, h.dtype());
-  return dispatch_float(h.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    for (std::int64_t r = 0; r < rows; ++r) {
-      std::copy_n(head_logs.data<T>() + r * head_size, first, out.data<T>() + r * v);
-    }
-    for (std::size_t i = 0; i < tails.size(); ++i) {
-      const Variable projected = linear(x, tails[i].projection, {});
-      const Tensor logs = linear(projected, tails[i].output, {}).value();
-      log_softmax(logs);
-      const std::int64_t size = logs.dim(1);
-      for (std::int64_t r = 0; r < rows; ++r) {
-        const T cluster = head_logs.data<T>()[r * head_size + first + static_cast<std::int64_t>(i)];
-        const T* from = logs.data<T>() + r * size;
-        T* to = out.data<T>() + r * v + ends[i];
-        for (std::int64_t j = 0; j < size; ++j) to[j] = cluster + from[j];
-      }
-    }
-    return out;
-  });
+  const Tensor head_logs = log_softmax(linear(x, head, head_bias)).value();
+  const std::int64_t first = ends.front();
+  Tensor out(Shape{h.dim(0), ends.back()}, h.dtype());
+  place_columns(out, 0, head_logs, first);
+  for (std::size_t i = 0; i < tails.size(); ++i) {
+    const Variable projected = linear(x, tails[i].projection, {});
+    const Tensor logs = log_softmax(linear(projected, tails[i].output, {})).value();
+    place_columns(out, ends[i], logs, logs.dim(1),
+                  {head_logs, first + static_cast<std::int64_t>(i)});
+  }
+  return out;
 }
 
 // The adaptive softmax's weights as they are frozen.

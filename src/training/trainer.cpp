@@ -12,7 +12,7 @@
 #include "metrics.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/inference/evaluate.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/text/batches.hpp"
 #include "sluice/training/checkpoint.hpp"

@@ -11,7 +11,7 @@
 #include "sluice/autograd/weight_norm.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 #include "support/gradient_check.hpp"
 
 namespace sluice {

@@ -5,7 +5,8 @@
 #include <numbers>
 
 #include "kernels/error_bounds.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/fused_units.hpp"
 
 namespace sluice::kernels {
 namespace {

@@ -34,16 +34,20 @@ TEST(Softmax, FloatMatchesDoubleOnEveryTarget) {
             wide[i] = static_cast<double>(logits[i] + bias[i % n]);
           }
           std::vector<double> want(rows, 1.0);
-          softmax_cross_entropy(want.data(), wide.data(), nullptr, target.data(), 0.5, rows, n);
+          softmax_cross_entropy(
+              CrossEntropyRows<double>{want.data(), wide.data(), nullptr, target.data(), 0.5}, rows,
+              n);
 
           const float* const bias_or_null = biased ? bias.data() : nullptr;
           auto narrow = logits;
           std::vector<float> nll(rows, 1.0F);
-          softmax_cross_entropy(nll.data(), narrow.data(), bias_or_null, target.data(), 0.0F, rows,
-                                n);
+          softmax_cross_entropy(
+              CrossEntropyRows<float>{nll.data(), narrow.data(), bias_or_null, target.data(), 0.0F},
+              rows, n);
           EXPECT_EQ(narrow, logits) << "without a gradient the logits stay";
           std::vector<float> again(rows, 1.0F);
-          softmax_cross_entropy(again.data(), narrow.data(), bias_or_null, target.data(), 0.5F,
+          softmax_cross_entropy(CrossEntropyRows<float>{again.data(), narrow.data(), bias_or_null,
+                                                        target.data(), 0.5F},
                                 rows, n);
           for (std::size_t r = 0; r < rows; ++r) {
             EXPECT_NEAR(static_cast<double>(nll[r]), want[r], 1e-6 * (1.0 + want[r]));
@@ -54,9 +58,9 @@ TEST(Softmax, FloatMatchesDoubleOnEveryTarget) {
           }
         }
         auto log = logits;
-        log_softmax(log.data(), rows, n);
+        softmax_forward(log.data(), log.data(), rows, n, SoftmaxKind::log_softmax);
         auto log_wide = converted<double>(logits);
-        log_softmax(log_wide.data(), rows, n);
+        softmax_forward(log_wide.data(), log_wide.data(), rows, n, SoftmaxKind::log_softmax);
         for (std::size_t i = 0; i < rows * n; ++i) {
           ASSERT_NEAR(static_cast<double>(log[i]), log_wide[i],
                       2e-6 * (1.0 + std::abs(log_wide[i])));
@@ -78,7 +82,8 @@ TEST(Softmax, DoubleIsTheDefinition) {
   };
   auto gradient = logits;
   double nll = 3.0;
-  softmax_cross_entropy(&nll, gradient.data(), bias.data(), &target, 2.0, 1, n);
+  softmax_cross_entropy(CrossEntropyRows<double>{&nll, gradient.data(), bias.data(), &target, 2.0},
+                        1, n);
   EXPECT_NEAR(nll, 3.0 + loss(logits), 1e-13);
   for (std::size_t i = 0; i < n; ++i) {
     // Central differences, step 1e-5: error about 1e-10.
@@ -89,7 +94,7 @@ TEST(Softmax, DoubleIsTheDefinition) {
     EXPECT_NEAR(gradient[i], 2.0 * (loss(above) - loss(below)) / 2e-5, 1e-9);
   }
   auto log = logits;
-  log_softmax(log.data(), 1, n);
+  softmax_forward(log.data(), log.data(), 1, n, SoftmaxKind::log_softmax);
   double total = 0.0;
   for (const double value : log) total += std::exp(value);
   EXPECT_NEAR(total, 1.0, 1e-14);
@@ -101,7 +106,8 @@ TEST(Softmax, GradientsSumToZero) {
     auto logits = normal_values<float>(n, 1, 3.0);
     const std::int32_t target = 77;
     float nll = 0.0F;
-    softmax_cross_entropy(&nll, logits.data(), nullptr, &target, 1.0F, 1, n);
+    softmax_cross_entropy(CrossEntropyRows<float>{&nll, logits.data(), nullptr, &target, 1.0F}, 1,
+                          n);
     double sum = 0.0;
     for (const float value : logits) sum += static_cast<double>(value);
     EXPECT_NEAR(sum, 0.0, 1e-6);
@@ -114,7 +120,7 @@ TEST(Softmax, MinusInfinityIsProbabilityZero) {
       std::vector<float> logits(n, 1.0F);
       logits[1] = -kInf;
       auto log = logits;
-      log_softmax(log.data(), 1, n);
+      softmax_forward(log.data(), log.data(), 1, n, SoftmaxKind::log_softmax);
       EXPECT_EQ(log[1], -kInf);
       EXPECT_NEAR(log[0], -std::log(static_cast<float>(n - 1)), 1e-6);
 
@@ -122,16 +128,18 @@ TEST(Softmax, MinusInfinityIsProbabilityZero) {
       const std::int32_t impossible = 1;
       float nll = 0.0F;
       auto gradient = logits;
-      softmax_cross_entropy(&nll, gradient.data(), nullptr, &impossible, 0.0F, 1, n);
+      softmax_cross_entropy(
+          CrossEntropyRows<float>{&nll, gradient.data(), nullptr, &impossible, 0.0F}, 1, n);
       EXPECT_EQ(nll, kInf);
       nll = 0.0F;
-      softmax_cross_entropy(&nll, gradient.data(), nullptr, &target, 1.0F, 1, n);
+      softmax_cross_entropy(CrossEntropyRows<float>{&nll, gradient.data(), nullptr, &target, 1.0F},
+                            1, n);
       EXPECT_NEAR(nll, std::log(static_cast<float>(n - 1)), 1e-6);
       EXPECT_EQ(gradient[1], 0.0F);
       for (const float value : gradient) EXPECT_TRUE(std::isfinite(value));
 
       std::vector<float> none(n, -kInf);
-      log_softmax(none.data(), 1, n);
+      softmax_forward(none.data(), none.data(), 1, n, SoftmaxKind::log_softmax);
       for (const float value : none) EXPECT_TRUE(std::isnan(value));
     }
   });
@@ -144,7 +152,8 @@ TEST(Softmax, NanMakesItsRowNan) {
       logits[at] = std::numeric_limits<float>::quiet_NaN();
       const std::int32_t target[] = {2, 2};
       float nll[] = {0.0F, 0.0F};
-      softmax_cross_entropy(nll, logits.data(), nullptr, target, 1.0F, 2, 21);
+      softmax_cross_entropy(CrossEntropyRows<float>{nll, logits.data(), nullptr, target, 1.0F}, 2,
+                            21);
       EXPECT_TRUE(std::isnan(nll[0]));
       EXPECT_TRUE(std::isfinite(nll[1]));
     }

@@ -6,7 +6,7 @@
 
 #include "sluice/autograd/observe.hpp"
 #include "sluice/autograd/rows.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 
 namespace sluice {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "sluice/autograd/variable.hpp"
 #include "sluice/base/parallel.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/nn/unit_layer.hpp"
 #include "sluice/tensor/tensor.hpp"
 
@@ -68,15 +68,16 @@ UnitCost kernel_cost(const Unit& unit) {
   const Tensor y({unit_cost_elements});
   const Tensor dz(z.shape());
   const auto forward = [&] {
-    kernels::unit_forward(y.data<float>(), z.data<float>(), pitch, nullptr, nullptr, 1, rows,
-                          channels, unit);
+    kernels::unit_forward(kernels::UnitForward<float>{y.data<float>(), z.data<float>(), pitch},
+                          rows, channels, unit);
   };
   UnitCost cost;
   cost.forward_ns = shortest_pass(forward);
   cost.forward_backward_ns = shortest_pass([&] {
     forward();
-    kernels::unit_backward(dz.data<float>(), pitch, nullptr, dy.data<float>(), z.data<float>(),
-                           pitch, nullptr, 1, rows, channels, unit);
+    kernels::unit_backward(kernels::UnitBackward<float>{dz.data<float>(), pitch, nullptr,
+                                                        dy.data<float>(), z.data<float>(), pitch},
+                           rows, channels, unit);
   });
   return cost;
 }

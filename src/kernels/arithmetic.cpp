@@ -1,18 +1,18 @@
-// The plain elementwise kernels for float: exponential, scaling, sums, bfloat16.
-#include "sluice/kernels/elementwise.hpp"
+// Sums, products and e^x: float, then double.
+#include "sluice/kernels/arithmetic.hpp"
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "reduce.hpp"
 #include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "elementwise.cpp"
+#define HWY_TARGET_INCLUDE "arithmetic.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "bfloat16-inl.hpp"
 #include "math-inl.hpp"
 #include "span-inl.hpp"
 
@@ -96,24 +96,6 @@ void SquareSums(double* sums, const float* x, std::size_t n) {
   }
 }
 
-void ToBfloat16(std::uint16_t* y, const float* x, std::size_t n) {
-  const hn::ScalableTag<float> d;
-  const hn::Rebind<std::uint16_t, decltype(d)> d16;
-  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
-    span.Store(RoundToBfloat16(d, span.Load(d, x + i)), d16, y + i);
-  });
-}
-
-void FromBfloat16(float* y, const std::uint16_t* x, std::size_t n) {
-  const hn::ScalableTag<float> d;
-  const hn::RebindToUnsigned<decltype(d)> du;
-  const hn::Rebind<std::uint16_t, decltype(d)> d16;
-  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
-    const auto bits = hn::ShiftLeft<16>(hn::PromoteTo(du, span.Load(d16, x + i)));
-    span.Store(hn::BitCast(d, bits), d, y + i);
-  });
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace sluice::kernels
 HWY_AFTER_NAMESPACE();
@@ -126,8 +108,6 @@ HWY_EXPORT(ScaleInto);
 HWY_EXPORT(AddScaled);
 HWY_EXPORT(ColumnSums);
 HWY_EXPORT(SquareSums);
-HWY_EXPORT(ToBfloat16);
-HWY_EXPORT(FromBfloat16);
 }  // namespace
 
 void exponential(float* y, const float* x, std::size_t n) {
@@ -152,12 +132,26 @@ double sum_of_squares(const float* x, std::size_t n) {
   return total(sums);
 }
 
-void to_bfloat16(std::uint16_t* y, const float* x, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(ToBfloat16)(y, x, n);
+void exponential(double* y, const double* x, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = std::exp(x[i]);
 }
 
-void from_bfloat16(float* y, const std::uint16_t* x, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(FromBfloat16)(y, x, n);
+void scale_into(double* y, const double* x, double a, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = a * x[i];
+}
+
+void add_scaled(double* y, const double* x, double a, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] += a * x[i];
+}
+
+void column_sums(double* out, const double* x, std::size_t rows, std::size_t n) {
+  for (std::size_t r = 0; r < rows; ++r) add_scaled(out, x + r * n, 1.0, n);
+}
+
+double sum_of_squares(const double* x, std::size_t n) {
+  std::array<double, kSquareSums> sums{};
+  for (std::size_t i = 0; i < n; ++i) sums[i % kSquareSums] += x[i] * x[i];
+  return total(sums);
 }
 
 }  // namespace sluice::kernels

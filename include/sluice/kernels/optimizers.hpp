@@ -10,8 +10,11 @@ namespace sluice::kernels {
 ///   g = grad · gradient_scale + weight_decay · w
 ///   v = momentum · v + g;  w -= lr · (nesterov ? g + momentum · v : v)
 /// With momentum 0, v may be null. grad null stands for zeros, and gives the same bits as zeros.
-void sgd_step(float* w, float* v, const float* grad, float gradient_scale, float lr, float momentum,
-              float weight_decay, bool nesterov, std::size_t n);
+struct SgdStep {
+  float gradient_scale, lr, momentum, weight_decay;
+  bool nesterov;
+};
+void sgd_step(float* w, float* v, const float* grad, const SgdStep& step, std::size_t n);
 
 /// PyTorch's Adam / AdamW (decoupled = true) with the gradient scaled first. bias_correction1 =
 /// 1 - beta1^t, bias_correction2 = 1 - beta2^t for step t counted from 1. grad null stands for

@@ -1,5 +1,5 @@
 // Optimizer updates on every SIMD target.
-#include "sluice/kernels/optim.hpp"
+#include "sluice/kernels/optimizers.hpp"
 
 #include <cstring>
 #include <functional>
@@ -22,8 +22,8 @@ TEST(Optim, SgdFollowsPyTorch) {
           std::vector<double> want_v(n, 0.0);
           for (std::uint32_t step = 0; step < 3; ++step) {
             const auto grad = normal_values<float>(n, 10 + step);
-            sgd_step(w.data(), momentum == 0.0 ? nullptr : v.data(), grad.data(), 0.5F, 0.1F,
-                     static_cast<float>(momentum), 0.01F, nesterov, n);
+            sgd_step(w.data(), momentum == 0.0 ? nullptr : v.data(), grad.data(),
+                     {0.5F, 0.1F, static_cast<float>(momentum), 0.01F, nesterov}, n);
             for (std::size_t i = 0; i < n; ++i) {
               const double g = 0.5 * static_cast<double>(grad[i]) + 0.01 * want_w[i];
               want_v[i] = momentum * want_v[i] + g;
@@ -84,7 +84,7 @@ TEST(Optim, NoGradientIsOneOfZerosToTheBit) {
     const std::vector<float> zeros(n, 0.0F);
     const auto update = [&](const float* grad, bool nesterov, bool decoupled) {
       auto w = normal_values<float>(n, 1), v = normal_values<float>(n, 2);
-      sgd_step(w.data(), v.data(), grad, 0.5F, 0.1F, 0.9F, 0.01F, nesterov, n);
+      sgd_step(w.data(), v.data(), grad, {0.5F, 0.1F, 0.9F, 0.01F, nesterov}, n);
       auto m = normal_values<float>(n, 3), s = normal_values<float>(n, 4);
       for (float& x : s) x *= x;
       adam_step(w.data(), m.data(), s.data(), grad,
@@ -109,7 +109,7 @@ TEST(Optim, MomentsEndAtZeroRatherThanDenormal) {
     std::vector<float> w(20, 1.0F);
     std::vector<float> v(20, 1e-36F);
     const std::vector<float> grad(20, 0.0F);
-    sgd_step(w.data(), v.data(), grad.data(), 1.0F, 0.1F, 0.5F, 0.0F, false, 20);
+    sgd_step(w.data(), v.data(), grad.data(), {1.0F, 0.1F, 0.5F, 0.0F, false}, 20);
     for (const float value : v) EXPECT_EQ(value, 0.0F);
     std::vector<float> m(20, 1e-36F);
     std::fill(v.begin(), v.end(), 1e-36F);
