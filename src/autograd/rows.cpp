@@ -1,63 +1,29 @@
 #include "sluice/autograd/rows.hpp"
 
-#include <cstring>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "op_support.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/base/parallel.hpp"
-#include "sluice/base/profile.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/rows.hpp"
 #include "sparse_rows.hpp"
 
 namespace sluice {
 namespace {
 
-template <class T>
-double row_bytes(std::size_t rows, std::int64_t columns) {
-  return static_cast<double>(rows * sizeof(T)) * static_cast<double>(columns);
-}
-
 // Rows of a matrix picked by index; `what` names the op in errors.
-template <class T>
-Tensor pick_rows(const Tensor& table, std::span<const std::int32_t> index, const char* what) {
-  const std::int64_t rows = table.dim(0), columns = table.dim(1);
-  const ProfileScope profile("embedding", 0, 2.0 * row_bytes<T>(index.size(), columns));
-  for (const std::int32_t i : index) {
-    if (i < 0 || i >= rows) {
-      throw Error(fmt::format("{}: index {} is outside a table of {} rows", what, i, rows));
-    }
-  }
-  const auto n = static_cast<std::int64_t>(index.size());
-  Tensor out(Shape{n, columns}, table.dtype());
-  T* to = out.data<T>();
-  const T* from = table.data<T>();
-  parallel_for(n, row_grain(columns), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      std::memcpy(to + i * columns, from + index[static_cast<std::size_t>(i)] * columns,
-                  static_cast<std::size_t>(columns) * sizeof(T));
-    }
-  });
-  return out;
-}
-
 Variable picked(const Variable& table, std::span<const std::int32_t> index, const char* what) {
   if (table.shape().rank() != 2) {
     throw Error(fmt::format("{}: expected a matrix, got shape {}", what, table.shape().str()));
   }
-  return dispatch_float(table.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const Tensor y = pick_rows<T>(table.value(), index, what);
-    return record(y, {table},
-                  [table = table.gradient(),
-                   ids = std::vector<std::int32_t>(index.begin(), index.end())](const Tensor& dy) {
-                    double squares = 0;
-                    SparseRows g = sum_rows(ids, dy, &squares);
-                    table->accumulate(std::move(g), squares);
-                  });
-  });
+  return record(pick_rows(table.value(), index, what), {table},
+                [table = table.gradient(),
+                 ids = std::vector<std::int32_t>(index.begin(), index.end())](const Tensor& dy) {
+                  double squares = 0;
+                  SparseRows g = sum_rows(ids, dy, &squares);
+                  table->accumulate(std::move(g), squares);
+                });
 }
 
 }  // namespace
@@ -106,24 +72,14 @@ Variable scatter_rows(const std::vector<RowPart>& parts, std::int64_t rows) {
           fmt::format("scatter_rows: a part of shape {} comes with {} indices of {} columns",
                       part.rows.shape().str(), part.index.size(), columns));
     }
-    dispatch_float(dtype, [&](auto zero) {
-      using T = decltype(zero);
-      for (std::size_t i = 0; i < part.index.size(); ++i) {
-        std::memcpy(y.data<T>() + part.index[i] * columns,
-                    part.rows.value().data<T>() + static_cast<std::int64_t>(i) * columns,
-                    static_cast<std::size_t>(columns) * sizeof(T));
-      }
-    });
+    place_rows(y, part.rows.value(), part.index);
     gradients.emplace_back(part.rows.gradient(), part.index);
     if (part.rows.requires_grad()) inputs = part.rows;
   }
   return record(y, {inputs}, [gradients](const Tensor& dy) {
-    dispatch_float(dy.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      for (const auto& [gradient, index] : gradients) {
-        if (gradient) gradient->accumulate(pick_rows<T>(dy, index, "scatter_rows"));
-      }
-    });
+    for (const auto& [gradient, index] : gradients) {
+      if (gradient) gradient->accumulate(pick_rows(dy, index, "scatter_rows"));
+    }
   });
 }
 

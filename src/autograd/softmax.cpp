@@ -39,7 +39,8 @@ Variable apply(const char* name, const Variable& x, SoftmaxKind kind) {
     const kernels::Traffic traffic = kernels::traffic_of(2.0 * static_cast<double>(y.bytes()));
     over_rows(y, [&](auto zero, std::int64_t at, std::size_t rows) {
       using T = decltype(zero);
-      kernels::softmax_forward(y.data<T>() + at, x.value().data<T>() + at, rows, n, kind, traffic);
+      kernels::softmax_forward(y.data<T>() + at, x.value().data<T>() + at,
+                               {rows, n, kind, traffic});
     });
   }
   return record(y, {x}, [y, n, kind, x = x.gradient()](const Tensor& dy) {
@@ -48,8 +49,8 @@ Variable apply(const char* name, const Variable& x, SoftmaxKind kind) {
     // dy is this op's alone: dx goes where it was.
     over_rows(dy, [&](auto zero, std::int64_t at, std::size_t rows) {
       using T = decltype(zero);
-      kernels::softmax_backward(dy.data<T>() + at, dy.data<T>() + at, y.data<T>() + at, rows, n,
-                                kind, traffic);
+      kernels::softmax_backward(dy.data<T>() + at, dy.data<T>() + at, y.data<T>() + at,
+                                {rows, n, kind, traffic});
     });
     x->accumulate(dy);
   });

@@ -63,6 +63,15 @@ void weight_norm_gradients(const Gradient& dv, const Gradient& dgain, const Tens
   if (dgain) dgain->accumulate(dg);
 }
 
+Tensor unchanging_gain(const Tensor& v) {
+  Tensor gain(Shape{v.dim(-1)}, v.dtype());
+  for_columns(v, [&](auto zero, const kernels::ColumnRange& columns) {
+    using T = decltype(zero);
+    kernels::column_norms(gain.data<T>(), v.data<T>(), columns);
+  });
+  return gain;
+}
+
 Variable weight_norm(const Variable& v, const Variable& g) {
   const std::int64_t n = v.shape()[-1];
   if (!(g.shape() == Shape{n})) {

@@ -44,6 +44,26 @@ void AddScaled(float* y, const float* x, float a, std::size_t n) {
   });
 }
 
+void AddConstant(float* y, const float* x, float a, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  const auto constant = hn::Set(d, a);
+  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+    span.Store(hn::Add(span.Load(d, x + i), constant), d, y + i);
+  });
+}
+
+void Clamp(float* x, float bound, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  const auto most = hn::Set(d, bound);
+  const auto least = hn::Set(d, -bound);
+  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+    const auto value = span.Load(d, x + i);
+    // Comparisons, which NaN fails, so that it stays.
+    const auto below = hn::IfThenElse(hn::Gt(value, most), most, value);
+    span.Store(hn::IfThenElse(hn::Lt(value, least), least, below), d, x + i);
+  });
+}
+
 // Four rows at a time: a quarter of the traffic in `out`, and a quarter of its roundings.
 void ColumnSums(float* out, const float* x, std::size_t rows, std::size_t n) {
   const hn::ScalableTag<float> d;
@@ -106,6 +126,8 @@ namespace {
 HWY_EXPORT(Exponential);
 HWY_EXPORT(ScaleInto);
 HWY_EXPORT(AddScaled);
+HWY_EXPORT(AddConstant);
+HWY_EXPORT(Clamp);
 HWY_EXPORT(ColumnSums);
 HWY_EXPORT(SquareSums);
 }  // namespace
@@ -121,6 +143,12 @@ void scale_into(float* y, const float* x, float a, std::size_t n) {
 void add_scaled(float* y, const float* x, float a, std::size_t n) {
   HWY_DYNAMIC_DISPATCH(AddScaled)(y, x, a, n);
 }
+
+void add_constant(float* y, const float* x, float a, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(AddConstant)(y, x, a, n);
+}
+
+void clamp(float* x, float bound, std::size_t n) { HWY_DYNAMIC_DISPATCH(Clamp)(x, bound, n); }
 
 void column_sums(float* out, const float* x, std::size_t rows, std::size_t n) {
   HWY_DYNAMIC_DISPATCH(ColumnSums)(out, x, rows, n);
@@ -142,6 +170,28 @@ void scale_into(double* y, const double* x, double a, std::size_t n) {
 
 void add_scaled(double* y, const double* x, double a, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) y[i] += a * x[i];
+}
+
+void add_constant(double* y, const double* x, double a, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = x[i] + a;
+}
+
+void clamp(double* x, double bound, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) x[i] = std::clamp(x[i], -bound, bound);
+}
+
+double inner_product(const double* x, const double* y, std::size_t n) {
+  // Several sums, so that the additions overlap.
+  constexpr std::size_t kSums = 8;
+  std::array<double, kSums> sums{};
+  std::size_t i = 0;
+  for (; i + kSums <= n; i += kSums) {
+    for (std::size_t k = 0; k < kSums; ++k) sums[k] += x[i + k] * y[i + k];
+  }
+  for (; i < n; ++i) sums[0] += x[i] * y[i];
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
 }
 
 void column_sums(double* out, const double* x, std::size_t rows, std::size_t n) {

@@ -42,13 +42,14 @@ void LogOfSoftmax(float* y, const float* x, std::size_t n, std::size_t ahead, bo
   });
 }
 
-void SoftmaxForward(float* y, const float* x, std::size_t rows, std::size_t n, SoftmaxKind kind,
-                    Traffic traffic) {
+void SoftmaxForward(float* y, const float* x, const SoftmaxRows& what) {
+  const std::size_t n = what.n;
+  const SoftmaxKind kind = what.kind;
   const hn::ScalableTag<float> d;
-  const std::size_t ahead = RowsAhead(n, traffic);
-  const bool stream =
-      traffic == Traffic::streamed && kind == SoftmaxKind::log_softmax && CanStream(d, y, x, n);
-  for (std::size_t r = 0; r < rows; ++r, x += n, y += n) {
+  const std::size_t ahead = RowsAhead(n, what.traffic);
+  const bool stream = what.traffic == Traffic::streamed && kind == SoftmaxKind::log_softmax &&
+                      CanStream(d, y, x, n);
+  for (std::size_t r = 0; r < what.rows; ++r, x += n, y += n) {
     switch (kind) {
       case SoftmaxKind::softmax:
         ExpOverSum<false>(y, x, n, ahead);
@@ -89,13 +90,13 @@ double Product(const float* x, const float* y, std::size_t n, std::size_t ahead)
   return total;
 }
 
-void SoftmaxBackward(float* dx, const float* dy, const float* y, std::size_t rows, std::size_t n,
-                     SoftmaxKind kind, Traffic traffic) {
+void SoftmaxBackward(float* dx, const float* dy, const float* y, const SoftmaxRows& what) {
+  const std::size_t n = what.n;
   const hn::ScalableTag<float> d;
-  const std::size_t ahead = RowsAhead(n, traffic);
-  const bool log = kind == SoftmaxKind::log_softmax;
-  const bool negate = kind == SoftmaxKind::softmin;
-  for (std::size_t r = 0; r < rows; ++r, y += n, dy += n, dx += n) {
+  const std::size_t ahead = RowsAhead(n, what.traffic);
+  const bool log = what.kind == SoftmaxKind::log_softmax;
+  const bool negate = what.kind == SoftmaxKind::softmin;
+  for (std::size_t r = 0; r < what.rows; ++r, y += n, dy += n, dx += n) {
     const auto sum = hn::Set(d, static_cast<float>(Product(dy, log ? nullptr : y, n, ahead)));
     if (log) {
       ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
@@ -125,13 +126,12 @@ HWY_EXPORT(SoftmaxForward);
 HWY_EXPORT(SoftmaxBackward);
 }  // namespace
 
-void softmax_forward(float* y, const float* x, std::size_t rows, std::size_t n, SoftmaxKind kind,
-                     Traffic traffic) {
-  HWY_DYNAMIC_DISPATCH(SoftmaxForward)(y, x, rows, n, kind, traffic);
+void softmax_forward(float* y, const float* x, const SoftmaxRows& what) {
+  HWY_DYNAMIC_DISPATCH(SoftmaxForward)(y, x, what);
 }
 
-void softmax_forward(double* y, const double* x, std::size_t rows, std::size_t n, SoftmaxKind kind,
-                     Traffic /*traffic*/) {
+void softmax_forward(double* y, const double* x, const SoftmaxRows& what) {
+  const auto [rows, n, kind, traffic] = what;
   const double sign = kind == SoftmaxKind::softmin ? -1.0 : 1.0;
   for (std::size_t r = 0; r < rows; ++r, x += n, y += n) {
     double largest = -std::numeric_limits<double>::infinity();
@@ -146,13 +146,12 @@ void softmax_forward(double* y, const double* x, std::size_t rows, std::size_t n
   }
 }
 
-void softmax_backward(float* dx, const float* dy, const float* y, std::size_t rows, std::size_t n,
-                      SoftmaxKind kind, Traffic traffic) {
-  HWY_DYNAMIC_DISPATCH(SoftmaxBackward)(dx, dy, y, rows, n, kind, traffic);
+void softmax_backward(float* dx, const float* dy, const float* y, const SoftmaxRows& what) {
+  HWY_DYNAMIC_DISPATCH(SoftmaxBackward)(dx, dy, y, what);
 }
 
-void softmax_backward(double* dx, const double* dy, const double* y, std::size_t rows,
-                      std::size_t n, SoftmaxKind kind, Traffic /*traffic*/) {
+void softmax_backward(double* dx, const double* dy, const double* y, const SoftmaxRows& what) {
+  const auto [rows, n, kind, traffic] = what;
   const bool log = kind == SoftmaxKind::log_softmax;
   const double sign = kind == SoftmaxKind::softmin ? -1.0 : 1.0;
   for (std::size_t r = 0; r < rows; ++r, y += n, dy += n, dx += n) {

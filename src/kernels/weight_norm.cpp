@@ -136,6 +136,22 @@ void strip_gradient(double* dv, double* squares, const double* dw, const double*
 }
 
 template <class T>
+void norms(T* norm, const T* v, const ColumnRange& range) {
+  std::array<double, kStrip> sums;
+  for (std::size_t strip = range.begin; strip < range.end; strip += kStrip) {
+    const std::size_t columns = std::min(kStrip, range.end - strip);
+    std::fill_n(sums.begin(), columns, 0.0);
+    for (std::size_t r = 0; r < range.rows; ++r) {
+      const T* const row = v + r * range.n + strip;
+      for (std::size_t j = 0; j < columns; ++j) {
+        sums[j] += static_cast<double>(row[j]) * static_cast<double>(row[j]);
+      }
+    }
+    for (std::size_t j = 0; j < columns; ++j) norm[strip + j] = static_cast<T>(std::sqrt(sums[j]));
+  }
+}
+
+template <class T>
 void forward(T* w, T* norm, const T* v, const T* g, const ColumnRange& range) {
   const auto [rows, n, begin, end] = range;
   std::array<T, kStrip> factor;
@@ -175,6 +191,13 @@ void backward(const WeightNormGradient<T>& gradient, const ColumnRange& range) {
 }
 
 }  // namespace
+
+void column_norms(float* norm, const float* v, const ColumnRange& columns) {
+  norms(norm, v, columns);
+}
+void column_norms(double* norm, const double* v, const ColumnRange& columns) {
+  norms(norm, v, columns);
+}
 
 void weight_norm_forward(float* w, float* norm, const float* v, const float* g,
                          const ColumnRange& columns) {

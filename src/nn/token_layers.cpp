@@ -11,9 +11,8 @@
 #include "sluice/autograd/cross_entropy.hpp"
 #include "sluice/autograd/linear.hpp"
 #include "sluice/autograd/rows.hpp"
-#include "sluice/base/parallel.hpp"
-#include "sluice/kernels/softmax.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/autograd/softmax.hpp"
+#include "sluice/tensor/rows.hpp"
 
 namespace sluice {
 namespace {
@@ -121,9 +120,7 @@ class FullLayers final : public TokenLayers {
   }
   Tensor log_probabilities(const Tensor& h) const override {
     const NoGrad guard;
-    Tensor logits = linear(Variable(h), weight_, bias_).value();
-    log_softmax(logits);
-    return logits;
+    return log_softmax(linear(Variable(h), weight_, bias_)).value();
   }
   std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const override {
     return freeze_full(embedding_.value(), weight_.value(), bias_.value(), options);

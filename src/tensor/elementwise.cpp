@@ -78,6 +78,16 @@ Tensor filled(Shape shape, DType dtype, double value) {
   return y;
 }
 
+void clamp_in_place(const Tensor& x, double bound) {
+  dispatch_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    parallel_for(x.elements(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
+      kernels::clamp(x.data<T>() + begin, static_cast<T>(bound),
+                     static_cast<std::size_t>(end - begin));
+    });
+  });
+}
+
 void zero_in_place(const Tensor& x) {
   const ProfileScope profile("zero", 0, static_cast<double>(x.bytes()));
   auto* out = static_cast<std::byte*>(x.raw());

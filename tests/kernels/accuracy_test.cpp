@@ -1,4 +1,4 @@
-// The accuracy that unit_info() and elementwise.hpp promise, on every SIMD target.
+// The accuracy that unit_info() and fused_units.hpp promise, on every SIMD target.
 #include <algorithm>
 #include <cfenv>
 #include <limits>

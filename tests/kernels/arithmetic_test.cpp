@@ -61,5 +61,60 @@ TEST(Arithmetic, SumOfSquaresIsTheSameBitsOnEveryTarget) {
   }
 }
 
+TEST(Arithmetic, AddConstant) {
+  on_every_target([] {
+    for (const std::size_t n : kSizes) {
+      const auto x = normal_values<float>(n + 2, 1);
+      auto y = x;
+      add_constant(y.data() + 1, x.data() + 1, 0.7F, n);
+      EXPECT_EQ(y[0], x[0]);
+      EXPECT_EQ(y[n + 1], x[n + 1]);
+      for (std::size_t i = 1; i <= n; ++i) EXPECT_EQ(y[i], x[i] + 0.7F);
+      auto in_place = x;
+      add_constant(in_place.data() + 1, in_place.data() + 1, 0.7F, n);
+      EXPECT_EQ(in_place, y);
+      auto wide = converted<double>(x);
+      add_constant(wide.data(), wide.data(), 0.5, n);
+      for (std::size_t i = 0; i < n; ++i) EXPECT_EQ(wide[i], static_cast<double>(x[i]) + 0.5);
+    }
+  });
+}
+
+TEST(Arithmetic, ClampKeepsWhatIsWithinAndNan) {
+  constexpr float inf = std::numeric_limits<float>::infinity();
+  on_every_target([] {
+    for (const std::size_t n : kSizes) {
+      auto x = normal_values<float>(n + 1, 3, 2.0);
+      if (n > 3) {
+        x[0] = std::numeric_limits<float>::quiet_NaN();
+        x[1] = inf;
+        x[2] = -inf;
+      }
+      auto y = x;
+      auto wide = converted<double>(x);
+      clamp(y.data(), 1.5F, n);
+      clamp(wide.data(), 1.5, n);
+      for (std::size_t i = 0; i < n; ++i) {
+        const float want = std::isnan(x[i]) ? x[i] : std::min(std::max(x[i], -1.5F), 1.5F);
+        EXPECT_TRUE(y[i] == want || (std::isnan(y[i]) && std::isnan(want))) << i;
+        EXPECT_TRUE(wide[i] == static_cast<double>(want) || std::isnan(want)) << i;
+      }
+      EXPECT_EQ(y[n], x[n]);
+    }
+  });
+}
+
+TEST(Arithmetic, InnerProduct) {
+  for (const std::size_t n : kSizes) {
+    const auto x = normal_values<double>(n, 1), y = normal_values<double>(n, 2);
+    double plain = 0, size = 1;
+    for (std::size_t i = 0; i < n; ++i) {
+      plain += x[i] * y[i];
+      size += std::abs(x[i] * y[i]);
+    }
+    EXPECT_NEAR(inner_product(x.data(), y.data(), n), plain, 1e-14 * size) << n;
+  }
+}
+
 }  // namespace
 }  // namespace sluice::kernels

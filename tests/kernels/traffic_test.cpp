@@ -194,8 +194,8 @@ TEST(Streaming, RowNormsAndSoftmaxGiveTheSameBitsAndTouchNothingElse) {
               sets);
           for (const auto kind : {SoftmaxKind::softmax, SoftmaxKind::log_softmax}) {
             float* const y = next();
-            softmax_forward(y, x.data(), kRows, n, kind, traffic);
-            softmax_backward(next(), dy.data(), y, kRows, n, kind, traffic);
+            softmax_forward(y, x.data(), {kRows, n, kind, traffic});
+            softmax_backward(next(), dy.data(), y, {kRows, n, kind, traffic});
           }
           return all;
         };

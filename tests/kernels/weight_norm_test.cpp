@@ -121,5 +121,26 @@ TEST(WeightNorm, DerivativesMatchCentralDifferences) {
   }
 }
 
+TEST(WeightNorm, ColumnNormsAreSummedInDouble) {
+  for (const std::size_t rows : {0U, 1U, 9U, 500U}) {
+    for (const std::size_t n : {1U, 5U, 1030U}) {
+      if (rows * n > 100000) continue;
+      const auto v = normal_values<float>(rows * n, 4);
+      const auto wide = converted<double>(v);
+      std::vector<float> got(n, 77);
+      std::vector<double> got_wide(n, 77);
+      const ColumnRange most{rows, n, 0, n - n / 4};
+      column_norms(got.data(), v.data(), most);
+      column_norms(got_wide.data(), wide.data(), most);
+      for (std::size_t j = 0; j < n; ++j) {
+        double squares = 0;
+        for (std::size_t r = 0; r < rows; ++r) squares += wide[r * n + j] * wide[r * n + j];
+        EXPECT_EQ(got[j], j < most.end ? static_cast<float>(std::sqrt(squares)) : 77.0F);
+        EXPECT_EQ(got_wide[j], j < most.end ? std::sqrt(squares) : 77.0);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sluice::kernels

@@ -9,4 +9,7 @@ namespace sluice {
 /// the norm over all dimensions but the last; g [N].
 Variable weight_norm(const Variable& v, const Variable& g);
 
+/// The gain under which weight_norm gives v itself: ‖v[.., j]‖, [N].
+Tensor unchanging_gain(const Tensor& v);
+
 }  // namespace sluice

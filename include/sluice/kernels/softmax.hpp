@@ -20,16 +20,19 @@ namespace sluice::kernels {
 /// largest.
 enum class SoftmaxKind : std::uint8_t { softmax, log_softmax, softmin };
 
-/// y [rows, n] of x; y may be x.
-void softmax_forward(float* y, const float* x, std::size_t rows, std::size_t n, SoftmaxKind kind,
-                     Traffic traffic = Traffic::cached);
-void softmax_forward(double* y, const double* x, std::size_t rows, std::size_t n, SoftmaxKind kind,
-                     Traffic traffic = Traffic::cached);
+/// What is done with so many rows of n elements.
+struct SoftmaxRows {
+  std::size_t rows, n;
+  SoftmaxKind kind = SoftmaxKind::softmax;
+  Traffic traffic = Traffic::cached;
+};
+
+/// y of x; y may be x.
+void softmax_forward(float* y, const float* x, const SoftmaxRows& what);
+void softmax_forward(double* y, const double* x, const SoftmaxRows& what);
 
 /// dx from dy and the output y; dx may be dy.
-void softmax_backward(float* dx, const float* dy, const float* y, std::size_t rows, std::size_t n,
-                      SoftmaxKind kind, Traffic traffic = Traffic::cached);
-void softmax_backward(double* dx, const double* dy, const double* y, std::size_t rows,
-                      std::size_t n, SoftmaxKind kind, Traffic traffic = Traffic::cached);
+void softmax_backward(float* dx, const float* dy, const float* y, const SoftmaxRows& what);
+void softmax_backward(double* dx, const double* dy, const double* y, const SoftmaxRows& what);
 
 }  // namespace sluice::kernels

@@ -11,6 +11,11 @@ struct ColumnRange {
   std::size_t rows, n, begin, end;
 };
 
+/// norm[j] = ‖v[:, j]‖₂, summed in double in order of rows: the gains that make normalisation
+/// change nothing at first.
+void column_norms(float* norm, const float* v, const ColumnRange& columns);
+void column_norms(double* norm, const double* v, const ColumnRange& columns);
+
 /// norm[j] = ‖v[:, j]‖₂, w[:, j] = g[j] · v[:, j] / norm[j] (eq. 2); v, w [rows, n]; norm, g [n]. A
 /// column of zeros gives NaN. With w null only the norms are computed.
 void weight_norm_forward(float* w, float* norm, const float* v, const float* g,

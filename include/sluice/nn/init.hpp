@@ -15,6 +15,8 @@ namespace sluice {
 struct InitKey {
   std::optional<std::uint64_t> seed = 0;
   std::uint32_t stream = 0;
+  /// Tells apart tensors that share a stream.
+  std::uint32_t part = 0;
 };
 
 /// A tensor of normal variates with mean 0 and the given standard deviation.

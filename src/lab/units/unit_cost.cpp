@@ -50,17 +50,6 @@ Tensor spread(std::int64_t elements) {
 constexpr std::int64_t channels = 512;
 constexpr std::int64_t rows = unit_cost_elements / channels;
 
-class OneThread {
- public:
-  OneThread() { set_thread_count(1); }
-  ~OneThread() { set_thread_count(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_ = thread_count();
-};
-
 UnitCost kernel_cost(const Unit& unit) {
   const auto pitch = static_cast<std::size_t>(unit.inputs(channels));
   const Tensor z = spread(unit.inputs(unit_cost_elements));
@@ -83,7 +72,7 @@ UnitCost kernel_cost(const Unit& unit) {
 }
 
 UnitCost layer_cost(const std::string& name) {
-  const OneThread one;
+  const ThreadCount one(1);
   const UnitLayer layer(name, channels, DType::f32, InitKey{});
   const Variable z(spread(rows * layer.inputs()).reshape({rows, layer.inputs()}), true);
   const RandomKey key{};
