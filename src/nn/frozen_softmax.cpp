@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "sluice/tensor/elementwise.hpp"
 #include "bands.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/rows.hpp"
 
 namespace sluice {
