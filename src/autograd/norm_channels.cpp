@@ -117,13 +117,14 @@ void join_group(const Slabs& slabs, const Writer<T>& writer, const Tensor& momen
 // Statistics of each channel over all slabs, which also go to `running`.
 template <class T>
 void join_batch(const Slabs& slabs, const Writer<T>& writer, const Tensor& moments,
-                const RunningStatistics& running, double momentum) {
+                const RunningStatistics& running) {
   const auto n = static_cast<double>(slabs.positions);
   const std::int64_t count = slabs.count(), stride = 2 * slabs.channels;
   const double* const means = moments.data<double>();
   const double* const squares = means + slabs.channels;
   T* const running_mean = running.mean.data<T>();
   T* const running_var = running.var.data<T>();
+  const double momentum = running.momentum;
   parallel_for(slabs.channels, row_grain(8 * count), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c) {
       double mean = 0, m2 = 0;
@@ -355,7 +356,7 @@ Variable instance_norm(const Variable& x, const Variable& weight, const Variable
 }
 
 Variable batch_norm(const Variable& x, const Variable& weight, const Variable& bias,
-                    const RunningStatistics& running, bool training, double momentum, double eps) {
+                    const RunningStatistics& running, bool training, double eps) {
   check_norm_input("batch_norm", x, 2, 4);
   Slabs slabs = slabs_of(x.shape(), eps);
   const Shape shape{slabs.channels};
@@ -383,7 +384,7 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
         kernels::channel_moments(row<double>(moments, slab, 0), row<double>(moments, slab, 1),
                                  x.value().data<T>() + slabs.offset(slab), slabs.layout(slab));
       });
-      join_batch(slabs, writer, moments, running, momentum);
+      join_batch(slabs, writer, moments, running);
     } else {
       const T* const mean = running.mean.data<T>();
       const T* const var = running.var.data<T>();

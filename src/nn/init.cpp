@@ -233,8 +233,10 @@ Tensor orthogonal(Shape shape, DType dtype, double gain, InitKey key) {
   return scaled(x, gain).to(dtype).reshape(shape);
 }
 
-Tensor truncated_normal(Shape shape, DType dtype, double mean, double deviation, double low,
-                        double high, InitKey key) {
+Tensor truncated_normal(Shape shape, DType dtype, const TruncatedNormal& distribution,
+                        InitKey key) {
+  const double mean = distribution.mean, deviation = distribution.deviation;
+  const double low = distribution.low, high = distribution.high;
   if (!(deviation > 0) || !(low < high)) {
     throw UsageError(fmt::format(
         "truncated_normal: expected a deviation above 0 and low < high, got {}, {} and {}",
