@@ -31,6 +31,7 @@ RecurrentStackOptions recurrent_options(const ModelConfig& config) {
   stack.norm = config.norm;
   stack.groups = config.groups;
   stack.residual = shape.residual;
+  stack.variational = shape.variational;
   RecurrentOptions& layer = stack.layer;
   layer.cell = parse_cell(config.arch);
   layer.input = config.dim;
@@ -59,12 +60,7 @@ class Recurrent final : public StackModel {
 
  private:
   Variable stack(const Variable& x, ModelState& state, const ForwardOptions& options) override {
-    return stack_.forward(drop(x, 0, options), state.tensors,
-                          {.precision = options.precision,
-                           .dropout = dropout_for(0, options),
-                           .variational = config_.recurrent.variational,
-                           .training = options.training,
-                           .probe = options.probe});
+    return stack_.forward(drop(x, 0, options), state.tensors, options);
   }
 
   std::uint32_t output_dropout_stream() const override {

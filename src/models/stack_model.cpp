@@ -26,7 +26,9 @@ StackModel::StackModel(const ModelConfig& config, std::int64_t width,
 }
 
 Variable StackModel::hidden(std::span<const std::int32_t> ids, std::int64_t batch,
-                            std::int64_t time, ModelState& state, const ForwardOptions& options) {
+                            std::int64_t time, ModelState& state, const ForwardOptions& given) {
+  ForwardOptions options = given;
+  options.dropout = config_.dropout;
   if (static_cast<std::int64_t>(ids.size()) != batch * time) {
     throw Error(fmt::format("the model's forward pass got {} ids for a batch of {} by {}",
                             ids.size(), batch, time));
@@ -99,14 +101,9 @@ std::unique_ptr<FrozenStack> StackModel::freeze_stack(const FreezeOptions& optio
 
 Variable StackModel::drop(const Variable& x, std::uint32_t stream,
                           const ForwardOptions& options) const {
-  const Dropout dropout = dropout_for(stream, options);
+  const Dropout dropout = options.dropout_of(stream);
   return config_.recurrent.variational ? dropout_over_time(x, dropout)
                                        : sluice::dropout(x, dropout);
-}
-
-Dropout StackModel::dropout_for(std::uint32_t stream, const ForwardOptions& options) const {
-  if (!options.training) return {};
-  return {config_.dropout, options.seed, stream, options.step};
 }
 
 }  // namespace sluice

@@ -36,14 +36,13 @@ class StackModel : public LanguageModel {
   StackModel(const ModelConfig& config, std::int64_t width, std::optional<std::uint64_t> seed,
              DType dtype);
 
-  /// x [B, T, D] to [B, T, width]; reads `state` as what came before and replaces it.
+  /// x [B, T, D] to [B, T, width]; reads `state` as what came before and replaces it. The options'
+  /// dropout is the config's.
   virtual Variable stack(const Variable& x, ModelState& state, const ForwardOptions& options) = 0;
   /// Stream of the dropout on the stack's output; those of the stack's own are below it.
   virtual std::uint32_t output_dropout_stream() const = 0;
 
-  /// The config's dropout while training, with random numbers of their own for each stream.
-  Dropout dropout_for(std::uint32_t stream, const ForwardOptions& options) const;
-  /// x [B, T, C] with it, one mask for all steps where the config says so.
+  /// dropout(x) of x [B, T, C], one mask for all steps where the config says so.
   Variable drop(const Variable& x, std::uint32_t stream, const ForwardOptions& options) const;
 
   Parameters parameters_;

@@ -213,7 +213,7 @@ std::size_t RecurrentStack::state_count() const {
 }
 
 Variable RecurrentStack::forward(const Variable& x, std::vector<Tensor>& state,
-                                 const RecurrentForward& how) const {
+                                 const ForwardOptions& options) const {
   if (!state.empty() && state.size() != state_count()) {
     throw Error(
         fmt::format("a stack of {} {} layers: the state must hold {} tensors or none, got {}",
@@ -223,20 +223,19 @@ Variable RecurrentStack::forward(const Variable& x, std::vector<Tensor>& state,
   const std::size_t each = layers_.front().state_count();
   Variable y = x;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    Variable input = norms_[i].forward(y, how.training);
+    Variable input = norms_[i].forward(y, options.training);
     if (i > 0) {
-      Dropout drop = how.dropout;
-      drop.stream += static_cast<std::uint32_t>(i);
-      input = how.variational ? dropout_over_time(input, drop) : dropout(input, drop);
+      const Dropout drop = options.dropout_of(static_cast<std::uint32_t>(i));
+      input = options_.variational ? dropout_over_time(input, drop) : dropout(input, drop);
     }
     const auto first = state.begin() + static_cast<std::ptrdiff_t>(i * each);
     std::vector<Tensor> own(first, first + static_cast<std::ptrdiff_t>(each));
     LayerProbe probe;
-    if (how.probe != nullptr) {
-      probe = {how.probe, fmt::format("layers.{}", i), cell_name(options_.layer.cell)};
+    if (options.probe != nullptr) {
+      probe = {options.probe, fmt::format("layers.{}", i), cell_name(options_.layer.cell)};
     }
     const Tensor before = own.front();
-    Variable out = layers_[i].forward(input, own, how.precision);
+    Variable out = layers_[i].forward(input, own, options.precision);
     if (probe.wants(ProbePoint::gate)) {
       for (const auto& [name, gate] : layers_[i].gates(input, before, out)) {
         probe.see(ProbePoint::gate, gate, name);
