@@ -30,11 +30,6 @@ struct TransformerOptions {
   bool bias = true;
 };
 
-return {dropout, seed, first_stream + stream, step};
-}
-}
-;
-
 /// A pre-norm block (Xiong et al. 2020; Radford et al. 2019 §2.3):
 ///   x ← x + dropout(attention(norm(x))),  x ← x + dropout(feed_forward(norm(x)))
 ///
