@@ -140,9 +140,10 @@ Variable TransformerStack::forward(const Variable& x, std::vector<Tensor>& state
   std::uint32_t stream = 1;
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     LayerProbe probe;
-    if (options.probe != nullptr)
+    if (options.probe != nullptr) {
       probe = {options.probe, fmt::format("blocks.{}", i), options_.ffn};
-    y = blocks_[i].forward(y, next[i], pass, stream, probe);
+    }
+    y = blocks_[i].forward(y, next[i], options, stream, probe);
     stream += 2;
   }
   state = std::move(next);
