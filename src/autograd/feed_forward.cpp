@@ -15,6 +15,7 @@
 #include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "sluice/tensor/operand.hpp"
+#include "sluice/tensor/prepared_feed_forward.hpp"
 #include "unit_rows.hpp"
 
 namespace sluice {
@@ -42,9 +43,6 @@ void check_shapes(const Variable& x, const Variable& w_in, const Variable& b_in,
                             b_out.shape().str(), w_out.shape().str()));
   }
 }
-
-// Row pitch of z and h: rows begin at cache lines, and do not share the sets of the cache.
-std::int64_t pitch_of(std::int64_t columns) { return spaced_columns((columns + 15) / 16 * 16); }
 
 // Rows of h in flight: enough that adding a block's gradient to the whole weights' stays a small
 // part of the work, few enough that memory stays bounded.
@@ -79,10 +77,10 @@ struct Layer {
     return std::min(block_rows(width()), std::max<std::int64_t>(rows(), 1));
   }
   Tensor new_z(std::int64_t count) const {
-    return Tensor(Shape{count, pitch_of(inputs())}, dtype_of<T>);
+    return Tensor(Shape{count, feed_forward_pitch(inputs())}, dtype_of<T>);
   }
   Tensor new_h(std::int64_t count, DType dtype) const {
-    return Tensor(Shape{count, pitch_of(width())}, dtype);
+    return Tensor(Shape{count, feed_forward_pitch(width())}, dtype);
   }
 
   /// z = x·W_inᵀ of rows [first, first + count), without the bias.
@@ -134,7 +132,7 @@ struct Layer {
       gemm(y.data<T>() + first * outputs(), outputs(), view(h, 0, count, width()),
            transpose(matrix(w_out)));
     }
-    if (b_out.defined()) add_bias(y, b_out);
+    add_bias(y, b_out);
     return y;
   }
 
@@ -212,7 +210,8 @@ struct Layer {
     const Tensor block_z = kept_z.defined() ? Tensor() : new_z(step());
     const Tensor dh = new_h(step(), dtype_of<T>);
     const Tensor h_operand = rounded ? new_h(step(), operand) : dh;
-    const Tensor dz_rounded = rounded ? Tensor(Shape{step(), pitch_of(m)}, operand) : Tensor();
+    const Tensor dz_rounded =
+        rounded ? Tensor(Shape{step(), feed_forward_pitch(m)}, operand) : Tensor();
     const Tensor sums =
         to.b_in ? Tensor(Shape{(step() + kRowBlock - 1) / kRowBlock, m}, dtype_of<T>) : Tensor();
     for (std::int64_t first = 0; first < rows(); first += step()) {

@@ -32,7 +32,7 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
   dispatch_float(dtype, [&](auto zero) {
     using T = decltype(zero);
     gemm(y.data<T>(), y.dim(1), matrix(xo), transpose(matrix(wo)));
-    if (bias.defined()) add_bias(y, bias.value());
+    add_bias(y, bias.value());
   });
   return record(
       y, {x, weight, bias},

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/tensor/operand.hpp"
 
 namespace sluice {
 

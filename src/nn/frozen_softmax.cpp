@@ -31,7 +31,7 @@ class FrozenFull final : public FrozenTokens {
   }
   Tensor log_probabilities(const Tensor& h) const override {
     Tensor logits = weight_.product(h);
-    if (bias_.defined()) add_bias(logits, bias_);
+    add_bias(logits, bias_);
     log_softmax_rows(logits);
     return logits;
   }
@@ -103,7 +103,7 @@ class FrozenAdaptive final : public FrozenTokens {
 
   Tensor log_probabilities(const Tensor& h) const override {
     const Tensor head = head_.product(h);
-    if (bias_.defined()) add_bias(head, bias_);
+    add_bias(head, bias_);
     log_softmax_rows(head);
     Tensor out(Shape{h.dim(0), ends_.back()});
     place_columns(out, 0, head, ends_[0]);

@@ -46,6 +46,7 @@ Tensor scaled(const Tensor& x, double a) {
 }
 
 void add_bias(const Tensor& y, const Tensor& bias) {
+  if (!bias.defined()) return;
   const std::int64_t n = y.dim(1);
   const ProfileScope profile("bias", 0, 2 * static_cast<double>(y.bytes()));
   dispatch_float(y.dtype(), [&](auto zero) {

@@ -17,7 +17,7 @@ inline std::int64_t row_grain(std::int64_t columns) {
 void add_in_place(const Tensor& y, const Tensor& x, double a = 1.0);
 /// a · x.
 Tensor scaled(const Tensor& x, double a);
-/// y[r] += bias for every row r of y [R, N]; bias [N].
+/// y[r] += bias for every row r of y [R, N]; bias [N], or undefined: nothing is added.
 void add_bias(const Tensor& y, const Tensor& bias);
 /// Its gradient: Σ_r dy[r], [N], in row order on one thread.
 Tensor bias_gradient(const Tensor& dy);
