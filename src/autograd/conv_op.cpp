@@ -106,7 +106,7 @@ Variable causal_conv_unit(const Variable& x, const Variable& w, const Variable& 
                       options,
                       {x.shape()[0], x.shape()[1], x.shape()[2], w.shape()[2], w.shape()[0]},
                       options.unit.gated ? w.shape()[2] / 2 : w.shape()[2],
-                      gemm_dtype(x.dtype(), options.precision),
+                      operand_type(x.dtype(), options.precision),
                       next_context};
   if (options.path == ConvPath::fast && call.shape.time > 1) check_fast_kernel(call.shape.kernel);
   const int tile =

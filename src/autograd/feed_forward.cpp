@@ -11,6 +11,7 @@
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
+#include "sluice/tensor/prepared_feed_forward.hpp"
 
 namespace sluice {
 namespace {
@@ -36,12 +37,6 @@ void check_shapes(const Variable& x, const Variable& w_in, const Variable& b_in,
     throw Error(fmt::format("gated_feed_forward: second bias {} does not fit second weight {}",
                             b_out.shape().str(), w_out.shape().str()));
   }
-}
-
-// Row pitch of z and h: rows begin at cache lines, and do not share the sets of the cache.
-std::int64_t pitch_of(std::int64_t columns) {
-  const std::int64_t pitch = (columns + 15) / 16 * 16;
-  return pitch % 128 == 0 ? pitch + 16 : pitch;
 }
 
 // Rows of h in flight: enough that adding a block's gradient to the whole weights' stays a small
@@ -80,10 +75,10 @@ struct Layer {
     return std::min(block_rows(width()), std::max<std::int64_t>(rows(), 1));
   }
   Tensor new_z(std::int64_t count) const {
-    return Tensor(Shape{count, pitch_of(inputs())}, dtype_of<T>);
+    return Tensor(Shape{count, feed_forward_pitch(inputs())}, dtype_of<T>);
   }
   Tensor new_h(std::int64_t count, DType dtype) const {
-    return Tensor(Shape{count, pitch_of(width())}, dtype);
+    return Tensor(Shape{count, feed_forward_pitch(width())}, dtype);
   }
 
   /// z = x·W_inᵀ of rows [first, first + count), without the bias.
@@ -222,7 +217,8 @@ struct Layer {
     const Tensor block_z = kept_z.defined() ? Tensor() : new_z(step());
     const Tensor dh = new_h(step(), dtype_of<T>);
     const Tensor h_operand = rounded ? new_h(step(), operand) : dh;
-    const Tensor dz_rounded = rounded ? Tensor(Shape{step(), pitch_of(m)}, operand) : Tensor();
+    const Tensor dz_rounded =
+        rounded ? Tensor(Shape{step(), feed_forward_pitch(m)}, operand) : Tensor();
     const Tensor sums =
         to.b_in ? Tensor(Shape{(step() + kRowBlock - 1) / kRowBlock, m}, dtype_of<T>) : Tensor();
     for (std::int64_t first = 0; first < rows(); first += step()) {
@@ -267,7 +263,7 @@ Variable gated_feed_forward(const Variable& x, const Variable& w_in, const Varia
                             const Variable& w_out, const Variable& b_out,
                             const FeedForward& options) {
   check_shapes(x, w_in, b_in, w_out, b_out, options.unit);
-  const DType operand = gemm_dtype(x.dtype(), options.precision);
+  const DType operand = operand_type(x.dtype(), options.precision);
   return dispatch_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const Layer<T> layer{as_operand(x.value(), operand),

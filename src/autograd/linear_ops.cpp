@@ -101,7 +101,7 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
                 Precision precision) {
   check_linear("linear", x, weight, bias);
   const DType dtype = x.dtype();
-  const DType operand = gemm_dtype(dtype, precision);
+  const DType operand = operand_type(dtype, precision);
   const Tensor xo = as_operand(x.value(), operand);
   const Tensor wo = as_operand(weight.value(), operand);
   const Tensor y(Shape{x.shape()[0], weight.shape()[0]}, dtype);
@@ -137,7 +137,7 @@ Variable matmul(const Variable& x, const Variable& w, Precision precision) {
                             w.shape().str()));
   }
   const DType dtype = x.dtype();
-  const DType operand = gemm_dtype(dtype, precision);
+  const DType operand = operand_type(dtype, precision);
   const Tensor xo = as_operand(x.value(), operand);
   const Tensor wo = as_operand(w.value(), operand);
   const Tensor y(Shape{x.shape()[0], w.shape()[1]}, dtype);
@@ -183,7 +183,7 @@ Variable linear_cross_entropy(const Variable& h, const Variable& weight, const V
   const DType dtype = h.dtype();
   return dispatch_float(dtype, [&](auto zero) {
     using T = decltype(zero);
-    const DType operand = gemm_dtype(dtype, precision);
+    const DType operand = operand_type(dtype, precision);
     const bool recording = Tape::current() != nullptr;
     const auto buffer = [&](const Variable& of) {
       return recording && of.requires_grad() ? Tensor(of.shape(), dtype) : Tensor();

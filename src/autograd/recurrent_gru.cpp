@@ -1,108 +1,53 @@
-// The GRU whose reset gate acts after the matrix product. A row of gates is q, r, z, n: the
-// products of h₋ (q, r, z) are neighbours, and so are those of x (r, z, n).
+// The GRU whose reset gate acts after the matrix product.
 #include "recurrent_gru.hpp"
 
 #include "sluice/kernels/cells.hpp"
-#include "sluice/kernels/elementwise.hpp"
 
 namespace sluice {
 namespace {
 
 using recurrent::Call;
+using recurrent::gru_rows;
+using recurrent::GruSteps;
+using recurrent::step_matrix;
 using recurrent::StepMatrix;
 
-// The blocks of PyTorch's order r, z, n as n, r, z, or back; of [3H] or [3H, columns].
-Tensor rotated(const Tensor& x, std::int64_t hidden, bool back) {
-  Tensor y(x.shape(), x.dtype());
-  const std::int64_t last = 2 * hidden, all = 3 * hidden;
-  if (back) {
-    y.rows(last, all).copy_from(x.rows(0, hidden));
-    y.rows(0, last).copy_from(x.rows(hidden, all));
-  } else {
-    y.rows(0, hidden).copy_from(x.rows(last, all));
-    y.rows(hidden, all).copy_from(x.rows(0, last));
-  }
-  return y;
-}
-
+// Puts the gradients of the pre-activations in the place of the gates.
 template <class T>
-void add_to(const Tensor& y, const Tensor& x) {
-  kernels::add_scaled(y.data<T>(), x.data<T>(), T{1}, static_cast<std::size_t>(x.elements()));
-}
-
-// Biases of q, r, z, n, [4H]; undefined when there are none.
-template <class T>
-Tensor gate_biases(const RecurrentWeights& w, std::int64_t hidden) {
-  if (!w.bias_ih.defined() && !w.bias_hh.defined()) return {};
-  Tensor bias = Tensor::zeros(Shape{4 * hidden}, dtype_of<T>);
-  if (w.bias_hh.defined()) add_to<T>(bias, rotated(w.bias_hh.value(), hidden, false));
-  if (w.bias_ih.defined()) add_to<T>(bias.rows(hidden, 4 * hidden), w.bias_ih.value());
-  return bias;
-}
-
-template <class T>
-struct Gru {
-  Call call;
-  Tensor gates, h;
-
-  T* gate(std::int64_t t, std::int64_t block, std::int64_t unit) const {
-    return gates.data<T>() + t * call.batch * gates.dim(1) + block * call.hidden + unit;
-  }
-  T* state(std::int64_t t, std::int64_t unit) const {
-    return h.data<T>() + t * call.batch * h.dim(1) + unit;
-  }
-
-  void forward(const StepMatrix& matrix, const Tensor& bias) const {
-    const std::int64_t n = call.hidden;
-    for (std::int64_t t = 0; t < call.time; ++t) {
-      const auto pointwise = [&](std::int64_t unit, std::int64_t count) {
-        const auto bias_of = [&](std::int64_t block) {
-          return recurrent::bias_at<T>(bias, block * n + unit);
-        };
-        kernels::gru_forward(
-            kernels::GruStep<T>{
-                state(t + 1, unit), state(t, unit), gate(t, 1, unit), gate(t, 2, unit),
-                gate(t, 3, unit), gate(t, 0, unit), bias_of(1), bias_of(2), bias_of(3), bias_of(0),
-                static_cast<std::size_t>(gates.dim(1)), static_cast<std::size_t>(h.dim(1))},
-            static_cast<std::size_t>(call.batch), static_cast<std::size_t>(count));
-      };
-      // q begins with this step's product, r and z hold the input's part.
-      matrix.step(gate(t, 0, 0), gates.dim(1), 1, state(t, 0), h.dim(1), pointwise);
+void gru_backward(const GruSteps<T>& layer, const StepMatrix& matrix, const Tensor& dy) {
+  const Call& call = layer.call;
+  const std::int64_t batch = call.batch(), time = call.time();
+  const std::int64_t pitch = layer.gates.dim(1), state_pitch = layer.h.dim(1);
+  const Tensor dh = Tensor::zeros(Shape{batch, state_pitch}, call.dtype);
+  for (std::int64_t t = time - 1; t >= 0; --t) {
+    const auto pointwise = [&](std::int64_t unit, std::int64_t count) {
+      kernels::gru_backward(
+          kernels::GruGradient<T>{
+              layer.gate(t, 1, unit), layer.gate(t, 2, unit), layer.gate(t, 3, unit),
+              layer.gate(t, 0, unit), dh.data<T>() + unit, dy.data<T>() + t * call.hidden + unit,
+              layer.state(t, unit), static_cast<std::size_t>(pitch),
+              static_cast<std::size_t>(state_pitch), static_cast<std::size_t>(time * call.hidden)},
+          static_cast<std::size_t>(batch), static_cast<std::size_t>(count));
+    };
+    if (t + 1 == time) {
+      matrix.pointwise_only(batch, pointwise);
+    } else {
+      matrix.step(dh.data<T>(), state_pitch, 0, layer.gate(t + 1, 0, 0), pitch, batch, pointwise);
     }
   }
-
-  void backward(const StepMatrix& matrix, const Tensor& dy) const {
-    const Tensor dh = Tensor::zeros(Shape{call.batch, h.dim(1)}, call.dtype);
-    for (std::int64_t t = call.time - 1; t >= 0; --t) {
-      const auto pointwise = [&](std::int64_t unit, std::int64_t count) {
-        kernels::gru_backward(
-            kernels::GruGradient<T>{
-                gate(t, 1, unit), gate(t, 2, unit), gate(t, 3, unit), gate(t, 0, unit),
-                dh.data<T>() + unit, dy.data<T>() + t * call.hidden + unit, state(t, unit),
-                static_cast<std::size_t>(gates.dim(1)), static_cast<std::size_t>(h.dim(1)),
-                static_cast<std::size_t>(call.time * call.hidden)},
-            static_cast<std::size_t>(call.batch), static_cast<std::size_t>(count));
-      };
-      if (t + 1 == call.time) {
-        matrix.pointwise_only(pointwise);
-      } else {
-        matrix.step(dh.data<T>(), h.dim(1), 0, gate(t + 1, 0, 0), gates.dim(1), pointwise);
-      }
-    }
-  }
-};
+}
 
 template <class T>
 Variable gru(const Variable& x, const RecurrentWeights& w, const Call& call, Tensor& h) {
   const std::int64_t n = call.hidden;
   const Tensor xt = recurrent::to_time_major(x.value(), call);
-  const Tensor wh = rotated(w.weight_hh.value(), n, false);
-  const Tensor gates(Shape{call.rows(), call.pitch(4 * n)}, call.dtype);
-  recurrent::input_product(gates, n, xt, w.weight_ih.value(), call);
-  const Gru<T> layer{call, gates, recurrent::make_states(h, call)};
-  layer.forward(StepMatrix(wh, true, call), gate_biases<T>(w, n));
+  const GruSteps<T> layer(call, h);
+  recurrent::input_product(layer.input_part(), xt, w.weight_ih.value(), call);
+  layer.forward(step_matrix(gru_rows(w.weight_hh.value(), n), true, call),
+                recurrent::gru_bias(w.bias_ih.value(), w.bias_hh.value(), n));
   h = recurrent::last_state(layer.h, call);
-  const Tensor y = recurrent::from_time_major(layer.h, call.batch, 0, n, call);
+  const Tensor y =
+      recurrent::from_time_major(layer.h, call.batch(), 0, recurrent::output_shape(call), call);
   return record(
       y, {x, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh},
       [layer, xt, wi = w.weight_ih.value(), whh = w.weight_hh.value(), gx = x.gradient(),
@@ -110,16 +55,16 @@ Variable gru(const Variable& x, const RecurrentWeights& w, const Call& call, Ten
        gbh = w.bias_hh.gradient()](const Tensor& dy) {
         const Call& s = layer.call;
         const std::int64_t units = s.hidden;
-        layer.backward(StepMatrix(rotated(whh, units, false), false, s), dy);
+        gru_backward(layer, step_matrix(gru_rows(whh, units), false, s), dy);
         if (gbi) gbi->accumulate(recurrent::bias_gradient(layer.gates, units, 3 * units, s));
         if (gbh) {
           gbh->accumulate(
-              rotated(recurrent::bias_gradient(layer.gates, 0, 3 * units, s), units, true));
+              gru_rows(recurrent::bias_gradient(layer.gates, 0, 3 * units, s), units, true));
         }
         const Tensor dgates = as_operand(layer.gates, s.operand);
         if (gwh) {
           const Tensor states = as_operand(layer.h, s.operand);
-          gwh->accumulate(rotated(
+          gwh->accumulate(gru_rows(
               recurrent::weight_gradient(dgates, 0, 3 * units, states, units, s), units, true));
         }
         if (gwi) {

@@ -1,4 +1,4 @@
-// Elman's network and IndRNN, which have no gates, and dropout over time.
+// Elman's network and IndRNN, which have no gates.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -13,70 +13,54 @@ namespace sluice {
 namespace {
 
 using recurrent::Call;
+using recurrent::RnnSteps;
+using recurrent::step_matrix;
 using recurrent::StepMatrix;
 
+// From dy, the gradients of the pre-activations.
 template <class T>
-struct Rnn {
-  Call call;
-  bool relu;
-  Tensor h;  // rows of all steps, the first B before the first step
-
-  T* state(std::int64_t t, std::int64_t unit) const {
-    return h.data<T>() + t * call.batch * h.dim(1) + unit;
-  }
-
-  // h's rows hold the input's part, and become the states one by one.
-  void forward(const StepMatrix& matrix, const Tensor& bias) const {
-    for (std::int64_t t = 0; t < call.time; ++t) {
-      const auto pointwise = [&](std::int64_t unit, std::int64_t count) {
-        kernels::rnn_forward(
-            kernels::RnnStep<T>{state(t + 1, unit), recurrent::bias_at<T>(bias, unit),
-                                static_cast<std::size_t>(h.dim(1)), relu},
-            static_cast<std::size_t>(call.batch), static_cast<std::size_t>(count));
-      };
-      matrix.step(state(t + 1, 0), h.dim(1), 0, state(t, 0), h.dim(1), pointwise);
+void rnn_backward(const RnnSteps<T>& layer, const StepMatrix& matrix, const Tensor& dz,
+                  const Tensor& dy) {
+  const Call& call = layer.call;
+  const Tensor& h = layer.h;
+  const std::int64_t batch = call.batch(), time = call.time(), pitch = dz.dim(1);
+  const Tensor dh = Tensor::zeros(Shape{batch, h.dim(1)}, call.dtype);
+  for (std::int64_t t = time - 1; t >= 0; --t) {
+    T* row = dz.data<T>() + t * batch * pitch;
+    const auto pointwise = [&](std::int64_t unit, std::int64_t count) {
+      kernels::rnn_backward(
+          kernels::RnnGradient<T>{row + unit, dh.data<T>() + unit,
+                                  dy.data<T>() + t * call.hidden + unit, layer.state(t + 1, unit),
+                                  static_cast<std::size_t>(pitch),
+                                  static_cast<std::size_t>(h.dim(1)),
+                                  static_cast<std::size_t>(time * call.hidden), layer.relu},
+          static_cast<std::size_t>(batch), static_cast<std::size_t>(count));
+    };
+    if (t + 1 == time) {
+      matrix.pointwise_only(batch, pointwise);
+    } else {
+      matrix.step(dh.data<T>(), h.dim(1), 1, row + batch * pitch, pitch, batch, pointwise);
     }
   }
-
-  void backward(const StepMatrix& matrix, const Tensor& dz, const Tensor& dy) const {
-    const Tensor dh = Tensor::zeros(Shape{call.batch, h.dim(1)}, call.dtype);
-    const std::int64_t pitch = dz.dim(1);
-    for (std::int64_t t = call.time - 1; t >= 0; --t) {
-      T* row = dz.data<T>() + t * call.batch * pitch;
-      const auto pointwise = [&](std::int64_t unit, std::int64_t count) {
-        kernels::rnn_backward(
-            kernels::RnnGradient<T>{row + unit, dh.data<T>() + unit,
-                                    dy.data<T>() + t * call.hidden + unit, state(t + 1, unit),
-                                    static_cast<std::size_t>(pitch),
-                                    static_cast<std::size_t>(h.dim(1)),
-                                    static_cast<std::size_t>(call.time * call.hidden), relu},
-            static_cast<std::size_t>(call.batch), static_cast<std::size_t>(count));
-      };
-      if (t + 1 == call.time) {
-        matrix.pointwise_only(pointwise);
-      } else {
-        matrix.step(dh.data<T>(), h.dim(1), 1, row + call.batch * pitch, pitch, pointwise);
-      }
-    }
-  }
-};
+}
 
 template <class T>
 Variable rnn(const Variable& x, const RecurrentWeights& w, const Call& call, bool relu, Tensor& h) {
   const Tensor xt = recurrent::to_time_major(x.value(), call);
-  const Rnn<T> layer{call, relu, recurrent::make_states(h, call)};
-  recurrent::input_product(layer.h.rows(call.batch, layer.h.dim(0)), 0, xt, w.weight_ih.value(),
-                           call);
-  layer.forward(StepMatrix(w.weight_hh.value(), true, call), recurrent::sum_of_biases(w));
+  const RnnSteps<T> layer(call, relu, h);
+  recurrent::input_product(layer.input_part(), xt, w.weight_ih.value(), call);
+  layer.forward(step_matrix(w.weight_hh.value(), true, call),
+                recurrent::sum_of_biases(w.bias_ih.value(), w.bias_hh.value()));
   h = recurrent::last_state(layer.h, call);
-  const Tensor y = recurrent::from_time_major(layer.h, call.batch, 0, call.hidden, call);
+  const Tensor y =
+      recurrent::from_time_major(layer.h, call.batch(), 0, recurrent::output_shape(call), call);
   return record(y, {x, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh},
                 [layer, xt, wi = w.weight_ih.value(), wh = w.weight_hh.value(), gx = x.gradient(),
                  gwi = w.weight_ih.gradient(), gwh = w.weight_hh.gradient(),
                  gbi = w.bias_ih.gradient(), gbh = w.bias_hh.gradient()](const Tensor& dy) {
                   const Call& s = layer.call;
                   const Tensor dz(Shape{s.rows(), layer.h.dim(1)}, s.dtype);
-                  layer.backward(StepMatrix(wh, false, s), dz, dy);
+                  rnn_backward(layer, step_matrix(wh, false, s), dz, dy);
                   for (const Gradient& bias : {gbi, gbh}) {
                     if (bias) bias->accumulate(recurrent::bias_gradient(dz, 0, s.hidden, s));
                   }
@@ -91,82 +75,57 @@ Variable rnn(const Variable& x, const RecurrentWeights& w, const Call& call, boo
                 });
 }
 
-// Columns that one thread takes through time together.
-constexpr std::int64_t kStrip = 64;
-
-// IndRNN: no product between steps, so streams and strips of units are independent, and rows keep
-// the order of x.
+// dy becomes dz; du and dbias may be undefined. h holds states, `first` those before the first
+// step.
 template <class T>
-struct IndRnn {
-  Call call;
-  Tensor h, first, u;  // [B, T, H], [B, H], [H]
-
-  std::size_t width(std::int64_t begin, std::int64_t end) const {
-    return static_cast<std::size_t>(std::min(call.hidden, end) - begin);
-  }
-
-  // h holds the input's part on entry.
-  void forward(const Tensor& last, const Tensor& bias) const {
-    const ProfileScope profile("recurrent step", 0, 2 * static_cast<double>(h.bytes()));
-    parallel_for(call.hidden, kStrip, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t b = 0; b < call.batch; ++b) {
-        kernels::indrnn_forward(h.data<T>() + b * call.time * call.hidden + begin,
-                                last.data<T>() + b * call.hidden + begin, u.data<T>() + begin,
-                                recurrent::bias_at<T>(bias, begin),
-                                static_cast<std::size_t>(call.hidden),
-                                static_cast<std::size_t>(call.time), width(begin, end));
-      }
-    });
-  }
-
-  // dy becomes dz; du and dbias may be undefined.
-  void backward(const Tensor& dy, const Tensor& du, const Tensor& dbias) const {
-    const ProfileScope profile("recurrent step", 0, 3 * static_cast<double>(h.bytes()));
-    parallel_for(call.hidden, kStrip, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t b = 0; b < call.batch; ++b) {
-        const std::int64_t at = b * call.time * call.hidden + begin;
-        kernels::indrnn_backward(dy.data<T>() + at, du.defined() ? du.data<T>() + begin : nullptr,
-                                 dbias.defined() ? dbias.data<T>() + begin : nullptr,
-                                 h.data<T>() + at, first.data<T>() + b * call.hidden + begin,
-                                 u.data<T>() + begin, static_cast<std::size_t>(call.hidden),
-                                 static_cast<std::size_t>(call.time), width(begin, end));
-      }
-    });
-  }
-};
+void indrnn_backward(const Tensor& dy, const Tensor& du, const Tensor& dbias, const Tensor& h,
+                     const Tensor& first, const Tensor& u) {
+  const ProfileScope profile("recurrent step", 0, 3 * static_cast<double>(h.bytes()));
+  const std::int64_t batch = h.dim(0), time = h.dim(1), hidden = h.dim(2);
+  parallel_for(hidden, recurrent::kIndRnnStrip, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = 0; b < batch; ++b) {
+      const std::int64_t at = b * time * hidden + begin;
+      kernels::indrnn_backward(dy.data<T>() + at, du.defined() ? du.data<T>() + begin : nullptr,
+                               dbias.defined() ? dbias.data<T>() + begin : nullptr,
+                               h.data<T>() + at, first.data<T>() + b * hidden + begin,
+                               u.data<T>() + begin, static_cast<std::size_t>(hidden),
+                               static_cast<std::size_t>(time),
+                               static_cast<std::size_t>(std::min(hidden, end) - begin));
+    }
+  });
+}
 
 template <class T>
 Variable indrnn(const Variable& x, const RecurrentWeights& w, const Call& call, Tensor& h) {
   const Tensor xo = as_operand(x.value(), call.operand).reshape(Shape{call.rows(), call.inputs});
   const Tensor wo = as_operand(w.weight_ih.value(), call.operand);
-  const Tensor y(Shape{call.batch, call.time, call.hidden}, call.dtype);
-  gemm(y.data<T>(), call.hidden, recurrent::whole(xo), transpose(recurrent::whole(wo)));
-  const Shape states{call.batch, call.hidden};
-  const IndRnn<T> layer{call, y, h.defined() ? h : Tensor::zeros(states, call.dtype),
-                        w.weight_hh.value()};
-  h = layer.first.clone();
-  layer.forward(h, w.bias_ih.value());
+  const Tensor y(recurrent::output_shape(call), call.dtype);
+  gemm(y.data<T>(), call.hidden, matrix(xo), transpose(matrix(wo)));
+  const Tensor first =
+      h.defined() ? h : Tensor::zeros(Shape{call.batch(), call.hidden}, call.dtype);
+  const Tensor u = w.weight_hh.value();
+  h = first.clone();
+  recurrent::indrnn_steps<T>(y, h, u, w.bias_ih.value(), call.steps);
   return record(y, {x, w.weight_ih, w.weight_hh, w.bias_ih},
-                [layer, xo, wo, gx = x.gradient(), gwi = w.weight_ih.gradient(),
+                [call, y, first, u, xo, wo, gx = x.gradient(), gwi = w.weight_ih.gradient(),
                  gu = w.weight_hh.gradient(), gb = w.bias_ih.gradient()](const Tensor& dy) {
-                  const Call& s = layer.call;
+                  const Call& s = call;
                   const auto zeros = [&](const Gradient& wanted) {
                     return wanted ? Tensor::zeros(Shape{s.hidden}, s.dtype) : Tensor();
                   };
                   const Tensor du = zeros(gu), dbias = zeros(gb);
-                  layer.backward(dy, du, dbias);
+                  indrnn_backward<T>(dy, du, dbias, y, first, u);
                   if (gu) gu->accumulate(du);
                   if (gb) gb->accumulate(dbias);
                   const Tensor dz = as_operand(dy, s.operand).reshape(Shape{s.rows(), s.hidden});
                   if (gwi) {
                     const Tensor dw(Shape{s.hidden, s.inputs}, s.dtype);
-                    gemm(dw.data<T>(), s.inputs, transpose(recurrent::whole(dz)),
-                         recurrent::whole(xo));
+                    gemm(dw.data<T>(), s.inputs, transpose(matrix(dz)), matrix(xo));
                     gwi->accumulate(dw);
                   }
                   if (gx) {
-                    const Tensor dx(Shape{s.batch, s.time, s.inputs}, s.dtype);
-                    gemm(dx.data<T>(), s.inputs, recurrent::whole(dz), recurrent::whole(wo));
+                    const Tensor dx(Shape{s.batch(), s.time(), s.inputs}, s.dtype);
+                    gemm(dx.data<T>(), s.inputs, matrix(dz), matrix(wo));
                     gx->accumulate(dx);
                   }
                 });

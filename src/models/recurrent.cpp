@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "architecture.hpp"
+#include "frozen_recurrent.hpp"
 #include "json_fields.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/units.hpp"
@@ -56,6 +57,10 @@ class Recurrent final : public StackModel {
 
   std::optional<std::int64_t> receptive_field() const override { return std::nullopt; }
   void constrain() override { stack_.constrain(); }
+
+  std::unique_ptr<FrozenStack> freeze_stack(const FreezeOptions& options) const override {
+    return make_frozen_recurrent(stack_.freeze(options));
+  }
 
  private:
   Variable stack(const Variable& x, ModelState& state, const ForwardOptions& options) override {

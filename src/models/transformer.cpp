@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "architecture.hpp"
+#include "frozen_transformer.hpp"
 #include "json_fields.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/units.hpp"
@@ -44,6 +45,10 @@ class Transformer final : public StackModel {
     // Learned positions make a prediction depend on where in the text it stands.
     if (stack_.options().positions == Positions::learned) return std::nullopt;
     return stack_.receptive_field();
+  }
+
+  std::unique_ptr<FrozenStack> freeze_stack(const FreezeOptions& options) const override {
+    return make_frozen_transformer(stack_.freeze(options));
   }
 
  private:

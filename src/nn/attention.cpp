@@ -13,6 +13,13 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kPositions{"none", "rotary", "learned"};
 
+Attention computed(const CausalSelfAttention::Options& options, Precision precision) {
+  return {.heads = options.heads,
+          .window = options.window,
+          .rotary = options.positions == Positions::rotary,
+          .precision = precision};
+}
+
 }  // namespace
 
 std::string_view positions_name(Positions positions) {
@@ -57,13 +64,17 @@ Variable CausalSelfAttention::forward(const Variable& x, Tensor& context,
   const std::int64_t rows = shape[0] * shape[1];
   const Variable qkv = reshape(linear(reshape(x, Shape{rows, d}), qkv_, qkv_bias_, precision),
                                Shape{shape[0], shape[1], 3 * d});
-  const Variable seen = causal_self_attention(qkv, context,
-                                              {.heads = options_.heads,
-                                               .window = options_.window,
-                                               .rotary = options_.positions == Positions::rotary,
-                                               .precision = precision});
+  const Variable seen = causal_self_attention(qkv, context, computed(options_, precision));
   context = next_attention_context(qkv.value(), context, options_.window);
   return reshape(linear(reshape(seen, Shape{rows, d}), out_, out_bias_, precision), shape);
+}
+
+FrozenAttention CausalSelfAttention::freeze(const FreezeOptions& options) const {
+  return {.qkv = {qkv_.value(), WeightLayout::outputs_by_inputs, options},
+          .qkv_bias = frozen_tensor(qkv_bias_.value(), options),
+          .out = {out_.value(), WeightLayout::outputs_by_inputs, options},
+          .out_bias = frozen_tensor(out_bias_.value(), options),
+          .how = computed(options_, options.precision)};
 }
 
 void CausalSelfAttention::collect(Parameters& parameters, const std::string& prefix) const {

@@ -69,6 +69,14 @@ Variable GatedFeedForward::forward(const Variable& x, FeedForward call, bool tra
   return reshape(gated_feed_forward(rows, in_, in_bias_, out_, out_bias_, call), shape);
 }
 
+FrozenFeedForward GatedFeedForward::freeze(const FreezeOptions& options) const {
+  return {.weights = {.in = {in_.value(), WeightLayout::outputs_by_inputs, options},
+                      .in_bias = frozen_tensor(in_bias_.value(), options),
+                      .out = {out_.value(), WeightLayout::outputs_by_inputs, options},
+                      .out_bias = frozen_tensor(out_bias_.value(), options)},
+          .unit = unit_.frozen(options)};
+}
+
 void GatedFeedForward::collect(Parameters& parameters, const std::string& prefix) const {
   const InitRole into{.rows = options_.width, .gain = unit_.gain()};
   parameters.push_back({prefix + "in.weight", in_, {}, {}, true, into});

@@ -168,6 +168,24 @@ Variable RecurrentLayer::forward(const Variable& x, std::vector<Tensor>& state,
   return rnn_layer(x, weights_, options_.nonlinearity, state[0], precision);
 }
 
+std::shared_ptr<const PreparedCell> RecurrentLayer::freeze(const FreezeOptions& options) const {
+  const CellWeights weights{weights_.weight_ih.value(), weights_.weight_hh.value(),
+                            weights_.bias_ih.value(), weights_.bias_hh.value()};
+  switch (options_.cell) {
+    case CellKind::lstm:
+      return prepare_lstm(weights, gates_of(options_), options);
+    case CellKind::gru:
+      return prepare_gru(weights, options_.reset, options);
+    case CellKind::mut1:
+      return prepare_mut1(weights, options);
+    case CellKind::indrnn:
+      return prepare_indrnn(weights, options);
+    case CellKind::rnn:
+      break;
+  }
+  return prepare_rnn(weights, options_.nonlinearity == Activation::relu, options);
+}
+
 void RecurrentLayer::constrain() const {
   if (options_.cell != CellKind::indrnn || options_.recurrent_bound == 0) return;
   const Tensor& u = weights_.weight_hh.value();
@@ -264,6 +282,15 @@ Variable RecurrentStack::forward(const Variable& x, std::vector<Tensor>& state,
     std::move(own.begin(), own.end(), first);
   }
   return y;
+}
+
+FrozenRecurrent RecurrentStack::freeze(const FreezeOptions& options) const {
+  FrozenRecurrent stack;
+  stack.residual = options_.residual;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    stack.layers.push_back({norms_[i].frozen(options), layers_[i].freeze(options)});
+  }
+  return stack;
 }
 
 void RecurrentStack::constrain() const {

@@ -71,6 +71,11 @@ Variable TransformerBlock::forward(const Variable& x, Tensor& context, const Tra
   return probe.see(ProbePoint::output, residual_add(middle, added, pass.dropout_of(stream + 1)));
 }
 
+FrozenTransformerBlock TransformerBlock::freeze(const FreezeOptions& options) const {
+  return {attention_norm_.frozen(options), attention_.freeze(options), ffn_norm_.frozen(options),
+          ffn_.freeze(options)};
+}
+
 void TransformerBlock::collect(Parameters& parameters, const std::string& prefix) const {
   attention_norm_.collect(parameters, prefix + "attention_norm.");
   attention_.collect(parameters, prefix + "attention.");
@@ -142,6 +147,16 @@ Variable TransformerStack::forward(const Variable& x, std::vector<Tensor>& state
   }
   state = std::move(next);
   return norm_.forward(y, pass.training);
+}
+
+FrozenTransformer TransformerStack::freeze(const FreezeOptions& options) const {
+  FrozenTransformer stack{
+      .positions = frozen_tensor(positions_.value(), options),
+      .blocks = {},
+      .norm = norm_.frozen(options),
+      .layout = {.layers = options_.depth, .width = options_.dim, .window = options_.window}};
+  for (const TransformerBlock& block : blocks_) stack.blocks.push_back(block.freeze(options));
+  return stack;
 }
 
 void TransformerStack::collect(Parameters& parameters, const std::string& prefix) const {

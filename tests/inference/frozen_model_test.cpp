@@ -317,7 +317,7 @@ TEST_P(Frozen, BfloatRoundsOperandsOnce) {
   // over differs by 2^-8 of itself.
   EXPECT_LT(largest_difference(found, expected), 1e-2);
   EXPECT_GT(largest_difference(found, model_hidden(*model_, ids)), 1e-5);
-  EXPECT_LT(largest_difference(read_in_parts(*narrow, ids, {1}), expected), 2e-2);
+  EXPECT_LT(largest_difference(read_in_parts(*narrow, ids, {1}), expected), 4e-2);
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryArchitecture, Frozen, testing::ValuesIn(cases()),

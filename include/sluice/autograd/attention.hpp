@@ -1,23 +1,12 @@
 #pragma once
 // Causal multi-head attention over a sliding window, and rotary position embedding.
 
+#include <cstdint>
+
 #include "sluice/autograd/ops.hpp"
+#include "sluice/tensor/attention.hpp"
 
 namespace sluice {
-
-/// How causal attention computes.
-struct Attention {
-  /// Heads H; head h has the h-th D/H of the columns of q, k and v.
-  std::int64_t heads = 1;
-  /// Positions a position sees: itself and the window - 1 before it. At least 1.
-  std::int64_t window = 1;
-  /// Rotate queries and keys by their positions (see rotary) before they meet. Only differences of
-  /// positions matter, so positions count from the oldest key at hand: nothing loses precision
-  /// however far into a text it stands, and keys are carried as they were before rotation.
-  bool rotary = false;
-  /// bf16: the operands of the products (scores, their softmax) are rounded to bfloat16.
-  Precision precision = Precision::f32;
-};
 
 /// Multi-head attention (Vaswani et al. 2017, eq. 1) in which position t sees itself and up to
 /// window - 1 positions before it, those of the context included; for each head, d = D/H:

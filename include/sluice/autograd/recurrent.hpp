@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #include "sluice/autograd/ops.hpp"
+#include "sluice/tensor/recurrent_cells.hpp"
 
 namespace sluice {
 
@@ -36,15 +37,6 @@ struct RecurrentWeights {
 Variable rnn_layer(const Variable& x, const RecurrentWeights& weights, Activation f, Tensor& h,
                    Precision precision = Precision::f32);
 
-/// Which gates an LSTM has; one without is always open: 1 (the ablations of Greff et al. 2017).
-struct LstmGates {
-  bool input = true;
-  bool forget = true;
-  bool output = true;
-  /// Blocks of H rows in the weights: the gates and the candidate.
-  std::int64_t blocks() const { return 1 + int{input} + int{forget} + int{output}; }
-};
-
 /// Long short-term memory (Hochreiter & Schmidhuber 1997; Gers et al. 2000; torch.nn.LSTM):
 ///   i = σ(..), f = σ(..), g = tanh(..), o = σ(..) of W_ih x + b_ih + W_hh h₋ + b_hh
 ///   c = f ⊙ c₋ + i ⊙ g, h = o ⊙ tanh(c)
@@ -52,11 +44,6 @@ struct LstmGates {
 /// gates.blocks().
 Variable lstm_layer(const Variable& x, const RecurrentWeights& weights, LstmGates gates, Tensor& h,
                     Tensor& c, Precision precision = Precision::f32);
-
-/// Where a GRU's reset gate acts on the candidate: on h₋ `before` the matrix product (Cho et al.
-/// 2014), n = tanh(W_in x + b_in + W_hn (r ⊙ h₋) + b_hn), or `after` it (PyTorch's and cuDNN's), n
-/// = tanh(W_in x + b_in + r ⊙ (W_hn h₋ + b_hn)).
-enum class GruReset : std::uint8_t { before, after };
 
 /// Gated recurrent unit (Cho et al. 2014; torch.nn.GRU):
 ///   r = σ(..), z = σ(..), n as GruReset says, h = (1 - z) ⊙ n + z ⊙ h₋

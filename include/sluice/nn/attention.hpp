@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "sluice/autograd/attention.hpp"
+#include "sluice/nn/frozen_transformer.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
 
@@ -45,6 +46,9 @@ class CausalSelfAttention {
   /// x [B, T, D] to the same shape. Reads `context` [B, S, 2D] as what came before (undefined: the
   /// start of a text) and replaces it by a new tensor for the next chunk, S <= window - 1.
   Variable forward(const Variable& x, Tensor& context, Precision precision) const;
+
+  /// For use without training; independent of this layer if options.copy. float32 layers only.
+  FrozenAttention freeze(const FreezeOptions& options) const;
 
   const Options& options() const { return options_; }
   void collect(Parameters& parameters, const std::string& prefix) const;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "sluice/autograd/feed_forward.hpp"
+#include "sluice/nn/frozen_transformer.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/nn/probe.hpp"
@@ -44,6 +45,8 @@ class GatedFeedForward {
   /// (rrelu) draw from `random` in training. `probe` sees projection and unit.
   Variable forward(const Variable& x, FeedForward call, bool training = false,
                    const RandomKey& random = {}, const LayerProbe& probe = {}) const;
+  /// For use without training; independent of this layer if options.copy. float32 layers only.
+  FrozenFeedForward freeze(const FreezeOptions& options) const;
   /// Scalars that are trained, without building the layer.
   static std::int64_t parameter_count(const Options& options);
 

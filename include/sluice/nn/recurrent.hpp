@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sluice/autograd/recurrent.hpp"
+#include "sluice/nn/frozen_recurrent.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/nn/norm.hpp"
@@ -75,6 +76,9 @@ class RecurrentLayer {
   Variable forward(const Variable& x, std::vector<Tensor>& state,
                    Precision precision = Precision::f32) const;
 
+  /// For use without training; independent of this layer if options.copy. float32 layers only.
+  std::shared_ptr<const PreparedCell> freeze(const FreezeOptions& options) const;
+
   /// The gates that led from x [B, T, C] to y = forward(x), given the hidden state before the first
   /// step ([B, H], or undefined: zeros), computed once more from both: each activated, [B·T, H],
   /// constants. lstm: input, forget, output, without those removed; gru and mut1: reset, update;
@@ -139,6 +143,9 @@ class RecurrentStack {
   /// y [B, T, H] from x [B, T, C]; `state` as RecurrentLayer::forward, state_count() tensors.
   Variable forward(const Variable& x, std::vector<Tensor>& state,
                    const RecurrentForward& how = {}) const;
+
+  /// For use without training; independent of these layers if options.copy. float32 stacks only.
+  FrozenRecurrent freeze(const FreezeOptions& options) const;
 
   /// RecurrentLayer::constrain() of each layer.
   void constrain() const;

@@ -7,6 +7,7 @@
 
 #include "sluice/nn/attention.hpp"
 #include "sluice/nn/feed_forward.hpp"
+#include "sluice/nn/frozen_transformer.hpp"
 #include "sluice/nn/norm.hpp"
 #include "sluice/nn/probe.hpp"
 
@@ -66,6 +67,9 @@ class TransformerBlock {
   Variable forward(const Variable& x, Tensor& context, const TransformerPass& pass,
                    std::uint32_t stream, const LayerProbe& probe = {}) const;
 
+  /// For use without training; independent of this block if options.copy. float32 blocks only.
+  FrozenTransformerBlock freeze(const FreezeOptions& options) const;
+
   void collect(Parameters& parameters, const std::string& prefix) const;
 
  private:
@@ -96,6 +100,9 @@ class TransformerStack {
   /// replaced, its tensors are not written. Throws Error for a state of other shapes.
   Variable forward(const Variable& x, std::vector<Tensor>& state,
                    const TransformerPass& pass) const;
+
+  /// For use without training; independent of this stack if options.copy. float32 stacks only.
+  FrozenTransformer freeze(const FreezeOptions& options) const;
 
   const TransformerOptions& options() const { return options_; }
   /// Positions an output depends on.

@@ -3,30 +3,9 @@
 
 #include <cstdint>
 
-#include "sluice/tensor/tensor.hpp"
+#include "sluice/tensor/matrix_view.hpp"
 
 namespace sluice {
-
-/// A matrix operand: `rows` × `columns` as the product sees it, element (i, j) at i·ld + j, or at
-/// j·ld + i when transposed.
-struct MatrixView {
-  const void* data = nullptr;
-  DType dtype = DType::f32;
-  std::int64_t rows = 0;
-  std::int64_t columns = 0;
-  std::int64_t ld = 0;
-  bool transposed = false;
-};
-
-/// A view of `rows` × `columns` contiguous elements at `data`.
-template <class T>
-MatrixView matrix(const T* data, std::int64_t rows, std::int64_t columns) {
-  return {data, dtype_of<T>, rows, columns, columns, false};
-}
-/// The transpose of a view.
-inline MatrixView transpose(MatrixView m) {
-  return {m.data, m.dtype, m.columns, m.rows, m.ld, !m.transposed};
-}
 
 /// c = a · b, or c += a · b when `accumulate`; c is a.rows × b.columns with leading dimension ldc.
 /// float32 × float32 → float32 and bfloat16 × bfloat16 → float32 (float32 accumulation) go to

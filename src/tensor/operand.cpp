@@ -1,4 +1,4 @@
-#include "op_support.hpp"
+#include "sluice/tensor/operand.hpp"
 
 #include <algorithm>
 
@@ -9,12 +9,8 @@
 
 namespace sluice {
 
-DType gemm_dtype(DType dtype, Precision precision) {
+DType operand_type(DType dtype, Precision precision) {
   return precision == Precision::bf16 && dtype == DType::f32 ? DType::bf16 : dtype;
-}
-
-std::int64_t spaced_columns(std::int64_t columns, DType dtype) {
-  return dtype == DType::f32 && columns % 128 == 0 ? columns + 16 : columns;
 }
 
 Tensor spaced(const Tensor& x) {

@@ -22,7 +22,8 @@ struct RotaryTable {
 template <class T>
 RotaryTable<T> make_rotary_table(std::int64_t pairs, std::int64_t first, std::int64_t count);
 
-/// For positions 0 .. at least count - 1: one table for all who ask, made longer when need be.
+/// For positions 0 .. at least count - 1: one table for all who ask, on any thread, made longer
+/// when need be.
 template <class T>
 std::shared_ptr<const RotaryTable<T>> rotary_table(std::int64_t pairs, std::int64_t count);
 

@@ -1,0 +1,30 @@
+#pragma once
+// A stack of recurrent layers that is used, not trained.
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "sluice/nn/norm.hpp"
+#include "sluice/tensor/prepared_cell.hpp"
+
+namespace sluice {
+
+/// A layer of a RecurrentStack with its weights prepared.
+struct FrozenRecurrentLayer {
+  Norm norm;
+  std::shared_ptr<const PreparedCell> cell;
+};
+
+/// RecurrentStack with its weights prepared (RecurrentStack::freeze). Constant to its users: any
+/// number of threads may call it at once.
+struct FrozenRecurrent {
+  std::vector<FrozenRecurrentLayer> layers;
+  bool residual = false;
+
+  /// Reads texts on side by side: x [ΣT, C] to [ΣT, H]. `state` holds the states of layer 0, then
+  /// of layer 1, .., as PreparedCell::forward takes and leaves them.
+  Tensor forward(const Tensor& x, const PackedRows& rows, std::span<Tensor> state) const;
+};
+
+}  // namespace sluice

@@ -1,0 +1,97 @@
+#pragma once
+// The product that a recurrent layer takes at each step.
+
+#include <algorithm>
+#include <cstdint>
+
+#include "sluice/base/parallel.hpp"
+#include "sluice/base/profile.hpp"
+#include "sluice/kernels/panels.hpp"
+#include "sluice/tensor/gemm.hpp"
+#include "sluice/tensor/tensor.hpp"
+
+namespace sluice::recurrent {
+
+/// A constant matrix W by which the rows of each of many steps are multiplied: blocks of H columns
+/// (gates). Either as it comes, for general products, or in panels of columns (kernels/panels.hpp),
+/// which are laid out once and read in order by every step: each sum is taken in order, so that a
+/// row's result depends on no other row. Immutable: any number of threads may use one at once.
+class StepMatrix {
+ public:
+  StepMatrix() = default;
+  /// W = weightᵀ (weight [blocks·H, K]) where `transposed`, or W = weight ([K, H]). float32 or
+  /// float64; operands of products are rounded to `operand`. Only float32 can be `packed` in
+  /// panels.
+  StepMatrix(const Tensor& weight, bool transposed, std::int64_t hidden, DType operand,
+             bool packed);
+
+  /// Of `rows` rows, c = a · W in its first `fresh` blocks, c += a · W in the others; after that,
+  /// for all hidden units in some split over threads, pointwise(first, count) for the units [first,
+  /// first + count): c's columns of these units are complete then, and those of other units need
+  /// not be.
+  template <class T, class Pointwise>
+  void step(T* c, std::int64_t c_pitch, std::int64_t fresh, const T* a, std::int64_t a_pitch,
+            std::int64_t rows, const Pointwise& pointwise) const {
+    const ProfileScope profile("recurrent step", packed_ ? flops(rows) : 0,
+                               packed_ ? traffic(rows) : 0);
+    if constexpr (sizeof(T) == sizeof(float)) {
+      if (packed_) {
+        parallel_for(panels(), grain(rows), [&](std::int64_t begin, std::int64_t end) {
+          const Rows operand = rounded(a, a_pitch, rows);
+          for (std::int64_t panel = begin; panel < end; ++panel) {
+            multiply(c, c_pitch, fresh, operand, panel);
+            pointwise(panel * kWidth, width(panel));
+          }
+        });
+        return;
+      }
+    }
+    multiply_whole(c, c_pitch, fresh, a, a_pitch, rows);
+    pointwise_only(rows, pointwise);
+  }
+
+  template <class Pointwise>
+  void pointwise_only(std::int64_t rows, const Pointwise& pointwise) const {
+    const std::int64_t least = std::max<std::int64_t>(1, 1024 / rows);
+    parallel_for(panels(), least, [&](std::int64_t begin, std::int64_t end) {
+      pointwise(begin * kWidth, std::min(hidden_, end * kWidth) - begin * kWidth);
+    });
+  }
+
+  /// Memory of its elements.
+  std::size_t bytes() const { return weight_.defined() ? weight_.bytes() : 0; }
+
+ private:
+  static constexpr auto kWidth = static_cast<std::int64_t>(kernels::kPanelColumns);
+
+  // Rows of an operand, rounded where the product wants it.
+  struct Rows {
+    Tensor kept;
+    const float* data;
+    std::int64_t pitch;
+    std::int64_t count;
+  };
+
+  std::int64_t panels() const { return (hidden_ + kWidth - 1) / kWidth; }
+  std::int64_t width(std::int64_t panel) const {
+    return std::min(kWidth, hidden_ - panel * kWidth);
+  }
+  std::int64_t grain(std::int64_t rows) const;
+  double flops(std::int64_t rows) const;
+  double traffic(std::int64_t rows) const;
+  Rows rounded(const float* a, std::int64_t a_pitch, std::int64_t rows) const;
+  void multiply(float* c, std::int64_t c_pitch, std::int64_t fresh, const Rows& a,
+                std::int64_t panel) const;
+  void multiply_whole(float* c, std::int64_t c_pitch, std::int64_t fresh, const float* a,
+                      std::int64_t a_pitch, std::int64_t rows) const;
+  void multiply_whole(double* c, std::int64_t c_pitch, std::int64_t fresh, const double* a,
+                      std::int64_t a_pitch, std::int64_t rows) const;
+  MatrixView blocks(std::int64_t first, std::int64_t end) const;
+
+  std::int64_t hidden_ = 0, inner_ = 0, blocks_ = 0;
+  DType operand_ = DType::f32;
+  bool transposed_ = false, packed_ = false;
+  Tensor weight_;  // panels if packed, else the operand
+};
+
+}  // namespace sluice::recurrent

@@ -1,0 +1,22 @@
+#include "sluice/nn/frozen_recurrent.hpp"
+
+#include "sluice/tensor/elementwise.hpp"
+
+namespace sluice {
+
+Tensor FrozenRecurrent::forward(const Tensor& x, const PackedRows& rows,
+                                std::span<Tensor> state) const {
+  const recurrent::Steps steps(rows);
+  Tensor y = x;
+  std::size_t first = 0;
+  for (const FrozenRecurrentLayer& layer : layers) {
+    const std::size_t count = layer.cell->states();
+    const Tensor out = layer.cell->forward(layer.norm.apply(y), steps, state.subspan(first, count));
+    if (residual && out.shape() == y.shape()) add_in_place(out, y);
+    y = out;
+    first += count;
+  }
+  return y;
+}
+
+}  // namespace sluice

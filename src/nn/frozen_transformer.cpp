@@ -1,0 +1,62 @@
+#include "sluice/nn/frozen_transformer.hpp"
+
+#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/rows.hpp"
+
+namespace sluice {
+namespace {
+
+/// x plus the vectors of its rows' positions.
+Tensor with_positions(const Tensor& x, const Tensor& table, const PackedRows& rows,
+                      std::span<const TextKeys> texts) {
+  std::vector<std::int32_t> index;
+  index.reserve(static_cast<std::size_t>(rows.rows()));
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    for (std::int64_t t = 0; t < rows.length(i); ++t) {
+      index.push_back(static_cast<std::int32_t>((texts[i].position + t) % table.dim(0)));
+    }
+  }
+  const Tensor sum = pick_rows(table, index, "positions");
+  add_in_place(sum, x);
+  return sum;
+}
+
+}  // namespace
+
+Tensor FrozenAttention::forward(const Tensor& x, const KeyPass& keys, std::int64_t layer) const {
+  const Tensor projected = qkv.product(x);
+  add_bias_rows(projected, qkv_bias);
+  const Tensor y = out.product(keys.attend(projected, layer, how));
+  add_bias_rows(y, out_bias);
+  return y;
+}
+
+Tensor FrozenFeedForward::forward(const Tensor& x) const {
+  if (unit.fused()) return weights.forward(x, unit.unit());
+  const Tensor z = weights.in.product(x);
+  add_bias_rows(z, weights.in_bias);
+  const Tensor y = weights.out.product(unit.apply(z));
+  add_bias_rows(y, weights.out_bias);
+  return y;
+}
+
+Tensor FrozenTransformerBlock::forward(const Tensor& x, const KeyPass& keys,
+                                       std::int64_t layer) const {
+  const Tensor middle = attention.forward(attention_norm.apply(x), keys, layer);
+  add_in_place(middle, x);
+  const Tensor y = ffn.forward(ffn_norm.apply(middle));
+  add_in_place(y, middle);
+  return y;
+}
+
+Tensor FrozenTransformer::forward(const Tensor& x, const PackedRows& rows,
+                                  std::span<const TextKeys> texts) const {
+  KeyPass keys(layout, rows, texts);
+  Tensor y = positions.defined() ? with_positions(x, positions, rows, texts) : x;
+  std::int64_t layer = 0;
+  for (const FrozenTransformerBlock& block : blocks) y = block.forward(y, keys, layer++);
+  keys.keep();
+  return norm.apply(y);
+}
+
+}  // namespace sluice
