@@ -26,6 +26,9 @@ struct Key {
   bool ta, tb, accumulate, bf16;
   int threads;
   bool operator==(const Key&) const = default;
+
+  /// A single row into rows that are apart: oneDNN does not copy b for it.
+  bool reads_once() const { return m == 1 && ldc > n; }
 };
 
 struct KeyHash {
@@ -103,7 +106,10 @@ Entry make_entry(const Key& key) {
   entry.b = layout(key.k, key.n, key.ldb, key.tb, operand);
   entry.c = layout(key.m, key.n, key.ldc, false, type::f32);
   dnnl::primitive_attr attributes;
-  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  // oneDNN takes two single rows of different strides for one problem, and gives the second what it
+  // made for the first: the mode tells those apart.
+  attributes.set_scratchpad_mode(key.reads_once() ? dnnl::scratchpad_mode::library
+                                                  : dnnl::scratchpad_mode::user);
   if (key.accumulate) {
     dnnl::post_ops sum;
     sum.append_sum(1.0F);
@@ -155,8 +161,14 @@ void multiply(float* c, std::int64_t ldc, const MatrixView& a, const MatrixView&
               bool accumulate) {
   const int threads = in_parallel_range() ? 1 : thread_count();
   const OpenMpThreads limit(threads);
-  Entry& entry = find_entry({a.rows, b.columns, a.columns, a.ld, b.ld, ldc, a.transposed,
-                             b.transposed, accumulate, a.dtype == DType::bf16, threads});
+  Key key{a.rows, b.columns,    a.columns,    a.ld,       b.ld,
+          ldc,    a.transposed, b.transposed, accumulate, a.dtype == DType::bf16,
+          threads};
+  if (a.rows == 1) {  // how far a single row is from others says nothing
+    if (!a.transposed) key.lda = a.columns;
+    if (ldc > b.columns) key.ldc = 2 * b.columns;
+  }
+  Entry& entry = find_entry(key);
   thread_local dnnl::stream stream(engine());
   const auto bytes = static_cast<std::int64_t>(entry.scratch.get_size());
   const Tensor scratch = bytes > 0 ? Tensor(Shape{(bytes + 3) / 4}, DType::i32) : Tensor();
