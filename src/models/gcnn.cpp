@@ -94,20 +94,6 @@ class Gcnn final : public StackModel {
     return make_frozen_gcnn(config_.dim, config_.layers.back().channels, std::move(layers));
   }
 
-  void freeze() override {
-    for (Layer& layer : layers_) {
-      layer.conv.freeze();
-      if (layer.projection) layer.projection->freeze();
-    }
-  }
-
-  void unfreeze() override {
-    for (Layer& layer : layers_) {
-      layer.conv.unfreeze();
-      if (layer.projection) layer.projection->unfreeze();
-    }
-  }
-
  private:
   struct Layer {
     GatedConv1d conv;

@@ -63,7 +63,6 @@ void assign(const std::filesystem::path& file, const NamedTensors& tensors, Lang
           fmt::format("cannot load '{}': the model has no tensor '{}'", file.string(), name));
     }
   }
-  model.unfreeze();
   for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i].variable.set_value(values[i]);
 }
 

@@ -44,10 +44,6 @@ Variable StackModel::loss(const Variable& hidden, std::span<const std::int32_t> 
   return tokens_->loss(hidden, targets, nll == nullptr ? Tensor() : *nll, options.precision);
 }
 
-Tensor StackModel::log_probabilities(const Tensor& hidden) {
-  return tokens_->log_probabilities(hidden);
-}
-
 std::unique_ptr<FrozenTokens> StackModel::freeze_tokens(const FreezeOptions& options) const {
   return tokens_->freeze(options);
 }

@@ -23,13 +23,10 @@ class StackModel : public LanguageModel {
                   ModelState& state, const ForwardOptions& options) override;
   Variable loss(const Variable& hidden, std::span<const std::int32_t> targets,
                 const ForwardOptions& options, Tensor* nll) override;
-  Tensor log_probabilities(const Tensor& hidden) override;
   std::unique_ptr<FrozenTokens> freeze_tokens(const FreezeOptions& options) const override;
   /// Serves where an architecture has no frozen form of its own: a copy of the model, which reads
   /// one text after another, one thread at a time.
   std::unique_ptr<FrozenStack> freeze_stack(const FreezeOptions& options) const override;
-  void freeze() override {}
-  void unfreeze() override {}
 
  protected:
   /// `width` is that of the stack's output.

@@ -92,7 +92,6 @@ std::int64_t GatedConv1d::parameter_count(const Options& options) {
 Variable GatedConv1d::forward(const Variable& x, const Variable& residual, CausalConv conv,
                               bool training, const RandomKey& random, Tensor* next_context,
                               const LayerProbe& probe) const {
-  conv.kept = kept_;
   conv.gain = g_;
   const bool apart = probe.wants(ProbePoint::projection) || probe.wants(ProbePoint::unit);
   const bool fused = unit_.fused() && norm_.kind() == NormKind::none && !apart;
@@ -123,8 +122,6 @@ FrozenConv GatedConv1d::freeze(const FreezeOptions& options) const {
   return {PreparedConv(filters, of_filters),
           {frozen_tensor(bias_.value(), options), unit_.frozen(options), norm_.frozen(options)}};
 }
-
-void GatedConv1d::freeze() { kept_ = std::make_shared<KeptFilters>(); }
 
 void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) const {
   const std::int64_t m = v_.shape()[2];

@@ -14,17 +14,6 @@
 namespace sluice {
 namespace {
 
-void log_softmax(const Tensor& logits) {
-  dispatch_float(logits.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const std::int64_t n = logits.dim(1);
-    parallel_for(logits.dim(0), row_grain(n), [&](std::int64_t begin, std::int64_t end) {
-      kernels::log_softmax(logits.data<T>() + begin * n, static_cast<std::size_t>(end - begin),
-                           static_cast<std::size_t>(n));
-    });
-  });
-}
-
 // Weights of one tail of an adaptive softmax: h·projectionᵀ·outputᵀ.
 struct Tail {
   Variable projection, output;
@@ -48,37 +37,6 @@ Variable adaptive_loss(const Variable& h, std::span<const std::int32_t> targets,
     total = add_scaled(total, 1.0, tail, 1.0);
   }
   return total;
-}
-
-Tensor adaptive_log_probabilities(const Tensor& h, const Variable& head, const Variable& head_bias,
-                                  const std::vector<Tail>& tails,
-                                  const std::vector<std::int64_t>& ends) {
-  const NoGrad guard;
-  const Variable x(h);
-  const Tensor head_logs = linear(x, head, head_bias).value();
-  log_softmax(head_logs);
-  const std::int64_t rows = h.dim(0), v = ends.back(), first = ends.front();
-  const std::int64_t head_size = head_logs.dim(1);
-  Tensor out(Shape{rows, v}, h.dtype());
-  return dispatch_float(h.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    for (std::int64_t r = 0; r < rows; ++r) {
-      std::copy_n(head_logs.data<T>() + r * head_size, first, out.data<T>() + r * v);
-    }
-    for (std::size_t i = 0; i < tails.size(); ++i) {
-      const Variable projected = linear(x, tails[i].projection, {});
-      const Tensor logs = linear(projected, tails[i].output, {}).value();
-      log_softmax(logs);
-      const std::int64_t size = logs.dim(1);
-      for (std::int64_t r = 0; r < rows; ++r) {
-        const T cluster = head_logs.data<T>()[r * head_size + first + static_cast<std::int64_t>(i)];
-        const T* from = logs.data<T>() + r * size;
-        T* to = out.data<T>() + r * v + ends[i];
-        for (std::int64_t j = 0; j < size; ++j) to[j] = cluster + from[j];
-      }
-    }
-    return out;
-  });
 }
 
 // The adaptive softmax's weights as they are frozen.
@@ -139,12 +97,6 @@ class FullLayers final : public TokenLayers {
     const double scale = 1.0 / static_cast<double>(std::max<std::size_t>(targets.size(), 1));
     return linear_cross_entropy(h, weight_, bias_, targets, scale, nll, {}, precision);
   }
-  Tensor log_probabilities(const Tensor& h) const override {
-    const NoGrad guard;
-    Tensor logits = linear(Variable(h), weight_, bias_).value();
-    log_softmax(logits);
-    return logits;
-  }
   std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const override {
     return freeze_full(embedding_.value(), weight_.value(), bias_.value(), options);
   }
@@ -183,9 +135,6 @@ class AdaptiveLayers final : public TokenLayers {
   Variable loss(const Variable& h, std::span<const std::int32_t> targets, const Tensor& nll,
                 Precision precision) const override {
     return adaptive_loss(h, targets, nll, precision, head_, bias_, tails_, ends_);
-  }
-  Tensor log_probabilities(const Tensor& h) const override {
-    return adaptive_log_probabilities(h, head_, bias_, tails_, ends_);
   }
   std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const override {
     AdaptiveWeights weights = adaptive_weights(head_, bias_, tails_, ends_);
@@ -241,10 +190,6 @@ class TiedAdaptiveLayers final : public TokenLayers {
                 Precision precision) const override {
     return adaptive_loss(h, targets, nll, precision, concat_rows(first_, clusters_), bias_, tails_,
                          ends_);
-  }
-  Tensor log_probabilities(const Tensor& h) const override {
-    const NoGrad guard;
-    return adaptive_log_probabilities(h, concat_rows(first_, clusters_), bias_, tails_, ends_);
   }
   std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const override {
     const NoGrad guard;

@@ -59,6 +59,10 @@ Process::Process(const std::vector<std::string>& arguments, const ProcessOptions
     ::setrlimit(RLIMIT_FSIZE, &limit);
     std::signal(SIGXFSZ, SIG_IGN);
   }
+  if (options.address_space > 0) {
+    const rlimit limit{options.address_space, options.address_space};
+    ::setrlimit(RLIMIT_AS, &limit);
+  }
   constexpr uid_t nobody = 65534;
   if (options.as_nobody && ::geteuid() == 0 && ::setresuid(nobody, nobody, nobody) != 0) _exit(99);
   ::fexecve(binary, argv.data(), environ);

@@ -69,7 +69,8 @@ inline std::vector<double> plain_log_probabilities(LanguageModel& model,
   const NoGrad no_grad;
   ModelState state;
   const auto time = static_cast<std::int64_t>(inputs.size());
-  const Tensor all = model.log_probabilities(model.hidden(inputs, 1, time, state, {}).value());
+  const Tensor all =
+      model.freeze_tokens({})->log_probabilities(model.hidden(inputs, 1, time, state, {}).value());
   std::vector<double> out;
   for (std::int64_t t = 0; t < time; ++t) {
     out.push_back(all.data<float>()[t * all.dim(1) + targets[static_cast<std::size_t>(t)]]);

@@ -73,24 +73,6 @@ TEST_F(ModelDirectory, RoundTripIsExact) {
   }
 }
 
-// The weights must be the file's, whatever the model held, or was frozen with, before.
-TEST_F(ModelDirectory, LoadingReplacesFrozenWeights) {
-  const std::vector<std::int32_t> ids = {1, 2, 3};
-  const auto hidden = [&](LanguageModel& model) {
-    ModelState state;
-    return model.hidden(ids, 1, 3, state, {}).value();
-  };
-  const auto other = make_model(config_, 4);
-  other->freeze();
-  load_parameters(weights_, *other);
-  other->freeze();
-  const Tensor expected = hidden(*model_);
-  const Tensor actual = hidden(*other);
-  for (std::int64_t i = 0; i < expected.elements(); ++i) {
-    EXPECT_EQ(actual.data<float>()[i], expected.data<float>()[i]);
-  }
-}
-
 TEST_F(ModelDirectory, OtherFloatTypesAreConverted) {
   NamedTensors tensors = read_safetensors(weights_);
   for (auto& [name, tensor] : tensors) tensor = tensor.to(DType::f64);
