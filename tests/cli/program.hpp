@@ -26,6 +26,8 @@ struct ProcessOptions {
   std::size_t largest_file = 0;
   /// Run without root's right to read everything.
   bool as_nobody = false;
+  /// Empty: the program that is built for users.
+  std::string program = {};
 };
 
 /// A process that runs until it ends or is killed.
