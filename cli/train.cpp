@@ -72,8 +72,12 @@ void TrainRun::prepare() {
   if (resume_) tokenizer = load_tokenizer(directory_.path());
   text_.emplace(prepare_text(settings_, directory_.cache(), notes_, until_interrupted(display_),
                              std::move(tokenizer)));
-  model_ = choose_model(settings_.model, text_->train.size(), text_->tokenizer->size(), notes_);
-  training_ = choose_training(settings_.training, text_->train.size(), notes_);
+  const std::int64_t tokens = text_->train.size();
+  Notes of_training;
+  training_ = choose_training(settings_.training, tokens, of_training);
+  model_ =
+      choose_model(settings_.model, {tokens, text_->tokenizer->size(), training_.context}, notes_);
+  notes_.insert(notes_.end(), of_training.begin(), of_training.end());
   settings_.model = model_;
   settings_.training = training_;
   check_run(model_, training_, text_->train);

@@ -1,10 +1,9 @@
-#include "stack_model.hpp"
+#include "sluice/models/stack_model.hpp"
 
 #include <fmt/format.h>
 
 #include <mutex>
 
-#include "sluice/autograd/recurrent.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice {
@@ -33,7 +32,8 @@ Variable StackModel::hidden(std::span<const std::int32_t> ids, std::int64_t batc
       ProbePoint::embedded,
       reshape(tokens_->embed(ids, options.precision), Shape{batch, time, config_.dim}));
   const Variable y = stack(x, state, options);
-  return reshape(drop(y, output_dropout_stream(), options), Shape{batch * time, y.shape()[2]});
+  return reshape(drop(y, dropout_for(output_dropout_stream(), options)),
+                 Shape{batch * time, y.shape()[2]});
 }
 
 Variable StackModel::loss(const Variable& hidden, std::span<const std::int32_t> targets,
@@ -91,11 +91,8 @@ std::unique_ptr<FrozenStack> StackModel::freeze_stack(const FreezeOptions& optio
   return std::make_unique<Copied>(*this, options);
 }
 
-Variable StackModel::drop(const Variable& x, std::uint32_t stream,
-                          const ForwardOptions& options) const {
-  const Dropout dropout = dropout_for(stream, options);
-  return config_.recurrent.variational ? dropout_over_time(x, dropout)
-                                       : sluice::dropout(x, dropout);
+Variable StackModel::drop(const Variable& y, const Dropout& dropout) const {
+  return sluice::dropout(y, dropout);
 }
 
 Dropout StackModel::dropout_for(std::uint32_t stream, const ForwardOptions& options) const {

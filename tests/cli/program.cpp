@@ -44,7 +44,8 @@ Process::Process(const std::vector<std::string>& arguments, const ProcessOptions
   std::vector<char*> argv;
   for (std::string& argument : all) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  const int binary = ::open(SLUICE_BINARY, O_RDONLY | O_CLOEXEC);
+  const int binary = ::open(options.program.empty() ? SLUICE_BINARY : options.program.c_str(),
+                            O_RDONLY | O_CLOEXEC);
 
   pid_ = ::fork();
   if (pid_ != 0) {

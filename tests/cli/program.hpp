@@ -28,6 +28,8 @@ struct ProcessOptions {
   std::size_t address_space = 0;
   /// Run without root's right to read everything.
   bool as_nobody = false;
+  /// Empty: the program that is built for users.
+  std::string program = {};
 };
 
 /// A process that runs until it ends or is killed.

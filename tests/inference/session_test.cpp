@@ -55,7 +55,7 @@ double largest_difference(LanguageModel& lm, const std::vector<std::int32_t>& id
 // Every preset's kernels, residuals and changes of width, with a sixteenth of its channels.
 TEST(Session, EqualsBatchForEveryPresetShape) {
   for (const Preset& preset : presets()) {
-    auto layers = parse_layers(preset.layers);
+    auto layers = preset.config.shape<GcnnShape>().layers;
     for (LayerSpec& layer : layers) layer.channels = std::max<std::int64_t>(layer.channels / 16, 2);
     const auto lm = model(layers_string(layers), vocabulary, {12});
     const auto ids = random_ids(static_cast<std::size_t>(*lm->receptive_field()) + 6, vocabulary);

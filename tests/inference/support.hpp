@@ -12,6 +12,7 @@
 
 #include "sluice/base/file.hpp"
 #include "sluice/base/random.hpp"
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/tokenizer.hpp"
 
@@ -33,7 +34,7 @@ inline std::unique_ptr<LanguageModel> model(const std::string& layers, std::int6
                                             std::vector<std::int64_t> cutoffs = {},
                                             std::int64_t dim = 12, bool tie = false) {
   ModelConfig config;
-  config.layers = parse_layers(layers);
+  config.shape<GcnnShape>().layers = parse_layers(layers);
   config.vocabulary = vocabulary;
   config.dim = dim;
   config.softmax = cutoffs.empty() ? "full" : "adaptive";

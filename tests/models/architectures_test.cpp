@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -16,6 +17,7 @@ using test::check_model_gradients;
 using test::loss_of;
 using test::random_ids;
 using test::small_gcnn;
+using test::small_ngram;
 using test::small_recurrent;
 using test::small_transformer;
 
@@ -40,20 +42,23 @@ const std::map<std::string, ModelConfig>& configs() {
     for (const std::string arch : {"rnn", "lstm", "gru", "indrnn", "mut1"}) {
       made[arch] = small_recurrent(arch);
       made[arch + " residual variational"] = small_recurrent(arch);
-      made[arch + " residual variational"].recurrent.residual = true;
-      made[arch + " residual variational"].recurrent.variational = true;
+      made[arch + " residual variational"].shape<RecurrentShape>().residual = true;
+      made[arch + " residual variational"].shape<RecurrentShape>().variational = true;
     }
     made["rnn relu"] = small_recurrent("rnn");
-    made["rnn relu"].unit = "relu";
+    made["rnn relu"].shape<RecurrentShape>().unit = "relu";
     made["gru reset before"] = small_recurrent("gru");
-    made["gru reset before"].recurrent.reset = "before";
+    made["gru reset before"].shape<RecurrentShape>().reset = "before";
     made["lstm without gates"] = small_recurrent("lstm");
-    made["lstm without gates"].recurrent.removed_gates = {"input", "output"};
+    made["lstm without gates"].shape<RecurrentShape>().removed_gates = {"input", "output"};
     for (const std::string ffn : {"relu", "geglu", "swiglu", "prelu", "rrelu", "maxout"}) {
       made["transformer " + ffn] = small_transformer(ffn);
     }
     made["transformer learned positions"] = small_transformer();
-    made["transformer learned positions"].transformer.positions = "learned";
+    made["transformer learned positions"].shape<TransformerShape>().positions = "learned";
+    made["ngram"] = small_ngram();
+    made["ngram norm layer"] = small_ngram();
+    made["ngram norm layer"].norm = "layer";
     for (auto& [name, config] : made) config.dropout = 0.2F;
     return made;
   }();
@@ -148,7 +153,7 @@ TEST_P(EveryModel, ParameterCountIsTheConfigs) {
     for (const bool adaptive : {false, true}) {
       ModelConfig shape = config();
       shape.tie = tie;
-      if (tie && shape.arch != "transformer") shape.dim = 16;
+      if (tie && shape.arch() != "transformer") shape.dim = 16;
       if (!adaptive) {
         shape.softmax = "full";
         shape.cutoffs = {};
@@ -169,9 +174,17 @@ INSTANTIATE_TEST_SUITE_P(Models, EveryModel, testing::ValuesIn([] {
                            return names;
                          }()));
 
+TEST(Models, EveryRegisteredArchitectureIsTested) {
+  for (const std::string& arch : architecture_names()) {
+    EXPECT_TRUE(std::ranges::any_of(configs(), [&](const auto& each) {
+      return each.second.arch() == arch;
+    })) << arch;
+  }
+}
+
 TEST(Models, GradientsOfEveryKindOfTokenLayer) {
   ModelConfig config = small_gcnn();
-  config.layers = parse_layers("[(16,3)]*2");
+  config.shape<GcnnShape>().layers = parse_layers("[(16,3)]*2");
   config.dim = 16;
   for (const bool tie : {false, true}) {
     for (const std::string softmax : {"adaptive", "full"}) {

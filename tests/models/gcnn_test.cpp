@@ -6,6 +6,7 @@
 #include <map>
 #include <sstream>
 
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/safetensors.hpp"
 
@@ -21,10 +22,10 @@ std::unique_ptr<LanguageModel> golden_model(const std::string& name, Fixture& fi
     fixture.emplace(key, tensor);
   }
   ModelConfig config;
-  config.layers = parse_layers(metadata.at("layers"));
+  config.shape<GcnnShape>().layers = parse_layers(metadata.at("layers"));
   config.dim = std::stoll(metadata.at("dim"));
   config.vocabulary = std::stoll(metadata.at("vocabulary"));
-  config.unit = metadata.at("unit");
+  config.shape<GcnnShape>().unit = metadata.at("unit");
   config.softmax = metadata.at("softmax");
   config.tie = metadata.at("tie") == "1";
   std::istringstream cutoffs(metadata.at("cutoffs"));

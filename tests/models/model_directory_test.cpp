@@ -1,4 +1,5 @@
 #include "sluice/models/model_directory.hpp"
+#include "sluice/models/gcnn.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -25,7 +26,7 @@ class ModelDirectory : public testing::Test {
     write_file(directory_ / "text", "a b c d e f g a b c\nb a\n");
     const auto tokenizer = train_tokenizer({}, {directory_ / "text"});
     tokenizer->save(directory_);
-    config_.layers = parse_layers("[(8,3)] + [(4,1,0),(8,2,2)]");
+    config_.shape<GcnnShape>().layers = parse_layers("[(8,3)] + [(4,1,0),(8,2,2)]");
     config_.vocabulary = tokenizer->size();
     config_.dim = 6;
     config_.cutoffs = {4};

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "sluice/base/error.hpp"
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "training/support.hpp"
 
@@ -221,10 +222,10 @@ TEST(Resume, RefusesAnotherRunNamingTheField) {
         "its vocabulary is abc, that of this run is xyz");
   names(resume_message(directory.path(), config, tiny_config(), 1, {}), "its vocabulary is abc");
   ModelConfig model = tiny_config();
-  model.unit = "gtu";
+  model.shape<GcnnShape>().unit = "gtu";
   names(resume_message(directory.path(), config, model), "its model unit is \"glu\"");
   model = tiny_config();
-  model.layers[0].channels = 16;
+  model.shape<GcnnShape>().layers[0].channels = 16;
   names(resume_message(directory.path(), config, model), "its model ");
   EXPECT_EQ(read_file(directory / "checkpoint.safetensors"), before);
 

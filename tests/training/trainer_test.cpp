@@ -8,6 +8,7 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/inference/evaluate.hpp"
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/tensor/tensor.hpp"
 #include "sluice/text/batches.hpp"
@@ -284,7 +285,7 @@ TEST(Train, SteadyStateAllocatesNothing) {
 TEST(Train, SteadyStateAllocatesNothingHoweverTheTailsVary) {
   const Directory directory;
   ModelConfig shape;
-  shape.layers = parse_layers("[(16,3)]*2");
+  shape.shape<GcnnShape>().layers = parse_layers("[(16,3)]*2");
   shape.vocabulary = 600;
   shape.dim = 16;
   shape.dropout = 0.2F;

@@ -139,8 +139,12 @@ PlannedVariant Comparison::plan_variant(const Variant& variant) {
 
   PlannedVariant planned;
   planned.variant = variant;
-  const json model =
-      choose_model(settings["model"], text_.train.size(), text_.tokenizer->size(), notes);
+  const std::int64_t tokens = text_.train.size();
+  Notes of_training;
+  planned.training = choose_training(settings["training"], tokens, of_training);
+  const ModelConfig model = choose_model(
+      settings["model"], {tokens, text_.tokenizer->size(), planned.training.context}, notes);
+  notes.insert(notes.end(), of_training.begin(), of_training.end());
   const std::int64_t target = variants_.empty() ? match_count(model, spec_.match)
                                                 : match_count(variants_.front().model, spec_.match);
   planned.match = match_model(model, spec_.match, target);
@@ -153,8 +157,7 @@ PlannedVariant Comparison::plan_variant(const Variant& variant) {
         variants_.front().variant.name, grouped(planned.match.count), 100 * planned.match.error,
         widths_string(planned.match.model)));
   }
-  planned.model = planned.match.model.get<ModelConfig>();
-  planned.training = choose_training(settings["training"], text_.train.size(), notes);
+  planned.model = planned.match.model;
 
   const BatchStream stream(text_.train, planned.training.batch, planned.training.context);
   const std::int64_t steps = planned.training.total_steps(stream.steps_per_epoch());

@@ -15,7 +15,8 @@ namespace sluice {
 inline constexpr std::uint32_t kStackInitStream = 1024;
 
 /// A language model embedding → stack → softmax. Derived classes build their stack in the
-/// constructor and add its parameters to parameters_ behind the token layers'.
+/// constructor and add its parameters to parameters_ behind the token layers'; their gradients,
+/// states and files follow. Threads: one at a time.
 class StackModel : public LanguageModel {
  public:
   const Parameters& parameters() const override { return parameters_; }
@@ -37,11 +38,12 @@ class StackModel : public LanguageModel {
   virtual Variable stack(const Variable& x, ModelState& state, const ForwardOptions& options) = 0;
   /// Stream of the dropout on the stack's output; those of the stack's own are below it.
   virtual std::uint32_t output_dropout_stream() const = 0;
+  /// The stack's output y [B, T, width] with that dropout: a mask for each position, unless the
+  /// model says otherwise.
+  virtual Variable drop(const Variable& y, const Dropout& dropout) const;
 
   /// The config's dropout while training, with random numbers of their own for each stream.
   Dropout dropout_for(std::uint32_t stream, const ForwardOptions& options) const;
-  /// x [B, T, C] with it, one mask for all steps where the config says so.
-  Variable drop(const Variable& x, std::uint32_t stream, const ForwardOptions& options) const;
 
   Parameters parameters_;
 
