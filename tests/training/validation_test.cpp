@@ -1,4 +1,5 @@
 // Validations look at a model under training and change nothing of it.
+#include "sluice/models/recurrent.hpp"
 #include "support.hpp"
 
 namespace sluice {
@@ -22,14 +23,14 @@ std::vector<Tensor> weights_after(const ModelConfig& shape, bool validates) {
 }
 
 TEST(Validation, LeavesTheModelAsItIs) {
-  ModelConfig batch_norm = tiny_config(), lstm = tiny_config();
+  ModelConfig batch_norm = tiny_config(), lstm("lstm");
   batch_norm.norm = "batch";
-  lstm.arch = "lstm";
-  lstm.unit = "";
+  lstm.vocabulary = batch_norm.vocabulary;
+  lstm.dim = batch_norm.dim;
+  lstm.softmax = batch_norm.softmax;
+  lstm.cutoffs = batch_norm.cutoffs;
   lstm.norm = "none";
-  lstm.layers.clear();
-  lstm.recurrent.depth = 2;
-  lstm.recurrent.hidden = 12;
+  lstm.shape<RecurrentShape>() = {.depth = 2, .hidden = 12};
   for (const ModelConfig& shape : {tiny_config(), batch_norm, lstm}) {
     const auto with = weights_after(shape, true), without = weights_after(shape, false);
     ASSERT_EQ(with.size(), without.size());
