@@ -30,8 +30,6 @@ class Ngram final : public StackModel {
   }
 
   std::optional<std::int64_t> receptive_field() const override { return shape_of(config_).order; }
-  void freeze() override { layer_.freeze(); }
-  void unfreeze() override { layer_.unfreeze(); }
 
  private:
   Variable stack(const Variable& x, ModelState& state, const ForwardOptions& options) override {

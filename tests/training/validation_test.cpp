@@ -36,7 +36,7 @@ TEST(Validation, LeavesTheModelAsItIs) {
     ASSERT_EQ(with.size(), without.size());
     for (std::size_t i = 0; i < with.size(); ++i) {
       EXPECT_EQ(std::memcmp(with[i].raw(), without[i].raw(), with[i].bytes()), 0)
-          << shape.arch << " tensor " << i;
+          << shape.arch() << " tensor " << i;
     }
   }
 }
