@@ -36,14 +36,14 @@ ordered_json history(const std::filesystem::path& file) {
 }
 
 ordered_json describe(const std::filesystem::path& directory) {
-  const LoadedModel loaded = load_model(directory);
-  const nlohmann::json config = read_model_config(directory);
+  const ModelDirectory files(directory);
+  const LoadedModel loaded = files.load();
+  const nlohmann::json config = files.config();
   ordered_json tensors = ordered_json::array();
   const LanguageModel& model = *loaded.model;
   const auto field = model.receptive_field();
   for (const Parameter& parameter : model.parameters()) {
-    const Tensor& value = parameter.variable.value();
-    const Shape shape = (parameter.to_file ? parameter.to_file(value) : value).shape();
+    const Shape& shape = parameter.file_shape();
     ordered_json sizes = ordered_json::array();
     for (int i = 0; i < shape.rank(); ++i) sizes.push_back(shape[i]);
     tensors.push_back({{"name", parameter.name}, {"shape", sizes}});
@@ -56,7 +56,7 @@ ordered_json describe(const std::filesystem::path& directory) {
       {"tokenizer", {{"kind", loaded.tokenizer->kind()}, {"vocabulary", loaded.tokenizer->size()}}},
       {"tensors", tensors},
       {"training", config.value("training", nlohmann::json())},
-      {"history", history(directory / "metrics.jsonl")}};
+      {"history", history(files.metrics_file())}};
 }
 
 std::string validation_line(const ordered_json& event) {

@@ -69,8 +69,8 @@ class TrainRun {
 
 void TrainRun::prepare() {
   std::unique_ptr<Tokenizer> tokenizer;
-  if (resume_) tokenizer = load_tokenizer(directory_.path());
-  text_.emplace(prepare_text(settings_, directory_.cache(), notes_, until_interrupted(display_),
+  if (resume_) tokenizer = directory_.files().tokenizer();
+  text_.emplace(prepare_text(settings_, directory_.files().cache(), notes_, until_interrupted(display_),
                              std::move(tokenizer)));
   model_ = choose_model(settings_.model, text_->train.size(), text_->tokenizer->size(), notes_);
   training_ = choose_training(settings_.training, text_->train.size(), notes_);
@@ -99,7 +99,7 @@ void TrainRun::begun() {
   if (begun_) return;
   begun_ = true;
   directory_.keep();
-  if (resume_) write_file(directory_.path() / "config.json", settings_.text());
+  if (resume_) directory_.files().write_config(settings_.text());
 }
 
 TrainCallbacks TrainRun::callbacks() {
@@ -132,7 +132,7 @@ void TrainRun::show_profile(const StepProfile& profile) {
   display_.say(
       "\n" + format_profile(profile, measure_ceilings(profile.precision)) +
       fmt::format("\ntrace of a step: {} (open it in chrome://tracing or ui.perfetto.dev)\n",
-                  (directory_.path() / "trace.json").string()));
+                  directory_.files().trace_file().string()));
 }
 
 int TrainRun::finish(const TrainResult& result) {
@@ -166,9 +166,9 @@ int TrainRun::run() {
   display_.clear();
   announce();
   if (!resume_) {
-    directory_.remove_old_run();
+    directory_.files().remove_run();
     text_->tokenizer->save(directory_.path());
-    write_file(directory_.path() / "config.json", settings_.text());
+    directory_.files().write_config(settings_.text());
   }
   const auto model = make_model(model_, training_.seed);
   TrainOptions options;

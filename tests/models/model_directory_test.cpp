@@ -15,9 +15,9 @@
 namespace sluice {
 namespace {
 
-class ModelDirectory : public testing::Test {
+class ModelDirectoryTest : public testing::Test {
  protected:
-  ModelDirectory()
+  ModelDirectoryTest()
       : directory_(std::filesystem::temp_directory_path() /
                    ("sluice_model_directory_" + std::to_string(getpid()))),
         weights_(directory_ / "model.safetensors") {
@@ -33,7 +33,7 @@ class ModelDirectory : public testing::Test {
     model_ = make_model(config_, 3);
     save_parameters(weights_, *model_);
   }
-  ~ModelDirectory() override { std::filesystem::remove_all(directory_); }
+  ~ModelDirectoryTest() override { std::filesystem::remove_all(directory_); }
 
   void write_config(int version) const {
     const nlohmann::json json = {{"format_version", version}, {"model", config_}};
@@ -60,7 +60,7 @@ class ModelDirectory : public testing::Test {
   std::unique_ptr<LanguageModel> model_;
 };
 
-TEST_F(ModelDirectory, RoundTripIsExact) {
+TEST_F(ModelDirectoryTest, RoundTripIsExact) {
   const LoadedModel loaded = load_model(directory_);
   EXPECT_EQ(loaded.tokenizer->size(), config_.vocabulary);
   ASSERT_EQ(loaded.model->parameters().size(), model_->parameters().size());
@@ -74,7 +74,7 @@ TEST_F(ModelDirectory, RoundTripIsExact) {
 }
 
 // The weights must be the file's, whatever the model held, or was frozen with, before.
-TEST_F(ModelDirectory, LoadingReplacesFrozenWeights) {
+TEST_F(ModelDirectoryTest, LoadingReplacesFrozenWeights) {
   const std::vector<std::int32_t> ids = {1, 2, 3};
   const auto hidden = [&](LanguageModel& model) {
     ModelState state;
@@ -91,7 +91,7 @@ TEST_F(ModelDirectory, LoadingReplacesFrozenWeights) {
   }
 }
 
-TEST_F(ModelDirectory, OtherFloatTypesAreConverted) {
+TEST_F(ModelDirectoryTest, OtherFloatTypesAreConverted) {
   NamedTensors tensors = read_safetensors(weights_);
   for (auto& [name, tensor] : tensors) tensor = tensor.to(DType::f64);
   write_safetensors(weights_, tensors);
@@ -101,7 +101,7 @@ TEST_F(ModelDirectory, OtherFloatTypesAreConverted) {
   expect_error("holds int32 elements, expected float32");
 }
 
-TEST_F(ModelDirectory, WrongTensorsAreNamed) {
+TEST_F(ModelDirectoryTest, WrongTensorsAreNamed) {
   const NamedTensors good = read_safetensors(weights_);
   NamedTensors tensors = good;
   const std::string name = tensors[0].first;
@@ -126,7 +126,7 @@ TEST_F(ModelDirectory, WrongTensorsAreNamed) {
   expect_error("do not belong together: config.json describes");
 }
 
-TEST_F(ModelDirectory, FailedLoadLeavesTheModelAlone) {
+TEST_F(ModelDirectoryTest, FailedLoadLeavesTheModelAlone) {
   NamedTensors tensors = read_safetensors(weights_);
   for (auto& [name, tensor] : tensors) tensor = Tensor::zeros(tensor.shape());
   tensors.back().first = "stranger";
@@ -137,7 +137,7 @@ TEST_F(ModelDirectory, FailedLoadLeavesTheModelAlone) {
   EXPECT_EQ(std::memcmp(after.raw(), before.raw(), before.bytes()), 0);
 }
 
-TEST_F(ModelDirectory, DamagedDirectoriesAreRefused) {
+TEST_F(ModelDirectoryTest, DamagedDirectoriesAreRefused) {
   write_config(2);
   expect_error("format version is 2, this program reads up to 1");
   write_file(directory_ / "config.json", "{\"format_version\": 1, \"model\": {\"arch\": \"gcnn\"");
@@ -152,11 +152,11 @@ TEST_F(ModelDirectory, DamagedDirectoriesAreRefused) {
   expect_error("field 'arch' is missing");
   std::filesystem::remove(directory_ / "config.json");
   expect_error("has no config.json");
-  EXPECT_THROW(read_model_config(directory_ / "none"), Error);
-  EXPECT_THROW(read_model_config(weights_), Error);
+  EXPECT_THROW(ModelDirectory(directory_ / "none").config(), Error);
+  EXPECT_THROW(ModelDirectory(weights_).config(), Error);
 }
 
-TEST_F(ModelDirectory, ConfigsThatDoNotFitTheFilesAreRefusedBeforeAllocation) {
+TEST_F(ModelDirectoryTest, ConfigsThatDoNotFitTheFilesAreRefusedBeforeAllocation) {
   config_.vocabulary += 1;
   write_config(1);
   expect_error("the tokenizer has");
@@ -169,7 +169,7 @@ TEST_F(ModelDirectory, ConfigsThatDoNotFitTheFilesAreRefusedBeforeAllocation) {
   expect_error("embedding width (dim) of -1");
 }
 
-TEST_F(ModelDirectory, MissingPartsAreErrors) {
+TEST_F(ModelDirectoryTest, MissingPartsAreErrors) {
   std::filesystem::remove(weights_);
   expect_error("model.safetensors");
   std::filesystem::remove(directory_ / "tokenizer.json");

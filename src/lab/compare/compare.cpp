@@ -109,7 +109,7 @@ Comparison::Comparison(CompareSpec spec, fs::path out, CompareCallbacks callback
       out_(std::move(out)),
       callbacks_(std::move(callbacks)),
       stop_(stop),
-      text_(prepare_text(spec_.base, out_ / "cache", notes_, callbacks_.preparing)),
+      text_(prepare_text(spec_.base, ModelDirectory(out_).cache(), notes_, callbacks_.preparing)),
       data_(data_facts(text_)) {
   if (text_.valid->size() < least_validation_tokens) {
     throw Error(fmt::format(

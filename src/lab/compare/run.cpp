@@ -13,6 +13,7 @@
 #include "sluice/base/file.hpp"
 #include "sluice/base/version.hpp"
 #include "sluice/models/model_directory.hpp"
+#include "sluice/models/safetensors.hpp"
 #include "sluice/training/checkpoint.hpp"
 #include "sluice/training/data_fingerprint.hpp"
 
@@ -24,26 +25,19 @@ namespace fs = std::filesystem;
 
 constexpr int record_version = 1;
 constexpr const char* record_file = "run.json";
-constexpr const char* checkpoint_file = "checkpoint.safetensors";
-constexpr const char* metrics_file = "metrics.jsonl";
-/// The weights at the end, where model.safetensors, the best ones, are of an earlier step.
-constexpr const char* last_file = "last.safetensors";
 
 double number_of(const json& object, const char* name) {
   const json& value = object.at(name);
   return value.is_null() ? std::numeric_limits<double>::infinity() : value.get<double>();
 }
 
-std::string file_checksum(const fs::path& path) {
-  const MappedFile file(path);
-  return checksum_hex(file.bytes().data(), file.bytes().size());
-}
-
 /// Checksums of what a run leaves behind, by file name.
 json checksums(const fs::path& directory) {
   json sums = json::object();
-  for (const char* name : {"config.json", metrics_file, "model.safetensors", last_file}) {
-    if (fs::exists(directory / name)) sums[name] = file_checksum(directory / name);
+  const ModelDirectory files(directory);
+  for (const fs::path& file : {files.config_file(), files.metrics_file(), files.weights_file(),
+                               files.weights_file(Weights::last)}) {
+    if (fs::exists(file)) sums[file.filename().string()] = file_checksum(file);
   }
   return sums;
 }
@@ -97,7 +91,7 @@ RunRecord read_record(const fs::path& directory, const std::string& hash) {
     }
   }
   RunRecord record = record_from(file.at("result"));
-  if (ends_behind_best(record) && !file.at("files").contains(last_file)) {
+  if (ends_behind_best(record) && !file.at("files").contains(ModelDirectory::last_weights_name)) {
     throw Error("its last weights are missing");
   }
   return record;
@@ -114,7 +108,7 @@ void write_record(const fs::path& directory, const std::string& hash, const RunR
 
 double median_speed(const fs::path& directory) {
   std::vector<double> speeds;
-  std::istringstream lines(read_file(directory / metrics_file));
+  std::istringstream lines(read_file(ModelDirectory(directory).metrics_file()));
   for (std::string line; std::getline(lines, line);) {
     const json event = json::parse(line);
     if (event.contains("tokens_per_second")) {
@@ -194,13 +188,14 @@ std::string run_hash(const ModelConfig& model, const TrainConfig& training, std:
 
 FoundRun find_run(const fs::path& directory, const std::string& hash) {
   if (!fs::exists(directory)) return {};
+  const ModelDirectory files(directory);
   try {
     if (fs::exists(directory / record_file)) {
       return {RunState::whole, read_record(directory, hash), ""};
     }
-    if (!fs::exists(directory / checkpoint_file) || !fs::exists(directory / metrics_file))
-      return {};
-    read_checkpoint_state(directory / checkpoint_file);
+    if (!files.has_checkpoint() || !fs::exists(files.metrics_file())) return {};
+    read_checkpoint_state(files.checkpoint_file());
+    SafetensorsFile(files.checkpoint_file()).check_data();
     return {RunState::partial, {}, ""};
   } catch (const json::exception&) {
     return {RunState::damaged, {}, "run.json is not what the run wrote"};
@@ -214,11 +209,12 @@ std::optional<RunRecord> train_run(const RunPlan& plan, const PreparedText& text
   const RunState state = find_run(directory, plan.hash).state;
   if (state == RunState::damaged) fs::remove_all(directory);
   fs::create_directories(directory);
-  const DirectoryLock lock(directory);
+  const ModelDirectory files(directory);
+  const DirectoryLock lock = files.lock();
   fs::remove(directory / record_file);
-  fs::remove(directory / last_file);
+  fs::remove(files.weights_file(Weights::last));
   text.tokenizer->save(directory);
-  write_file(directory / "config.json", plan.settings.text());
+  files.write_config(plan.settings.text());
 
   const auto model = make_model(plan.model, plan.training.seed);
   TrainOptions training;
@@ -235,26 +231,24 @@ std::optional<RunRecord> train_run(const RunPlan& plan, const PreparedText& text
   } catch (const DivergedError& error) {
     record = diverged_record(directory, plan, error.what());
   }
-  if (ends_behind_best(record)) save_parameters(directory / last_file, *model);
+  if (ends_behind_best(record)) files.save_weights(*model, Weights::last);
   write_record(directory, plan.hash, record);
-  if (record.status == RunStatus::finished) fs::remove(directory / checkpoint_file);
+  if (record.status == RunStatus::finished) fs::remove(files.checkpoint_file());
   return record;
 }
 
 LoadedModel load_trained(const fs::path& directory) {
-  LoadedModel loaded = load_model(directory);
-  if (fs::exists(directory / last_file)) load_parameters(directory / last_file, *loaded.model);
-  return loaded;
+  return ModelDirectory(directory).load(Weights::last);
 }
 
 RunCurves read_curves(const fs::path& directory, std::int64_t tokens_per_step) {
   RunCurves curves;
-  std::istringstream lines(read_file(directory / metrics_file));
+  std::istringstream lines(read_file(ModelDirectory(directory).metrics_file()));
   for (std::string line; std::getline(lines, line);) {
     const json event = json::parse(line, nullptr, false);
     if (!event.is_object()) {
       throw Error(fmt::format("'{}' has a line that is no JSON object",
-                              (directory / metrics_file).string()));
+                              ModelDirectory(directory).metrics_file().string()));
     }
     const CurvePoint point{
         .tokens = static_cast<double>(event.value("step", std::int64_t{0}) * tokens_per_step),
