@@ -24,23 +24,24 @@ const FieldTable& train_state_fields() {
   const auto validated = [](double TrainState::*loss) {
     return [loss](const TrainState& state) { return std::isfinite(state.*loss); };
   };
+  const FieldSpec natural = {.range = {.least = 0}};
   static const FieldTable table =
       FieldsOf<TrainState>()
-          .add("step", &TrainState::step, {.range = at_least(0)})
-          .add("validated_step", &TrainState::validated_step, {.range = at_least(-1)})
+          .add("step", &TrainState::step, natural)
+          .add("validated_step", &TrainState::validated_step, {.range = {.least = -1}})
           .add("best_loss", &TrainState::best_loss)
           .only_if(validated(&TrainState::best_loss))
-          .add("best_step", &TrainState::best_step, {.range = at_least(0)})
+          .add("best_step", &TrainState::best_step, natural)
           .add("last_validation_loss", &TrainState::last_validation_loss)
           .only_if(validated(&TrainState::last_validation_loss))
-          .add("without_improvement", &TrainState::without_improvement, {.range = at_least(0)})
+          .add("without_improvement", &TrainState::without_improvement, natural)
           .add("decay", &TrainState::decay)
           .add("rate", &TrainState::rate, {.optional = true})
           .add("next_rate", &TrainState::next_rate, {.optional = true})
           .add("smoothed_loss", &TrainState::smoothed_loss)
           .add("smoothed_weight", &TrainState::smoothed_weight)
           .add("logged_loss", &TrainState::logged_loss)
-          .add("logged_steps", &TrainState::logged_steps, {.range = at_least(0)})
+          .add("logged_steps", &TrainState::logged_steps, natural)
           .add("elapsed", &TrainState::elapsed)
           .add("weights", &TrainState::weights, {.optional = true});
   return table;

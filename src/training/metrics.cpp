@@ -36,10 +36,10 @@ FieldCodec<double> number_or_null() {
 }
 
 const FieldTable& train_fields() {
-  const FieldSpec optional = {.optional = true};
+  const FieldSpec natural = {.range = {.least = 0}}, optional = {.optional = true};
   static const FieldTable table =
       FieldsOf<TrainLine>()
-          .add("step", &TrainLine::step, {.range = at_least(0)})
+          .add("step", &TrainLine::step, natural)
           .add("epoch", &TrainLine::epoch, optional)
           .add("tokens", &TrainLine::tokens, optional)
           .add("loss", &TrainLine::loss, number_or_null())
@@ -52,10 +52,10 @@ const FieldTable& train_fields() {
 }
 
 const FieldTable& validation_fields() {
-  const FieldSpec optional = {.optional = true};
+  const FieldSpec natural = {.range = {.least = 0}}, optional = {.optional = true};
   static const FieldTable table =
       FieldsOf<ValidationLine>()
-          .add("step", &ValidationLine::step, {.range = at_least(0)})
+          .add("step", &ValidationLine::step, natural)
           .add("epoch", &ValidationLine::epoch, optional)
           .add("loss", &ValidationLine::loss, number_or_null())
           .add("perplexity", &ValidationLine::perplexity, number_or_null(), optional)

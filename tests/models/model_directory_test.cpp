@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 #include <string>
 
 #include "sluice/base/error.hpp"
@@ -167,6 +170,100 @@ TEST_F(ModelDirectoryTest, ConfigsThatDoNotFitTheFilesAreRefusedBeforeAllocation
   config_.dim = -1;
   write_config(1);
   expect_error("embedding width (dim) of -1");
+}
+
+TEST_F(ModelDirectoryTest, SavingIsTheInverseOfLoading) {
+  const ModelDirectory other(directory_ / "other");
+  std::filesystem::create_directory(other.path());
+  const LoadedModel loaded = load_model(directory_);
+  other.save(*loaded.model, *loaded.tokenizer, {{"threads", 3}});
+  const LoadedModel again = other.load();
+  EXPECT_EQ(again.tokenizer->fingerprint(), loaded.tokenizer->fingerprint());
+  EXPECT_EQ(read_file(other.weights_file()), read_file(weights_));
+  EXPECT_EQ(other.config().at("threads"), 3);
+  EXPECT_EQ(other.model_config(), config_);
+}
+
+TEST_F(ModelDirectoryTest, LastWeightsAreTheBestWhereNoOthersAreKept) {
+  const ModelDirectory files(directory_);
+  const auto first = [&](Weights weights) {
+    return files.load(weights).model->parameters()[0].variable.value().data<float>()[0];
+  };
+  const float best = first(Weights::best);
+  EXPECT_EQ(first(Weights::last), best);
+  model_->parameters()[0].variable.value().data<float>()[0] = 42;
+  files.save_weights(*model_, Weights::last);
+  EXPECT_EQ(first(Weights::best), best);
+  EXPECT_EQ(first(Weights::last), 42);
+}
+
+TEST_F(ModelDirectoryTest, RemovingARunLeavesWhatIsNotOfIt) {
+  const ModelDirectory files(directory_);
+  for (const auto& file : {files.checkpoint_file(), files.metrics_file(), files.trace_file(),
+                           files.weights_file(Weights::last), directory_ / "notes.txt"}) {
+    write_file(file, "x");
+  }
+  std::filesystem::create_directory(files.cache());
+  EXPECT_TRUE(files.has_checkpoint());
+  files.remove_run();
+  EXPECT_FALSE(files.has_checkpoint());
+  std::set<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
+    left.insert(entry.path().filename().string());
+  }
+  EXPECT_EQ(left, (std::set<std::string>{"cache", "notes.txt", "text"}));
+}
+
+// Another tokenizer's file must not stay beside the new one: loading would take it.
+TEST_F(ModelDirectoryTest, ATokenizerReplacesOneOfAnotherKind) {
+  const auto tokenizer = ModelDirectory(directory_).tokenizer();
+  write_file(directory_ / "tokenizer.model", "of an earlier run");
+  tokenizer->save(directory_);
+  EXPECT_EQ(ModelDirectory(directory_).tokenizer()->fingerprint(), tokenizer->fingerprint());
+}
+
+TEST_F(ModelDirectoryTest, ADamagedTensorLeavesTheModelAlone) {
+  std::string bytes = read_file(weights_);
+  bytes[bytes.size() - 2] = static_cast<char>(bytes[bytes.size() - 2] ^ 1);
+  write_file(weights_, bytes);
+  const Tensor before = model_->parameters()[0].variable.value();
+  EXPECT_THROW(load_parameters(weights_, *model_), Error);
+  EXPECT_EQ(model_->parameters()[0].variable.value().raw(), before.raw());
+  EXPECT_THROW(check_parameters(SafetensorsFile(weights_), *model_), Error);
+}
+
+// What depends on a file's name is asked of ModelDirectory: the names stand in no other literal.
+TEST(ModelDirectoryNames, StandNowhereElse) {
+  const std::string names[] = {"config.json",    "model.safetensors",      "last.safetensors",
+                               "trace.json",     "checkpoint.safetensors", "metrics.jsonl",
+                               "tokenizer.json", "tokenizer.model",        ".lock"};
+  const std::set<std::string> homes = {"model_directory.hpp", "kinds.hpp", "file.hpp"};
+  const std::filesystem::path source = SLUICE_SOURCE_DIR;
+  int files = 0;
+  for (const char* room : {"src", "cli", "include"}) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(source / room)) {
+      const std::string kind = entry.path().extension().string();
+      if ((kind != ".cpp" && kind != ".hpp") || homes.contains(entry.path().filename())) continue;
+      ++files;
+      std::istringstream lines(read_file(entry.path()));
+      std::int64_t number = 0;
+      for (std::string line; std::getline(lines, line);) {
+        ++number;
+        const std::size_t comment = line.find("//");
+        if (comment != std::string::npos && line.find('"') > comment) continue;
+        for (const std::string& name : names) {
+          const std::size_t at = line.find(name);
+          // Within quotes, and not the end of a longer name.
+          const bool quoted =
+              at != std::string::npos && at > 0 &&
+              std::count(line.begin(), line.begin() + static_cast<long>(at), '"') % 2 == 1 &&
+              std::string("\"/ '").find(line[at - 1]) != std::string::npos;
+          EXPECT_FALSE(quoted) << entry.path() << ":" << number << ": " << line;
+        }
+      }
+    }
+  }
+  EXPECT_GT(files, 100);
 }
 
 TEST_F(ModelDirectoryTest, MissingPartsAreErrors) {
