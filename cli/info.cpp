@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,25 +11,23 @@
 #include "commands.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "sluice/base/json.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/models/model_directory.hpp"
+#include "sluice/training/metrics.hpp"
 
 namespace sluice::cli {
 namespace {
 
 using nlohmann::ordered_json;
 
-/// What metrics.jsonl tells of the training: the last "train" line and every validation.
-ordered_json history(const std::filesystem::path& file) {
+/// What the metrics tell of the training: the last "train" line and every validation.
+ordered_json history(const Metrics& metrics) {
   ordered_json last = nullptr;
+  if (!metrics.train.empty()) last = document_of(metrics_value(metrics.train.back()));
   ordered_json validations = ordered_json::array();
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);) {
-    const auto event = ordered_json::parse(line, nullptr, false);
-    if (!event.is_object()) continue;
-    const std::string kind = event.value("event", "");
-    if (kind == "train") last = event;
-    if (kind == "validation") validations.push_back(event);
+  for (const ValidationLine& line : metrics.validations) {
+    validations.push_back(document_of(metrics_value(line)));
   }
   return {{"last", last}, {"validations", validations}};
 }
@@ -56,7 +53,9 @@ ordered_json describe(const std::filesystem::path& directory) {
       {"tokenizer", {{"kind", loaded.tokenizer->kind()}, {"vocabulary", loaded.tokenizer->size()}}},
       {"tensors", tensors},
       {"training", config.value("training", nlohmann::json())},
-      {"history", history(files.metrics_file())}};
+      {"history",
+       history(std::filesystem::exists(files.metrics_file()) ? read_metrics(files.metrics_file())
+                                                             : Metrics{})}};
 }
 
 std::string validation_line(const ordered_json& event) {

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-#include <limits>
 #include <variant>
 
 #include "metrics_lines.hpp"
@@ -23,16 +21,6 @@ struct Event {
 const FieldTable& event_fields() {
   static const FieldTable table = FieldsOf<Event>().add("event", &Event::event);
   return table;
-}
-
-/// A number for which null stands when it is not finite: JSON has no infinities.
-FieldCodec<double> number_or_null() {
-  FieldCodec<double> codec = field_codec<double>({});
-  codec.read = [read = codec.read](const Value& value, const FieldPlace& place) {
-    return value.is_null() ? std::numeric_limits<double>::infinity() : read(value, place);
-  };
-  codec.write = [](const double& value) { return std::isfinite(value) ? Value(value) : Value(); };
-  return codec;
 }
 
 const FieldTable& train_fields() {

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "budget.hpp"
 #include "checkpointer.hpp"
@@ -171,6 +172,10 @@ class Run {
 
   bool stop_requested() const { return options_.stop != nullptr && options_.stop->load() != 0; }
 
+  void begin() {
+    if (!std::exchange(begun_, true) && options_.callbacks.begun) options_.callbacks.begun();
+  }
+
   void note(const std::string& text) const {
     if (options_.callbacks.note) options_.callbacks.note(text);
   }
@@ -208,6 +213,7 @@ class Run {
     step_seconds_ =
         step_seconds_ == 0 ? seconds : speed_memory * step_seconds_ + (1 - speed_memory) * seconds;
     if (state_.step % config_.log_every == 0) log_training(update);
+    begin();
     if (options_.callbacks.stepped) options_.callbacks.stepped(progress(update));
   }
 
@@ -278,6 +284,7 @@ class Run {
     if (weights) weights->commit();
     saved_step_ = state_.step;
     saved_at_ = Clock::now();
+    begin();
     if (options_.callbacks.checkpointed) options_.callbacks.checkpointed(state_.step);
   }
 
@@ -368,6 +375,7 @@ class Run {
   const Clock::time_point start_ = Clock::now();
   Clock::time_point saved_at_ = start_;
   std::int64_t saved_step_ = -1;
+  bool begun_ = false;
   /// Seconds spent in the parts of the run before this one.
   double earlier_ = 0;
   double step_seconds_ = 0;

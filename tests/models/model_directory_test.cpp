@@ -3,12 +3,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <sstream>
 #include <string>
 
 #include "sluice/base/error.hpp"
@@ -181,7 +179,7 @@ TEST_F(ModelDirectoryTest, SavingIsTheInverseOfLoading) {
   EXPECT_EQ(again.tokenizer->fingerprint(), loaded.tokenizer->fingerprint());
   EXPECT_EQ(read_file(other.weights_file()), read_file(weights_));
   EXPECT_EQ(other.config().at("threads"), 3);
-  EXPECT_EQ(other.model_config(), config_);
+  EXPECT_EQ(other.model_config().summary(), config_.summary());
 }
 
 TEST_F(ModelDirectoryTest, LastWeightsAreTheBestWhereNoOthersAreKept) {
@@ -232,33 +230,27 @@ TEST_F(ModelDirectoryTest, ADamagedTensorLeavesTheModelAlone) {
   EXPECT_THROW(check_parameters(SafetensorsFile(weights_), *model_), Error);
 }
 
-// What depends on a file's name is asked of ModelDirectory: the names stand in no other literal.
+// What depends on a file's name is asked of ModelDirectory (of the tokenizer, of the lock): no
+// other source has one in a literal, prose in help and messages excepted.
 TEST(ModelDirectoryNames, StandNowhereElse) {
-  const std::string names[] = {"config.json",    "model.safetensors",      "last.safetensors",
-                               "trace.json",     "checkpoint.safetensors", "metrics.jsonl",
-                               "tokenizer.json", "tokenizer.model",        ".lock"};
-  const std::set<std::string> homes = {"model_directory.hpp", "kinds.hpp", "file.hpp"};
+  const std::string names[] = {
+      "config.json",   "model.safetensors", "last.safetensors", "checkpoint.safetensors",
+      "metrics.jsonl", "trace.json",        "tokenizer.json",   "tokenizer.model",
+      ".lock"};
+  const std::set<std::string> homes = {"model_directory.hpp", "kinds.hpp", "file.hpp",
+                                       "tokenizer.hpp"};
   const std::filesystem::path source = SLUICE_SOURCE_DIR;
   int files = 0;
-  for (const char* room : {"src", "cli", "include"}) {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(source / room)) {
+  for (const char* part : {"src", "cli", "include"}) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(source / part)) {
       const std::string kind = entry.path().extension().string();
       if ((kind != ".cpp" && kind != ".hpp") || homes.contains(entry.path().filename())) continue;
       ++files;
-      std::istringstream lines(read_file(entry.path()));
-      std::int64_t number = 0;
-      for (std::string line; std::getline(lines, line);) {
-        ++number;
-        const std::size_t comment = line.find("//");
-        if (comment != std::string::npos && line.find('"') > comment) continue;
-        for (const std::string& name : names) {
-          const std::size_t at = line.find(name);
-          // Within quotes, and not the end of a longer name.
-          const bool quoted =
-              at != std::string::npos && at > 0 &&
-              std::count(line.begin(), line.begin() + static_cast<long>(at), '"') % 2 == 1 &&
-              std::string("\"/ '").find(line[at - 1]) != std::string::npos;
-          EXPECT_FALSE(quoted) << entry.path() << ":" << number << ": " << line;
+      const std::string text = read_file(entry.path());
+      for (const std::string& name : names) {
+        for (const char* before : {"\"", "/"}) {
+          EXPECT_EQ(text.find(before + name + '"'), std::string::npos)
+              << entry.path() << " names " << name;
         }
       }
     }

@@ -75,6 +75,9 @@ struct TrainCallbacks {
   std::function<void(std::int64_t step, std::span<const TokenId> inputs,
                      std::span<const TokenId> targets)>
       read;
+  /// Once, when the directory holds something of this call to continue from: its first checkpoint,
+  /// or a resumed run's first step or checkpoint.
+  std::function<void()> begun;
   std::function<void(const TrainProgress&)> stepped;
   /// The fraction of a validation that is done.
   std::function<void(double fraction)> validating;
