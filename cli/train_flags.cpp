@@ -218,11 +218,12 @@ Settings settings_from(const TrainFlags& flags) {
   Settings settings = merge_settings(base, flags.given);
   if (settings.out.empty()) throw UsageError("--out is missing: the directory to write to");
   if (flags.resume) {
-    if (!std::filesystem::exists(settings.out / "checkpoint.safetensors")) {
+    const ModelDirectory out_files(settings.out);
+    if (!out_files.has_checkpoint()) {
       throw Error(fmt::format("--resume: '{}' holds no checkpoint to continue from",
                               settings.out.string()));
     }
-    const nlohmann::json resumed = read_model_config(settings.out);
+    const nlohmann::json resumed = out_files.config();
     const std::filesystem::path out = settings.out;
     if (flags.config.empty()) settings = merge_settings(resumed, flags.given);
     settings.out = out;

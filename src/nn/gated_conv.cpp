@@ -124,7 +124,7 @@ FrozenConv GatedConv1d::freeze(const FreezeOptions& options) const {
 }
 
 void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) const {
-  const std::int64_t m = v_.shape()[2];
+  const std::int64_t m = v_.shape()[2], channels = v_.shape()[1];
   const bool linear = options_.linear_layout;
   const bool normalised = options_.norm == "weight";
   const std::string lengths = normalised ? prefix + "weight_g" : "";
@@ -138,12 +138,14 @@ void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) con
                      return swap_outer(linear ? x.reshape(Shape{x.dim(0), x.dim(1), 1}) : x);
                    },
                    true,
-                   InitRole{options_.outputs, unit_.gain(), lengths}};
+                   InitRole{options_.outputs, unit_.gain(), lengths},
+                   linear ? Shape{m, channels} : Shape{m, channels, v_.shape()[0]}};
   parameters.push_back(std::move(weight));
   if (normalised) {
     const Shape gain = linear ? Shape{m, 1} : Shape{m, 1, 1};
     parameters.push_back({lengths, g_, [gain](const Tensor& x) { return x.reshape(gain); },
-                          [m](const Tensor& x) { return x.reshape(Shape{m}); }, false});
+                          [m](const Tensor& x) { return x.reshape(Shape{m}); }, false, std::nullopt,
+                          gain});
   }
   parameters.push_back({prefix + "bias", bias_, {}, {}, false});
   norm_.collect(parameters, prefix + "norm.");
