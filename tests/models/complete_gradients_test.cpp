@@ -119,7 +119,7 @@ TEST(CompleteGradients, OfEveryKindOfTokenLayer) {
     for (const bool adaptive : {false, true}) {
       SCOPED_TRACE(testing::Message() << "tied " << tie << ", adaptive " << adaptive);
       ModelConfig config = test::small_gcnn();
-      config.layers = parse_layers("[(16,3)]*2");
+      config.shape<GcnnShape>().layers = parse_layers("[(16,3)]*2");
       config.dim = 16;
       config.tie = tie;
       if (!adaptive) {
