@@ -27,7 +27,7 @@ ordered_json history(const Metrics& metrics) {
   if (!metrics.train.empty()) last = document_of(metrics_value(metrics.train.back()));
   ordered_json validations = ordered_json::array();
   for (const ValidationLine& line : metrics.validations) {
-    validations.push_back(document_of(metrics_value(line)));
+    validations.emplace_back(document_of(metrics_value(line)));
   }
   return {{"last", last}, {"validations", validations}};
 }

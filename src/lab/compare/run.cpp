@@ -107,8 +107,10 @@ RunRecord read_record(const fs::path& directory, const std::string& hash) {
 }
 
 void write_record(const ModelDirectory& files, const std::string& hash, const RunRecord& record) {
-  const RunFile file{
-      .run = hash, .version = library_version(), .files = checksums(files), .result = record};
+  const RunFile file{.run = hash,
+                     .version = std::string(library_version()),
+                     .files = checksums(files),
+                     .result = record};
   write_file(run_record_file(files.path()),
              json_text(write_fields({{run_file_fields(), file}}), 1) + "\n");
 }
