@@ -88,8 +88,11 @@ void check_model(const ModelConfig& config) {
   const std::set<std::size_t> moments(told.left.begin(), told.left.end());
   EXPECT_GT(moments.size(), 3U);
   // Tied weights get dense gradients from the softmax, too.
-  if (!config.tie) EXPECT_TRUE(told.sparse);
-  if (config.tie && config.softmax == "full") EXPECT_FALSE(told.sparse);
+  if (!config.tie) {
+    EXPECT_TRUE(told.sparse);
+  } else if (config.softmax == "full") {
+    EXPECT_FALSE(told.sparse);
+  }
 
   const int threads = thread_count();
   set_thread_count(2);
