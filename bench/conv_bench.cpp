@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <vector>
 
 #include <fmt/format.h>
@@ -16,7 +17,9 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/kernels/toom_cook.hpp"
+#include "sluice/tensor/prepared_conv.hpp"
 
 namespace sluice {
 namespace {
@@ -48,7 +51,9 @@ class Layer {
       : o_(o),
         x_(random({o.batch, context, width}, 1, true)),
         w_(random({kernel, width, 2 * width}, 2, true)),
-        bias_(random({2 * width}, 3, true)) {
+        bias_(random({2 * width}, 3, true)),
+        direct_(w_.value(), {.precision = o.precision == "bf16" ? Precision::bf16 : Precision::f32,
+                             .conv = ConvPath::direct}) {
     conv_.unit = parse_unit("glu");
     conv_.precision = o.precision == "bf16" ? Precision::bf16 : Precision::f32;
   }
@@ -57,12 +62,11 @@ class Layer {
   double time(int tile) {
     conv_.path = tile == 0 ? ConvPath::direct : ConvPath::fast;
     conv_.tile = tile;
-    conv_.kept = o_.forward_only ? kept_[static_cast<std::size_t>(tile)] : nullptr;
+    const Tensor filters = o_.forward_only ? prepared(tile) : Tensor();
     for (const Variable& leaf : {x_, w_, bias_}) leaf.zero_grad();
     const auto start = std::chrono::steady_clock::now();
     if (o_.forward_only) {
-      const NoGrad guard;
-      causal_conv_unit(x_, w_, bias_, {}, conv_);
+      forward(tile, filters);
     } else {
       Tape tape;
       tape.backward(sum(causal_conv_unit(x_, w_, bias_, {}, conv_)));
@@ -71,16 +75,42 @@ class Layer {
   }
 
  private:
-  static std::vector<std::shared_ptr<KeptFilters>> make_kept() {
-    std::vector<std::shared_ptr<KeptFilters>> kept;
-    for (int i = 0; i <= kernels::kMostPoints; ++i) kept.push_back(std::make_shared<KeptFilters>());
-    return kept;
+  DType operand() const { return conv_.precision == Precision::bf16 ? DType::bf16 : DType::f32; }
+  FastConv fast(int tile) const {
+    const Shape& x = x_.shape();
+    const Shape& w = w_.shape();
+    return {ConvShape{x[0], x[1], x[2], w[2], w[0]}, tile, DType::f32, operand()};
+  }
+  // The filters of a tile as evaluation has them ready.
+  Tensor prepared(int tile) {
+    Tensor& filters = filters_[tile];
+    if (tile > 0 && !filters.defined()) filters = fast(tile).transform(w_.value());
+    return filters;
+  }
+  void forward(int tile, const Tensor& filters) const {
+    if (tile > 0) {
+      const std::int64_t m = w_.shape()[2], n = m / 2;
+      const Tensor y(Shape{x_.shape()[0] * x_.shape()[1], n});
+      fast(tile).forward({}, {x_.value(), {}}, filters, [&](const ConvRows& rows) {
+        kernels::unit_forward(
+            kernels::UnitForward<float>{
+                y.data<float>() + rows.first * n, static_cast<const float*>(rows.data),
+                static_cast<std::size_t>(m), bias_.value().data<float>(), nullptr, 1.0F,
+                kernels::traffic_of(static_cast<double>(rows.rows * (m + n)) * sizeof(float))},
+            static_cast<std::size_t>(rows.rows), static_cast<std::size_t>(n), conv_.unit);
+      });
+    } else {
+      const Shape& x = x_.shape();
+      const std::vector<std::int64_t> lengths(static_cast<std::size_t>(x[0]), x[1]);
+      direct_.forward({x_.value(), {}}, PackedRows(lengths), {bias_.value(), conv_.unit, {}, 1});
+    }
   }
 
   const Options& o_;
   Variable x_, w_, bias_;
   CausalConv conv_;
-  std::vector<std::shared_ptr<KeptFilters>> kept_ = make_kept();
+  PreparedConv direct_;
+  std::map<int, Tensor> filters_;
 };
 
 void measure(const Options& o) {

@@ -20,6 +20,7 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/inference/frozen_model.hpp"
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/training/optimizer.hpp"
 #include "sluice/training/profile_report.hpp"
@@ -129,10 +130,10 @@ class Bench {
  private:
   static ModelConfig config(const Options& o) {
     ModelConfig config;
-    config.layers = parse_layers(o.layers);
+    config.shape<GcnnShape>().layers = parse_layers(o.layers);
     config.vocabulary = o.vocabulary;
     config.dim = o.dim;
-    config.unit = o.unit;
+    config.shape<GcnnShape>().unit = o.unit;
     config.softmax = o.softmax;
     if (o.softmax == "adaptive") config.cutoffs = o.cutoffs;
     return config;

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,38 +11,36 @@
 #include "commands.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "sluice/base/json.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/models/model_directory.hpp"
+#include "sluice/training/metrics.hpp"
 
 namespace sluice::cli {
 namespace {
 
 using nlohmann::ordered_json;
 
-/// What metrics.jsonl tells of the training: the last "train" line and every validation.
-ordered_json history(const std::filesystem::path& file) {
+/// What the metrics tell of the training: the last "train" line and every validation.
+ordered_json history(const Metrics& metrics) {
   ordered_json last = nullptr;
+  if (!metrics.train.empty()) last = document_of(metrics_value(metrics.train.back()));
   ordered_json validations = ordered_json::array();
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);) {
-    const auto event = ordered_json::parse(line, nullptr, false);
-    if (!event.is_object()) continue;
-    const std::string kind = event.value("event", "");
-    if (kind == "train") last = event;
-    if (kind == "validation") validations.push_back(event);
+  for (const ValidationLine& line : metrics.validations) {
+    validations.emplace_back(document_of(metrics_value(line)));
   }
   return {{"last", last}, {"validations", validations}};
 }
 
 ordered_json describe(const std::filesystem::path& directory) {
-  const LoadedModel loaded = load_model(directory);
-  const nlohmann::json config = read_model_config(directory);
+  const ModelDirectory files(directory);
+  const LoadedModel loaded = files.load();
+  const nlohmann::json config = files.config();
   ordered_json tensors = ordered_json::array();
   const LanguageModel& model = *loaded.model;
   const auto field = model.receptive_field();
   for (const Parameter& parameter : model.parameters()) {
-    const Tensor& value = parameter.variable.value();
-    const Shape shape = (parameter.to_file ? parameter.to_file(value) : value).shape();
+    const Shape& shape = parameter.file_shape();
     ordered_json sizes = ordered_json::array();
     for (int i = 0; i < shape.rank(); ++i) sizes.push_back(shape[i]);
     tensors.push_back({{"name", parameter.name}, {"shape", sizes}});
@@ -56,7 +53,9 @@ ordered_json describe(const std::filesystem::path& directory) {
       {"tokenizer", {{"kind", loaded.tokenizer->kind()}, {"vocabulary", loaded.tokenizer->size()}}},
       {"tensors", tensors},
       {"training", config.value("training", nlohmann::json())},
-      {"history", history(directory / "metrics.jsonl")}};
+      {"history",
+       history(std::filesystem::exists(files.metrics_file()) ? read_metrics(files.metrics_file())
+                                                             : Metrics{})}};
 }
 
 std::string validation_line(const ordered_json& event) {

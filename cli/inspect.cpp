@@ -43,7 +43,7 @@ struct InspectCommand {
 void InspectCommand::check_out() const {
   if (!fs::is_directory(out) || fs::exists(fs::path(out) / "inspect.json")) return;
   for (const fs::directory_entry& entry : fs::directory_iterator(out)) {
-    if (entry.path().filename() == ".lock") continue;
+    if (entry.path().filename() == DirectoryLock::name) continue;
     throw Error(
         fmt::format("--out '{}' exists already and holds no inspection to replace; give another "
                     "directory",

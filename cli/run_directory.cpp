@@ -12,36 +12,29 @@ namespace sluice::cli {
 
 namespace fs = std::filesystem;
 
-RunDirectory::RunDirectory(fs::path path, Existing existing) : path_(std::move(path)) {
-  const bool exists = fs::exists(path_);
-  if (exists && !fs::is_directory(path_)) {
-    throw Error(fmt::format("--out '{}' is not a directory", path_.string()));
+RunDirectory::RunDirectory(fs::path directory, Existing existing) : files_(std::move(directory)) {
+  const bool exists = fs::exists(path());
+  if (exists && !fs::is_directory(path())) {
+    throw Error(fmt::format("--out '{}' is not a directory", path().string()));
   }
-  if (existing == Existing::refuse && exists && !fs::is_empty(path_)) {
+  if (existing == Existing::refuse && exists && !fs::is_empty(path())) {
     throw Error(fmt::format(
         "--out '{}' exists already; give --resume to continue its run, --overwrite to replace it, "
         "or another directory",
-        path_.string()));
+        path().string()));
   }
   std::error_code error;
-  made_ = fs::create_directories(path_, error);
+  made_ = fs::create_directories(path(), error);
   if (error) {
-    throw Error(fmt::format("cannot make --out '{}': {}", path_.string(), error.message()));
+    throw Error(fmt::format("cannot make --out '{}': {}", path().string(), error.message()));
   }
-  lock_ = std::make_unique<DirectoryLock>(path_);
+  lock_ = std::make_unique<DirectoryLock>(path());
 }
 
 RunDirectory::~RunDirectory() {
   if (!made_) return;
   std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
-void RunDirectory::remove_old_run() const {
-  for (const char* name : {"checkpoint.safetensors", "model.safetensors", "config.json",
-                           "metrics.jsonl", "tokenizer.json", "tokenizer.model", "trace.json"}) {
-    fs::remove(path_ / name);
-  }
+  fs::remove_all(path(), ignored);
 }
 
 }  // namespace sluice::cli

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "sluice/base/file.hpp"
+#include "sluice/models/model_directory.hpp"
 
 namespace sluice::cli {
 
@@ -22,15 +23,12 @@ class RunDirectory {
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
 
-  const std::filesystem::path& path() const { return path_; }
-  /// Where tokenised texts go.
-  std::filesystem::path cache() const { return path_ / "cache"; }
-  /// Removes the files of an earlier run, but not what is cached.
-  void remove_old_run() const;
+  const std::filesystem::path& path() const { return files_.path(); }
+  const ModelDirectory& files() const { return files_; }
   void keep() { made_ = false; }
 
  private:
-  std::filesystem::path path_;
+  ModelDirectory files_;
   bool made_ = false;
   std::unique_ptr<DirectoryLock> lock_;
 };

@@ -24,6 +24,7 @@
 #include "sluice/training/defaults.hpp"
 #include "sluice/training/prepare.hpp"
 #include "sluice/training/profile_report.hpp"
+#include "sluice/training/run.hpp"
 #include "sluice/training/settings.hpp"
 #include "sluice/training/trainer.hpp"
 #include "stop_signals.hpp"
@@ -51,32 +52,33 @@ class TrainRun {
   void announce() const;
   TrainCallbacks callbacks();
   void show_profile(const StepProfile& profile);
-  void begun();
   int finish(const TrainResult& result);
+  Error wrecked(const TrainResult& result) const;
 
   Settings settings_;
   RunDirectory& directory_;
   bool resume_;
   std::int64_t profile_steps_;
   bool profiled_ = false;
-  bool begun_ = false;
   Notes notes_;
   ProgressDisplay display_;
   std::optional<PreparedText> text_;
-  ModelConfig model_;
-  TrainConfig training_;
+  std::optional<TrainPlan> plan_;
 };
 
 void TrainRun::prepare() {
   std::unique_ptr<Tokenizer> tokenizer;
-  if (resume_) tokenizer = load_tokenizer(directory_.path());
-  text_.emplace(prepare_text(settings_, directory_.cache(), notes_, until_interrupted(display_),
-                             std::move(tokenizer)));
-  model_ = choose_model(settings_.model, text_->train.size(), text_->tokenizer->size(), notes_);
-  training_ = choose_training(settings_.training, text_->train.size(), notes_);
-  settings_.model = model_;
-  settings_.training = training_;
-  check_run(model_, training_, text_->train);
+  if (resume_) tokenizer = directory_.files().tokenizer();
+  text_.emplace(prepare_text(settings_, directory_.files().cache(), notes_,
+                             until_interrupted(display_), std::move(tokenizer)));
+  const std::int64_t tokens = text_->train.size();
+  Notes of_training;
+  const TrainConfig training = choose_training(settings_.training, tokens, of_training);
+  const ModelConfig model =
+      choose_model(settings_.model, {tokens, text_->tokenizer->size(), training.context}, notes_);
+  notes_.insert(notes_.end(), of_training.begin(), of_training.end());
+  check_run(model, training, text_->train);
+  plan_ = plan_of(settings_, model, training);
 }
 
 void TrainRun::announce() const {
@@ -88,25 +90,18 @@ void TrainRun::announce() const {
                       grouped(text_->tokenizer->size()));
   if (text_->valid)
     text += fmt::format("; {} tokens to validate on", grouped(text_->valid->size()));
-  text += fmt::format("\nmodel: {}, {} parameters, {} threads\n", model_.summary(),
-                      grouped(model_.parameter_count()), thread_count());
+  text += fmt::format("\nmodel: {}, {} parameters, {} threads\n", plan_->model.summary(),
+                      grouped(plan_->model.parameter_count()), thread_count());
   print(text);
   flush_output();
 }
 
-/// Called when the run has something to resume from: from here on it leaves a directory behind.
-void TrainRun::begun() {
-  if (begun_) return;
-  begun_ = true;
-  directory_.keep();
-  if (resume_) write_file(directory_.path() / "config.json", settings_.text());
-}
-
 TrainCallbacks TrainRun::callbacks() {
   TrainCallbacks callbacks;
-  callbacks.checkpointed = [this](std::int64_t) { begun(); };
+  // From then on the run leaves a directory behind.
+  callbacks.begun = [this] { directory_.keep(); };
+  callbacks.note = [this](const std::string& text) { display_.say(text); };
   callbacks.stepped = [this](const TrainProgress& p) {
-    begun();
     const std::string steps = p.total_steps > 0
                                   ? fmt::format("{}/{}", grouped(p.step), grouped(p.total_steps))
                                   : grouped(p.step);
@@ -118,9 +113,13 @@ TrainCallbacks TrainRun::callbacks() {
   };
   callbacks.validating = [this](double fraction) { display_.update(fraction, "validating"); };
   callbacks.validated = [this](const ValidationReport& v) {
-    display_.say(fmt::format("step {} (epoch {}): validation loss {:.4f}, perplexity {:.2f}{}",
-                             grouped(v.step), v.epoch, v.loss, v.perplexity,
-                             v.best ? ", the best so far" : ""));
+    display_.say(
+        fmt::format("step {} (epoch {}): validation loss {:.4f}, perplexity {:.2f}{}",
+                    grouped(v.step), v.epoch, v.loss, v.perplexity,
+                    v.loss > v.uniform_loss
+                        ? fmt::format(", worse than knowing nothing ({:.4f})", v.uniform_loss)
+                    : v.best ? ", the best so far"
+                             : ""));
   };
   callbacks.profiled = [this](const StepProfile& profile) { show_profile(profile); };
   return callbacks;
@@ -132,7 +131,18 @@ void TrainRun::show_profile(const StepProfile& profile) {
   display_.say(
       "\n" + format_profile(profile, measure_ceilings(profile.precision)) +
       fmt::format("\ntrace of a step: {} (open it in chrome://tracing or ui.perfetto.dev)\n",
-                  (directory_.path() / "trace.json").string()));
+                  directory_.files().trace_file().string()));
+}
+
+/// What to say of a training that ended knowing less than nothing.
+Error TrainRun::wrecked(const TrainResult& result) const {
+  return Error(fmt::format(
+      "the training has failed: after {} steps its {} loss is {:.4g} nats per token, above ln V = "
+      "{:.4g}, that of knowing nothing of {} tokens; what was saved is kept in '{}'; try a lower "
+      "--lr (it was {:g}), a lower --clip ({:g}) or --warmup",
+      grouped(result.step), text_->valid ? "validation" : "training", result.final_loss(),
+      result.uniform_loss, grouped(text_->tokenizer->size()), directory_.path().string(),
+      plan_->training.schedule.lr, plan_->training.clip));
 }
 
 int TrainRun::finish(const TrainResult& result) {
@@ -148,6 +158,7 @@ int TrainRun::finish(const TrainResult& result) {
                     grouped(result.step), where));
     return 128 + result.stop;
   }
+  if (result.wrecked()) throw wrecked(result);
   std::string line = result.status == TrainStatus::stopped_early
                          ? "stopped early, without improvement for a while"
                          : "finished";
@@ -165,20 +176,12 @@ int TrainRun::run() {
   prepare();
   display_.clear();
   announce();
-  if (!resume_) {
-    directory_.remove_old_run();
-    text_->tokenizer->save(directory_.path());
-    write_file(directory_.path() / "config.json", settings_.text());
-  }
-  const auto model = make_model(model_, training_.seed);
   TrainOptions options;
   options.resume = resume_;
-  options.fingerprint = {{"tokenizer", std::to_string(text_->tokenizer->fingerprint())}};
   options.callbacks = callbacks();
   options.stop = &StopSignals::received();
   options.profile_steps = profile_steps_;
-  return finish(train(*model, text_->train, text_->valid ? &*text_->valid : nullptr, training_,
-                      directory_.path(), options));
+  return finish(train_model(*plan_, *text_, directory_.files(), options));
 }
 
 int train_command(const TrainFlags& flags) {

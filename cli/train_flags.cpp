@@ -63,7 +63,7 @@ void add_shape_flags(FieldFlags& fields) {
                           fmt::join(model_unit_names(), ", ")));
   fields.text("--norm", "norm", "NAME",
               "none, layer, rms, group or batch, and for gcnn weight (default: weight for gcnn, "
-              "layer for transformer, else none)");
+              "layer for indrnn and transformer, else none)");
   fields.integer("--groups", "groups", "channel groups of --norm group (default 8)");
   fields.number("--dropout", "dropout",
                 "probability that an input of a layer is dropped while training (default: 0.2 to "
@@ -96,7 +96,9 @@ void add_shape_flags(FieldFlags& fields) {
   fields.text(
       "--reset", "reset", "WHEN",
       "gru: whether the reset gate acts before or after the matrix product (default after)");
-  fields.number("--bound", "bound", "indrnn: largest recurrent weight in magnitude (default 1)");
+  fields.number("--bound", "bound",
+                "indrnn: largest recurrent weight in magnitude (default: 2^(-1/--context), so that "
+                "states halve over the context)");
 
   fields.begin("model", "Transformers (--arch transformer)");
   fields.integer("--heads", "heads", "attention heads (default: of 64 channels)");
@@ -216,11 +218,12 @@ Settings settings_from(const TrainFlags& flags) {
   Settings settings = merge_settings(base, flags.given);
   if (settings.out.empty()) throw UsageError("--out is missing: the directory to write to");
   if (flags.resume) {
-    if (!std::filesystem::exists(settings.out / "checkpoint.safetensors")) {
+    const ModelDirectory out_files(settings.out);
+    if (!out_files.has_checkpoint()) {
       throw Error(fmt::format("--resume: '{}' holds no checkpoint to continue from",
                               settings.out.string()));
     }
-    const nlohmann::json resumed = read_model_config(settings.out);
+    const nlohmann::json resumed = out_files.config();
     const std::filesystem::path out = settings.out;
     if (flags.config.empty()) settings = merge_settings(resumed, flags.given);
     settings.out = out;

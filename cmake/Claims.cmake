@@ -1,4 +1,4 @@
-# Makes TARGET hold the claims of claims/*.json (lab/claims.hpp): a source file with their texts,
+# Makes TARGET hold the claims of claims/*.json (lab/claims/claims.hpp): a source file with their texts,
 # written anew when one changes.
 function(sluice_embed_claims target)
   file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/claims/*.json)

@@ -140,7 +140,7 @@ Variable direct_conv_unit(const ConvCall& call) {
   const std::int64_t n = call.outputs;
   const Tensor xp = padded_input(call.x.value(), options, s, operand);
   if (call.next_context != nullptr) *call.next_context = trailing_context(xp, s, dtype);
-  Tensor weights = call.filters.defined() ? call.filters : as_operand(call.w.value(), operand);
+  Tensor weights = as_operand(call.w.value(), operand);
   std::int64_t pitch = s.outputs;
   if (s.time > 1) {  // a single step is bound by reading the weights once
     weights = spaced(weights);

@@ -38,19 +38,6 @@ Tensor trailing_rows(const ConvInput& input, const ConvShape& s) {
   return rows;
 }
 
-// The transformed filters of a layer whose weights do not change.
-Tensor kept_filters(const ConvCall& call, const FastConv& conv, int tile) {
-  KeptFilters* const kept = call.options.kept.get();
-  if (kept->tile != tile || kept->operand != call.operand || !kept->transformed.defined()) {
-    const Tensor& gain = call.options.gain.value();
-    const Tensor scale = gain.defined() ? weight_norms(call.w.value(), gain).scale : Tensor();
-    kept->transformed = conv.transform(call.w.value(), scale);
-    kept->tile = tile;
-    kept->operand = call.operand;
-  }
-  return kept->transformed;
-}
-
 /// Whether filters stay transformed until the gradient, which otherwise transforms them again: they
 /// take over twice the memory of the weights, so only where they do not outweigh by much what the
 /// layer keeps of its activations anyway.
@@ -72,13 +59,8 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
 
   const Tensor gain = options.gain.value();
   WeightNorms normalised;
-  Tensor filters;
-  if (options.kept) {
-    filters = kept_filters(call, conv, tile);
-  } else {
-    if (gain.defined()) normalised = weight_norms(call.w.value(), gain);
-    filters = conv.transform(call.w.value(), normalised.scale);
-  }
+  if (gain.defined()) normalised = weight_norms(call.w.value(), gain);
+  const Tensor filters = conv.transform(call.w.value(), normalised.scale);
 
   // z is kept only for the gradient.
   const Shape z_shape{s.batch, s.time, s.outputs};

@@ -75,10 +75,6 @@ Variable causal_conv_unit(const Variable& x, const Variable& w, const Variable& 
                           const Variable& residual, const CausalConv& options,
                           Tensor* next_context) {
   check_shapes(x, w, bias, residual, options);
-  if (options.kept && Tape::current() != nullptr) {
-    throw Error(
-        "causal_conv_unit: filters are kept for weights that do not change, but a tape records");
-  }
   const ConvCall call{x,
                       w,
                       bias,
@@ -92,16 +88,6 @@ Variable causal_conv_unit(const Variable& x, const Variable& w, const Variable& 
   const int tile =
       options.tile > 0 ? options.tile : conv_tile(call.shape, options.path, call.operand);
   if (tile > 0) return fast_conv_unit(call, tile);
-  if (options.kept) {
-    Tensor& filters = options.kept->direct;
-    if (!filters.defined() || filters.dtype() != call.operand) {
-      const Tensor whole =
-          options.gain.defined() ? weight_norm(w, options.gain).value() : w.value();
-      filters = as_operand(whole, call.operand);
-    }
-    return direct_conv_unit({x, w, bias, residual, options, call.shape, call.outputs, call.operand,
-                             next_context, filters});
-  }
   if (!options.gain.defined()) return direct_conv_unit(call);
   const Variable normalised = weight_norm(w, options.gain);
   return direct_conv_unit({x, normalised, bias, residual, options, call.shape, call.outputs,

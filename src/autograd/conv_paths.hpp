@@ -19,7 +19,6 @@ struct ConvCall {
   std::int64_t outputs;  // N
   DType operand;         // of the matrix products
   Tensor* next_context;
-  Tensor filters = {};  // of the direct path, where they are kept
 };
 
 /// K products for each output, on a padded copy of the input.

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <numeric>
+
 #include "sluice/base/error.hpp"
 #include "sluice/tensor/elementwise.hpp"
 #include "sparse_rows.hpp"
@@ -106,7 +109,44 @@ Tape* Tape::current() { return current_tape; }
 
 void Tape::record(std::function<void()> backward) { closures_.push_back(std::move(backward)); }
 
-void Tape::backward(const Variable& loss) {
+namespace {
+
+/// Tells a listener of the leaves that have become complete.
+class LeafWatch {
+ public:
+  explicit LeafWatch(const LeafListener& listener) : listener_(listener) {
+    if (!listener_.complete) return;
+    open_.resize(listener_.leaves.size());
+    std::iota(open_.begin(), open_.end(), std::size_t{0});
+  }
+
+  /// What no closure holds is held by the variable alone. Closures are made and destroyed on the
+  /// tape's thread, so that the count is exact.
+  void tell() {
+    if (open_.empty()) return;
+    const auto still_open = std::stable_partition(
+        open_.begin(), open_.end(),
+        [&](std::size_t leaf) { return listener_.leaves[leaf].gradient().use_count() <= 1; });
+    complete_.assign(open_.begin(), still_open);
+    open_.erase(open_.begin(), still_open);
+    for (const std::size_t leaf : complete_) listener_.complete(leaf);
+  }
+
+  /// The tape is empty: whoever else may hold a slot, nothing is added any more.
+  void finish() {
+    for (const std::size_t leaf : open_) listener_.complete(leaf);
+    open_.clear();
+  }
+
+ private:
+  const LeafListener& listener_;
+  std::vector<std::size_t> open_;  // ascending
+  std::vector<std::size_t> complete_;
+};
+
+}  // namespace
+
+void Tape::backward(const Variable& loss, const LeafListener& listener) {
   if (!loss.defined() || loss.value().elements() != 1) {
     throw Error(fmt::format("backward needs a loss of one element, got shape {}",
                             loss.value().shape().str()));
@@ -117,11 +157,17 @@ void Tape::backward(const Variable& loss) {
   // Gradient closures call ops' kernels only; nothing they do is recorded.
   const NoGrad guard;
   loss.gradient()->accumulate(filled(loss.shape(), loss.dtype(), 1.0));
+  LeafWatch watch(listener);
+  watch.tell();
   while (!closures_.empty()) {
-    const std::function<void()> closure = std::move(closures_.back());
-    closures_.pop_back();
-    closure();
+    {
+      const std::function<void()> closure = std::move(closures_.back());
+      closures_.pop_back();
+      closure();
+    }
+    watch.tell();
   }
+  watch.finish();
 }
 
 NoGrad::NoGrad() : saved_(std::exchange(current_tape, nullptr)) {}

@@ -297,4 +297,13 @@ std::vector<std::string> parts_of(std::string_view text) {
 
 }  // namespace fields_detail
 
+FieldCodec<double> number_or_null() {
+  FieldCodec<double> codec = field_codec<double>({});
+  codec.read = [read = codec.read](const Value& value, const FieldPlace& place) {
+    return value.is_null() ? std::numeric_limits<double>::infinity() : read(value, place);
+  };
+  codec.write = [](const double& value) { return std::isfinite(value) ? Value(value) : Value(); };
+  return codec;
+}
+
 }  // namespace sluice

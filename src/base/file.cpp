@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -137,6 +138,22 @@ void AtomicFile::write(const void* data, std::size_t size) {
   }
 }
 
+void AtomicFile::overwrite(std::size_t offset, std::string_view text) {
+  if (descriptor_ < 0) {
+    throw Error(fmt::format("cannot write '{}': it is already committed", path_.string()));
+  }
+  while (!text.empty()) {
+    const ssize_t written =
+        ::pwrite(descriptor_, text.data(), text.size(), static_cast<off_t>(offset));
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      fail("write", path_, errno);
+    }
+    text.remove_prefix(static_cast<std::size_t>(written));
+    offset += static_cast<std::size_t>(written);
+  }
+}
+
 void AtomicFile::commit() {
   if (descriptor_ < 0) {
     throw Error(fmt::format("cannot write '{}': it is already committed", path_.string()));
@@ -180,7 +197,7 @@ std::string read_file(const std::filesystem::path& path) {
 }
 
 DirectoryLock::DirectoryLock(const std::filesystem::path& directory) {
-  const std::filesystem::path path = directory / ".lock";
+  const std::filesystem::path path = directory / name;
   Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (file.get() < 0) fail("lock", directory, errno);
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
@@ -207,6 +224,33 @@ std::uint64_t checksum(const void* data, std::size_t size) { return XXH3_64bits(
 
 std::string checksum_hex(const void* data, std::size_t size) {
   return fmt::format("{:016x}", checksum(data, size));
+}
+
+std::string file_checksum(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  return checksum_hex(file.bytes().data(), file.bytes().size());
+}
+
+struct RunningChecksum::State {
+  XXH3_state_t* xxh3 = XXH3_createState();
+  State() {
+    if (xxh3 == nullptr) throw std::bad_alloc();
+    XXH3_64bits_reset(xxh3);
+  }
+  ~State() { XXH3_freeState(xxh3); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+};
+
+RunningChecksum::RunningChecksum() : state_(std::make_unique<State>()) {}
+RunningChecksum::~RunningChecksum() = default;
+
+void RunningChecksum::add(const void* data, std::size_t size) {
+  XXH3_64bits_update(state_->xxh3, data, size);
+}
+
+std::string RunningChecksum::hex() const {
+  return fmt::format("{:016x}", XXH3_64bits_digest(state_->xxh3));
 }
 
 }  // namespace sluice

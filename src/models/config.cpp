@@ -9,11 +9,12 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "architecture.hpp"
 #include "initialise.hpp"
-#include "json_fields.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/json.hpp"
 #include "sluice/base/names.hpp"
+#include "sluice/models/architecture.hpp"
+#include "sluice/models/field_codecs.hpp"
 
 namespace sluice {
 namespace {
@@ -32,41 +33,32 @@ void check_cutoffs(const ModelConfig& config, std::int64_t width) {
     previous = cutoff;
   }
   const std::size_t tails = config.cutoffs.size();
-  if (tails > 8 || width >> (2 * tails) == 0) {
+  if (tails > most_cutoffs(width)) {
     refuse_config(
         fmt::format("{} cutoffs are too many for a last layer of {} channels, of which each band "
-                    "gets a quarter of the one before; use fewer cutoffs",
+                    "gets a quarter of the one before; use fewer cutoffs or the full softmax",
                     tails, width));
   }
 }
 
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 void check_norm(const ModelConfig& config) {
-  static const std::vector<std::string> known = {"none", "weight", "layer",
-                                                 "rms",  "group",  "batch"};
   if (config.norm == "instance") {
     refuse_config(
         "instance normalisation pools over time, so that a position would see its future; use "
         "layer, rms or group, which normalise each position on its own");
   }
-  if (std::find(known.begin(), known.end(), config.norm) == known.end()) {
-    refuse_config(
-        fmt::format("unknown norm '{}'; {}", config.norm, suggestion(config.norm, known)));
-  }
-  if (config.norm == "weight" && config.arch != "gcnn") {
-    refuse_config(fmt::format(
-        "weight normalisation is of gcnn, and arch is {}; use none, layer, rms, group or batch",
-        config.arch));
-  }
-}
-
-void check_init(const ModelConfig& config) {
-  const std::vector<std::string>& known = init_names();
-  if (std::find(known.begin(), known.end(), config.init) == known.end()) {
-    refuse_config(
-        fmt::format("unknown init '{}'; {}", config.init, suggestion(config.init, known)));
-  }
-  if (!(config.init_scale > 0) || !std::isfinite(config.init_scale)) {
-    refuse_config(fmt::format("an init_scale of {}, expected a number above 0", config.init_scale));
+  const std::vector<std::string> own = config.architecture().norms();
+  if (!contains(own, config.norm)) {
+    for (const Architecture* other : architectures()) {
+      if (!contains(other->norms(), config.norm)) continue;
+      refuse_config(fmt::format("norm '{}' is not one of arch {} (it is of {}); use {}",
+                                config.norm, config.arch(), other->name(), fmt::join(own, ", ")));
+    }
+    refuse_config(fmt::format("unknown norm '{}'; {}", config.norm, suggestion(config.norm, own)));
   }
 }
 
@@ -93,29 +85,26 @@ std::int64_t token_parameters(const ModelConfig& config, std::int64_t width) {
   return config.tie ? count : count + config.vocabulary * config.dim;
 }
 
-const std::vector<std::string>& common_fields() {
-  static const std::vector<std::string> fields = {"arch",   "vocabulary", "dim",       "norm",
-                                                  "groups", "dropout",    "softmax",   "cutoffs",
-                                                  "tie",    "init",       "init_scale"};
-  return fields;
-}
-
 }  // namespace
 
-void refuse_config(const std::string& fault) {
-  throw UsageError(fmt::format("model config: {}", fault));
+ModelConfig::ModelConfig() : ModelConfig(architectures().front()->name()) {}
+
+ModelConfig::ModelConfig(std::string_view arch)
+    : norm(find_architecture(arch).default_norm()),
+      architecture_(&find_architecture(arch)),
+      shape_(architecture_->make_shape()) {}
+
+const std::string& ModelConfig::arch() const { return architecture_->name(); }
+
+void ModelConfig::refuse_shape() const {
+  throw Error(fmt::format("model config: arch {} has no shape of the type asked for", arch()));
 }
 
-void check_config_range(std::string_view what, std::int64_t value, std::int64_t least,
-                        std::int64_t most) {
-  if (value >= least && value <= most) return;
-  refuse_config(fmt::format("{} of {}, expected {} to {}", what, value, least, most));
-}
-
-const std::vector<std::string>& architecture_names() {
-  static const std::vector<std::string> names = {"gcnn",   "rnn",  "lstm",       "gru",
-                                                 "indrnn", "mut1", "transformer"};
-  return names;
+std::size_t most_cutoffs(std::int64_t width) {
+  constexpr std::size_t most = 8;
+  std::size_t cutoffs = 0;
+  while (cutoffs < most && band_width(width, cutoffs) > 0) ++cutoffs;
+  return cutoffs;
 }
 
 const std::vector<std::string>& init_names() {
@@ -123,35 +112,89 @@ const std::vector<std::string>& init_names() {
   return names;
 }
 
-const Architecture& find_architecture(std::string_view name) {
-  if (name == "gcnn") return gcnn_architecture();
-  if (name == "transformer") return transformer_architecture();
-  if (const Architecture* const recurrent = find_recurrent_architecture(name)) return *recurrent;
-  refuse_config(fmt::format("unknown arch '{}'; {}", name, suggestion(name, architecture_names())));
+const FieldTable& common_model_fields() {
+  constexpr double most_ids = std::numeric_limits<std::int32_t>::max();
+  using Config = ModelConfig;
+  static const FieldTable table =
+      FieldsOf<Config>()
+          .add("vocabulary", &Config::vocabulary, {.range = between(1, most_ids)})
+          .add("dim", &Config::dim,
+               {.range = between(1, most_ids),
+                .flag = "--dim",
+                .group = "Model",
+                .help = "width of the token vectors (default: by the other widths, or by the size "
+                        "of the text)"})
+          .add("norm", &Config::norm,
+               {.flag = "--norm",
+                .group = "Model",
+                .value = "NAME",
+                .help = "none, layer, rms, group, batch, or what the architecture has besides "
+                        "(default: the architecture's own)"})
+          .add_alias<bool>("weight_norm", "norm",
+                           // Before there were other norms, it said whether there was this one.
+                           [](Config& config, bool on) { config.norm = on ? "weight" : "none"; })
+          .add("groups", &Config::groups,
+               {.range = at_least(1),
+                .flag = "--groups",
+                .group = "Model",
+                .help = "channel groups of --norm group (default 8)"})
+          .only_if([](const Config& config) { return config.norm == "group"; })
+          .add("dropout", &Config::dropout,
+               {.range = from_to_below(0, 1),
+                .flag = "--dropout",
+                .group = "Model",
+                .help = "probability that an input of a layer is dropped while training (default: "
+                        "0.2 to 0, by the size of the text)"})
+          .add("softmax", &Config::softmax, choice_codec("softmax", {"adaptive", "full"}),
+               {.flag = "--softmax",
+                .group = "Model",
+                .help = "adaptive or full (default: adaptive above 5000 tokens)"})
+          .add("cutoffs", &Config::cutoffs,
+               {.flag = "--cutoffs",
+                .group = "Model",
+                .help = "ends of the adaptive softmax's bands, in tokens by rank (default: by the "
+                        "vocabulary)",
+                .one_for_list = true})
+          .add("tie", &Config::tie,
+               {.flag = "--tie", .group = "Model", .help = "share the embedding with the output"})
+          .add("init", &Config::init, choice_codec("init", init_names()),
+               {.flag = "--init",
+                .group = "Model",
+                .help = fmt::format("initial weights of the layers: {} (default: the "
+                                    "architecture's own)",
+                                    fmt::join(init_names(), ", ")),
+                .optional = true})
+          .only_if([](const Config& config) { return config.init != "default"; })
+          .add("init_scale", &Config::init_scale,
+               {.range = above(0),
+                .flag = "--init-scale",
+                .group = "Model",
+                .help = "what initial weights of the layers are multiplied by (default 1)",
+                .optional = true})
+          .only_if([](const Config& config) { return config.init_scale != 1; });
+  return table;
+}
+
+FieldParts model_parts(ModelConfig& config) {
+  return {{common_model_fields(), config}, config.architecture().part(config)};
+}
+
+FieldParts model_parts(const ModelConfig& config) {
+  return {{common_model_fields(), config}, config.architecture().part(config)};
 }
 
 std::vector<std::string> model_fields(std::string_view arch) {
-  std::vector<std::string> fields = common_fields();
-  const std::vector<std::string> own = find_architecture(arch).fields();
-  fields.insert(fields.end(), own.begin(), own.end());
-  return fields;
+  const ModelConfig config(arch);
+  std::vector<std::string> names = {"arch"};
+  for (std::string& name : field_names(model_parts(config))) names.push_back(std::move(name));
+  return names;
 }
 
 void ModelConfig::validate() const {
-  constexpr std::int64_t most_ids = std::numeric_limits<std::int32_t>::max();
-  const Architecture& architecture = find_architecture(arch);
-  check_config_range("a vocabulary", vocabulary, 1, most_ids);
-  check_config_range("an embedding width (dim)", dim, 1, most_ids);
+  check_fields(model_parts(*this), {.where = "model config"});
   check_norm(*this);
-  check_init(*this);
-  architecture.validate(*this);
-  if (!(dropout >= 0 && dropout < 1)) {
-    refuse_config(fmt::format("a dropout of {}, expected 0 or more and less than 1", dropout));
-  }
-  if (softmax != "adaptive" && softmax != "full") {
-    refuse_config(fmt::format("unknown softmax '{}', expected 'adaptive' or 'full'", softmax));
-  }
-  const std::int64_t width = architecture.output_width(*this);
+  architecture_->validate(*this);
+  const std::int64_t width = architecture_->output_width(*this);
   if (softmax == "adaptive") {
     check_cutoffs(*this, width);
   } else if (!cutoffs.empty()) {
@@ -166,65 +209,53 @@ void ModelConfig::validate() const {
 }
 
 std::int64_t ModelConfig::parameter_count() const {
-  const Architecture& architecture = find_architecture(arch);
-  return architecture.parameters(*this) + token_parameters(*this, architecture.output_width(*this));
+  return architecture_->parameters(*this) +
+         token_parameters(*this, architecture_->output_width(*this));
 }
 
-std::string ModelConfig::summary() const { return find_architecture(arch).summary(*this); }
+std::string ModelConfig::summary() const { return architecture_->summary(*this); }
+
+Value write_model(const ModelConfig& config) {
+  Value object = write_fields(model_parts(config));
+  object.set("arch", config.arch());
+  return object;
+}
+
+ModelConfig read_model(const Value& object, const FieldPlace& place) {
+  const auto* fields = object.as<Value::Object>();
+  if (fields == nullptr) place.refuse("an object", object);
+  const Value* const arch = object.find("arch");
+  if (arch == nullptr) place.field("arch").refuse("missing");
+  const auto* name = arch->as<std::string>();
+  if (name == nullptr) place.field("arch").refuse("a name in quotes", *arch);
+  const std::vector<std::string> known = architecture_names();
+  if (!contains(known, *name)) {
+    place.refuse(fmt::format("unknown arch '{}'; {}", *name, suggestion(*name, known)));
+  }
+  ModelConfig config(*name);
+  Value::Object others = *fields;
+  std::erase_if(others, [](const auto& field) { return field.first == "arch"; });
+  read_fields(model_parts(config), others, place, Reading::complete);
+  return config;
+}
 
 void to_json(nlohmann::json& json, const ModelConfig& config) {
-  json = {{"arch", config.arch},
-          {"vocabulary", config.vocabulary},
-          {"dim", config.dim},
-          {"norm", config.norm},
-          {"dropout", json_float(config.dropout)},
-          {"softmax", config.softmax},
-          {"cutoffs", config.cutoffs},
-          {"tie", config.tie}};
-  if (config.norm == "group") json["groups"] = config.groups;
-  if (config.init != "default") json["init"] = config.init;
-  if (config.init_scale != 1) json["init_scale"] = json_float(config.init_scale);
-  find_architecture(config.arch).write(json, config);
+  json = document_of(write_model(config));
 }
 
 void from_json(const nlohmann::json& json, ModelConfig& config) {
-  if (!json.is_object()) throw Error("model config: expected a JSON object");
-  ModelConfig read;
-  read.arch = json_field<std::string>(json, "arch", "a string");
-  const Architecture* architecture = nullptr;
-  try {
-    architecture = &find_architecture(read.arch);
-  } catch (const UsageError& error) {
-    throw Error(error.what());  // what a file holds is not the request's fault
-  }
-  read.vocabulary = json_integer_field(json, "vocabulary");
-  read.dim = json_integer_field(json, "dim");
-  // Before there were other norms, "weight_norm" said whether there was this one.
-  if (json.contains("weight_norm") && !json.contains("norm")) {
-    read.norm = json_field<bool>(json, "weight_norm", "true or false") ? "weight" : "none";
-  } else {
-    read.norm = json_field<std::string>(json, "norm", "a string");
-  }
-  if (read.norm == "group") read.groups = json_integer_field(json, "groups");
-  read.dropout = json_field<float>(json, "dropout", "a number");
-  read.softmax = json_field<std::string>(json, "softmax", "a string");
-  for (const nlohmann::json& cutoff :
-       json_field<std::vector<nlohmann::json>>(json, "cutoffs", "a list of numbers")) {
-    read.cutoffs.push_back(json_integer(cutoff, "cutoffs"));
-  }
-  read.tie = json_field<bool>(json, "tie", "true or false");
-  if (json.contains("init")) read.init = json_field<std::string>(json, "init", "a string");
-  if (json.contains("init_scale")) {
-    read.init_scale = json_field<float>(json, "init_scale", "a number");
-  }
-  architecture->read(json, read);
-  config = std::move(read);
+  config =
+      read_model(value_of(json), {.where = "model config", .origin = FieldPlace::Origin::file});
+}
+
+void check_conv_path(const ModelConfig& config, ConvPath path) {
+  config.architecture().check_conv_path(config, path);
 }
 
 std::unique_ptr<LanguageModel> make_model(const ModelConfig& config,
                                           std::optional<std::uint64_t> seed, DType dtype) {
   config.validate();
-  auto model = find_architecture(config.arch).make(config, seed, dtype);
+  auto model = config.architecture().make(config, seed, dtype);
   if (seed) initialise_stack(config, *seed, model->parameters());
   return model;
 }

@@ -5,27 +5,33 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
-#include "architecture.hpp"
 #include "frozen_gcnn.hpp"
-#include "json_fields.hpp"
+#include "gcnn_presets.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/units.hpp"
+#include "sluice/models/field_codecs.hpp"
+#include "sluice/models/gcnn.hpp"
+#include "sluice/models/stack_model.hpp"
 #include "sluice/nn/gated_conv.hpp"
 #include "sluice/nn/unit_layer.hpp"
-#include "stack_model.hpp"
 
 namespace sluice {
 namespace {
+
+/// Weight normalisation (Salimans & Kingma 2016), which is of the weights, not of what they give.
+constexpr const char* kWeightNorm = "weight";
+
+const GcnnShape& gcnn_of(const ModelConfig& config) { return config.shape<GcnnShape>(); }
 
 GatedConv1d::Options layer_options(const ModelConfig& config, std::int64_t channels,
                                    const LayerSpec& spec) {
   return {.channels = channels,
           .outputs = spec.channels,
           .kernel = spec.kernel,
-          .unit = config.unit,
+          .unit = gcnn_of(config).unit,
           .norm = config.norm,
           .groups = config.groups};
 }
@@ -37,7 +43,7 @@ GatedConv1d::Options projection_options(const ModelConfig& config, std::int64_t 
           .outputs = spec.channels,
           .kernel = 1,
           .unit = "identity",
-          .norm = config.norm == "weight" ? "weight" : "none",
+          .norm = config.norm == kWeightNorm ? kWeightNorm : "none",
           .linear_layout = true};
 }
 
@@ -48,10 +54,10 @@ constexpr std::uint32_t kUnitStream = 0x8000;
 class Gcnn final : public StackModel {
  public:
   Gcnn(const ModelConfig& config, std::optional<std::uint64_t> seed, DType dtype)
-      : StackModel(config, config.layers.back().channels, seed, dtype) {
+      : StackModel(config, gcnn_of(config).layers.back().channels, seed, dtype) {
     std::vector<std::int64_t> widths{config.dim};  // of the embedding, then of each layer's output
     std::uint32_t stream = kStackInitStream;
-    for (const LayerSpec& spec : config.layers) {
+    for (const LayerSpec& spec : gcnn_of(config).layers) {
       Layer layer{GatedConv1d(layer_options(config, widths.back(), spec), dtype, {seed, stream++}),
                   nullptr, -1};
       if (spec.residual > 0) {
@@ -81,7 +87,7 @@ class Gcnn final : public StackModel {
 
   std::optional<std::int64_t> receptive_field() const override {
     std::int64_t field = 1;
-    for (const LayerSpec& spec : config_.layers) field += spec.kernel - 1;
+    for (const LayerSpec& spec : gcnn_of(config_).layers) field += spec.kernel - 1;
     return field;
   }
 
@@ -91,21 +97,8 @@ class Gcnn final : public StackModel {
       layers.push_back({layer.conv.freeze(options), std::nullopt, layer.residual});
       if (layer.projection) layers.back().projection = layer.projection->freeze(options);
     }
-    return make_frozen_gcnn(config_.dim, config_.layers.back().channels, std::move(layers));
-  }
-
-  void freeze() override {
-    for (Layer& layer : layers_) {
-      layer.conv.freeze();
-      if (layer.projection) layer.projection->freeze();
-    }
-  }
-
-  void unfreeze() override {
-    for (Layer& layer : layers_) {
-      layer.conv.unfreeze();
-      if (layer.projection) layer.projection->unfreeze();
-    }
+    return make_frozen_gcnn(config_.dim, gcnn_of(config_).layers.back().channels,
+                            std::move(layers));
   }
 
  private:
@@ -147,7 +140,7 @@ class Gcnn final : public StackModel {
       }
       LayerProbe probe;
       if (options.probe != nullptr) {
-        probe = {options.probe, fmt::format("layers.{}", i), config_.unit};
+        probe = {options.probe, fmt::format("layers.{}", i), gcnn_of(config_).unit};
       }
       values[i + 1] = layer.conv.forward(values[i], residual, conv, options.training, random,
                                          carries ? &context : nullptr, probe);
@@ -168,54 +161,66 @@ class Gcnn final : public StackModel {
   std::vector<std::size_t> last_use_;
 };
 
-class GcnnArchitecture final : public Architecture {
+class GcnnArchitecture final : public ArchitectureOf<GcnnShape> {
  public:
-  std::vector<std::string> fields() const override { return {"layers", "unit"}; }
+  GcnnArchitecture() : ArchitectureOf("gcnn") {}
 
-  std::string summary(const ModelConfig& config) const override {
-    return fmt::format("{} layers of {}", config.layers.size(), config.unit);
+  const FieldTable& fields() const override {
+    using Layers = std::vector<LayerSpec>;
+    static const FieldTable table =
+        FieldsOf<GcnnShape>()
+            .add(
+                "layers", &GcnnShape::layers,
+                text_codec<Layers>(
+                    layers_string, [](const std::string& spec) { return parse_layers(spec); },
+                    "a layer spec in quotes", "SPEC"),
+                {.flag = "--layers",
+                 .group = "Model",
+                 .help = "layers as (channels, kernel[, residual]) joined by + and repeated by *N, "
+                         "like '[(512,4)]*8' (default: by the size of the text)"})
+            .add("unit", &GcnnShape::unit, unit_codec(),
+                 {.flag = "--unit",
+                  .group = "Model",
+                  .help = fmt::format("{}, or F(a)*b or a*F(b) with any activation F (default glu)",
+                                      fmt::join(model_unit_names(), ", "))});
+    return table;
   }
+  std::vector<std::string> size_fields() const override { return {"layers", "dim"}; }
+
+  std::vector<std::string> norms() const override {
+    std::vector<std::string> norms = Architecture::norms();
+    norms.emplace_back(kWeightNorm);
+    return norms;
+  }
+  std::string default_norm() const override { return kWeightNorm; }
 
   void validate(const ModelConfig& config) const override {
-    const std::vector<LayerSpec>& layers = config.layers;
-    if (layers.empty()) refuse_config("there are no layers; give at least one, like '[(512,4)]*8'");
-    if (layers.size() > 1000) {
-      refuse_config(fmt::format("{} layers are too many; at most 1000 are allowed", layers.size()));
-    }
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-      const LayerSpec& layer = layers[i];
-      if (layer.channels < 1 || layer.channels > 65536) {
-        refuse_config(
-            fmt::format("layer {} has {} channels, expected 1 to 65536", i + 1, layer.channels));
-      }
-      if (layer.kernel < 1 || layer.kernel > 64) {
-        refuse_config(fmt::format("layer {} has a kernel width of {}, expected 1 to 64", i + 1,
-                                  layer.kernel));
-      }
-      if (layer.residual < 0 || layer.residual > static_cast<std::int64_t>(i) + 1) {
-        refuse_config(fmt::format("layer {} has residual {}, expected 0 to {}", i + 1,
-                                  layer.residual, i + 1));
-      }
-    }
+    const auto& [layers, unit] = gcnn_of(config);
     for (const LayerSpec& layer : layers) {
-      const std::int64_t inputs = UnitLayer(config.unit, layer.channels, DType::f32, {}).inputs();
-      if (config.norm == "group" && inputs % config.groups != 0) {
-        refuse_config(
-            fmt::format("{} groups do not divide the {} channels of a layer's projection; "
-                        "change groups or the layers",
-                        config.groups, inputs));
-      }
+      const std::int64_t inputs = parse_unit_spec(unit).inputs(layer.channels);
+      check_config_groups(config, inputs,
+                          fmt::format("the {} channels of a layer's projection", inputs),
+                          "the layers");
     }
+  }
+
+  void check_conv_path(const ModelConfig& config, ConvPath path) const override {
+    if (path != ConvPath::fast) return;
+    for (const LayerSpec& layer : gcnn_of(config).layers) check_fast_kernel(layer.kernel);
+  }
+
+  std::string summary(const ModelConfig& config) const override {
+    return fmt::format("{} layers of {}", gcnn_of(config).layers.size(), gcnn_of(config).unit);
   }
 
   std::int64_t output_width(const ModelConfig& config) const override {
-    return config.layers.back().channels;
+    return gcnn_of(config).layers.back().channels;
   }
 
   std::int64_t parameters(const ModelConfig& config) const override {
     std::int64_t count = 0;
     std::vector<std::int64_t> widths = {config.dim};  // of each layer's input
-    for (const LayerSpec& layer : config.layers) {
+    for (const LayerSpec& layer : gcnn_of(config).layers) {
       count += GatedConv1d::parameter_count(layer_options(config, widths.back(), layer));
       if (layer.residual > 0) {
         const std::int64_t source =
@@ -231,17 +236,17 @@ class GcnnArchitecture final : public Architecture {
 
   // Doubles: absurd sizes are what this is for, and they overflow integers.
   StackMemory memory(const ModelConfig& config, bool recompute) const override {
-    const UnitSpec unit = parse_unit_spec(config.unit);
+    const UnitSpec unit = parse_unit_spec(gcnn_of(config).unit);
     StackMemory need;
     auto inputs = static_cast<double>(config.dim);
-    for (const LayerSpec& layer : config.layers) {
+    for (const LayerSpec& layer : gcnn_of(config).layers) {
       const auto projected = static_cast<double>(unit.inputs(layer.channels));
-      if (config.norm == "weight") {
+      if (config.norm == kWeightNorm) {
         need.derived += static_cast<double>(layer.kernel) * inputs * projected;
       }
       // Its input after dropout, its projection, once more normalised, its output; and at the peak
       // their gradients.
-      const bool apart = !unit.fused() || (config.norm != "weight" && config.norm != "none");
+      const bool apart = !unit.fused() || (config.norm != kWeightNorm && config.norm != "none");
       const double all = inputs + (apart ? 2 : 1) * projected + static_cast<double>(layer.channels);
       need.per_position += recompute ? all - projected : all;
       need.widest = std::max(need.widest, all);
@@ -250,20 +255,36 @@ class GcnnArchitecture final : public Architecture {
     return need;
   }
 
-  void write(nlohmann::json& json, const ModelConfig& config) const override {
-    json["layers"] = layers_string(config.layers);
-    json["unit"] = config.unit;
+  ModelWidths widths(ModelConfig& config) const override {
+    ModelWidths widths{.step = norm_step(config)};
+    for (LayerSpec& layer : config.shape<GcnnShape>().layers) {
+      widths.together.push_back({&layer.channels, widths.step});
+      widths.widest = std::max(widths.widest, layer.channels);
+    }
+    widths.together.push_back({&config.dim, 1});
+    if (!config.tie) widths.apart = ModelWidth{&config.dim, widths.step};
+    return widths;
   }
 
-  void read(const nlohmann::json& json, ModelConfig& config) const override {
-    try {
-      config.layers = parse_layers(json_field<std::string>(json, "layers", "a string"));
-    } catch (const UsageError& error) {
-      // What a file holds is not the request's fault.
-      throw Error(fmt::format("model config: {}", error.what()));
-    }
-    config.unit = json_field<std::string>(json, "unit", "a string");
+  void choose_size(ModelConfig& config, TextSize size) const override {
+    static constexpr std::pair<const char*, std::int64_t> sizes[] = {{"[(64,4)]*4", 64},
+                                                                     {"[(256,4)]*5", 256},
+                                                                     {"[(256,4)]*8", 256},
+                                                                     {"[(512,4)]*8", 512},
+                                                                     {"[(900,4)]*8", 512}};
+    const auto& [layers, dim] = sizes[static_cast<std::size_t>(size)];
+    config.shape<GcnnShape>().layers = parse_layers(layers);
+    config.dim = dim;
   }
+
+  void complete(ModelConfig& config, const ModelTask& /*task*/,
+                const GivenFields& given) const override {
+    if (given.contains("layers") && !given.contains("dim") && !given.contains("preset")) {
+      config.dim = gcnn_of(config).layers.front().channels;
+    }
+  }
+
+  std::vector<Preset> presets() const override { return gcnn_presets(); }
 
   std::unique_ptr<LanguageModel> make(const ModelConfig& config, std::optional<std::uint64_t> seed,
                                       DType dtype) const override {
@@ -273,14 +294,8 @@ class GcnnArchitecture final : public Architecture {
 
 }  // namespace
 
-const Architecture& gcnn_architecture() {
-  static const GcnnArchitecture architecture;
-  return architecture;
-}
-
-void check_conv_path(const ModelConfig& config, ConvPath path) {
-  if (path != ConvPath::fast) return;
-  for (const LayerSpec& layer : config.layers) check_fast_kernel(layer.kernel);
+std::unique_ptr<const Architecture> gcnn_architecture() {
+  return std::make_unique<GcnnArchitecture>();
 }
 
 }  // namespace sluice

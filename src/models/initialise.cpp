@@ -77,7 +77,7 @@ const Parameter& named(const Parameters& parameters, const std::string& name) {
 }
 
 void give(const Parameter& parameter, const Tensor& file) {
-  parameter.variable.set_value(parameter.from_file ? parameter.from_file(file) : file);
+  parameter.variable.set_value(parameter.in_memory(file));
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 #include <fstream>
 #include <limits>
 
-#include "architecture.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/models/architecture.hpp"
 
 namespace sluice {
 namespace {
@@ -29,7 +29,7 @@ std::string bytes_string(double bytes) {
 
 std::size_t training_memory_estimate(const ModelConfig& config, std::int64_t batch,
                                      std::int64_t context, int optimizer_states, bool recompute) {
-  const StackMemory stack = find_architecture(config.arch).memory(config, recompute);
+  const StackMemory stack = config.architecture().memory(config, recompute);
   const double per_position = static_cast<double>(config.dim) + stack.per_position + stack.widest;
   const double scalars = static_cast<double>(config.parameter_count()) * (2.0 + optimizer_states) +
                          2 * stack.derived +

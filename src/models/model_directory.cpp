@@ -2,99 +2,94 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <system_error>
 
 #include "sluice/base/error.hpp"
-#include "sluice/base/file.hpp"
-#include "sluice/models/safetensors.hpp"
 
 namespace sluice {
 namespace {
 
-constexpr const char* config_name = "config.json";
-constexpr const char* parameters_name = "model.safetensors";
+namespace fs = std::filesystem;
 
-Tensor file_tensor(const Parameter& parameter) {
-  const Tensor& value = parameter.variable.value();
-  return parameter.to_file ? parameter.to_file(value) : value;
-}
-
-const NamedTensors::value_type* find(const NamedTensors& tensors, const std::string& name) {
-  const auto found = std::find_if(tensors.begin(), tensors.end(),
-                                  [&](const auto& each) { return each.first == name; });
-  return found == tensors.end() ? nullptr : &*found;
+/// Throws unless `file` has what the model needs, and nothing else.
+void check_tensors(const SafetensorsFile& file, const Parameters& parameters) {
+  const auto fail = [&](const std::string& fault) {
+    throw Error(fmt::format("cannot load '{}': {}", file.path().string(), fault));
+  };
+  std::set<std::string> known;
+  for (const Parameter& parameter : parameters) {
+    known.insert(parameter.name);
+    const TensorInfo* found = file.find(parameter.name);
+    if (found == nullptr) fail(fmt::format("tensor '{}' is missing", parameter.name));
+    if (!(found->shape == parameter.file_shape())) {
+      fail(fmt::format("tensor '{}' has shape {}, expected {}", parameter.name, found->shape.str(),
+                       parameter.file_shape().str()));
+    }
+    if (found->dtype == DType::i32) {
+      fail(fmt::format("tensor '{}' holds {} elements, expected {}", parameter.name,
+                       dtype_name(DType::i32), dtype_name(parameter.variable.dtype())));
+    }
+  }
+  for (const TensorInfo& info : file.tensors()) {
+    if (!known.contains(info.name)) fail(fmt::format("the model has no tensor '{}'", info.name));
+  }
 }
 
 /// Gives the model the tensors of `file`, all or none of them.
-void assign(const std::filesystem::path& file, const NamedTensors& tensors, LanguageModel& model) {
-  const Parameters& parameters = model.parameters();
-  std::vector<Tensor> values;
-  values.reserve(parameters.size());
-  for (const Parameter& parameter : parameters) {
-    const auto* found = find(tensors, parameter.name);
-    if (found == nullptr) {
-      throw Error(
-          fmt::format("cannot load '{}': tensor '{}' is missing", file.string(), parameter.name));
-    }
-    const Shape expected = file_tensor(parameter).shape();
-    if (!(found->second.shape() == expected)) {
-      throw Error(fmt::format("cannot load '{}': tensor '{}' has shape {}, expected {}",
-                              file.string(), parameter.name, found->second.shape().str(),
-                              expected.str()));
-    }
-    const DType dtype = parameter.variable.value().dtype();
-    if (found->second.dtype() == DType::i32) {
-      throw Error(fmt::format("cannot load '{}': tensor '{}' holds {} elements, expected {}",
-                              file.string(), parameter.name, dtype_name(DType::i32),
-                              dtype_name(dtype)));
-    }
-    const Tensor value = found->second.dtype() == dtype ? found->second : found->second.to(dtype);
-    values.push_back(parameter.from_file ? parameter.from_file(value) : value);
+void assign(const SafetensorsFile& file, LanguageModel& model) {
+  check_parameters(file, model);
+  for (const Parameter& parameter : model.parameters()) {
+    const Tensor found = file.read(parameter.name);
+    const DType dtype = parameter.variable.dtype();
+    parameter.variable.set_value(
+        parameter.in_memory(found.dtype() == dtype ? found : found.to(dtype)));
   }
-  for (const auto& each : tensors) {
-    const std::string& name = each.first;
-    const bool known =
-        std::any_of(parameters.begin(), parameters.end(),
-                    [&](const Parameter& parameter) { return parameter.name == name; });
-    if (!known) {
-      throw Error(
-          fmt::format("cannot load '{}': the model has no tensor '{}'", file.string(), name));
-    }
-  }
-  model.unfreeze();
-  for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i].variable.set_value(values[i]);
 }
 
 }  // namespace
 
-void save_parameters(const std::filesystem::path& file, const LanguageModel& model) {
-  NamedTensors tensors;
+PendingSafetensors prepare_parameters(const fs::path& file, const LanguageModel& model) {
+  TensorSources tensors;
   tensors.reserve(model.parameters().size());
   for (const Parameter& parameter : model.parameters()) {
-    tensors.emplace_back(parameter.name, file_tensor(parameter));
+    tensors.push_back({{parameter.name, parameter.file_shape(), parameter.variable.dtype()},
+                       [&parameter] { return parameter.in_file(parameter.variable.value()); }});
   }
   // "format" is what other readers of safetensors look for: tensors laid out as PyTorch's.
-  write_safetensors(file, tensors, {{"format", "pt"}});
+  return prepare_safetensors(file, tensors, {{"format", "pt"}});
 }
 
-void load_parameters(const std::filesystem::path& file, LanguageModel& model) {
-  assign(file, read_safetensors(file), model);
+void save_parameters(const fs::path& file, const LanguageModel& model) {
+  prepare_parameters(file, model).commit();
 }
 
-nlohmann::json read_model_config(const std::filesystem::path& directory) {
+void load_parameters(const fs::path& file, LanguageModel& model) {
+  assign(SafetensorsFile(file), model);
+}
+
+void check_parameters(const SafetensorsFile& file, const LanguageModel& model) {
+  check_tensors(file, model.parameters());
+  file.check_data();
+}
+
+bool ModelDirectory::has_checkpoint() const {
   std::error_code ignored;
-  if (!std::filesystem::is_directory(directory, ignored)) {
-    throw Error(fmt::format("no model at '{}': {}", directory.string(),
-                            std::filesystem::exists(directory, ignored)
-                                ? "it is not a directory"
-                                : "there is no such directory"));
+  return fs::exists(checkpoint_file(), ignored);
+}
+
+nlohmann::json ModelDirectory::config() const {
+  std::error_code ignored;
+  if (!fs::is_directory(path_, ignored)) {
+    throw Error(fmt::format(
+        "no model at '{}': {}", path_.string(),
+        fs::exists(path_, ignored) ? "it is not a directory" : "there is no such directory"));
   }
-  const std::filesystem::path file = directory / config_name;
-  if (!std::filesystem::exists(file, ignored)) {
+  const fs::path file = config_file();
+  if (!fs::exists(file, ignored)) {
     throw Error(
-        fmt::format("no model at '{}': the directory has no {}", directory.string(), config_name));
+        fmt::format("no model at '{}': the directory has no {}", path_.string(), config_name));
   }
   const auto fail = [&](const std::string& fault) {
     throw Error(fmt::format("cannot read '{}': {}", file.string(), fault));
@@ -121,43 +116,76 @@ nlohmann::json read_model_config(const std::filesystem::path& directory) {
   return config;
 }
 
-LoadedModel load_model(const std::filesystem::path& directory) {
-  const nlohmann::json json = read_model_config(directory);
-  ModelConfig config;
+ModelConfig ModelDirectory::model_config() const {
+  const nlohmann::json json = config();
   try {
-    json["model"].get_to(config);
+    auto config = json["model"].get<ModelConfig>();
     config.validate();
+    return config;
   } catch (const Error& error) {
     // What a file holds is not the request's fault: an Error, not a UsageError.
-    throw Error(
-        fmt::format("cannot read '{}': {}", (directory / config_name).string(), error.what()));
+    throw Error(fmt::format("cannot read '{}': {}", config_file().string(), error.what()));
   }
+}
 
+LoadedModel ModelDirectory::load(Weights weights) const {
+  const ModelConfig config = model_config();
   LoadedModel loaded;
-  loaded.tokenizer = load_tokenizer(directory);
+  loaded.tokenizer = tokenizer();
   if (loaded.tokenizer->size() != config.vocabulary) {
     throw Error(
         fmt::format("the files in '{}' do not belong together: the tokenizer has {} tokens "
                     "and the model {}",
-                    directory.string(), loaded.tokenizer->size(), config.vocabulary));
+                    path_.string(), loaded.tokenizer->size(), config.vocabulary));
   }
-  // Reading the file, which is checked against its size, before building bounds what a damaged
-  // config can make this allocate. Running statistics are not among a config's parameters.
-  const std::filesystem::path file = directory / parameters_name;
-  const NamedTensors tensors = read_safetensors(file);
+  if (!fs::exists(weights_file(weights))) weights = Weights::best;
+  // Reading the file's header, which is checked against its size, before building bounds what a
+  // damaged config can make this allocate. Running statistics are not among a config's parameters.
+  const SafetensorsFile file(weights_file(weights));
   std::int64_t scalars = 0;
-  for (const auto& [name, tensor] : tensors) {
-    if (name.find(".running_") == std::string::npos) scalars += tensor.elements();
+  for (const TensorInfo& info : file.tensors()) {
+    if (info.name.find(".running_") == std::string::npos) scalars += info.shape.elements();
   }
   if (scalars != config.parameter_count()) {
-    throw Error(fmt::format(
-        "the files in '{}' do not belong together: {} describes {} parameters "
-        "and {} holds {}",
-        directory.string(), config_name, config.parameter_count(), parameters_name, scalars));
+    throw Error(
+        fmt::format("the files in '{}' do not belong together: {} describes {} parameters "
+                    "and {} holds {}",
+                    path_.string(), config_name, config.parameter_count(),
+                    file.path().filename().string(), scalars));
   }
   loaded.model = make_model(config, std::nullopt);
-  assign(file, tensors, *loaded.model);
+  assign(file, *loaded.model);
   return loaded;
 }
+
+void ModelDirectory::write_config(std::string_view text) const { write_file(config_file(), text); }
+
+void ModelDirectory::save_weights(const LanguageModel& model, Weights weights) const {
+  save_parameters(weights_file(weights), model);
+}
+
+void ModelDirectory::save(const LanguageModel& model, const Tokenizer& tokenizer,
+                          const nlohmann::json& more) const {
+  nlohmann::json config = more;
+  config["format_version"] = model_format_version;
+  config["model"] = model.config();
+  tokenizer.save(path_);
+  write_config(config.dump(2) + "\n");
+  save_weights(model);
+}
+
+void ModelDirectory::save(const LanguageModel& model, const Tokenizer& tokenizer) const {
+  save(model, tokenizer, nlohmann::json::object());
+}
+
+void ModelDirectory::remove_run() const {
+  for (const char* name : {checkpoint_name, best_weights_name, last_weights_name, config_name,
+                           metrics_name, trace_name}) {
+    fs::remove(path_ / name);
+  }
+  remove_tokenizer(path_);
+}
+
+LoadedModel load_model(const fs::path& directory) { return ModelDirectory(directory).load(); }
 
 }  // namespace sluice

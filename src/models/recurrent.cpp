@@ -5,20 +5,25 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
-#include "architecture.hpp"
 #include "frozen_recurrent.hpp"
-#include "json_fields.hpp"
+#include "sluice/autograd/dropout.hpp"
+#include "sluice/autograd/recurrent.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/units.hpp"
+#include "sluice/models/field_codecs.hpp"
+#include "sluice/models/recurrent.hpp"
+#include "sluice/models/stack_model.hpp"
 #include "sluice/nn/recurrent.hpp"
-#include "stack_model.hpp"
 
 namespace sluice {
 namespace {
 
 constexpr std::int64_t kMostHidden = 1'000'000'000;
+
+const RecurrentShape& recurrent_of(const ModelConfig& config) {
+  return config.shape<RecurrentShape>();
+}
 
 bool removes(const RecurrentShape& shape, std::string_view gate) {
   return std::find(shape.removed_gates.begin(), shape.removed_gates.end(), gate) !=
@@ -26,7 +31,7 @@ bool removes(const RecurrentShape& shape, std::string_view gate) {
 }
 
 RecurrentStackOptions recurrent_options(const ModelConfig& config) {
-  const RecurrentShape& shape = config.recurrent;
+  const RecurrentShape& shape = recurrent_of(config);
   RecurrentStackOptions stack;
   stack.layers = shape.depth;
   stack.norm = config.norm;
@@ -34,10 +39,10 @@ RecurrentStackOptions recurrent_options(const ModelConfig& config) {
   stack.residual = shape.residual;
   stack.variational = shape.variational;
   RecurrentOptions& layer = stack.layer;
-  layer.cell = parse_cell(config.arch);
+  layer.cell = parse_cell(config.arch());
   layer.input = config.dim;
   layer.hidden = shape.hidden;
-  if (layer.cell == CellKind::rnn) layer.nonlinearity = parse_activation(config.unit);
+  if (layer.cell == CellKind::rnn) layer.nonlinearity = parse_activation(shape.unit);
   layer.forget_bias = static_cast<double>(shape.forget_bias);
   layer.without_input_gate = removes(shape, "input");
   layer.without_forget_gate = removes(shape, "forget");
@@ -51,7 +56,7 @@ RecurrentStackOptions recurrent_options(const ModelConfig& config) {
 class Recurrent final : public StackModel {
  public:
   Recurrent(const ModelConfig& config, std::optional<std::uint64_t> seed, DType dtype)
-      : StackModel(config, config.recurrent.hidden, seed, dtype),
+      : StackModel(config, recurrent_of(config).hidden, seed, dtype),
         stack_(recurrent_options(config), dtype, {seed, kStackInitStream}) {
     stack_.collect(parameters_, "layers.");
   }
@@ -65,81 +70,120 @@ class Recurrent final : public StackModel {
 
  private:
   Variable stack(const Variable& x, ModelState& state, const ForwardOptions& options) override {
-    return stack_.forward(drop(x, 0, options), state.tensors, options);
+    return stack_.forward(drop(x, options.dropout_of(0)), state.tensors, options);
   }
 
   std::uint32_t output_dropout_stream() const override {
-    return static_cast<std::uint32_t>(config_.recurrent.depth);
+    return static_cast<std::uint32_t>(recurrent_of(config_).depth);
+  }
+
+  Variable drop(const Variable& x, const Dropout& dropout) const override {
+    return recurrent_of(config_).variational ? dropout_over_time(x, dropout)
+                                             : StackModel::drop(x, dropout);
   }
 
   RecurrentStack stack_;
 };
 
-class RecurrentArchitecture final : public Architecture {
+/// The fields of a cell's models.
+FieldTable recurrent_fields(CellKind cell) {
+  constexpr const char* group = "Recurrent models";
+  using Shape = RecurrentShape;
+  FieldsOf<Shape> fields;
+  fields
+      .add("depth", &Shape::depth,
+           {.range = between(1, kMostDepth),
+            .flag = "--depth",
+            .group = group,
+            .help = "layers (default: by the size of the text)"})
+      .add("hidden", &Shape::hidden,
+           {.range = between(1, kMostHidden),
+            .flag = "--hidden",
+            .group = group,
+            .help = "hidden size (default: by the size of the text)"})
+      .add("residual", &Shape::residual,
+           {.flag = "--residual",
+            .group = group,
+            .help = "layers add their inputs where widths agree",
+            .off_flag = "--no-residual",
+            .off_help = "layers do not add their inputs"})
+      .add("variational", &Shape::variational,
+           {.flag = "--variational",
+            .group = group,
+            .help = "one dropout mask for all steps of a chunk (Gal & Ghahramani 2016)"});
+  switch (cell) {
+    case CellKind::rnn:
+      fields.add("unit", &Shape::unit, choice_codec("unit", {"tanh", "relu"}),
+                 {.flag = "--unit",
+                  .group = group,
+                  .help = "the cell's nonlinearity, tanh or relu (default tanh)"});
+      break;
+    case CellKind::lstm:
+      fields
+          .add("forget_bias", &Shape::forget_bias,
+               {.flag = "--forget-bias",
+                .group = group,
+                .help = "what the forget gate's bias starts at (default 1)"})
+          .add("removed_gates", &Shape::removed_gates,
+               {.flag = "--remove-gates",
+                .group = group,
+                .help = "gates that are always open, of input, forget and output",
+                .one_for_list = true});
+      break;
+    case CellKind::gru:
+      fields.add("reset", &Shape::reset, choice_codec("reset", {"after", "before"}),
+                 {.flag = "--reset",
+                  .group = group,
+                  .value = "WHEN",
+                  .help = "whether the reset gate acts before or after the matrix product (default "
+                          "after)"});
+      break;
+    case CellKind::indrnn:
+      fields.add(
+          "bound", &Shape::bound,
+          {.range = above(0),
+           .flag = "--bound",
+           .group = group,
+           .help = "largest recurrent weight in magnitude (default: 2^(-1/--context), at which "
+                   "states halve over the context)"});
+      break;
+    case CellKind::mut1:
+      break;
+  }
+  return fields;
+}
+
+class RecurrentArchitecture final : public ArchitectureOf<RecurrentShape> {
  public:
-  explicit RecurrentArchitecture(CellKind cell) : cell_(cell) {}
+  explicit RecurrentArchitecture(CellKind cell)
+      : ArchitectureOf(cell_name(cell)), cell_(cell), fields_(recurrent_fields(cell)) {}
 
-  std::vector<std::string> fields() const override {
-    std::vector<std::string> fields = {"depth", "hidden", "residual", "variational"};
-    switch (cell_) {
-      case CellKind::rnn:
-        fields.emplace_back("unit");
-        break;
-      case CellKind::lstm:
-        fields.insert(fields.end(), {"forget_bias", "removed_gates"});
-        break;
-      case CellKind::gru:
-        fields.emplace_back("reset");
-        break;
-      case CellKind::indrnn:
-        fields.emplace_back("bound");
-        break;
-      case CellKind::mut1:
-        break;
-    }
-    return fields;
-  }
-
-  std::string summary(const ModelConfig& config) const override {
-    const std::string nonlinearity =
-        cell_ == CellKind::rnn ? fmt::format(" ({})", config.unit) : "";
-    return fmt::format("{} layer{} of {}{}, {} wide", config.recurrent.depth,
-                       config.recurrent.depth == 1 ? "" : "s", config.arch, nonlinearity,
-                       config.recurrent.hidden);
-  }
+  const FieldTable& fields() const override { return fields_; }
+  std::vector<std::string> size_fields() const override { return {"depth", "hidden", "dim"}; }
 
   void validate(const ModelConfig& config) const override {
-    const RecurrentShape& shape = config.recurrent;
-    check_config_range("a depth", shape.depth, 1, kMostDepth);
-    check_config_range("a hidden size", shape.hidden, 1, kMostHidden);
-    if (cell_ == CellKind::rnn && config.unit != "tanh" && config.unit != "relu") {
-      refuse_config(
-          fmt::format("a cell of rnn takes tanh or relu for its unit, got '{}'", config.unit));
-    }
+    const RecurrentShape& shape = recurrent_of(config);
     for (const std::string& gate : shape.removed_gates) {
       if (gate != "input" && gate != "forget" && gate != "output") {
         refuse_config(fmt::format(
-            "an lstm has no gate '{}' to remove, expected input, forget or output", gate));
+            "an {} has no gate '{}' to remove, expected input, forget or output", name(), gate));
       }
     }
-    if (shape.reset != "after" && shape.reset != "before") {
-      refuse_config(fmt::format("unknown reset '{}', expected 'after' or 'before'", shape.reset));
-    }
-    if (!(shape.bound > 0)) {
-      refuse_config(fmt::format("a bound of {}, expected more than 0", shape.bound));
-    }
-    if (!std::isfinite(shape.forget_bias)) {
-      refuse_config(fmt::format("a forget_bias of {}, expected a number", shape.forget_bias));
-    }
-    if (config.norm == "group" && shape.hidden % config.groups != 0) {
-      refuse_config(
-          fmt::format("{} groups do not divide a hidden size of {}; change groups or hidden",
-                      config.groups, shape.hidden));
-    }
+    check_config_groups(config, shape.hidden, fmt::format("a hidden size of {}", shape.hidden),
+                        "hidden");
+    check_config_groups(config, config.dim, fmt::format("a first layer's input of {}", config.dim),
+                        "dim");
+  }
+
+  std::string summary(const ModelConfig& config) const override {
+    const RecurrentShape& shape = recurrent_of(config);
+    const std::string nonlinearity = cell_ == CellKind::rnn ? fmt::format(" ({})", shape.unit) : "";
+    return fmt::format("{} layer{} of {}{}, {} wide", shape.depth, shape.depth == 1 ? "" : "s",
+                       name(), nonlinearity, shape.hidden);
   }
 
   std::int64_t output_width(const ModelConfig& config) const override {
-    return config.recurrent.hidden;
+    return recurrent_of(config).hidden;
   }
 
   std::int64_t parameters(const ModelConfig& config) const override {
@@ -152,63 +196,54 @@ class RecurrentArchitecture final : public Architecture {
     const double gates = cell_ == CellKind::lstm                             ? 4
                          : cell_ == CellKind::gru || cell_ == CellKind::mut1 ? 3
                                                                              : 1;
-    const auto hidden = static_cast<double>(config.recurrent.hidden);
-    const auto depth = static_cast<double>(config.recurrent.depth);
+    const auto hidden = static_cast<double>(recurrent_of(config).hidden);
+    const auto depth = static_cast<double>(recurrent_of(config).depth);
     return {.derived = 0,
             .per_position = depth * (gates + 2) * hidden,
             .widest = (2 * gates + 2) * hidden};
   }
 
-  void write(nlohmann::json& json, const ModelConfig& config) const override {
-    const RecurrentShape& shape = config.recurrent;
-    json["depth"] = shape.depth;
-    json["hidden"] = shape.hidden;
-    json["residual"] = shape.residual;
-    json["variational"] = shape.variational;
-    switch (cell_) {
-      case CellKind::rnn:
-        json["unit"] = config.unit;
-        break;
-      case CellKind::lstm:
-        json["forget_bias"] = json_float(shape.forget_bias);
-        json["removed_gates"] = shape.removed_gates;
-        break;
-      case CellKind::gru:
-        json["reset"] = shape.reset;
-        break;
-      case CellKind::indrnn:
-        json["bound"] = json_float(shape.bound);
-        break;
-      case CellKind::mut1:
-        break;
-    }
+  ModelWidths widths(ModelConfig& config) const override {
+    std::int64_t& hidden = config.shape<RecurrentShape>().hidden;
+    const std::int64_t step = norm_step(config);
+    ModelWidths widths{.together = {{&hidden, step}, {&config.dim, step}},
+                       .widest = std::max(hidden, config.dim),
+                       .step = step};
+    if (!config.tie) widths.apart = ModelWidth{&config.dim, step};
+    return widths;
   }
 
-  void read(const nlohmann::json& json, ModelConfig& config) const override {
-    RecurrentShape& shape = config.recurrent;
-    config.unit.clear();
-    shape.depth = json_integer_field(json, "depth");
-    shape.hidden = json_integer_field(json, "hidden");
-    shape.residual = json_field<bool>(json, "residual", "true or false");
-    shape.variational = json_field<bool>(json, "variational", "true or false");
-    switch (cell_) {
-      case CellKind::rnn:
-        config.unit = json_field<std::string>(json, "unit", "a string");
-        break;
-      case CellKind::lstm:
-        shape.forget_bias = json_field<float>(json, "forget_bias", "a number");
-        shape.removed_gates =
-            json_field<std::vector<std::string>>(json, "removed_gates", "a list of strings");
-        break;
-      case CellKind::gru:
-        shape.reset = json_field<std::string>(json, "reset", "a string");
-        break;
-      case CellKind::indrnn:
-        shape.bound = json_field<float>(json, "bound", "a number");
-        break;
-      case CellKind::mut1:
-        break;
-    }
+  void choose_size(ModelConfig& config, TextSize size) const override {
+    struct Size {
+      std::int64_t depth, hidden, dim;
+    };
+    static constexpr Size sizes[] = {
+        {1, 128, 64}, {2, 384, 256}, {2, 512, 256}, {2, 1024, 512}, {2, 2048, 512}};
+    const Size& own = sizes[static_cast<std::size_t>(size)];
+    auto& shape = config.shape<RecurrentShape>();
+    shape.depth = own.depth;
+    shape.hidden = own.hidden;
+    config.dim = own.dim;
+    if (cell_ != CellKind::indrnn) return;
+    // Its layers are light, and are made to be stacked (Li et al. 2018).
+    constexpr std::int64_t depth_factor = 3;
+    shape.depth *= depth_factor;
+    shape.residual = true;
+  }
+
+  /// What an IndRNN layer gives grows with the steps that its states last, and layers multiply it:
+  /// without norms, 16 residual layers start at a loss of 1e3. So the inputs of layers are
+  /// normalised unless the user says otherwise, as Li et al. 2018 (section 4.3) do in deep stacks,
+  /// and states halve, at least, over the context. (Their bound for T steps from zeros, 2^(1/T),
+  /// doubles them; but here states are carried from chunk to chunk, and would double with each.)
+  std::string default_norm() const override {
+    return cell_ == CellKind::indrnn ? "layer" : ArchitectureOf::default_norm();
+  }
+  void complete(ModelConfig& config, const ModelTask& task,
+                const GivenFields& given) const override {
+    if (cell_ != CellKind::indrnn || given.contains("bound")) return;
+    const auto context = static_cast<float>(std::max<std::int64_t>(task.context, 1));
+    config.shape<RecurrentShape>().bound = std::exp2(-1 / context);
   }
 
   std::unique_ptr<LanguageModel> make(const ModelConfig& config, std::optional<std::uint64_t> seed,
@@ -218,20 +253,18 @@ class RecurrentArchitecture final : public Architecture {
 
  private:
   CellKind cell_;
+  FieldTable fields_;
 };
 
 }  // namespace
 
-const Architecture* find_recurrent_architecture(std::string_view name) {
-  static const RecurrentArchitecture all[] = {
-      RecurrentArchitecture(CellKind::rnn), RecurrentArchitecture(CellKind::lstm),
-      RecurrentArchitecture(CellKind::gru), RecurrentArchitecture(CellKind::indrnn),
-      RecurrentArchitecture(CellKind::mut1)};
-  static_assert(std::size(all) == 5);
-  for (std::size_t i = 0; i < std::size(all); ++i) {
-    if (cell_name(static_cast<CellKind>(i)) == name) return &all[i];
+std::vector<std::unique_ptr<const Architecture>> recurrent_architectures() {
+  std::vector<std::unique_ptr<const Architecture>> all;
+  for (const CellKind cell :
+       {CellKind::rnn, CellKind::lstm, CellKind::gru, CellKind::indrnn, CellKind::mut1}) {
+    all.push_back(std::make_unique<RecurrentArchitecture>(cell));
   }
-  return nullptr;
+  return all;
 }
 
 }  // namespace sluice

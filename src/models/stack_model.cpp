@@ -1,11 +1,10 @@
-#include "stack_model.hpp"
+#include "sluice/models/stack_model.hpp"
 
 #include <fmt/format.h>
 
 #include <mutex>
 
 #include "sluice/autograd/dropout.hpp"
-#include "sluice/autograd/recurrent.hpp"
 #include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 
@@ -37,7 +36,8 @@ Variable StackModel::hidden(std::span<const std::int32_t> ids, std::int64_t batc
       ProbePoint::embedded,
       reshape(tokens_->embed(ids, options.precision), Shape{batch, time, config_.dim}));
   const Variable y = stack(x, state, options);
-  return reshape(drop(y, output_dropout_stream(), options), Shape{batch * time, y.shape()[2]});
+  return reshape(drop(y, options.dropout_of(output_dropout_stream())),
+                 Shape{batch * time, y.shape()[2]});
 }
 
 Variable StackModel::loss(const Variable& hidden, std::span<const std::int32_t> targets,
@@ -46,10 +46,6 @@ Variable StackModel::loss(const Variable& hidden, std::span<const std::int32_t> 
     *nll = Tensor::zeros(Shape{static_cast<std::int64_t>(targets.size())}, hidden.dtype());
   }
   return tokens_->loss(hidden, targets, nll == nullptr ? Tensor() : *nll, options.precision);
-}
-
-Tensor StackModel::log_probabilities(const Tensor& hidden) {
-  return tokens_->log_probabilities(hidden);
 }
 
 std::unique_ptr<FrozenTokens> StackModel::freeze_tokens(const FreezeOptions& options) const {
@@ -99,11 +95,8 @@ std::unique_ptr<FrozenStack> StackModel::freeze_stack(const FreezeOptions& optio
   return std::make_unique<Copied>(*this, options);
 }
 
-Variable StackModel::drop(const Variable& x, std::uint32_t stream,
-                          const ForwardOptions& options) const {
-  const Dropout dropout = options.dropout_of(stream);
-  return config_.recurrent.variational ? dropout_over_time(x, dropout)
-                                       : sluice::dropout(x, dropout);
+Variable StackModel::drop(const Variable& y, const Dropout& dropout) const {
+  return sluice::dropout(y, dropout);
 }
 
 }  // namespace sluice

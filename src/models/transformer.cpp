@@ -3,24 +3,36 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
+#include <algorithm>
+#include <numeric>
 
-#include "architecture.hpp"
 #include "frozen_transformer.hpp"
-#include "json_fields.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/units.hpp"
+#include "sluice/models/field_codecs.hpp"
+#include "sluice/models/stack_model.hpp"
+#include "sluice/models/transformer.hpp"
 #include "sluice/nn/transformer.hpp"
-#include "stack_model.hpp"
 
 namespace sluice {
 namespace {
 
 constexpr std::int64_t kMostWindow = 1'000'000;
-constexpr std::int64_t kMostWidth = 1'000'000'000;
+constexpr std::int64_t kMostFeedForward = 1'000'000'000;
+
+const TransformerShape& transformer_of(const ModelConfig& config) {
+  return config.shape<TransformerShape>();
+}
+
+/// Heads of 64 channels, as far as they divide the width.
+std::int64_t default_heads(std::int64_t dim) {
+  std::int64_t heads = std::max<std::int64_t>(dim / 64, 1);
+  while (dim % heads != 0) --heads;
+  return heads;
+}
 
 TransformerOptions transformer_options(const ModelConfig& config) {
-  const TransformerShape& shape = config.transformer;
+  const TransformerShape& shape = transformer_of(config);
   return {.dim = config.dim,
           .heads = shape.heads,
           .depth = shape.depth,
@@ -57,31 +69,70 @@ class Transformer final : public StackModel {
   }
 
   std::uint32_t output_dropout_stream() const override {
-    return static_cast<std::uint32_t>(2 * config_.transformer.depth + 1);
+    return static_cast<std::uint32_t>(2 * transformer_of(config_).depth + 1);
   }
 
   TransformerStack stack_;
 };
 
-class TransformerArchitecture final : public Architecture {
+class TransformerArchitecture final : public ArchitectureOf<TransformerShape> {
  public:
-  std::vector<std::string> fields() const override {
-    return {"depth", "heads", "window", "positions", "ffn", "ffn_width"};
+  TransformerArchitecture() : ArchitectureOf("transformer") {}
+
+  std::string default_norm() const override { return "layer"; }
+  const FieldTable& fields() const override {
+    constexpr const char* group = "Transformers";
+    using Shape = TransformerShape;
+    static const FieldTable table =
+        FieldsOf<Shape>()
+            .add("depth", &Shape::depth,
+                 {.range = between(1, kMostDepth),
+                  .flag = "--depth",
+                  .group = group,
+                  .help = "blocks (default: by the size of the text)"})
+            .add("heads", &Shape::heads,
+                 {.range = between(1, kMostFeedForward),
+                  .flag = "--heads",
+                  .group = group,
+                  .help = "attention heads (default: of 64 channels)"})
+            .add("window", &Shape::window,
+                 {.range = between(1, kMostWindow),
+                  .flag = "--window",
+                  .group = group,
+                  .help = "tokens that attention sees, its own position included (default 128)"})
+            .add("positions", &Shape::positions,
+                 text_codec<std::string>([](const std::string& name) { return name; },
+                                         [](const std::string& name) {
+                                           parse_positions(name);
+                                           return name;
+                                         },
+                                         "a name in quotes", "KIND"),
+                 {.flag = "--positions",
+                  .group = group,
+                  .help = "rotary, learned or none (default rotary)"})
+            .add("ffn", &Shape::ffn, unit_codec(),
+                 {.flag = "--ffn",
+                  .group = group,
+                  .help = "unit of the feed-forward layers (default swiglu)"})
+            .add("ffn_width", &Shape::ffn_width,
+                 {.range = between(1, kMostFeedForward),
+                  .flag = "--ffn-width",
+                  .group = group,
+                  .help = "inner width of the feed-forward layers (default: 4 times --dim, 8/3 for "
+                          "a gated unit, so that parameters match)"});
+    return table;
   }
+  std::vector<std::string> size_fields() const override { return {"depth", "dim", "ffn_width"}; }
 
   std::string summary(const ModelConfig& config) const override {
-    const TransformerShape& shape = config.transformer;
+    const TransformerShape& shape = transformer_of(config);
     return fmt::format("{} transformer blocks, {} wide, {} head{}, {} {} wide", shape.depth,
                        config.dim, shape.heads, shape.heads == 1 ? "" : "s", shape.ffn,
                        shape.ffn_width);
   }
 
   void validate(const ModelConfig& config) const override {
-    const TransformerShape& shape = config.transformer;
-    check_config_range("a depth", shape.depth, 1, kMostDepth);
-    check_config_range("a number of heads", shape.heads, 1, config.dim);
-    check_config_range("a window", shape.window, 1, kMostWindow);
-    check_config_range("a feed-forward width (ffn_width)", shape.ffn_width, 1, kMostWidth);
+    const TransformerShape& shape = transformer_of(config);
     if (config.dim % shape.heads != 0) {
       refuse_config(fmt::format("{} heads do not divide a width (dim) of {}; change heads or dim",
                                 shape.heads, config.dim));
@@ -92,11 +143,7 @@ class TransformerArchitecture final : public Architecture {
           fmt::format("rotary positions need an even width per head, got dim {} over {} heads",
                       config.dim, shape.heads));
     }
-    parse_unit_spec(shape.ffn);
-    if (config.norm == "group" && config.dim % config.groups != 0) {
-      refuse_config(fmt::format("{} groups do not divide a width (dim) of {}; change groups or dim",
-                                config.groups, config.dim));
-    }
+    check_config_groups(config, config.dim, fmt::format("a width (dim) of {}", config.dim), "dim");
   }
 
   std::int64_t output_width(const ModelConfig& config) const override { return config.dim; }
@@ -105,8 +152,15 @@ class TransformerArchitecture final : public Architecture {
     return TransformerStack::parameter_count(transformer_options(config));
   }
 
+  /// Besides those with parameters, of each block's W queries with keys and W probabilities with
+  /// values.
+  std::int64_t multiplications(const ModelConfig& config) const override {
+    const TransformerShape& shape = transformer_of(config);
+    return parameters(config) + 2 * shape.depth * shape.window * config.dim;
+  }
+
   StackMemory memory(const ModelConfig& config, bool recompute) const override {
-    const TransformerShape& shape = config.transformer;
+    const TransformerShape& shape = transformer_of(config);
     const auto dim = static_cast<double>(config.dim);
     const auto width = static_cast<double>(parse_unit_spec(shape.ffn).inputs(shape.ffn_width));
     // Of a block: two normalised inputs, queries, keys and values, what attention gives, two sums,
@@ -117,25 +171,34 @@ class TransformerArchitecture final : public Architecture {
             .widest = 8 * dim + 2 * width};
   }
 
-  void write(nlohmann::json& json, const ModelConfig& config) const override {
-    const TransformerShape& shape = config.transformer;
-    json["depth"] = shape.depth;
-    json["heads"] = shape.heads;
-    json["window"] = shape.window;
-    json["positions"] = shape.positions;
-    json["ffn"] = shape.ffn;
-    json["ffn_width"] = shape.ffn_width;
+  ModelWidths widths(ModelConfig& config) const override {
+    auto& shape = config.shape<TransformerShape>();
+    const std::int64_t halves = parse_positions(shape.positions) == Positions::rotary ? 2 : 1;
+    const std::int64_t step = std::lcm(norm_step(config), halves * shape.heads);
+    // Units change the feed-forward layers only: their width alone may do.
+    return {.together = {{&config.dim, step}, {&shape.ffn_width, 1}},
+            .widest = config.dim,
+            .step = step,
+            .apart = ModelWidth{&shape.ffn_width, 1},
+            .apart_first = true};
   }
 
-  void read(const nlohmann::json& json, ModelConfig& config) const override {
-    TransformerShape& shape = config.transformer;
-    config.unit.clear();
-    shape.depth = json_integer_field(json, "depth");
-    shape.heads = json_integer_field(json, "heads");
-    shape.window = json_integer_field(json, "window");
-    shape.positions = json_field<std::string>(json, "positions", "a string");
-    shape.ffn = json_field<std::string>(json, "ffn", "a string");
-    shape.ffn_width = json_integer_field(json, "ffn_width");
+  void choose_size(ModelConfig& config, TextSize size) const override {
+    static constexpr std::pair<std::int64_t, std::int64_t> sizes[] = {
+        {2, 64}, {4, 256}, {6, 256}, {6, 512}, {12, 768}};
+    const auto& [depth, dim] = sizes[static_cast<std::size_t>(size)];
+    config.shape<TransformerShape>().depth = depth;
+    config.dim = dim;
+  }
+
+  void complete(ModelConfig& config, const ModelTask& /*task*/,
+                const GivenFields& given) const override {
+    auto& shape = config.shape<TransformerShape>();
+    const std::int64_t dim = std::clamp<std::int64_t>(config.dim, 1, kMostFeedForward);
+    if (!given.contains("heads")) shape.heads = default_heads(dim);
+    if (!given.contains("ffn_width")) {
+      shape.ffn_width = shazeer_width(dim, parse_unit_spec(shape.ffn));
+    }
   }
 
   std::unique_ptr<LanguageModel> make(const ModelConfig& config, std::optional<std::uint64_t> seed,
@@ -146,9 +209,8 @@ class TransformerArchitecture final : public Architecture {
 
 }  // namespace
 
-const Architecture& transformer_architecture() {
-  static const TransformerArchitecture architecture;
-  return architecture;
+std::unique_ptr<const Architecture> transformer_architecture() {
+  return std::make_unique<TransformerArchitecture>();
 }
 
 }  // namespace sluice

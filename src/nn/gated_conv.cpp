@@ -44,7 +44,6 @@ std::int64_t GatedConv1d::parameter_count(const Options& options) {
 Variable GatedConv1d::forward(const Variable& x, const Variable& residual, CausalConv conv,
                               bool training, const RandomKey& random, Tensor* next_context,
                               const LayerProbe& probe) const {
-  conv.kept = kept_;
   conv.gain = g_;
   const bool apart = probe.wants(ProbePoint::projection) || probe.wants(ProbePoint::unit);
   const bool fused = unit_.fused() && norm_.kind() == NormKind::none && !apart;
@@ -76,10 +75,8 @@ FrozenConv GatedConv1d::freeze(const FreezeOptions& options) const {
           {frozen_tensor(bias_.value(), options), unit_.frozen(options), norm_.frozen(options)}};
 }
 
-void GatedConv1d::freeze() { kept_ = std::make_shared<KeptFilters>(); }
-
 void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) const {
-  const std::int64_t m = v_.shape()[2];
+  const std::int64_t m = v_.shape()[2], channels = v_.shape()[1];
   const bool linear = options_.linear_layout;
   const bool normalised = options_.norm == "weight";
   const std::string lengths = normalised ? prefix + "weight_g" : "";
@@ -93,12 +90,14 @@ void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) con
                      return swap_outer(linear ? x.reshape(Shape{x.dim(0), x.dim(1), 1}) : x);
                    },
                    true,
-                   InitRole{options_.outputs, unit_.gain(), lengths}};
+                   InitRole{options_.outputs, unit_.gain(), lengths},
+                   linear ? Shape{m, channels} : Shape{m, channels, v_.shape()[0]}};
   parameters.push_back(std::move(weight));
   if (normalised) {
     const Shape gain = linear ? Shape{m, 1} : Shape{m, 1, 1};
     parameters.push_back({lengths, g_, [gain](const Tensor& x) { return x.reshape(gain); },
-                          [m](const Tensor& x) { return x.reshape(Shape{m}); }, false});
+                          [m](const Tensor& x) { return x.reshape(Shape{m}); }, false, std::nullopt,
+                          gain});
   }
   parameters.push_back({prefix + "bias", bias_, {}, {}, false});
   norm_.collect(parameters, prefix + "norm.");

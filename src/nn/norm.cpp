@@ -17,6 +17,12 @@ const std::vector<std::string>& norm_names() {
   return names;
 }
 
+std::vector<std::string> causal_norm_names() {
+  std::vector<std::string> names = norm_names();
+  std::erase(names, norm_name(NormKind::instance));
+  return names;
+}
+
 std::string_view norm_name(NormKind kind) { return norm_names()[static_cast<std::size_t>(kind)]; }
 
 NormKind parse_norm(std::string_view name) {

@@ -42,24 +42,6 @@ Variable adaptive_loss(const Variable& h, std::span<const std::int32_t> targets,
   return total;
 }
 
-Tensor adaptive_log_probabilities(const Tensor& h, const Variable& head, const Variable& head_bias,
-                                  const std::vector<Tail>& tails,
-                                  const std::vector<std::int64_t>& ends) {
-  const NoGrad guard;
-  const Variable x(h);
-  const Tensor head_logs = log_softmax(linear(x, head, head_bias)).value();
-  const std::int64_t first = ends.front();
-  Tensor out(Shape{h.dim(0), ends.back()}, h.dtype());
-  place_columns(out, 0, head_logs, first);
-  for (std::size_t i = 0; i < tails.size(); ++i) {
-    const Variable projected = linear(x, tails[i].projection, {});
-    const Tensor logs = log_softmax(linear(projected, tails[i].output, {})).value();
-    place_columns(out, ends[i], logs, logs.dim(1),
-                  {head_logs, first + static_cast<std::int64_t>(i)});
-  }
-  return out;
-}
-
 // The adaptive softmax's weights as they are frozen.
 AdaptiveWeights adaptive_weights(const Variable& head, const Variable& bias,
                                  const std::vector<Tail>& tails,
@@ -118,10 +100,6 @@ class FullLayers final : public TokenLayers {
     const double scale = 1.0 / static_cast<double>(std::max<std::size_t>(targets.size(), 1));
     return linear_cross_entropy(h, weight_, bias_, {targets, scale, nll, {}, precision});
   }
-  Tensor log_probabilities(const Tensor& h) const override {
-    const NoGrad guard;
-    return log_softmax(linear(Variable(h), weight_, bias_)).value();
-  }
   std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const override {
     return freeze_full(embedding_.value(), weight_.value(), bias_.value(), options);
   }
@@ -160,9 +138,6 @@ class AdaptiveLayers final : public TokenLayers {
   Variable loss(const Variable& h, std::span<const std::int32_t> targets, const Tensor& nll,
                 Precision precision) const override {
     return adaptive_loss(h, targets, nll, precision, head_, bias_, tails_, ends_);
-  }
-  Tensor log_probabilities(const Tensor& h) const override {
-    return adaptive_log_probabilities(h, head_, bias_, tails_, ends_);
   }
   std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const override {
     AdaptiveWeights weights = adaptive_weights(head_, bias_, tails_, ends_);
@@ -218,10 +193,6 @@ class TiedAdaptiveLayers final : public TokenLayers {
                 Precision precision) const override {
     return adaptive_loss(h, targets, nll, precision, concat_rows(first_, clusters_), bias_, tails_,
                          ends_);
-  }
-  Tensor log_probabilities(const Tensor& h) const override {
-    const NoGrad guard;
-    return adaptive_log_probabilities(h, concat_rows(first_, clusters_), bias_, tails_, ends_);
   }
   std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const override {
     const NoGrad guard;

@@ -7,6 +7,7 @@
 #include <dnnl.hpp>
 #include <functional>
 #include <unordered_map>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -23,6 +24,9 @@ struct Key {
   bool ta, tb, accumulate, bf16;
   int threads;
   bool operator==(const Key&) const = default;
+
+  /// A single row into rows that are apart: oneDNN does not copy b for it.
+  bool reads_once() const { return m == 1 && ldc > n; }
 };
 
 struct KeyHash {
@@ -43,6 +47,7 @@ struct KeyHash {
 struct Entry {
   dnnl::matmul primitive;
   dnnl::memory::desc a, b, c, scratch;
+  bool executed = false;
 };
 
 /// OpenMP's number of threads for this thread, which oneDNN asks for, while it lives: the host's
@@ -63,10 +68,11 @@ class OpenMpThreads {
   bool changes_;
 };
 
-/// oneDNN writes its machine code to a null pointer when there is no memory for it: throws Error
-/// before it can.
+/// oneDNN writes its machine code to a null pointer, or ends the process, when there is no memory
+/// for it: throws Error before it can. Code is made with a primitive and when one is first
+/// executed.
 void check_memory_for_code() {
-  constexpr std::size_t enough = std::size_t{16} << 20;
+  constexpr std::size_t enough = std::size_t{24} << 20;
   void* const memory =
       mmap(nullptr, enough, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
@@ -98,7 +104,10 @@ Entry make_entry(const Key& key) {
   entry.b = layout(key.k, key.n, key.ldb, key.tb, operand);
   entry.c = layout(key.m, key.n, key.ldc, false, type::f32);
   dnnl::primitive_attr attributes;
-  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  // oneDNN takes two single rows of different strides for one problem, and gives the second what it
+  // made for the first: the mode tells those apart.
+  attributes.set_scratchpad_mode(key.reads_once() ? dnnl::scratchpad_mode::library
+                                                  : dnnl::scratchpad_mode::user);
   if (key.accumulate) {
     dnnl::post_ops sum;
     sum.append_sum(1.0F);
@@ -115,7 +124,7 @@ Entry make_entry(const Key& key) {
 // Shapes vary without bound while scoring lines, so the cache is emptied when it grows past this.
 constexpr std::size_t kMostPrimitives = 4096;
 
-const Entry& find_entry(const Key& key) {
+Entry& find_entry(const Key& key) {
   thread_local std::unordered_map<Key, Entry, KeyHash> cache;
   const auto found = cache.find(key);
   if (found != cache.end()) return found->second;
@@ -150,11 +159,18 @@ void multiply(float* c, std::int64_t ldc, const MatrixView& a, const MatrixView&
               bool accumulate) {
   const int threads = in_parallel_range() ? 1 : thread_count();
   const OpenMpThreads limit(threads);
-  const Entry& entry = find_entry({a.rows, b.columns, a.columns, a.ld, b.ld, ldc, a.transposed,
-                                   b.transposed, accumulate, a.dtype == DType::bf16, threads});
+  Key key{a.rows, b.columns,    a.columns,    a.ld,       b.ld,
+          ldc,    a.transposed, b.transposed, accumulate, a.dtype == DType::bf16,
+          threads};
+  if (a.rows == 1) {  // how far a single row is from others says nothing
+    if (!a.transposed) key.lda = a.columns;
+    if (ldc > b.columns) key.ldc = 2 * b.columns;
+  }
+  Entry& entry = find_entry(key);
   thread_local dnnl::stream stream(engine());
   const auto bytes = static_cast<std::int64_t>(entry.scratch.get_size());
   const Tensor scratch = bytes > 0 ? Tensor(Shape{(bytes + 3) / 4}, DType::i32) : Tensor();
+  if (!std::exchange(entry.executed, true)) check_memory_for_code();
   const dnnl::memory ma(entry.a, engine(), const_cast<void*>(a.data));
   const dnnl::memory mb(entry.b, engine(), const_cast<void*>(b.data));
   const dnnl::memory mc(entry.c, engine(), c);

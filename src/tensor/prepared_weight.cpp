@@ -50,7 +50,8 @@ void PreparedWeight::product(float* y, std::int64_t ldy, const MatrixView& x,
   const MatrixView w =
       layout_ == WeightLayout::outputs_by_inputs ? transpose(matrix(data_)) : matrix(data_);
   if (x.dtype == operand()) {
-    gemm(y, ldy, x, w, accumulate);
+    // A single row is bound by reading W once: gemm.hpp says how that is asked for.
+    gemm(y, x.rows == 1 ? 2 * outputs() : ldy, x, w, accumulate);
     return;
   }
   const Tensor operand_rows = rounded(x);

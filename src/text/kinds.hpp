@@ -1,6 +1,7 @@
 #pragma once
 // The kinds of tokenizer: how each is trained and loaded.
 
+#include <array>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -30,6 +31,7 @@ std::unique_ptr<Tokenizer> parse_subword_tokenizer(std::string_view bytes, const
 
 inline constexpr std::string_view vocabulary_file = "tokenizer.json";
 inline constexpr std::string_view subword_file = "tokenizer.model";
+inline constexpr std::array tokenizer_files = {vocabulary_file, subword_file};
 
 /// Throws Error for a token that is not in a vocabulary of `size`.
 void require_token(TokenId id, std::int64_t size);

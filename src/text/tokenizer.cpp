@@ -55,6 +55,9 @@ void Tokenizer::check_text(std::string_view text, const std::string& name,
 
 void Tokenizer::save(const std::filesystem::path& directory) const {
   write_file(directory / file_name(), serialize());
+  for (const std::string_view name : tokenizer_files) {
+    if (name != file_name()) std::filesystem::remove(directory / name);
+  }
 }
 
 std::uint64_t Tokenizer::fingerprint() const {
@@ -108,6 +111,10 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory
   }
   const std::filesystem::path vocabulary = directory / vocabulary_file;
   return parse_vocabulary_tokenizer(read_file(vocabulary), vocabulary.string());
+}
+
+void remove_tokenizer(const std::filesystem::path& directory) {
+  for (const std::string_view name : tokenizer_files) std::filesystem::remove(directory / name);
 }
 
 }  // namespace sluice

@@ -10,10 +10,9 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/json.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/base/numbers.hpp"
-#include "sluice/nn/feed_forward.hpp"
-#include "sluice/nn/unit_layer.hpp"
 #include "sluice/tensor/gemm.hpp"
 
 namespace sluice {
@@ -45,29 +44,10 @@ T value_or(const char* section, const json& given, const char* name, T otherwise
   }
 }
 
-/// Shapes for a number of training tokens: about as many weights in the layers as tokens, so that a
-/// few passes suffice and a step stays affordable on a few cores.
-struct ModelSize {
-  std::int64_t most_tokens;
-  const char* layers;  // gcnn
-  std::int64_t dim;
-  std::int64_t recurrent_depth, hidden;
-  std::int64_t transformer_depth, transformer_dim;
-  double dropout;
-};
-constexpr ModelSize sizes[] = {
-    {100'000, "[(64,4)]*4", 64, 1, 128, 2, 64, 0.2},
-    {1'500'000, "[(256,4)]*5", 256, 2, 384, 4, 256, 0.2},
-    {20'000'000, "[(256,4)]*8", 256, 2, 512, 6, 256, 0.2},
-    {200'000'000, "[(512,4)]*8", 512, 2, 1024, 6, 512, 0.1},
-    {INT64_MAX, "[(900,4)]*8", 512, 2, 2048, 12, 768, 0},
-};
-/// IndRNN layers are light, and are made to be stacked (Li et al. 2018).
-constexpr std::int64_t indrnn_depth_factor = 3;
-
-const ModelSize& size_for(std::int64_t tokens) {
-  return *std::find_if(std::begin(sizes), std::end(sizes),
-                       [&](const ModelSize& size) { return tokens <= size.most_tokens; });
+/// Less dropout the more there is to learn from.
+float default_dropout(TextSize size) {
+  if (size == TextSize::huge) return 0;
+  return size == TextSize::large ? 0.1F : 0.2F;
 }
 
 std::vector<std::int64_t> default_cutoffs(std::int64_t vocabulary) {
@@ -86,66 +66,92 @@ std::int64_t subword_vocabulary(std::int64_t bytes) {
   return 32'000;
 }
 
-/// The shape of `arch` for a number of training tokens, without what depends on the vocabulary.
-ModelConfig default_shape(const std::string& arch, const ModelSize& size) {
-  ModelConfig config;
-  config.arch = arch;
-  config.dim = size.dim;
-  if (arch == "gcnn") {
-    config.layers = parse_layers(size.layers);
-    return config;
-  }
-  config.norm = "none";
-  config.unit.clear();
-  if (arch == "transformer") {
-    config.norm = "layer";
-    config.dim = size.transformer_dim;
-    config.transformer.depth = size.transformer_depth;
-    return config;
-  }
-  config.recurrent.depth = size.recurrent_depth;
-  config.recurrent.hidden = size.hidden;
-  if (arch == "rnn") config.unit = "tanh";
-  if (arch == "indrnn") {
-    config.recurrent.depth *= indrnn_depth_factor;
-    config.recurrent.residual = true;
-  }
-  return config;
+/// Whether a request for a model of this architecture may have the field.
+bool takes_field(const Architecture& architecture, const std::string& name) {
+  if (name == "arch") return true;
+  if (name == "preset") return !architecture.presets().empty();
+  return common_model_fields().find(name) != nullptr || architecture.fields().find(name) != nullptr;
 }
 
-/// Heads of 64 channels, as far as they divide the width.
-std::int64_t default_heads(std::int64_t dim) {
-  std::int64_t heads = std::max<std::int64_t>(dim / 64, 1);
-  while (dim % heads != 0) --heads;
-  return heads;
+/// Throws UsageError unless every field of `given` is one that the architecture has.
+void check_model_fields(const json& given, const Architecture& architecture) {
+  for (const auto& item : given.items()) {
+    const std::string& name = item.key();
+    if (takes_field(architecture, name)) continue;
+    for (const Architecture* other : architectures()) {
+      if (!takes_field(*other, name)) continue;
+      throw UsageError(fmt::format(
+          "model config: '{}' is not a choice of arch {} (it is of {}); its choices are {}", name,
+          architecture.name(), other->name(), fmt::join(model_fields(architecture.name()), ", ")));
+    }
+    parse_name("model field", name, request_fields(architecture));
+  }
 }
 
-/// Throws UsageError unless every field of `given` is one that `arch` has.
-void check_model_fields(const json& given, const std::string& arch) {
-  std::vector<std::string> fields = model_fields(arch);
-  fields.emplace_back("weight_norm");  // of older files
-  if (arch == "gcnn") fields.emplace_back("preset");
+/// The architecture that is asked for.
+const Architecture& requested_architecture(const json& given) {
   if (!given.is_object()) {
     throw UsageError(fmt::format("model config: expected an object, got {}", given.type_name()));
   }
-  for (const auto& item : given.items()) {
-    const std::string& name = item.key();
-    if (std::find(fields.begin(), fields.end(), name) != fields.end()) continue;
-    for (const std::string& other : architecture_names()) {
-      const std::vector<std::string> its = model_fields(other);
-      if (std::find(its.begin(), its.end(), name) == its.end() &&
-          (name != "preset" || other != "gcnn")) {
-        continue;
-      }
-      throw UsageError(fmt::format(
-          "model config: '{}' is not a choice of arch {} (it is of {}); its choices are {}", name,
-          arch, other, fmt::join(model_fields(arch), ", ")));
-    }
-    parse_name("model field", name, fields);
+  if (given.contains("arch")) {
+    return find_architecture(value_or<std::string>("model", given, "arch", ""));
+  }
+  if (!given.contains("preset")) return ModelConfig().architecture();
+  return find_preset(value_or<std::string>("model", given, "preset", "")).config.architecture();
+}
+
+/// What was given over the sizes that befit the task, and the names of what was given: all that is
+/// known before fields that follow from others.
+struct RequestedModel {
+  ModelConfig config;
+  GivenFields given;
+};
+
+RequestedModel requested_model(const json& given, const ModelTask& task) {
+  const Architecture& architecture = requested_architecture(given);
+  check_model_fields(given, architecture);
+  RequestedModel model{ModelConfig(architecture.name()), {}};
+  if (given.contains("preset")) {
+    model.given.insert("preset");
+    model.config = preset_config(find_preset(value_or<std::string>("model", given, "preset", "")),
+                                 task.vocabulary);
+  } else {
+    architecture.choose_size(model.config, text_size(task.tokens));
+    model.config.cutoffs = default_cutoffs(task.vocabulary);
+  }
+  model.config.dropout = default_dropout(text_size(task.tokens));
+  json fields = given;
+  for (const char* choice : {"arch", "preset"}) fields.erase(choice);
+  const auto names =
+      read_fields(model_parts(model.config), value_of(fields), {.where = "model config"});
+  model.given.insert(names.begin(), names.end());
+  model.config.vocabulary = task.vocabulary;
+  return model;
+}
+
+/// Sets softmax and cutoffs where they were not given, as befits the vocabulary and as far as the
+/// last layer's width allows.
+void complete_softmax(ModelConfig& config, const GivenFields& given) {
+  const bool full = given.contains("softmax") && config.softmax == "full";
+  if (!given.contains("cutoffs")) {
+    const std::int64_t width = config.architecture().output_width(config);
+    const std::size_t most = full ? 0 : most_cutoffs(width);
+    config.cutoffs.resize(std::min(config.cutoffs.size(), most));
+  }
+  if (!given.contains("softmax")) {
+    config.softmax = config.cutoffs.empty() ? "full" : "adaptive";
+  } else if (!full && config.cutoffs.empty() && config.vocabulary > 2) {
+    config.cutoffs = {config.vocabulary / 2};
   }
 }
 
 }  // namespace
+
+std::vector<std::string> request_fields(const Architecture& architecture) {
+  std::vector<std::string> fields = model_fields(architecture.name());
+  if (!architecture.presets().empty()) fields.emplace_back("preset");
+  return fields;
+}
 
 TextFacts inspect_text(const std::vector<TextSource>& sources) {
   constexpr std::size_t sample_size = 1 << 20;
@@ -214,70 +220,26 @@ TokenizerOptions choose_tokenizer(const json& given, const TextFacts& facts, Not
 }
 
 void check_model_request(const json& given) {
-  constexpr const char* section = "model";
-  const auto arch = value_or<std::string>(section, given, "arch", "gcnn");
-  check_model_fields(given, arch);
-  if (given.contains("preset")) find_preset(value_or<std::string>(section, given, "preset", ""));
-  if (given.contains("layers")) parse_layers(value_or<std::string>(section, given, "layers", ""));
-  for (const char* field : {"unit", "ffn"}) {
-    if (given.contains(field)) parse_unit_spec(value_or<std::string>(section, given, field, ""));
-  }
+  requested_model(given, {.tokens = 1, .vocabulary = 1, .context = 1});
 }
 
-ModelConfig choose_model(const json& given, std::int64_t tokens, std::int64_t vocabulary,
-                         Notes& notes) {
-  constexpr const char* section = "model";
-  check_model_request(given);
-  const ModelSize& size = size_for(tokens);
-  const auto arch = value_or<std::string>(section, given, "arch", "gcnn");
-  ModelConfig config = default_shape(arch, size);
-  config.vocabulary = vocabulary;
-  config.cutoffs = default_cutoffs(vocabulary);
-  config.dropout = static_cast<float>(size.dropout);
-  bool shape_is_given = given.contains("layers") || given.contains("depth");
-  if (given.contains("preset")) {
-    const Preset& preset = find_preset(value_or<std::string>(section, given, "preset", ""));
-    config = preset_config(preset, vocabulary);
-    config.dropout = static_cast<float>(size.dropout);
-    shape_is_given = true;
-  } else if (given.contains("layers")) {
-    config.dim = parse_layers(given["layers"].get<std::string>()).front().channels;
-  }
-  if (!shape_is_given) {
-    notes.push_back(fmt::format("{}, for {} training tokens", config.summary(), grouped(tokens)));
-  }
-  if (!given.contains("dropout")) notes.push_back(fmt::format("dropout {}", size.dropout));
+ModelConfig choose_model(const json& given, const ModelTask& task, Notes& notes) {
+  auto [config, fields] = requested_model(given, task);
+  const Architecture& architecture = config.architecture();
+  architecture.complete(config, task, fields);
+  complete_softmax(config, fields);
 
-  json all = config;
-  if (given.contains("weight_norm")) all.erase("norm");
-  if (value_or<std::string>(section, given, "norm", "") == "group") all["groups"] = config.groups;
-  all.update(given);
-  all.erase("preset");
-  all["vocabulary"] = vocabulary;
-  // What depends on other choices.
-  if (arch == "transformer") {
-    const auto dim = value_or<std::int64_t>(section, all, "dim", 0);
-    if (!given.contains("heads")) all["heads"] = default_heads(std::max<std::int64_t>(dim, 1));
-    if (!given.contains("ffn_width")) {
-      all["ffn_width"] =
-          shazeer_width(dim, parse_unit_spec(value_or<std::string>(section, all, "ffn", "")));
-    }
+  if (!fields.contains("preset") && !fields.contains(architecture.size_fields().front())) {
+    notes.push_back(
+        fmt::format("{}, for {} training tokens", config.summary(), grouped(task.tokens)));
   }
-  if (!given.contains("softmax")) all["softmax"] = all["cutoffs"].empty() ? "full" : "adaptive";
-  if (all["softmax"] == "full" && !given.contains("cutoffs")) all["cutoffs"] = json::array();
-  if (all["softmax"] == "adaptive" && all["cutoffs"].empty() && vocabulary > 2) {
-    all["cutoffs"] = {vocabulary / 2};
-  }
-  try {
-    from_json(all, config);
-  } catch (const Error& error) {
-    throw UsageError(error.what());
-  }
-  if (!given.contains("softmax") || (config.softmax == "adaptive" && !given.contains("cutoffs"))) {
+  if (!fields.contains("dropout")) notes.push_back(fmt::format("dropout {}", config.dropout));
+  if (!fields.contains("softmax") ||
+      (config.softmax == "adaptive" && !fields.contains("cutoffs"))) {
     notes.push_back(config.softmax == "full"
-                        ? fmt::format("full softmax over {} tokens", grouped(vocabulary))
+                        ? fmt::format("full softmax over {} tokens", grouped(task.vocabulary))
                         : fmt::format("adaptive softmax over {} tokens, cut at {}",
-                                      grouped(vocabulary), fmt::join(config.cutoffs, ", ")));
+                                      grouped(task.vocabulary), fmt::join(config.cutoffs, ", ")));
   }
   config.validate();
   return config;

@@ -1,84 +1,134 @@
-#include "metrics.hpp"
+#include "sluice/training/metrics.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-#include <nlohmann/json.hpp>
-#include <string>
-#include <string_view>
+#include <variant>
 
+#include "metrics_lines.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/fields.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/json.hpp"
 
 namespace sluice {
 namespace {
 
-/// Length of the longest run of whole lines from the start that belong to the steps kept.
-std::size_t kept_length(std::string_view text, std::int64_t keep_step, bool keep_validation) {
-  std::size_t kept = 0;
-  while (true) {
-    const std::size_t end = text.find('\n', kept);
-    if (end == std::string_view::npos) return kept;
-    const auto line = nlohmann::json::parse(text.substr(kept, end - kept), nullptr, false);
-    if (!line.is_object() || !line.contains("step") || !line["step"].is_number_integer()) {
-      return kept;
-    }
-    const auto step = line["step"].get<std::int64_t>();
-    const bool validation = line.value("event", "") == "validation";
-    if (step > keep_step || (step == keep_step && validation && !keep_validation)) return kept;
-    kept = end + 1;
-  }
+/// What kind of line it is.
+struct Event {
+  std::string event;
+};
+
+const FieldTable& event_fields() {
+  static const FieldTable table = FieldsOf<Event>().add("event", &Event::event);
+  return table;
 }
+
+const FieldTable& train_fields() {
+  const FieldSpec natural = {.range = {.least = 0}}, optional = {.optional = true};
+  static const FieldTable table =
+      FieldsOf<TrainLine>()
+          .add("step", &TrainLine::step, natural)
+          .add("epoch", &TrainLine::epoch, optional)
+          .add("tokens", &TrainLine::tokens, optional)
+          .add("loss", &TrainLine::loss, number_or_null())
+          .add("perplexity", &TrainLine::perplexity, number_or_null(), optional)
+          .add("lr", &TrainLine::lr, number_or_null(), optional)
+          .add("gradient_norm", &TrainLine::gradient_norm, number_or_null(), optional)
+          .add("tokens_per_second", &TrainLine::tokens_per_second, number_or_null(), optional)
+          .add("seconds", &TrainLine::seconds, number_or_null());
+  return table;
+}
+
+const FieldTable& validation_fields() {
+  const FieldSpec natural = {.range = {.least = 0}}, optional = {.optional = true};
+  static const FieldTable table =
+      FieldsOf<ValidationLine>()
+          .add("step", &ValidationLine::step, natural)
+          .add("epoch", &ValidationLine::epoch, optional)
+          .add("loss", &ValidationLine::loss, number_or_null())
+          .add("perplexity", &ValidationLine::perplexity, number_or_null(), optional)
+          .add("tokens", &ValidationLine::tokens, optional)
+          .add("best", &ValidationLine::best, optional)
+          .add("seconds", &ValidationLine::seconds, number_or_null());
+  return table;
+}
+
+template <class Line>
+Line read_line(const FieldTable& table, const Value& object, const FieldPlace& place) {
+  Event event;
+  Line line;
+  read_fields({{event_fields(), event}, {table, line}}, object, place, Reading::complete);
+  return line;
+}
+
+template <class Line>
+Value value_of_line(const char* name, const FieldTable& table, const Line& line) {
+  const Event event{name};
+  return write_fields({{event_fields(), event}, {table, line}});
+}
+
+constexpr const char* train_event = "train";
+constexpr const char* validation_event = "validation";
 
 }  // namespace
 
-MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t keep_step,
-                       bool keep_validation)
-    : path_(path) {
-  if (keep_step >= 0 && std::filesystem::exists(path)) {
-    const std::string text = read_file(path);
-    size_ = static_cast<std::int64_t>(kept_length(text, keep_step, keep_validation));
-  }
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail("open");
-  if (::ftruncate(descriptor_, size_) != 0) {
-    const int error = errno;
-    ::close(descriptor_);
-    errno = error;
-    fail("truncate");
-  }
+Value metrics_value(const TrainLine& line) {
+  return value_of_line(train_event, train_fields(), line);
 }
 
-MetricsLog::~MetricsLog() { ::close(descriptor_); }
+Value metrics_value(const ValidationLine& line) {
+  return value_of_line(validation_event, validation_fields(), line);
+}
 
-void MetricsLog::append(const nlohmann::json& line) {
-  const std::string text = line.dump() + '\n';
-  std::size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t wrote = ::write(descriptor_, text.data() + done, text.size() - done);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote <= 0) {
-      const int error = wrote < 0 ? errno : ENOSPC;
-      // A failed repair leaves half a line, which the next resume drops.
-      [[maybe_unused]] const int repaired = ::ftruncate(descriptor_, size_);
-      errno = error;
-      fail("write");
+MetricsLine parse_metrics_line(std::string_view text, const std::string& where) {
+  const FieldPlace place{where, FieldPlace::Origin::file};
+  const Value object = parse_json(text, place);
+  if (object.as<Value::Object>() == nullptr) place.refuse("an object", object);
+  const Value* event = object.find("event");
+  if (event != nullptr && *event == Value(train_event)) {
+    return read_line<TrainLine>(train_fields(), object, place);
+  }
+  if (event != nullptr && *event == Value(validation_event)) {
+    return read_line<ValidationLine>(validation_fields(), object, place);
+  }
+  place.field("event").refuse(fmt::format("\"{}\" or \"{}\"", train_event, validation_event),
+                              event == nullptr ? Value() : *event);
+}
+
+void for_each_metrics_line(
+    const std::filesystem::path& file, std::string_view text,
+    const std::function<void(std::string_view text, const MetricsLine& line)>& whole,
+    const std::function<void(const std::string& fault)>& faulty) {
+  std::int64_t number = 1;
+  for (std::size_t begin = 0;; ++number) {
+    const std::size_t end = text.find('\n', begin);
+    if (end == std::string_view::npos) return;
+    const std::string_view line = text.substr(begin, end - begin);
+    begin = end + 1;
+    std::optional<MetricsLine> parsed;
+    try {
+      parsed = parse_metrics_line(line, fmt::format("'{}', line {}", file.string(), number));
+    } catch (const Error& error) {
+      faulty(error.what());
+      continue;
     }
-    done += static_cast<std::size_t>(wrote);
+    whole(line, *parsed);
   }
-  size_ += static_cast<std::int64_t>(text.size());
 }
 
-void MetricsLog::sync() {
-  if (::fsync(descriptor_) != 0) fail("sync");
-}
-
-void MetricsLog::fail(const char* operation) const {
-  throw Error(fmt::format("cannot {} '{}': {}", operation, path_.string(), std::strerror(errno)));
+Metrics read_metrics(const std::filesystem::path& file) {
+  Metrics metrics;
+  for_each_metrics_line(
+      file, read_file(file),
+      [&](std::string_view, const MetricsLine& line) {
+        if (const auto* train = std::get_if<TrainLine>(&line)) {
+          metrics.train.push_back(*train);
+        } else {
+          metrics.validations.push_back(std::get<ValidationLine>(line));
+        }
+      },
+      [&](const std::string& fault) { metrics.faults.push_back(fault); });
+  return metrics;
 }
 
 }  // namespace sluice

@@ -22,10 +22,6 @@ constexpr std::int64_t block_size = 16384;
 /// Scalars per group of blocks, the least that is worth another thread.
 constexpr std::int64_t group_size = 65536;
 
-Tensor to_file(const Parameter& parameter, const Tensor& tensor) {
-  return parameter.to_file ? parameter.to_file(tensor) : tensor;
-}
-
 /// Calls body(begin, end, grad) over pieces of [begin, end) of a parameter's scalars, in order:
 /// grad points to the gradient of the piece's first, or is null where sparse rows leave zeros.
 template <class Body>
@@ -205,56 +201,57 @@ void Optimizer::zero_gradients() const {
   for (const Parameter& parameter : parameters_) parameter.variable.zero_grad();
 }
 
-NamedTensors Optimizer::state() const {
-  NamedTensors out;
+TensorSources Optimizer::state() const {
+  TensorSources out;
+  const auto add = [&](const char* kind, const Parameter& parameter, const Tensor& moment) {
+    if (!moment.defined()) return;
+    out.push_back({{kind + parameter.name, parameter.file_shape(), moment.dtype()},
+                   [&parameter, moment] { return parameter.in_file(moment); }});
+  };
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
-    const Parameter& parameter = parameters_[p];
-    if (first_[p].defined()) {
-      out.emplace_back((adaptive() ? "first." : "momentum.") + parameter.name,
-                       to_file(parameter, first_[p]));
-    }
-    if (second_[p].defined()) {
-      out.emplace_back("second." + parameter.name, to_file(parameter, second_[p]));
-    }
+    add(adaptive() ? "first." : "momentum.", parameters_[p], first_[p]);
+    add("second.", parameters_[p], second_[p]);
   }
-  out.emplace_back("steps", Tensor::of(Shape{static_cast<std::int64_t>(steps_.size())},
-                                       std::span<const std::int32_t>(steps_)));
+  out.push_back(source_of("steps", Tensor::of(Shape{static_cast<std::int64_t>(steps_.size())},
+                                              std::span<const std::int32_t>(steps_))));
   return out;
 }
 
-void Optimizer::load_state(const NamedTensors& state) {
-  // Everything is checked against what state() would give before anything is replaced.
-  const NamedTensors expected = this->state();
-  std::map<std::string_view, const Tensor*> found;
-  for (const auto& [name, tensor] : state) found[name] = &tensor;
-  for (const auto& [name, tensor] : expected) {
-    const auto it = found.find(name);
+void Optimizer::check_state(const TensorSources& state) const {
+  std::map<std::string_view, const TensorInfo*> found;
+  for (const TensorSource& source : state) found[source.info.name] = &source.info;
+  for (const TensorSource& source : this->state()) {
+    const TensorInfo& expected = source.info;
+    const auto it = found.find(expected.name);
     if (it == found.end()) {
-      throw Error(fmt::format("optimizer state: tensor '{}' is missing", name));
+      throw Error(fmt::format("optimizer state: tensor '{}' is missing", expected.name));
     }
-    if (it->second->shape() != tensor.shape() || it->second->dtype() != tensor.dtype()) {
-      throw Error(fmt::format("optimizer state: tensor '{}' must be {} {}, got {} {}", name,
-                              dtype_name(tensor.dtype()), tensor.shape().str(),
-                              dtype_name(it->second->dtype()), it->second->shape().str()));
+    if (it->second->shape != expected.shape || it->second->dtype != expected.dtype) {
+      throw Error(fmt::format("optimizer state: tensor '{}' must be {} {}, got {} {}",
+                              expected.name, dtype_name(expected.dtype), expected.shape.str(),
+                              dtype_name(it->second->dtype), it->second->shape.str()));
     }
     found.erase(it);
   }
   if (!found.empty()) {
     throw Error(fmt::format("optimizer state: tensor '{}' is unknown", found.begin()->first));
   }
-  std::size_t next = 0;
-  std::map<std::string_view, const Tensor*> by_name;
-  for (const auto& [name, tensor] : state) by_name[name] = &tensor;
-  const auto take = [&](const Parameter& parameter, const Tensor& target) {
-    if (!target.defined()) return;
-    const Tensor& source = *by_name.at(expected[next++].first);
-    target.copy_from(parameter.from_file ? parameter.from_file(source) : source);
+}
+
+void Optimizer::load_state(const TensorSources& state) {
+  check_state(state);
+  std::map<std::string_view, const TensorSource*> by_name;
+  for (const TensorSource& source : state) by_name[source.info.name] = &source;
+  const auto take = [&](const char* kind, const Parameter& parameter, const Tensor& moment) {
+    if (!moment.defined()) return;
+    moment.copy_from(parameter.in_memory(by_name.at(kind + parameter.name)->make()));
   };
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
-    take(parameters_[p], first_[p]);
-    take(parameters_[p], second_[p]);
+    take(adaptive() ? "first." : "momentum.", parameters_[p], first_[p]);
+    take("second.", parameters_[p], second_[p]);
   }
-  const auto steps = by_name.at("steps")->span<std::int32_t>();
+  const Tensor counts = by_name.at("steps")->make();
+  const auto steps = counts.span<std::int32_t>();
   std::copy(steps.begin(), steps.end(), steps_.begin());
 }
 

@@ -198,7 +198,6 @@ TEST(CausalConvUnit, WideRowsEqualFloat64) {
   }
 }
 
-// Filters are kept for as long as their layer says its weights do not change.
 // Filters are transformed once for output and gradient where they are small beside the activations,
 // and once more where keeping them would take more memory than those.
 TEST(CausalConvUnit, FiltersAreTransformedOnceWhereThatTakesLittleMemory) {
@@ -223,33 +222,6 @@ TEST(CausalConvUnit, FiltersAreTransformedOnceWhereThatTakesLittleMemory) {
   EXPECT_EQ(transforms(256, false), 1U);
   EXPECT_EQ(transforms(4, false), 2U);
   EXPECT_EQ(transforms(256, true), 2U);
-}
-
-TEST(CausalConvUnit, KeptFiltersAreUsedAgain) {
-  for (const ConvPath path : {ConvPath::fast, ConvPath::direct}) {
-    const Variable x = leaf({1, 9, 2}, 1), w = leaf({3, 2, 2}, 2), b = leaf({2}, 3);
-    CausalConv conv;
-    conv.gain = leaf({2}, 4);
-    conv.path = path;
-    const NoGrad guard;
-    const Tensor plain = causal_conv_unit(x, w, b, {}, conv).value();
-    conv.kept = std::make_shared<KeptFilters>();
-    const Tensor first = causal_conv_unit(x, w, b, {}, conv).value();
-    for (double& weight : w.value().span<double>()) weight = 1;
-    const Tensor again = causal_conv_unit(x, w, b, {}, conv).value();
-    conv.kept = std::make_shared<KeptFilters>();
-    const Tensor other = causal_conv_unit(x, w, b, {}, conv).value();
-    for (std::int64_t i = 0; i < first.elements(); ++i) {
-      EXPECT_EQ(first.data<double>()[i], plain.data<double>()[i]);
-      EXPECT_EQ(first.data<double>()[i], again.data<double>()[i]);
-      EXPECT_NE(first.data<double>()[i], other.data<double>()[i]);
-    }
-  }
-  CausalConv conv;
-  conv.kept = std::make_shared<KeptFilters>();
-  Tape tape;
-  EXPECT_THROW(causal_conv_unit(leaf({1, 9, 2}, 1), leaf({3, 2, 2}, 2), leaf({2}, 3), {}, conv),
-               Error);
 }
 
 TEST(CausalConvUnit, Bfloat16IsWithinItsRounding) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "sluice/autograd/arithmetic.hpp"
 #include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
@@ -38,6 +40,39 @@ TEST(Tape, RefusesALossItCannotWalkBackFrom) {
   const Variable x = leaf({1, 3}, 1);
   EXPECT_THROW(tape.backward(x), Error);
   EXPECT_THROW(tape.backward(Variable(random_tensor({1}, 1))), Error);
+}
+
+TEST(Tape, TellsWhenLeavesAreComplete) {
+  const Variable early = leaf({1, 3}, 1), late = leaf({1, 3}, 2), both = leaf({1, 3}, 3);
+  const Variable unused = leaf({1, 3}, 4), constant(random_tensor({1, 3}, 5));
+  const Variable leaves[] = {both, late, early, unused, constant};
+  std::vector<std::size_t> told;
+  std::vector<double> gradients;  // of `both`, when it is told of and at the end
+  Tape tape;
+  const Variable a = add_scaled(early, 1.0, both, 2.0);
+  const Variable b = add_scaled(a, 1.0, late, 1.0);
+  const Variable c = add_scaled(b, 1.0, both, 3.0);
+  std::vector<std::size_t> left;
+  tape.backward(sum(c), {leaves, [&](std::size_t i) {
+                           told.push_back(i);
+                           left.push_back(tape.size());
+                           if (i == 0) gradients.push_back(*both.grad().data<double>());
+                         }});
+  gradients.push_back(*both.grad().data<double>());
+  // What no op used, at once; `late` before the op that is left; what completes together in order.
+  EXPECT_EQ(told, (std::vector<std::size_t>{3, 4, 1, 0, 2}));
+  EXPECT_EQ(left, (std::vector<std::size_t>{4, 4, 1, 0, 0}));
+  EXPECT_EQ(gradients, (std::vector<double>{5, 5}));
+  EXPECT_FALSE(unused.grad().defined());
+}
+
+TEST(Tape, TellsOfALeafThatSomethingElseHolds) {
+  const Variable x = leaf({1, 3}, 1);
+  const Gradient held = x.gradient();
+  int told = 0;
+  Tape tape;
+  tape.backward(sum(x), {{&x, 1}, [&](std::size_t) { ++told; }});
+  EXPECT_EQ(told, 1);
 }
 
 TEST(Tape, WalksALongChainWithoutRecursion) {

@@ -113,6 +113,29 @@ TEST_F(FileTest, UncommittedWritesChangeNothing) {
   EXPECT_EQ(entries(), 1U);
 }
 
+TEST_F(FileTest, OverwritingChangesWhatWasWritten) {
+  AtomicFile file(path("x"));
+  file.write("head and body");
+  file.overwrite(1, "EA");
+  file.write(" and tail");
+  file.commit();
+  EXPECT_EQ(read_file(path("x")), "hEAd and body and tail");
+  EXPECT_THROW(file.overwrite(0, "x"), Error);
+}
+
+TEST_F(FileTest, AChecksumInPartsIsThatOfTheWhole) {
+  std::string text(100'000, 'a');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * i >> 3);
+  RunningChecksum sum;
+  EXPECT_EQ(sum.hex(), checksum_hex("", 0));
+  for (std::size_t begin = 0, size = 1; begin < text.size(); begin += size, size = 3 * size + 1) {
+    sum.add(text.data() + begin, std::min(size, text.size() - begin));
+  }
+  EXPECT_EQ(sum.hex(), checksum_hex(text.data(), text.size()));
+  write_file(path("x"), text);
+  EXPECT_EQ(file_checksum(path("x")), sum.hex());
+}
+
 TEST_F(FileTest, WritingAfterCommitIsRefused) {
   AtomicFile file(path("x"));
   file.commit();

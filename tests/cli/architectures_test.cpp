@@ -86,6 +86,9 @@ TEST_F(Architectures, EachRefusalIsOneSentence) {
       {{"--norm", "lyaer"}, "layer"},
       {{"--arch", "lstm", "--norm", "weight"}, "weight"},
       {{"--layers", "[(10,3)]*2", "--norm", "group", "--groups", "3"}, "groups"},
+      {{"--layers", "[(10,3)]*2", "--norm", "group", "--groups", "0"}, "groups"},
+      {{"--arch", "lstm", "--norm", "group", "--groups", "0"}, "groups"},
+      {{"--arch", "transformer", "--norm", "group", "--groups", "-1"}, "groups"},
   };
   for (const auto& [flags, part] : cases) {
     EXPECT_TRUE(complains(run(train("model", flags)), 2, "train", part)) << flags.back();

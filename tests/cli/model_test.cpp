@@ -196,5 +196,31 @@ TEST_F(Model, RefusesDamagedFiles) {
   expect_all_refuse("tokenizer.json");
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// Where memory runs out is said in a sentence, wherever it does: while reading the model, in a
+// tensor, or where oneDNN makes its code.
+TEST_F(Model, ShortAddressSpaceIsSaid) {
+  const std::string lines = "the cat sat on the mat .\nthe dog sat\n";
+  int refused = 0;
+  for (std::size_t mebibytes = 60; mebibytes <= 180; mebibytes += 4) {
+    const ProcessOptions options{.input = lines, .address_space = mebibytes << 20U};
+    for (const std::vector<std::string>& command :
+         {std::vector<std::string>{"score", model_},
+          {"eval", model_, text_},
+          {"generate", model_, "--tokens", "3", "--prompt", "the"}}) {
+      const Outcome outcome = run(command, options);
+      EXPECT_TRUE(outcome.status == 0 || outcome.status == 1 || outcome.status == 127)
+          << command[0] << " in " << mebibytes << " MiB ended with " << outcome.status << ": "
+          << outcome.err;
+      if (outcome.status != 1) continue;
+      ++refused;
+      EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
+      EXPECT_NE(outcome.err.find("memory"), std::string::npos) << outcome.err;
+    }
+  }
+  EXPECT_GT(refused, 0);
+}
+#endif
+
 }  // namespace
 }  // namespace sluice::cli_test

@@ -44,7 +44,8 @@ Process::Process(const std::vector<std::string>& arguments, const ProcessOptions
   std::vector<char*> argv;
   for (std::string& argument : all) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  const int binary = ::open(SLUICE_BINARY, O_RDONLY | O_CLOEXEC);
+  const int binary = ::open(options.program.empty() ? SLUICE_BINARY : options.program.c_str(),
+                            O_RDONLY | O_CLOEXEC);
 
   pid_ = ::fork();
   if (pid_ != 0) {
@@ -58,6 +59,10 @@ Process::Process(const std::vector<std::string>& arguments, const ProcessOptions
     const rlimit limit{options.largest_file, options.largest_file};
     ::setrlimit(RLIMIT_FSIZE, &limit);
     std::signal(SIGXFSZ, SIG_IGN);
+  }
+  if (options.address_space > 0) {
+    const rlimit limit{options.address_space, options.address_space};
+    ::setrlimit(RLIMIT_AS, &limit);
   }
   constexpr uid_t nobody = 65534;
   if (options.as_nobody && ::geteuid() == 0 && ::setresuid(nobody, nobody, nobody) != 0) _exit(99);

@@ -24,8 +24,12 @@ struct ProcessOptions {
   /// Largest file the process may write, in bytes: what comes after fails as on a full disk. 0:
   /// any.
   std::size_t largest_file = 0;
+  /// Address space the process may use, in bytes (`ulimit -v`); 0: any.
+  std::size_t address_space = 0;
   /// Run without root's right to read everything.
   bool as_nobody = false;
+  /// Empty: the program that is built for users.
+  std::string program = {};
 };
 
 /// A process that runs until it ends or is killed.

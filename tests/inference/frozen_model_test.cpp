@@ -12,6 +12,8 @@
 #include "sluice/inference/session.hpp"
 #include "support.hpp"
 #include "support/allocations.hpp"
+#include "support/model_configs.hpp"
+#include "support/ngram_architecture.hpp"
 
 namespace sluice {
 namespace {
@@ -27,21 +29,20 @@ struct Case {
 };
 
 ModelConfig base_config(const std::string& arch) {
-  ModelConfig config;
-  config.arch = arch;
+  ModelConfig config(arch);
   config.vocabulary = vocabulary;
   config.dim = 16;
   config.dropout = 0.5F;  // never applied by what is frozen
   config.cutoffs = {8, 17};
   config.norm = "none";
-  config.unit = "";
   return config;
 }
 
 Case gcnn(const std::string& name, const std::string& unit, const std::string& norm) {
   Case made{name, base_config("gcnn")};
-  made.config.layers = parse_layers("[(16,4)] + [(8,1,0),(8,5,0),(16,1,3)] + [(24,3),(16,9,2)]");
-  made.config.unit = unit;
+  made.config.shape<GcnnShape>().layers =
+      parse_layers("[(16,4)] + [(8,1,0),(8,5,0),(16,1,3)] + [(24,3),(16,9,2)]");
+  made.config.shape<GcnnShape>().unit = unit;
   made.config.norm = norm;
   made.config.groups = 4;
   return made;
@@ -49,21 +50,27 @@ Case gcnn(const std::string& name, const std::string& unit, const std::string& n
 
 Case recurrent(const std::string& name, const std::string& arch) {
   Case made{name, base_config(arch)};
-  made.config.recurrent.depth = 2;
-  made.config.recurrent.hidden = 16;
-  if (arch == "rnn") made.config.unit = "tanh";
+  made.config.shape<RecurrentShape>().depth = 2;
+  made.config.shape<RecurrentShape>().hidden = 16;
   return made;
 }
 
 Case transformer(const std::string& positions) {
   Case made{"transformer_" + positions, base_config("transformer")};
   made.config.norm = "rms";
-  made.config.transformer = {.depth = 2,
-                             .heads = 2,
-                             .window = 7,
-                             .positions = positions,
-                             .ffn = "swiglu",
-                             .ffn_width = 24};
+  made.config.shape<TransformerShape>() = {.depth = 2,
+                                           .heads = 2,
+                                           .window = 7,
+                                           .positions = positions,
+                                           .ffn = "swiglu",
+                                           .ffn_width = 24};
+  return made;
+}
+
+/// An architecture without a frozen form of its own.
+Case ngram() {
+  Case made{"ngram", base_config("ngram")};
+  made.config.shape<test::NgramShape>() = {.order = 3, .hidden = 16};
   return made;
 }
 
@@ -74,16 +81,17 @@ std::vector<Case> cases() {
                            gcnn("gcnn_group_maxout", "maxout", "group"),
                            transformer("rotary"),
                            transformer("learned"),
-                           transformer("none")};
+                           transformer("none"),
+                           ngram()};
   for (const char* arch : {"rnn", "lstm", "gru", "indrnn", "mut1"}) {
     all.push_back(recurrent(arch, arch));
   }
   all.push_back(recurrent("gru_before", "gru"));
-  all.back().config.recurrent.reset = "before";
+  all.back().config.shape<RecurrentShape>().reset = "before";
   all.push_back(recurrent("lstm_less", "lstm"));
-  all.back().config.recurrent.removed_gates = {"forget"};
-  all.back().config.recurrent.residual = true;
-  all.back().config.recurrent.variational = true;
+  all.back().config.shape<RecurrentShape>().removed_gates = {"forget"};
+  all.back().config.shape<RecurrentShape>().residual = true;
+  all.back().config.shape<RecurrentShape>().variational = true;
   all.back().config.norm = "layer";
   // The narrow softmaxes in turn.
   for (std::size_t i = 0; i < all.size(); ++i) {
@@ -327,7 +335,7 @@ TEST(FrozenModel, EveryArchitectureIsTested) {
   for (const std::string& arch : architecture_names()) {
     const auto all = cases();
     EXPECT_TRUE(std::any_of(all.begin(), all.end(), [&](const Case& each) {
-      return each.config.arch == arch;
+      return each.config.arch() == arch;
     })) << arch;
   }
 }

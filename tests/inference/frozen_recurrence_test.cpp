@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "sluice/inference/session.hpp"
+#include "sluice/models/recurrent.hpp"
+#include "sluice/models/transformer.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "support.hpp"
 
@@ -27,24 +29,20 @@ ModelConfig with_softmax(ModelConfig config) {
 }
 
 ModelConfig recurrent(const std::string& arch) {
-  ModelConfig config;
-  config.arch = arch;
+  ModelConfig config(arch);
   config.dim = 12;
   config.norm = "none";
-  config.unit = arch == "rnn" ? "tanh" : "";
-  config.recurrent.depth = 2;
-  config.recurrent.hidden = 40;  // more than a panel, and no multiple of one
+  config.shape<RecurrentShape>().depth = 2;
+  config.shape<RecurrentShape>().hidden = 40;  // more than a panel, and no multiple of one
   return with_softmax(config);
 }
 
 ModelConfig transformer(std::int64_t window, const std::string& positions,
                         const std::string& ffn = "swiglu") {
-  ModelConfig config;
-  config.arch = "transformer";
+  ModelConfig config("transformer");
   config.dim = 16;
   config.norm = "layer";
-  config.unit = "";
-  config.transformer = {.depth = 2,
+  config.shape<TransformerShape>() = {.depth = 2,
                         .heads = 2,
                         .window = window,
                         .positions = positions,
@@ -59,17 +57,17 @@ const std::map<std::string, ModelConfig>& configs() {
     for (const std::string arch : {"rnn", "lstm", "gru", "indrnn", "mut1"}) {
       made[arch] = recurrent(arch);
       made[arch + " residual"] = recurrent(arch);
-      made[arch + " residual"].recurrent.residual = true;
+      made[arch + " residual"].shape<RecurrentShape>().residual = true;
     }
     made["rnn relu"] = recurrent("rnn");
-    made["rnn relu"].unit = "relu";
+    made["rnn relu"].shape<RecurrentShape>().unit = "relu";
     made["gru reset before"] = recurrent("gru");
-    made["gru reset before"].recurrent.reset = "before";
+    made["gru reset before"].shape<RecurrentShape>().reset = "before";
     made["mut1 of its own width"] = recurrent("mut1");
     made["mut1 of its own width"].dim = 40;
     for (const std::string gate : {"input", "forget", "output"}) {
       made["lstm without " + gate] = recurrent("lstm");
-      made["lstm without " + gate].recurrent.removed_gates = {gate};
+      made["lstm without " + gate].shape<RecurrentShape>().removed_gates = {gate};
     }
     for (const std::string norm : {"layer", "rms", "group", "batch"}) {
       made["lstm norm " + norm] = recurrent("lstm");

@@ -103,7 +103,7 @@ TEST_F(Generate, GreedyEqualsArgmaxOfTheBatchForward) {
     ids.insert(ids.end(), result.ids.begin(), result.ids.end());
     const NoGrad no_grad;
     ModelState state;
-    const Tensor all = model_->log_probabilities(
+    const Tensor all = model_->freeze_tokens({})->log_probabilities(
         model_->hidden(ids, 1, static_cast<std::int64_t>(ids.size()), state, {}).value());
     const std::int64_t v = all.dim(1);
     for (std::size_t i = 0; i < result.ids.size(); ++i) {

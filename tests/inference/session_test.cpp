@@ -20,7 +20,7 @@ constexpr std::int64_t vocabulary = 30;
 Tensor batch_distributions(LanguageModel& lm, const std::vector<std::int32_t>& ids) {
   const NoGrad no_grad;
   ModelState state;
-  return lm.log_probabilities(
+  return lm.freeze_tokens({})->log_probabilities(
       lm.hidden(ids, 1, static_cast<std::int64_t>(ids.size()), state, {}).value());
 }
 
@@ -55,7 +55,7 @@ double largest_difference(LanguageModel& lm, const std::vector<std::int32_t>& id
 // Every preset's kernels, residuals and changes of width, with a sixteenth of its channels.
 TEST(Session, EqualsBatchForEveryPresetShape) {
   for (const Preset& preset : presets()) {
-    auto layers = parse_layers(preset.layers);
+    auto layers = preset.config.shape<GcnnShape>().layers;
     for (LayerSpec& layer : layers) layer.channels = std::max<std::int64_t>(layer.channels / 16, 2);
     const auto lm = model(layers_string(layers), vocabulary, {12});
     const auto ids = random_ids(static_cast<std::size_t>(*lm->receptive_field()) + 6, vocabulary);
@@ -119,6 +119,33 @@ TEST(Session, ResetStartsAnew) {
   session.feed(ids);
   EXPECT_EQ(values(session.log_probabilities()), expected);
   EXPECT_THROW(session.feed(static_cast<std::int32_t>(vocabulary)), Error);
+}
+
+TEST(Session, BadStepsAreRefusedAndReadNothing) {
+  const auto lm = model("[(8,3)]*2", vocabulary);
+  const auto frozen = FrozenModel::freeze(*lm);
+  Session one = frozen->session(), two = frozen->session(),
+          other = FrozenModel::freeze(*lm)->session();
+  const std::vector<std::int32_t> good = {4, 5}, bad = {4, -1};
+  const std::span<const std::int32_t> ids[] = {good, good}, foreign[] = {good, bad};
+  Session* const twice[] = {&one, &one};
+  EXPECT_THROW(Session::step(twice, ids), Error);
+  Session* const mixed[] = {&one, &other};
+  EXPECT_THROW(Session::step(mixed, ids), Error);
+  Session* const both[] = {&one, &two};
+  EXPECT_THROW(Session::step(both, std::span(ids).first(1)), Error);
+  EXPECT_THROW(Session::step(both, foreign), Error);
+  EXPECT_EQ(one.position(), 0);
+  Session::step(both, ids);
+  Session::step({}, {});
+  EXPECT_EQ(two.position(), 2);
+}
+
+// A session keeps its model alive.
+TEST(Session, OutlivesWhoMadeIt) {
+  Session session = FrozenModel::freeze(*model("[(8,3)]", vocabulary))->session();
+  session.feed(3);
+  EXPECT_EQ(session.log_probabilities().elements(), vocabulary);
 }
 
 }  // namespace

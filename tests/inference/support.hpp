@@ -12,6 +12,7 @@
 
 #include "sluice/base/file.hpp"
 #include "sluice/base/random.hpp"
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/tokenizer.hpp"
 
@@ -33,7 +34,7 @@ inline std::unique_ptr<LanguageModel> model(const std::string& layers, std::int6
                                             std::vector<std::int64_t> cutoffs = {},
                                             std::int64_t dim = 12, bool tie = false) {
   ModelConfig config;
-  config.layers = parse_layers(layers);
+  config.shape<GcnnShape>().layers = parse_layers(layers);
   config.vocabulary = vocabulary;
   config.dim = dim;
   config.softmax = cutoffs.empty() ? "full" : "adaptive";
@@ -69,7 +70,8 @@ inline std::vector<double> plain_log_probabilities(LanguageModel& model,
   const NoGrad no_grad;
   ModelState state;
   const auto time = static_cast<std::int64_t>(inputs.size());
-  const Tensor all = model.log_probabilities(model.hidden(inputs, 1, time, state, {}).value());
+  const Tensor all =
+      model.freeze_tokens({})->log_probabilities(model.hidden(inputs, 1, time, state, {}).value());
   std::vector<double> out;
   for (std::int64_t t = 0; t < time; ++t) {
     out.push_back(all.data<float>()[t * all.dim(1) + targets[static_cast<std::size_t>(t)]]);

@@ -7,6 +7,7 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/models/config.hpp"
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/memory.hpp"
 
@@ -15,7 +16,8 @@ namespace {
 
 ModelConfig small() {
   ModelConfig config;
-  config.layers = parse_layers("[(16,3)] + [(4,1,0),(4,3,0),(16,1,3)]*2 + [(20,2,2)]");
+  config.shape<GcnnShape>().layers =
+      parse_layers("[(16,3)] + [(4,1,0),(4,3,0),(16,1,3)]*2 + [(20,2,2)]");
   config.vocabulary = 50;
   config.dim = 8;
   config.cutoffs = {10, 30};
@@ -25,17 +27,21 @@ ModelConfig small() {
 TEST(Config, RefusesEachFieldOutOfRange) {
   EXPECT_NO_THROW(small().validate());
   const std::pair<const char*, std::function<void(ModelConfig&)>> faults[] = {
-      {"unknown arch 'lsmt'; did you mean lstm?", [](ModelConfig& c) { c.arch = "lsmt"; }},
-      {"no layers", [](ModelConfig& c) { c.layers.clear(); }},
-      {"layer 2 has 0 channels", [](ModelConfig& c) { c.layers[1].channels = 0; }},
-      {"kernel width of 65", [](ModelConfig& c) { c.layers[0].kernel = 65; }},
-      {"layer 1 has residual 2, expected 0 to 1", [](ModelConfig& c) { c.layers[0].residual = 2; }},
-      {"vocabulary of 0", [](ModelConfig& c) { c.vocabulary = 0; }},
-      {"(dim) of -1", [](ModelConfig& c) { c.dim = -1; }},
-      {"nosuch", [](ModelConfig& c) { c.unit = "nosuch"; }},
-      {"dropout of 1", [](ModelConfig& c) { c.dropout = 1; }},
-      {"dropout of nan", [](ModelConfig& c) { c.dropout = std::nanf(""); }},
-      {"softmax 'half'", [](ModelConfig& c) { c.softmax = "half"; }},
+      {"unknown arch 'lsmt'; did you mean lstm?", [](ModelConfig& c) { c = ModelConfig("lsmt"); }},
+      {"'layers'", [](ModelConfig& c) { c.shape<GcnnShape>().layers.clear(); }},
+      {"expected channels from 1 to 65536",
+       [](ModelConfig& c) { c.shape<GcnnShape>().layers[1].channels = 0; }},
+      {"a kernel width from 1 to 64",
+       [](ModelConfig& c) { c.shape<GcnnShape>().layers[0].kernel = 65; }},
+      {"layer 1 takes at most 1",
+       [](ModelConfig& c) { c.shape<GcnnShape>().layers[0].residual = 2; }},
+      {"'vocabulary' must be a whole number from 1 to", [](ModelConfig& c) { c.vocabulary = 0; }},
+      {"'dim' must be", [](ModelConfig& c) { c.dim = -1; }},
+      {"nosuch", [](ModelConfig& c) { c.shape<GcnnShape>().unit = "nosuch"; }},
+      {"'dropout' must be a number of at least 0 and below 1, got 1",
+       [](ModelConfig& c) { c.dropout = 1; }},
+      {"'dropout' must be", [](ModelConfig& c) { c.dropout = std::nanf(""); }},
+      {"unknown softmax 'half'", [](ModelConfig& c) { c.softmax = "half"; }},
       {"at least one cutoff", [](ModelConfig& c) { c.cutoffs.clear(); }},
       {"cutoffs 30,10 must ascend",
        [](ModelConfig& c) {
@@ -52,12 +58,35 @@ TEST(Config, RefusesEachFieldOutOfRange) {
   };
   for (const auto& [message, damage] : faults) {
     ModelConfig config = small();
-    damage(config);
     try {
+      damage(config);
       config.validate();
       ADD_FAILURE() << "accepted: " << message;
     } catch (const UsageError& error) {
       EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
+    }
+  }
+}
+
+// Groups divide channels in many places: no arithmetic comes before their own check.
+TEST(Config, RefusesGroupsThatAreNone) {
+  for (const std::string& arch : architecture_names()) {
+    for (const std::int64_t groups : {0, -1}) {
+      ModelConfig config(arch);
+      config.architecture().choose_size(config, TextSize::tiny);
+      config.architecture().complete(config, {.tokens = 1, .vocabulary = 50, .context = 8}, {});
+      config.vocabulary = 50;
+      config.softmax = "full";
+      EXPECT_NO_THROW(config.validate()) << arch;
+      config.norm = "group";
+      config.groups = groups;
+      try {
+        config.validate();
+        ADD_FAILURE() << arch;
+      } catch (const UsageError& error) {
+        EXPECT_NE(std::string(error.what()).find("'groups' must be"), std::string::npos)
+            << error.what();
+      }
     }
   }
 }
@@ -69,7 +98,7 @@ TEST(Config, ParameterCountAgreesWithTheModel) {
         for (const bool tie : {true, false}) {
           ModelConfig config = small();
           config.norm = weight_norm ? "weight" : "none";
-          config.unit = unit;
+          config.shape<GcnnShape>().unit = unit;
           config.tie = tie;
           if (tie) config.dim = 20;
           if (!adaptive) {
@@ -88,7 +117,7 @@ TEST(Config, ParameterCountAgreesWithTheModel) {
 
 TEST(Config, ParameterCountByHand) {
   ModelConfig config;
-  config.layers = {{6, 2, 1}};
+  config.shape<GcnnShape>().layers = {{6, 2, 1}};
   config.vocabulary = 10;
   config.dim = 4;
   config.softmax = "full";
@@ -99,14 +128,14 @@ TEST(Config, ParameterCountByHand) {
 TEST(Config, JsonRoundTrip) {
   ModelConfig config = small();
   config.dropout = 0.1F;
-  config.unit = "gtu";
+  config.shape<GcnnShape>().unit = "gtu";
   config.norm = "none";
   const nlohmann::json json = config;
   EXPECT_EQ(json["dropout"].dump(), "0.1");
   EXPECT_EQ(json["layers"], "[(16,3)] + [(4,1,0),(4,3,0),(16,1,3)]*2 + [(20,2,2)]");
   const auto back = json.get<ModelConfig>();
   EXPECT_EQ(nlohmann::json(back), json);
-  EXPECT_EQ(back.layers, config.layers);
+  EXPECT_EQ(back.shape<GcnnShape>().layers, config.shape<GcnnShape>().layers);
   EXPECT_EQ(back.dropout, config.dropout);
 }
 

@@ -59,7 +59,7 @@ void expect_near_relative(double value, double expected, const std::string& what
 
 TEST(Init, DeviationsAreXaviersAndKaimings) {
   ModelConfig config = small_gcnn("relu");
-  config.layers = parse_layers("[(64,4)]*2");
+  config.shape<GcnnShape>().layers = parse_layers("[(64,4)]*2");
   config.dim = 64;
   config.norm = "none";
   config.init = "kaiming";
@@ -76,7 +76,7 @@ TEST(Init, DeviationsAreXaviersAndKaimings) {
     EXPECT_EQ(scaled.data<float>()[i], 3 * kaiming.data<float>()[i]);
   }
   // Halves of a gate are drawn apart, with the fans of one.
-  config.unit = "glu";
+  config.shape<GcnnShape>().unit = "glu";
   config.init = "xavier";
   config.init_scale = 1;
   const Tensor halves = tensors_of(config).at("layers.1.weight");
@@ -153,9 +153,9 @@ TEST(Init, OnlyTheStacksWeightsChange) {
                             name.find("weight") != std::string::npos &&
                             name.find("norm.") == std::string::npos &&
                             name.find(".unit.") == std::string::npos &&
-                            !(config.arch == "indrnn" && name.ends_with("weight_hh"));
+                            !(config.arch() == "indrnn" && name.ends_with("weight_hh"));
         EXPECT_EQ(equal(tensor, after.at(name)), !weight)
-            << config.arch << " " << init << " " << name;
+            << config.arch() << " " << init << " " << name;
         for (const float x : after.at(name).span<float>()) EXPECT_TRUE(std::isfinite(x));
         if (!weight) continue;
         ++changed;

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "sluice/base/error.hpp"
-#include "sluice/models/config.hpp"
+#include "sluice/models/gcnn.hpp"
 
 namespace sluice {
 namespace {
@@ -80,7 +80,7 @@ TEST(Layers, StringIsTheInverse) {
     EXPECT_EQ(layers_string(parse_layers(spec)), spec);
   }
   for (const Preset& preset : presets()) {
-    const auto layers = parse_layers(preset.layers);
+    const auto layers = preset.config.shape<GcnnShape>().layers;
     EXPECT_EQ(parse_layers(layers_string(layers)), layers) << preset.name;
   }
 }

@@ -4,14 +4,14 @@
 #include <string>
 
 #include "sluice/base/error.hpp"
-#include "sluice/models/config.hpp"
+#include "sluice/models/gcnn.hpp"
 
 namespace sluice {
 namespace {
 
 std::int64_t receptive_field(const Preset& preset) {
   std::int64_t field = 1;
-  for (const LayerSpec& layer : parse_layers(preset.layers)) field += layer.kernel - 1;
+  for (const LayerSpec& layer : preset.config.shape<GcnnShape>().layers) field += layer.kernel - 1;
   return field;
 }
 
@@ -39,12 +39,12 @@ TEST(Presets, PublishedShapes) {
        {Published{"gcnn-8", 8, 900, 25, 280}, Published{"gcnn-8b", 22, 2048, 25, 128},
         Published{"gcnn-9", 9, 807, 28, 128}, Published{"gcnn-13", 13, 1268, 40, 128},
         Published{"gcnn-14", 14, 2048, 47, 280}, Published{"gcnn-14b", 40, 4096, 57, 128}}) {
-    const Preset& preset = find_preset(published.name);
-    const auto layers = parse_layers(preset.layers);
+    const Preset preset = find_preset(published.name);
+    const auto& layers = preset.config.shape<GcnnShape>().layers;
     EXPECT_EQ(layers.size(), published.layers) << published.name;
     EXPECT_EQ(layers.back().channels, published.last_channels) << published.name;
     EXPECT_EQ(receptive_field(preset), published.field) << published.name;
-    EXPECT_EQ(preset.dim, published.dim) << published.name;
+    EXPECT_EQ(preset.config.dim, published.dim) << published.name;
   }
 }
 

@@ -85,7 +85,7 @@ std::vector<ModelConfig> configs() {
   all.back().norm = "layer";
   for (const char* arch : {"rnn", "lstm", "gru", "indrnn", "mut1"}) {
     all.push_back(test::small_recurrent(arch));
-    all.back().recurrent.residual = true;
+    all.back().shape<RecurrentShape>().residual = true;
   }
   for (const char* ffn : {"swiglu", "gelu", "prelu"}) all.push_back(test::small_transformer(ffn));
   for (ModelConfig& config : all) config.dropout = 0.2F;
@@ -142,7 +142,7 @@ TEST(Probe, LeavesNoAllocationBehind) {
 TEST(Probe, SeesEachLayerInOrder) {
   using Names = std::vector<std::string>;
   ModelConfig config = test::small_gcnn();
-  config.layers = parse_layers("[(6,3),(16,1,2)]");
+  config.shape<GcnnShape>().layers = parse_layers("[(6,3),(16,1,2)]");
   Recorder gcnn(true);
   pass(*make_model(config, 3, DType::f64), &gcnn);
   EXPECT_EQ(gcnn.forward,

@@ -11,6 +11,8 @@
 #include "sluice/base/random.hpp"
 #include "sluice/models/language_model.hpp"
 #include "support/gradient_check.hpp"
+#include "support/model_configs.hpp"
+#include "support/ngram_architecture.hpp"
 
 namespace sluice::test {
 
@@ -27,10 +29,10 @@ inline std::vector<std::int32_t> random_ids(std::int64_t n, std::int64_t vocabul
 
 inline ModelConfig small_gcnn(const std::string& unit = "glu") {
   ModelConfig config;
-  config.layers = parse_layers("[(6,3),(6,1,0),(16,4,2),(16,2)]");
+  config.shape<GcnnShape>().layers = parse_layers("[(6,3),(6,1,0),(16,4,2),(16,2)]");
   config.vocabulary = 23;
   config.dim = 6;
-  config.unit = unit;
+  config.shape<GcnnShape>().unit = unit;
   config.softmax = "adaptive";
   config.cutoffs = {5, 11};
   return config;
@@ -38,14 +40,12 @@ inline ModelConfig small_gcnn(const std::string& unit = "glu") {
 
 /// Two layers of a recurrent architecture.
 inline ModelConfig small_recurrent(const std::string& arch) {
-  ModelConfig config;
-  config.arch = arch;
+  ModelConfig config(arch);
+  config.norm = "none";
   config.vocabulary = 23;
   config.dim = 6;
-  config.norm = "none";
-  config.unit = arch == "rnn" ? "tanh" : "";
-  config.recurrent.depth = 2;
-  config.recurrent.hidden = 16;
+  config.shape<RecurrentShape>().depth = 2;
+  config.shape<RecurrentShape>().hidden = 16;
   config.softmax = "adaptive";
   config.cutoffs = {5, 11};
   return config;
@@ -53,13 +53,22 @@ inline ModelConfig small_recurrent(const std::string& arch) {
 
 /// Two blocks that see 4 positions.
 inline ModelConfig small_transformer(const std::string& ffn = "swiglu") {
-  ModelConfig config;
-  config.arch = "transformer";
+  ModelConfig config("transformer");
   config.vocabulary = 23;
   config.dim = 16;
-  config.norm = "layer";
-  config.unit = "";
-  config.transformer = {.depth = 2, .heads = 2, .window = 4, .ffn = ffn, .ffn_width = 10};
+  config.shape<TransformerShape>() = {
+      .depth = 2, .heads = 2, .window = 4, .ffn = ffn, .ffn_width = 10};
+  config.softmax = "adaptive";
+  config.cutoffs = {5, 11};
+  return config;
+}
+
+/// The tests' own architecture, reading 3 tokens.
+inline ModelConfig small_ngram() {
+  ModelConfig config("ngram");
+  config.vocabulary = 23;
+  config.dim = 6;
+  config.shape<NgramShape>() = {.order = 3, .hidden = 16};
   config.softmax = "adaptive";
   config.cutoffs = {5, 11};
   return config;

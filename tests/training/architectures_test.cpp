@@ -2,21 +2,27 @@
 // for bit, running statistics and carried states included.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "sluice/training/defaults.hpp"
+#include "support/model_configs.hpp"
 #include "training/support.hpp"
 
 namespace sluice::training_test {
 namespace {
 
 ModelConfig shape_of(const std::string& arch, const std::string& norm) {
-  ModelConfig config = tiny_config();
-  config.arch = arch;
+  ModelConfig config = arch == "gcnn" ? tiny_config() : test::with_arch(tiny_config(), arch);
   config.norm = norm;
   config.groups = 2;
   if (arch == "gcnn") return config;
-  config.unit = arch == "rnn" ? "tanh" : "";
-  config.recurrent.depth = 2;
-  config.recurrent.hidden = 12;
-  config.transformer = {.depth = 2, .heads = 2, .window = 6, .ffn = "swiglu", .ffn_width = 16};
+  if (arch != "transformer") {
+    config.shape<RecurrentShape>().depth = 2;
+    config.shape<RecurrentShape>().hidden = 12;
+    return config;
+  }
+  config.shape<TransformerShape>() = {
+      .depth = 2, .heads = 2, .window = 6, .ffn = "swiglu", .ffn_width = 16};
   return config;
 }
 
@@ -59,6 +65,30 @@ TEST_P(Architecture, Learns) {
   longer.schedule.lr = 0.01;
   const TrainResult result = run(directory.path(), longer, {}, 1000, shape());
   // ln 24 = 3.18 is knowing nothing; the text's own entropy is about 1.3.
+  EXPECT_LT(result.best_loss, 2.6);
+}
+
+// At the defaults, which are the deep stack's (without norms and with a bound of 1 the first losses
+// are in the thousands), and whatever the state has come to over a long text.
+TEST(DeepIndRnn, SixteenResidualLayersLearn) {
+  const Directory directory;
+  TrainConfig config = tiny_training(OptimizerKind::adamw);
+  config.context = 32;
+  config.steps = 60;
+  config.validate_every = 10;
+  config.schedule.lr = 0.003;
+  Notes ignored;
+  ModelConfig shape =
+      choose_model({{"arch", "indrnn"}, {"depth", 16}, {"hidden", 24}, {"dropout", 0}},
+                   {.tokens = 1000, .vocabulary = vocabulary, .context = config.context}, ignored);
+  ASSERT_TRUE(shape.shape<RecurrentShape>().residual);
+  double most = 0;
+  TrainOptions options;
+  options.callbacks.validated = [&](const ValidationReport& report) {
+    most = std::max(most, report.loss);
+  };
+  const TrainResult result = run(directory.path(), config, options, 5000, shape);
+  EXPECT_LT(most, 6);
   EXPECT_LT(result.best_loss, 2.6);
 }
 

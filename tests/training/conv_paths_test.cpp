@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sluice/base/random.hpp"
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/training/optimizer.hpp"
 
@@ -30,7 +31,7 @@ std::vector<std::int32_t> text(std::int64_t length, std::int32_t vocabulary) {
 /// order is the same training but for the order of sums.
 std::vector<double> losses(ConvPath path, std::int64_t first = 0) {
   ModelConfig config;
-  config.layers = parse_layers("[(64,4,0)]*3");
+  config.shape<GcnnShape>().layers = parse_layers("[(64,4,0)]*3");
   config.vocabulary = 50;
   config.dim = 64;
   config.softmax = "full";

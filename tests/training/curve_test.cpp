@@ -5,6 +5,7 @@
 #include <map>
 #include <sstream>
 
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/training/optimizer.hpp"
@@ -25,10 +26,10 @@ std::unique_ptr<LanguageModel> golden_model() {
   Metadata metadata;
   const Tensors tensors = read("gcnn_glu_adaptive.safetensors", metadata);
   ModelConfig config;
-  config.layers = parse_layers(metadata.at("layers"));
+  config.shape<GcnnShape>().layers = parse_layers(metadata.at("layers"));
   config.dim = std::stoll(metadata.at("dim"));
   config.vocabulary = std::stoll(metadata.at("vocabulary"));
-  config.unit = metadata.at("unit");
+  config.shape<GcnnShape>().unit = metadata.at("unit");
   config.softmax = metadata.at("softmax");
   std::istringstream cutoffs(metadata.at("cutoffs"));
   for (std::string cutoff; std::getline(cutoffs, cutoff, ',');) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "support/model_configs.hpp"
 
 namespace sluice {
 namespace {
@@ -23,6 +25,10 @@ std::string message_of(const std::function<void()>& action) {
     return error.what();
   }
   return "";
+}
+
+ModelTask task(std::int64_t tokens, std::int64_t vocabulary) {
+  return {.tokens = tokens, .vocabulary = vocabulary, .context = 128};
 }
 
 TextFacts facts_of(const std::string& text) {
@@ -80,12 +86,13 @@ TEST(ChooseModel, GrowsWithTheText) {
   Notes notes;
   std::int64_t before = 0;
   for (const std::int64_t tokens : {50'000, 1'000'000, 10'000'000, 100'000'000, 1'000'000'000}) {
-    const std::int64_t now = choose_model(json::object(), tokens, 10'000, notes).parameter_count();
+    const std::int64_t now =
+        choose_model(json::object(), task(tokens, 10'000), notes).parameter_count();
     EXPECT_GT(now, before) << tokens;
     before = now;
   }
-  EXPECT_EQ(choose_model(json::object(), 1'000'000, 300, notes).softmax, "full");
-  EXPECT_EQ(choose_model(json::object(), 1'000'000, 33'278, notes).softmax, "adaptive");
+  EXPECT_EQ(choose_model(json::object(), task(1'000'000, 300), notes).softmax, "full");
+  EXPECT_EQ(choose_model(json::object(), task(1'000'000, 33'278), notes).softmax, "adaptive");
 }
 
 TEST(ChooseModel, KeepsWhatIsGiven) {
@@ -95,26 +102,70 @@ TEST(ChooseModel, KeepsWhatIsGiven) {
                                            {"dropout", 0.25},
                                            {"softmax", "full"},
                                            {"tie", true}},
-                                          1000, 9000, notes);
-  EXPECT_EQ(config.layers.size(), 2U);
+                                          task(1000, 9000), notes);
+  EXPECT_EQ(config.shape<GcnnShape>().layers.size(), 2U);
   EXPECT_EQ(config.dim, 32);
-  EXPECT_EQ(config.unit, "gtu");
+  EXPECT_EQ(config.shape<GcnnShape>().unit, "gtu");
   EXPECT_EQ(config.dropout, 0.25F);
   EXPECT_EQ(config.softmax, "full");
   EXPECT_TRUE(config.cutoffs.empty());
   EXPECT_TRUE(config.tie);
   EXPECT_TRUE(notes.empty());
-  const ModelConfig preset = choose_model({{"preset", "gcnn-8"}, {"dim", 64}}, 1000, 9000, notes);
-  EXPECT_EQ(preset.layers.size(), 8U);
+  const ModelConfig preset =
+      choose_model({{"preset", "gcnn-8"}, {"dim", 64}}, task(1000, 9000), notes);
+  EXPECT_EQ(preset.shape<GcnnShape>().layers.size(), 8U);
   EXPECT_EQ(preset.dim, 64);
+}
+
+// Bands get a quarter of the width each: of what was chosen for the vocabulary, as many as fit.
+TEST(ChooseModel, DefaultCutoffsFitTheLastLayer) {
+  Notes notes;
+  const std::pair<std::int64_t, std::size_t> cases[] = {{1, 0},  {3, 0},  {4, 1},  {15, 1},
+                                                        {16, 2}, {63, 2}, {64, 3}, {256, 3}};
+  for (const auto& [width, cutoffs] : cases) {
+    const std::string layers = "[(" + std::to_string(width) + ",2)]";
+    const ModelConfig config = choose_model({{"layers", layers}}, task(1'000'000, 80'000), notes);
+    EXPECT_EQ(config.cutoffs.size(), cutoffs) << width;
+    EXPECT_EQ(config.softmax, cutoffs == 0 ? "full" : "adaptive") << width;
+    const ModelConfig recurrent =
+        choose_model({{"arch", "lstm"}, {"hidden", width}}, task(1'000'000, 80'000), notes);
+    EXPECT_EQ(recurrent.cutoffs.size(), cutoffs) << width;
+  }
+  // Those that were asked for are not silently dropped.
+  EXPECT_NE(message_of([&] {
+              choose_model({{"layers", "[(63,2)]"}, {"cutoffs", {4000, 20'000, 60'000}}},
+                           task(1'000'000, 80'000), notes);
+            }).find("3 cutoffs are too many"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] {
+              choose_model({{"layers", "[(3,2)]"}, {"softmax", "adaptive"}},
+                           task(1'000'000, 80'000), notes);
+            }).find("full softmax"),
+            std::string::npos);
+}
+
+TEST(ChooseModel, IndRnnsBoundFollowsTheContext) {
+  Notes notes;
+  const ModelTask short_context{.tokens = 1'000'000, .vocabulary = 100, .context = 16};
+  const auto bound = [&](const json& given, const ModelTask& task) {
+    return choose_model(given, task, notes).shape<RecurrentShape>().bound;
+  };
+  const json given = {{"arch", "indrnn"}};
+  EXPECT_FLOAT_EQ(bound(given, short_context), std::exp2(-1 / 16.0F));
+  EXPECT_FLOAT_EQ(bound(given, task(1'000'000, 100)), std::exp2(-1 / 128.0F));
+  EXPECT_EQ(bound({{"arch", "indrnn"}, {"bound", 1}}, short_context), 1);
+  EXPECT_EQ(choose_model(given, short_context, notes).norm, "layer");
+  // What a run was trained with stays, whatever the context is now.
+  const json saved = choose_model(given, task(1'000'000, 100), notes);
+  EXPECT_EQ(json(choose_model(saved, short_context, notes)), saved);
 }
 
 TEST(ChooseModel, AConfigItGaveComesBackUnchanged) {
   Notes notes;
-  const ModelConfig config = choose_model(json::object(), 1'000'000, 33'278, notes);
+  const ModelConfig config = choose_model(json::object(), task(1'000'000, 33'278), notes);
   notes.clear();
   const json saved = config;
-  EXPECT_EQ(json(choose_model(saved, 77, 33'278, notes)), saved);
+  EXPECT_EQ(json(choose_model(saved, task(77, 33'278), notes)), saved);
   EXPECT_TRUE(notes.empty());
 }
 
@@ -137,7 +188,7 @@ TEST(ChooseModel, RefusesWithTheNearestNames) {
             std::string::npos);
   Notes notes;
   EXPECT_NE(message_of([&] {
-              choose_model({{"dim", 2.5}}, 1000, 100, notes);
+              choose_model({{"dim", 2.5}}, task(1000, 100), notes);
             }).find("dim"),
             std::string::npos);
 }

@@ -132,10 +132,11 @@ TEST_P(OptimizerKinds, SavedStateContinuesBitForBit) {
   const Parameters resumed = make_parameters();
   Optimizer a(straight, config);
   Optimizer b(resumed, config);
-  NamedTensors saved;
+  TensorSources saved;
   for (std::uint32_t step = 1; step <= 6; ++step) {
     if (step == 4) {
-      for (const auto& [name, tensor] : b.state()) saved.emplace_back(name, tensor.clone());
+      for (const auto& [info, make] : b.state())
+        saved.push_back(source_of(info.name, make().clone()));
     }
     const bool before = step < 4;
     set_gradients(straight, step);
@@ -237,10 +238,10 @@ TEST_P(OptimizerKinds, SparseRowsAreWorthADenseGradientToTheBit) {
   }
   const Tensor& x = dense[0].variable.value();
   EXPECT_EQ(std::memcmp(x.raw(), sparse[0].variable.value().raw(), x.bytes()), 0);
-  const NamedTensors moments = a.state(), others = second->state();
+  const TensorSources moments = a.state(), others = second->state();
   for (std::size_t i = 0; i < moments.size(); ++i) {
-    const Tensor& m = moments[i].second;
-    EXPECT_EQ(std::memcmp(m.raw(), others[i].second.raw(), m.bytes()), 0) << moments[i].first;
+    const Tensor m = moments[i].make(), other = others[i].make();
+    EXPECT_EQ(std::memcmp(m.raw(), other.raw(), m.bytes()), 0) << moments[i].info.name;
   }
 }
 
@@ -290,7 +291,7 @@ TEST(Optimizer, ClipCoefficient) {
 TEST(Optimizer, RefusesForeignState) {
   const Parameters parameters = make_parameters();
   Optimizer optimizer(parameters, {});
-  const auto message = [&](const NamedTensors& state) -> std::string {
+  const auto message = [&](const TensorSources& state) -> std::string {
     try {
       optimizer.load_state(state);
     } catch (const Error& e) {
@@ -298,15 +299,15 @@ TEST(Optimizer, RefusesForeignState) {
     }
     return "";
   };
-  NamedTensors state = optimizer.state();
+  TensorSources state = optimizer.state();
   EXPECT_EQ(message(state), "");
-  state[0].second = Tensor::zeros(Shape{6});
+  state[0] = source_of("momentum.p0", Tensor::zeros(Shape{6}));
   EXPECT_EQ(message(state),
             "optimizer state: tensor 'momentum.p0' must be float32 [5], got float32 [6]");
   state.erase(state.begin());
   EXPECT_EQ(message(state), "optimizer state: tensor 'momentum.p0' is missing");
   state = optimizer.state();
-  state.emplace_back("momentum.p9", Tensor::zeros(Shape{1}));
+  state.push_back(source_of("momentum.p9", Tensor::zeros(Shape{1})));
   EXPECT_EQ(message(state), "optimizer state: tensor 'momentum.p9' is unknown");
 }
 

@@ -1,7 +1,12 @@
 // A resumed run equals the uninterrupted one, bit for bit.
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <sstream>
+
 #include "sluice/base/error.hpp"
+#include "sluice/inference/evaluate.hpp"
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "training/support.hpp"
 
@@ -174,6 +179,194 @@ TEST(Resume, LinesAfterTheCheckpointAreDropped) {
   expect_same_run(whole.path(), parts.path());
 }
 
+// A bad line names itself and takes nothing with it.
+TEST(Resume, ABadLineOfMetricsIsNamedAndTheRestKept) {
+  const Directory whole;
+  const TrainConfig config = tiny_training();
+  run(whole.path(), config);
+  const Directory parts;
+  StopAt stopper(20);
+  run(parts.path(), config, stopper.options);
+  const std::string text = read_file(parts / "metrics.jsonl");
+  const std::size_t second = text.find('\n') + 1;
+  write_file(parts / "metrics.jsonl", text.substr(0, second) + "{]\n" + text.substr(second));
+  std::vector<std::string> notes;
+  TrainOptions options;
+  options.resume = true;
+  options.callbacks.note = [&](const std::string& note) { notes.push_back(note); };
+  run(parts.path(), config, options);
+  expect_same_run(whole.path(), parts.path());
+  ASSERT_EQ(notes.size(), 1U);
+  EXPECT_NE(notes[0].find("metrics.jsonl', line 2"), std::string::npos) << notes[0];
+}
+
+/// A run stopped after step `stop`, whose saved weights are then spoiled, resumed; what is told.
+std::vector<std::string> resume_without_weights(
+    const std::filesystem::path& directory, const TrainConfig& config, std::int64_t stop,
+    const std::function<void(const std::filesystem::path&)>& spoil) {
+  StopAt stopper(stop);
+  run(directory, config, stopper.options);
+  spoil(directory / "model.safetensors");
+  std::vector<std::string> notes;
+  TrainOptions options;
+  options.resume = true;
+  options.callbacks.note = [&](const std::string& note) { notes.push_back(note); };
+  const TrainResult result = run(directory, config, options);
+  // What it says it has saved is there.
+  const auto model = tiny_model();
+  load_parameters(directory / "model.safetensors", *model);
+  const EvalResult found = evaluate(*FrozenModel::freeze(*model), tiny_tokens(100, 2));
+  EXPECT_EQ(found.nll / static_cast<double>(found.tokens), result.best_loss);
+  return notes;
+}
+
+const std::vector<std::pair<const char*, std::function<void(const std::filesystem::path&)>>>
+    spoilers = {
+        {"deleted", [](const std::filesystem::path& file) { std::filesystem::remove(file); }},
+        {"damaged",
+         [](const std::filesystem::path& file) {
+           std::string bytes = read_file(file);
+           bytes[bytes.size() - 5] = static_cast<char>(bytes[bytes.size() - 5] ^ 4);
+           write_file(file, bytes);
+         }},
+        {"replaced",
+         [](const std::filesystem::path& file) {
+           save_parameters(file, *make_model(tiny_config(), 77));
+         }},
+        {"of another shape",
+         [](const std::filesystem::path& file) {
+           ModelConfig shape = tiny_config();
+           shape.dim = 12;
+           save_parameters(file, *make_model(shape, 77));
+         }},
+};
+
+// The best step is past: the weights cannot be had back, so the best is sought anew, and it is
+// said.
+TEST(Resume, BestWeightsThatAreLostAreNotSaidToBeSaved) {
+  TrainConfig config = tiny_training(OptimizerKind::adam, ScheduleKind::constant);
+  config.schedule.lr = 0.03;
+  config.steps = 400;
+  config.validate_every = 20;
+  for (const auto& [how, spoil] : spoilers) {
+    SCOPED_TRACE(how);
+    const Directory directory;
+    const auto notes = resume_without_weights(directory.path(), config, 390, spoil);
+    ASSERT_EQ(notes.size(), 1U);
+    EXPECT_NE(notes[0].find("model.safetensors"), std::string::npos) << notes[0];
+    EXPECT_NE(notes[0].find("the best is sought anew from step 390 on"), std::string::npos)
+        << notes[0];
+  }
+}
+
+// The best step is the last one: the checkpoint has the weights, and nothing is lost.
+TEST(Resume, BestWeightsThatTheCheckpointHasAreSavedAgain) {
+  const TrainConfig config = tiny_training();
+  const Directory whole;
+  run(whole.path(), config);
+  for (const auto& [how, spoil] : spoilers) {
+    SCOPED_TRACE(how);
+    const Directory directory;
+    EXPECT_TRUE(resume_without_weights(directory.path(), config, 10, spoil).empty());
+    expect_same_run(whole.path(), directory.path());
+  }
+}
+
+TEST(Resume, AFinishedRunWithoutItsWeightsIsMadeGood) {
+  const TrainConfig config = tiny_training();
+  const Directory directory;
+  run(directory.path(), config);
+  const std::string before = read_file(directory / "model.safetensors");
+  std::filesystem::remove(directory / "model.safetensors");
+  TrainOptions options;
+  options.resume = true;
+  EXPECT_EQ(run(directory.path(), config, options).status, TrainStatus::finished);
+  EXPECT_TRUE(std::filesystem::exists(directory / "model.safetensors"));
+}
+
+TEST(Train, WhatVanishesWhileItTrainsIsNotSaidToBeSaved) {
+  const TrainConfig config = tiny_training();
+  const Directory directory;
+  TrainOptions options;
+  options.callbacks.validated = [&](const ValidationReport& report) {
+    if (report.step == 37) std::filesystem::remove(directory / "model.safetensors");
+  };
+  try {
+    run(directory.path(), config, options);
+    FAIL() << "nothing was said";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("model.safetensors"), std::string::npos);
+  }
+  options = {};
+  options.resume = true;
+  EXPECT_EQ(run(directory.path(), config, options).status, TrainStatus::finished);
+}
+
+std::vector<std::string> notes_of_resuming(const TrainConfig& before, const TrainConfig& after,
+                                           std::int64_t stop, std::vector<double>* rates) {
+  const Directory directory;
+  StopAt stopper(stop);
+  stopper.options.callbacks.stepped =
+      [&, stops = stopper.options.callbacks.stepped](const TrainProgress& progress) {
+        rates->push_back(progress.learning_rate);
+        stops(progress);
+      };
+  run(directory.path(), before, stopper.options);
+  std::vector<std::string> notes;
+  TrainOptions options;
+  options.resume = true;
+  options.callbacks.note = [&](const std::string& note) { notes.push_back(note); };
+  options.callbacks.stepped = [&](const TrainProgress& progress) {
+    rates->push_back(progress.learning_rate);
+  };
+  run(directory.path(), after, options);
+  return notes;
+}
+
+TEST(Resume, ALearningRateThatJumpsIsSaidWithBothRates) {
+  TrainConfig before = tiny_training();
+  TrainConfig after = before;
+  after.steps = 74;
+  std::vector<double> rates;
+  const auto notes = notes_of_resuming(before, after, 1000, &rates);
+  ASSERT_EQ(notes.size(), 1U);
+  const auto number = [](double rate) {
+    std::ostringstream text;
+    text.precision(3);
+    text << rate;
+    return text.str();
+  };
+  EXPECT_NE(notes[0].find("was " + number(rates[36])), std::string::npos) << notes[0];
+  EXPECT_NE(notes[0].find("is " + number(rates[37])), std::string::npos) << notes[0];
+
+  // As it says, this avoids it.
+  after.schedule.kind = ScheduleKind::constant;
+  after.schedule.lr = rates[36];
+  after.schedule.warmup = 0;
+  std::vector<double> smooth;
+  notes_of_resuming(before, after, 1000, &smooth);
+  EXPECT_EQ(smooth[37], smooth[36]);
+}
+
+TEST(Resume, NothingIsSaidOfARateThatGoesOnAsItWas) {
+  for (const ScheduleKind kind :
+       {ScheduleKind::cosine, ScheduleKind::constant, ScheduleKind::plateau}) {
+    TrainConfig config = tiny_training(OptimizerKind::nesterov, kind);
+    config.schedule.warmup = 12;
+    config.validate_every = 3;
+    for (const std::int64_t stop : {1, 11, 30, 1000}) {
+      std::vector<double> rates;
+      EXPECT_TRUE(notes_of_resuming(config, config, stop, &rates).empty())
+          << schedule_name(kind) << " at " << stop;
+    }
+  }
+  TrainConfig constant = tiny_training(OptimizerKind::nesterov, ScheduleKind::constant);
+  TrainConfig longer = constant;
+  longer.steps = 60;
+  std::vector<double> rates;
+  EXPECT_TRUE(notes_of_resuming(constant, longer, 1000, &rates).empty());
+}
+
 std::string resume_message(const std::filesystem::path& directory, const TrainConfig& config,
                            const ModelConfig& model_config = tiny_config(),
                            std::uint64_t data_seed = 1,
@@ -221,10 +414,10 @@ TEST(Resume, RefusesAnotherRunNamingTheField) {
         "its vocabulary is abc, that of this run is xyz");
   names(resume_message(directory.path(), config, tiny_config(), 1, {}), "its vocabulary is abc");
   ModelConfig model = tiny_config();
-  model.unit = "gtu";
+  model.shape<GcnnShape>().unit = "gtu";
   names(resume_message(directory.path(), config, model), "its model unit is \"glu\"");
   model = tiny_config();
-  model.layers[0].channels = 16;
+  model.shape<GcnnShape>().layers[0].channels = 16;
   names(resume_message(directory.path(), config, model), "its model ");
   EXPECT_EQ(read_file(directory / "checkpoint.safetensors"), before);
 

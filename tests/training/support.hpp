@@ -15,6 +15,7 @@
 #include "sluice/base/file.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/text/corpus.hpp"
@@ -52,7 +53,7 @@ constexpr std::int64_t vocabulary = 24;
 /// Every kind of layer: kernel 1, no residual, a projected one, dropout, adaptive softmax.
 inline ModelConfig tiny_config() {
   ModelConfig config;
-  config.layers = parse_layers("[(12,3)] + [(8,1,0),(8,3,0),(12,1,3)]");
+  config.shape<GcnnShape>().layers = parse_layers("[(12,3)] + [(8,1,0),(8,3,0),(12,1,3)]");
   config.vocabulary = vocabulary;
   config.dim = 8;
   config.dropout = 0.1F;

@@ -8,6 +8,7 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/inference/evaluate.hpp"
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/tensor/tensor.hpp"
 #include "sluice/text/batches.hpp"
@@ -222,6 +223,106 @@ TEST(Train, DivergenceKeepsTheLastGoodCheckpoint) {
   EXPECT_EQ(run(directory.path(), config, options).status, TrainStatus::finished);
 }
 
+TEST(Train, SaysWhetherItKnowsMoreThanNothingAtTheEnd) {
+  TrainConfig config = tiny_training(OptimizerKind::adam, ScheduleKind::constant);
+  config.steps = 200;
+  const TokenShards valid = tiny_tokens(100, 2);
+  for (const bool validates : {true, false}) {
+    for (const double rate : {0.01, 30.0}) {
+      SCOPED_TRACE(testing::Message() << rate << (validates ? ", validating" : ""));
+      config.schedule.lr = rate;
+      const Directory directory;
+      const auto model = tiny_model();
+      const TrainResult result = train(*model, tiny_tokens(330, 1), validates ? &valid : nullptr,
+                                       config, directory.path());
+      EXPECT_EQ(result.status, TrainStatus::finished);
+      EXPECT_DOUBLE_EQ(result.uniform_loss, std::log(24.0));
+      EXPECT_EQ(result.final_loss(),
+                validates ? result.last_validation_loss : result.smoothed_loss);
+      EXPECT_EQ(result.wrecked(), rate > 1);
+      EXPECT_TRUE(std::filesystem::exists(directory / "model.safetensors"));
+      EXPECT_TRUE(std::filesystem::exists(directory / "checkpoint.safetensors"));
+    }
+  }
+}
+
+TEST(Train, TheFirstStepsMayBeWorseThanNothing) {
+  TrainResult result;
+  result.uniform_loss = 3;
+  result.last_validation_loss = 3.9;
+  result.step = steps_to_beat_guessing - 1;
+  EXPECT_FALSE(result.wrecked());
+  result.last_validation_loss = 4.1;
+  EXPECT_TRUE(result.wrecked());
+  result.last_validation_loss = 3.1;
+  result.step = steps_to_beat_guessing;
+  EXPECT_TRUE(result.wrecked());
+  result.status = TrainStatus::interrupted;
+  EXPECT_FALSE(result.wrecked());
+  result.status = TrainStatus::stopped_early;
+  EXPECT_TRUE(result.wrecked());
+  result.last_validation_loss = 2.9;
+  EXPECT_FALSE(result.wrecked());
+}
+
+// The same from end to end: a run in bfloat16 learns what one in float32 learns, and not to the
+// bit.
+TEST(Train, PrecisionChangesTheCurveALittle) {
+  std::vector<double> curves[2];
+  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+    const Directory directory;
+    TrainConfig config = tiny_training(OptimizerKind::adamw);
+    config.precision = precision;
+    TrainOptions options;
+    options.callbacks.stepped = [&](const TrainProgress& progress) {
+      curves[precision == Precision::bf16 ? 1 : 0].push_back(progress.loss);
+    };
+    run(directory.path(), config, options);
+  }
+  double most = 0;
+  for (std::size_t i = 0; i < curves[0].size(); ++i) {
+    most = std::max(most, std::abs(curves[1][i] / curves[0][i] - 1));
+  }
+  EXPECT_GT(most, 1e-4);
+  EXPECT_LT(most, 5e-2);
+}
+
+// A mask that stays the same trains another model than one drawn in each step: from the middle of a
+// run on, what the loop passes is the number of steps done, also when it was resumed.
+TEST(Train, MasksAreOfTheStepInAResumedRunToo) {
+  const Directory whole;
+  ModelConfig shape = tiny_config();
+  shape.dropout = 0.4F;
+  const TrainConfig config = tiny_training();
+  run(whole.path(), config, {}, 100, shape);
+  const auto model = tiny_model(shape);
+  const TokenShards text = tiny_tokens(330, 1);
+  // The same by hand, each step told its number.
+  Optimizer optimizer(model->parameters(), config.optimizer);
+  const Schedule schedule(config.schedule);
+  BatchStream stream(text, config.batch, config.context);
+  std::vector<TokenId> inputs(32), targets(32);
+  ModelState state;
+  for (std::int64_t step = 0; step < config.steps; ++step) {
+    if (stream.starts_epoch(step)) state.tensors.clear();
+    stream.read(step, inputs.data(), targets.data());
+    const ForwardOptions options{
+        .training = true, .seed = config.seed, .step = static_cast<std::uint32_t>(step)};
+    Tape tape;
+    const Variable hidden = model->hidden(inputs, config.batch, config.context, state, options);
+    tape.backward(model->loss(hidden, targets, options));
+    optimizer.step(schedule.rate(step, static_cast<double>(step) / 37),
+                   clip_coefficient(optimizer.gradient_norm(), config.clip));
+    optimizer.zero_gradients();
+  }
+  const SafetensorsFile saved(whole / "checkpoint.safetensors");
+  for (const Parameter& parameter : model->parameters()) {
+    const Tensor expected = parameter.in_file(parameter.variable.value());
+    const Tensor actual = saved.read("parameter." + parameter.name);
+    EXPECT_EQ(std::memcmp(actual.raw(), expected.raw(), expected.bytes()), 0) << parameter.name;
+  }
+}
+
 TEST(Train, DivergenceNamesTheFirstSuspect) {
   const Directory directory;
   const TrainConfig config = tiny_training();
@@ -284,7 +385,7 @@ TEST(Train, SteadyStateAllocatesNothing) {
 TEST(Train, SteadyStateAllocatesNothingHoweverTheTailsVary) {
   const Directory directory;
   ModelConfig shape;
-  shape.layers = parse_layers("[(16,3)]*2");
+  shape.shape<GcnnShape>().layers = parse_layers("[(16,3)]*2");
   shape.vocabulary = 600;
   shape.dim = 16;
   shape.dropout = 0.2F;

@@ -2,7 +2,6 @@
 // The fused causal convolution of the gated convolutional language model.
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -20,15 +19,6 @@ ConvPath parse_conv_path(std::string_view name);
 
 /// Throws UsageError when `fast` cannot serve this kernel width.
 void check_fast_kernel(std::int64_t kernel);
-
-/// Filters made ready for a path, kept from call to call by a layer whose weights do not change
-/// meanwhile. A path that is not used takes no memory.
-struct KeptFilters {
-  Tensor direct;       ///< normalised, in the products' type
-  Tensor transformed;  ///< for the fast path with `tile`, in the type `operand`
-  int tile = 0;
-  DType operand = DType::f32;
-};
 
 /// The fused layer of the gated convolutional language model (Dauphin et al. 2017, eq. 1), with
 /// x' = dropout(x) preceded in time by `context`:
@@ -51,8 +41,6 @@ struct CausalConv {
   int tile = 0;
   /// Compute z again for the gradient instead of keeping it.
   bool recompute = false;
-  /// Where to keep filters (only without a tape); null: nowhere.
-  std::shared_ptr<KeptFilters> kept;
 };
 /// When next_context is given it receives the last K-1 rows of x' (with `context` before them), for
 /// the next chunk.

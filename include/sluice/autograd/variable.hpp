@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "sluice/tensor/tensor.hpp"
@@ -20,7 +21,8 @@ struct SparseRows {
 
 /// Where a variable's gradient gathers: nothing, a tensor, or sparse rows while nothing else came.
 /// Gradient closures hold slots, not variables, so a value no other op saved is freed as soon as
-/// the forward pass drops it.
+/// the forward pass drops it, and a leaf whose slot no closure holds any more is complete
+/// (LeafListener).
 class GradientSlot {
  public:
   GradientSlot(Shape shape, DType dtype) : shape_(shape), dtype_(dtype) {}
@@ -82,6 +84,20 @@ class Variable {
   std::shared_ptr<State> state_;
 };
 
+/// Who wants to know when gradients of leaves are complete, that is, when nothing that is still to
+/// be differentiated can add to them: the moment to exchange them with other machines while the
+/// rest is computed.
+struct LeafListener {
+  /// Leaves to tell of; those that require no gradient are complete from the start.
+  std::span<const Variable> leaves;
+  /// Called from within backward() once for each of them with its index. Those that no op used come
+  /// first; then each comes after the last op (in reverse) that contributed to it, several that
+  /// complete with the same op in the order of `leaves`: the order depends on the ops alone, never
+  /// on threads. A gradient may be undefined, dense or sparse rows. It may be changed here; nothing
+  /// reads it in backward() afterwards.
+  std::function<void(std::size_t leaf)> complete;
+};
+
 /// Records ops while it lives, on the thread that made it. Tapes nest; the newest records.
 class Tape {
  public:
@@ -95,7 +111,8 @@ class Tape {
   /// Runs the closures in reverse from `loss` (one element) with dloss = 1, freeing each closure's
   /// saved tensors as it goes. The tape is empty afterwards. Throws Error when loss has more than
   /// one element or does not depend on a variable that requires a gradient.
-  void backward(const Variable& loss);
+  /// `listener` is told which leaves are complete; without one nothing is spent on that.
+  void backward(const Variable& loss, const LeafListener& listener = {});
   std::size_t size() const { return closures_.size(); }
 
   /// The recording tape of this thread, or null (none, or under NoGrad).

@@ -374,6 +374,10 @@ FieldCodec<M> field_codec(const FieldSpec& spec) {
   }
 }
 
+/// A number for which null stands where it is not finite: JSON has no infinities. Read as
+/// +infinity.
+FieldCodec<double> number_or_null();
+
 /// Builds the table of struct S. `access` is a pointer to a member, or a function that takes an S,
 /// const or not, and returns a reference to a part of it.
 template <class S>

@@ -42,6 +42,8 @@ class AtomicFile {
 
   void write(const void* data, std::size_t size);
   void write(std::string_view text) { write(text.data(), text.size()); }
+  /// Writes over what was written at `offset` (a header whose checksums are known at the end).
+  void overwrite(std::size_t offset, std::string_view text);
   void commit();
 
  private:
@@ -55,10 +57,13 @@ void write_file(const std::filesystem::path& path, std::string_view text);
 /// The whole file as a string.
 std::string read_file(const std::filesystem::path& path);
 
-/// An exclusive advisory lock on DIRECTORY/.lock, held until destruction or the end of the process
-/// (so kill -9 releases it). Throws Error naming the holder's process when it is taken.
+/// An exclusive advisory lock on the file DirectoryLock::name in a directory, held until
+/// destruction or the end of the process (so kill -9 releases it). Throws Error naming the holder's
+/// process when it is taken.
 class DirectoryLock {
  public:
+  static constexpr const char* name = ".lock";
+
   explicit DirectoryLock(const std::filesystem::path& directory);
   ~DirectoryLock();
   DirectoryLock(const DirectoryLock&) = delete;
@@ -72,5 +77,24 @@ class DirectoryLock {
 std::uint64_t checksum(const void* data, std::size_t size);
 /// `checksum` as 16 lower-case hexadecimal digits.
 std::string checksum_hex(const void* data, std::size_t size);
+/// checksum_hex of a file's bytes. Throws as MappedFile does.
+std::string file_checksum(const std::filesystem::path& path);
+
+/// `checksum` of data that comes in parts.
+class RunningChecksum {
+ public:
+  RunningChecksum();
+  ~RunningChecksum();
+  RunningChecksum(const RunningChecksum&) = delete;
+  RunningChecksum& operator=(const RunningChecksum&) = delete;
+
+  void add(const void* data, std::size_t size);
+  /// Of all that was added, as 16 lower-case hexadecimal digits.
+  std::string hex() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace sluice

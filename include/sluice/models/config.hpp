@@ -1,77 +1,50 @@
 #pragma once
 // What a model is: everything needed to build it, as config.json's "model" object holds it.
 
+#include <any>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/fields.hpp"
+
 namespace sluice {
 
-/// One convolution layer as fairseq and the tables of Dauphin et al. 2017 write it.
-struct LayerSpec {
-  std::int64_t channels = 0;
-  std::int64_t kernel = 1;
-  /// r > 0 adds the input of the layer r-1 places earlier (1: this layer's own input), 0 nothing.
-  std::int64_t residual = 1;
-  bool operator==(const LayerSpec&) const = default;
-};
+class Architecture;
 
-/// Parses '[(512,5)] + [(128,1,0),(128,5,0),(512,1,3)]*3'. Throws UsageError with the position and
-/// what was expected there, counted from 0. Channels 1..65536, kernel 1..64, residual 0..(number of
-/// layers so far + 1), at most 1000 layers.
-std::vector<LayerSpec> parse_layers(std::string_view spec);
-/// The inverse, repeated blocks of layers written with *N.
-std::string layers_string(const std::vector<LayerSpec>& layers);
-
-/// Stack of a recurrent model (arch rnn, lstm, gru, indrnn, mut1).
-struct RecurrentShape {
-  /// Layers, and the hidden size H of each.
-  std::int64_t depth = 0, hidden = 0;
-  /// lstm: what the forget gate's bias starts at.
-  float forget_bias = 1;
-  /// lstm: gates that are always open, of "input", "forget" and "output" (for ablations).
-  std::vector<std::string> removed_gates;
-  /// gru: whether the reset gate acts "after" the matrix product (PyTorch, cuDNN) or "before" it
-  /// (Cho et al. 2014).
-  std::string reset = "after";
-  /// indrnn: the largest |u|.
-  float bound = 1;
-  /// Layers add their inputs where widths agree.
-  bool residual = false;
-  /// One dropout mask for all steps of a chunk (Gal & Ghahramani 2016).
-  bool variational = false;
-};
-
-/// Stack of a Transformer (arch transformer); its width is ModelConfig::dim.
-struct TransformerShape {
-  std::int64_t depth = 0, heads = 0;
-  /// Positions a query sees, itself included.
-  std::int64_t window = 128;
-  /// "rotary" (Su et al. 2021), "learned" or "none".
-  std::string positions = "rotary";
-  /// Unit and inner width of the feed-forward layers.
-  std::string ffn = "swiglu";
-  std::int64_t ffn_width = 0;
-};
-
+/// The fields that every model has, and the shape of its architecture: a value, copied and assigned
+/// as a whole. Threads: as any value, one writer or many readers.
 struct ModelConfig {
-  /// One of architecture_names().
-  std::string arch = "gcnn";
-  /// Of arch gcnn; the shapes below are of the other architectures.
-  std::vector<LayerSpec> layers;
-  RecurrentShape recurrent;
-  TransformerShape transformer;
+  /// Of the first architecture of architecture_names().
+  ModelConfig();
+  /// Of this architecture, with its own norm and an empty shape. Throws UsageError for an unknown
+  /// one, naming the nearest.
+  explicit ModelConfig(std::string_view arch);
+
+  const Architecture& architecture() const { return *architecture_; }
+  const std::string& arch() const;
+
+  /// What the architecture has besides, of the type it says: GcnnShape (models/gcnn.hpp),
+  /// RecurrentShape (models/recurrent.hpp), TransformerShape (models/transformer.hpp). Throws Error
+  /// for another type.
+  template <class Shape>
+  Shape& shape() {
+    if (auto* const own = std::any_cast<Shape>(&shape_)) return *own;
+    refuse_shape();
+  }
+  template <class Shape>
+  const Shape& shape() const {
+    if (const auto* const own = std::any_cast<Shape>(&shape_)) return *own;
+    refuse_shape();
+  }
+
   std::int64_t vocabulary = 0;
   /// Embedding width D.
   std::int64_t dim = 0;
-  /// gcnn: the layers' unit. rnn: the cell's nonlinearity, tanh or relu. Others: empty.
-  std::string unit = "glu";
-  /// "none", "layer", "rms", "group" or "batch", and for gcnn "weight" (Salimans & Kingma 2016):
-  /// gcnn normalises projections before the unit, recurrent models the inputs of layers,
-  /// Transformers the inputs of blocks' halves.
-  std::string norm = "weight";
+  /// One of the architecture's norms(), which says what is normalised.
+  std::string norm;
   /// Channel groups of norm "group".
   std::int64_t groups = 8;
   float dropout = 0;
@@ -83,7 +56,7 @@ struct ModelConfig {
   /// input of Baevski & Auli 2019 with tied bands and projections.
   bool tie = false;
   /// How the weights of the stack are drawn: one of init_names(). "default" is the architecture's
-  /// own way (Kaiming for gcnn), the others and what the scale multiplies are stated in
+  /// own way (Kaiming for convolutions), the others and what the scale multiplies are stated in
   /// docs/formats.md.
   std::string init = "default";
   float init_scale = 1;
@@ -94,34 +67,55 @@ struct ModelConfig {
   std::int64_t parameter_count() const;
   /// The stack in a few words: "8 layers of glu", "2 layers of lstm, 512 wide".
   std::string summary() const;
+
+ private:
+  [[noreturn]] void refuse_shape() const;
+
+  const Architecture* architecture_;
+  std::any shape_;
 };
 
-/// "gcnn", "rnn", "lstm", "gru", "indrnn", "mut1", "transformer".
-const std::vector<std::string>& architecture_names();
+/// Those registered (models/architecture.hpp), the default one first.
+std::vector<std::string> architecture_names();
 
 /// "default", "xavier", "kaiming", "orthogonal".
 const std::vector<std::string>& init_names();
 
-/// The fields of config.json's "model" object that a model of this architecture has. Throws
-/// UsageError for an unknown architecture, naming the nearest.
+/// The fields that every model has, "arch" excepted, which says what the others are.
+const FieldTable& common_model_fields();
+/// The fields of a config, "arch" excepted.
+FieldParts model_parts(ModelConfig& config);
+FieldParts model_parts(const ModelConfig& config);
+/// Names of the fields of config.json's "model" object that a model of this architecture has.
+/// Throws UsageError for an unknown architecture, naming the nearest.
 std::vector<std::string> model_fields(std::string_view arch);
 
+/// The object that config.json holds as "model".
+Value write_model(const ModelConfig& config);
+/// The inverse. Throws as `place` says, naming the field that is missing, unknown or of the wrong
+/// type.
+ModelConfig read_model(const Value& object, const FieldPlace& place);
+
+/// How many cutoffs an adaptive softmax on a last layer of `width` channels can have at most: each
+/// band gets a quarter of the width of the one before, and at least one channel.
+std::size_t most_cutoffs(std::int64_t width);
+
+/// The same with the library's type of JSON; what is read counts as a file's.
 void to_json(nlohmann::json& json, const ModelConfig& config);
-/// Throws Error naming the missing or ill-typed field.
 void from_json(const nlohmann::json& json, ModelConfig& config);
 
-/// A named model shape.
+/// A named model of some architecture.
 struct Preset {
   std::string name;
-  std::string layers;
-  std::int64_t dim;
-  std::vector<std::int64_t> cutoffs;
   /// Where the shape comes from, or what it is for.
   std::string description;
+  /// The model for large vocabularies, its vocabulary 0.
+  ModelConfig config;
 };
-const std::vector<Preset>& presets();
+/// Those of all architectures.
+std::vector<Preset> presets();
 /// Throws UsageError naming the nearest presets.
-const Preset& find_preset(std::string_view name);
+Preset find_preset(std::string_view name);
 /// The preset's config for a vocabulary: cutoffs beyond it dropped, a full softmax when none is
 /// left.
 ModelConfig preset_config(const Preset& preset, std::int64_t vocabulary);

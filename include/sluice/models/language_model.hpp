@@ -49,18 +49,11 @@ class LanguageModel {
   virtual Variable loss(const Variable& hidden, std::span<const std::int32_t> targets,
                         const ForwardOptions& options, Tensor* nll = nullptr) = 0;
 
-  /// log p(token | ..) for every token: [R, V].
-  virtual Tensor log_probabilities(const Tensor& hidden) = 0;
-
   /// What turns tokens into vectors and back, and what is between, for use without training:
   /// independent of this model from then on (see FreezeOptions::copy). float32 models only.
   virtual std::unique_ptr<FrozenTokens> freeze_tokens(const FreezeOptions& options) const = 0;
   virtual std::unique_ptr<FrozenStack> freeze_stack(const FreezeOptions& options) const = 0;
 
-  /// Computes derived weights (weight normalisation) once, for repeated forwards without training.
-  /// Training again, or loading parameters, requires calling unfreeze() first.
-  virtual void freeze() = 0;
-  virtual void unfreeze() = 0;
   /// Puts weights back into the bounds their layers ask for (IndRNN's |u|), after each optimizer
   /// step.
   virtual void constrain() {}

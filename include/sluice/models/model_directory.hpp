@@ -1,11 +1,14 @@
 #pragma once
-// A model directory: config.json, model.safetensors, the tokenizer's file.
+// A model directory: the one home of its files' names, and reading and writing what makes a model.
 
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <string_view>
 
+#include "sluice/base/file.hpp"
 #include "sluice/models/language_model.hpp"
+#include "sluice/models/safetensors.hpp"
 #include "sluice/text/tokenizer.hpp"
 
 namespace sluice {
@@ -16,18 +19,88 @@ struct LoadedModel {
   std::unique_ptr<Tokenizer> tokenizer;
 };
 
-/// Writes the parameters to `file` (safetensors, file layout), atomically.
+/// Writes the parameters to `file` (safetensors, file layout), atomically, one tensor at a time.
 void save_parameters(const std::filesystem::path& file, const LanguageModel& model);
+/// The same up to the moment when it replaces what was there.
+PendingSafetensors prepare_parameters(const std::filesystem::path& file,
+                                      const LanguageModel& model);
 /// Reads them back. Throws Error naming the first tensor that is missing, unknown or of another
-/// shape (expected and found).
+/// shape (expected and found), and leaves the model alone then.
 void load_parameters(const std::filesystem::path& file, LanguageModel& model);
 
-/// DIRECTORY/config.json, parsed: an object with at least "format_version" and "model". Throws
-/// Error for a directory that holds no model, a damaged file, or a newer format version.
-nlohmann::json read_model_config(const std::filesystem::path& directory);
+/// Throws as load_parameters() would for `file`, damaged data included; changes nothing.
+void check_parameters(const SafetensorsFile& file, const LanguageModel& model);
 
-/// Reads DIRECTORY's best weights (model.safetensors) and tokenizer, checking that the vocabulary
-/// sizes agree.
+/// Which weights of a training run.
+enum class Weights : std::uint8_t {
+  best,  ///< of the best validation (of the last step without validation)
+  last,  ///< at the end of the run, kept apart where they are not the best
+};
+
+/// The files of a model directory. A value: it holds a path, and nothing is read or written before
+/// it is asked for. Methods are safe to call from any thread; who writes holds the lock.
+class ModelDirectory {
+ public:
+  static constexpr const char* config_name = "config.json";
+  static constexpr const char* best_weights_name = "model.safetensors";
+  static constexpr const char* last_weights_name = "last.safetensors";
+  static constexpr const char* checkpoint_name = "checkpoint.safetensors";
+  static constexpr const char* metrics_name = "metrics.jsonl";
+  static constexpr const char* trace_name = "trace.json";
+  static constexpr const char* cache_name = "cache";
+
+  explicit ModelDirectory(std::filesystem::path path) : path_(std::move(path)) {}
+
+  const std::filesystem::path& path() const { return path_; }
+  /// The effective configuration (docs/formats.md).
+  std::filesystem::path config_file() const { return path_ / config_name; }
+  std::filesystem::path weights_file(Weights weights = Weights::best) const {
+    return path_ / (weights == Weights::best ? best_weights_name : last_weights_name);
+  }
+  /// What a run needs to be continued.
+  std::filesystem::path checkpoint_file() const { return path_ / checkpoint_name; }
+  /// The history of the training, a line each.
+  std::filesystem::path metrics_file() const { return path_ / metrics_name; }
+  /// The trace of one training step.
+  std::filesystem::path trace_file() const { return path_ / trace_name; }
+  /// The directory of tokenised texts.
+  std::filesystem::path cache() const { return path_ / cache_name; }
+
+  /// Whether there is a run to continue.
+  bool has_checkpoint() const;
+
+  /// Holds the directory for this process. Throws Error naming the holder when it is taken.
+  DirectoryLock lock() const { return DirectoryLock(path_); }
+
+  /// config.json, parsed: an object with at least "format_version" and "model". Throws Error for a
+  /// directory that holds no model, a damaged file, or a newer format version.
+  nlohmann::json config() const;
+  /// Its "model" section, checked. Throws Error as config() does and for values out of range.
+  ModelConfig model_config() const;
+  std::unique_ptr<Tokenizer> tokenizer() const { return load_tokenizer(path_); }
+  /// The model with its tokenizer. Weights::last takes the best ones where no others are kept.
+  /// Throws Error when a file is missing or damaged, or when the files do not belong together:
+  /// another vocabulary, other parameters than the configuration describes.
+  LoadedModel load(Weights weights = Weights::best) const;
+
+  /// Replaces config.json by `text`.
+  void write_config(std::string_view text) const;
+  void save_weights(const LanguageModel& model, Weights weights = Weights::best) const;
+  /// The inverse of load(): weights, tokenizer and a config.json of the model's configuration and
+  /// of `more`, further sections of it (docs/formats.md); an empty object has none.
+  void save(const LanguageModel& model, const Tokenizer& tokenizer,
+            const nlohmann::json& more) const;
+  void save(const LanguageModel& model, const Tokenizer& tokenizer) const;
+
+  /// Removes what an earlier run left, but not what is cached: the checkpoint first, so that what
+  /// is left by an interruption is not taken for a run.
+  void remove_run() const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// ModelDirectory(directory).load().
 LoadedModel load_model(const std::filesystem::path& directory);
 
 /// config.json's format version this library writes and the newest it reads.

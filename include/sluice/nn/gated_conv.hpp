@@ -56,16 +56,11 @@ class GatedConv1d {
   /// For use without training; independent of this layer if options.copy.
   FrozenConv freeze(const FreezeOptions& options) const;
 
-  /// Keeps the filters, once made ready for a path, until unfreeze().
-  void freeze();
-  void unfreeze() { kept_.reset(); }
-
  private:
   Options options_;
   UnitLayer unit_;
   Norm norm_;
   Variable v_, g_, bias_;
-  std::shared_ptr<KeptFilters> kept_;
 };
 
 }  // namespace sluice

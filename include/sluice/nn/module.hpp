@@ -37,6 +37,15 @@ struct Parameter {
   /// Of weights that ModelConfig::init and init_scale are about; none of embeddings, softmax
   /// layers, biases, norms, and what units learn.
   std::optional<InitRole> init = std::nullopt;
+  /// With `to_file`: the shape of what it gives.
+  Shape converted_shape = {};
+
+  /// `tensor`, laid out as the variable, in the file's layout (itself where that is the same).
+  Tensor in_file(const Tensor& tensor) const { return to_file ? to_file(tensor) : tensor; }
+  /// `tensor` of a file laid out as the variable (itself where that is the same).
+  Tensor in_memory(const Tensor& tensor) const { return from_file ? from_file(tensor) : tensor; }
+  /// The shape of in_file(), without making it.
+  const Shape& file_shape() const { return to_file ? converted_shape : variable.shape(); }
 };
 using Parameters = std::vector<Parameter>;
 

@@ -31,6 +31,8 @@ std::string_view norm_name(NormKind kind);
 NormKind parse_norm(std::string_view name);
 /// All of them.
 const std::vector<std::string>& norm_names();
+/// Those that a language model may have: each position's norm sees no later one.
+std::vector<std::string> causal_norm_names();
 
 struct NormOptions {
   std::int64_t groups = 1;  ///< for `group`

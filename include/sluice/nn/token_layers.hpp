@@ -27,8 +27,6 @@ class TokenLayers {
   /// when it is defined (zeros on entry).
   virtual Variable loss(const Variable& h, std::span<const std::int32_t> targets, const Tensor& nll,
                         Precision precision) const = 0;
-  /// log p over the vocabulary: h [R, H] to [R, V].
-  virtual Tensor log_probabilities(const Tensor& h) const = 0;
   virtual void collect(Parameters& parameters) const = 0;
   /// For use without training; independent of these layers if options.copy.
   virtual std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const = 0;

@@ -10,7 +10,9 @@ namespace sluice {
 /// c = a · b, or c += a · b when `accumulate`; c is a.rows × b.columns with leading dimension ldc.
 /// float32 × float32 → float32 and bfloat16 × bfloat16 → float32 (float32 accumulation) go to
 /// oneDNN, double to a plain blocked loop. Throws Error saying both shapes when the inner
-/// dimensions or the types differ. Empty operands are allowed (k = 0 gives c = 0).
+/// dimensions or the types differ. Empty operands are allowed (k = 0 gives c = 0). For a single row
+/// of a, any ldc serves; one above b.columns has b read in place, not copied first, which is
+/// faster. Any number of threads may multiply at once; OpenMP's settings are the host's afterwards.
 void gemm(float* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b,
           bool accumulate = false);
 void gemm(double* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b,

@@ -87,7 +87,7 @@ class Tokenizer {
   /// Throws Error naming `name` and the offset (plus `offset`) of the first bad byte when the
   /// tokenizer cannot take `text`: NUL bytes or invalid UTF-8, for all but "byte".
   void check_text(std::string_view text, const std::string& name, std::int64_t offset = 0) const;
-  /// Replaces DIRECTORY/file_name() atomically.
+  /// Replaces DIRECTORY/file_name() atomically, and removes other tokenizers' files.
   void save(const std::filesystem::path& directory) const;
   /// A checksum of serialize(): equal for tokenizers that cut text alike.
   std::uint64_t fingerprint() const;
@@ -110,5 +110,7 @@ std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
 /// Loads what save() wrote into `directory`. Throws Error when the file is missing, truncated or
 /// not a tokenizer.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory);
+/// Removes what save() may have written into `directory`.
+void remove_tokenizer(const std::filesystem::path& directory);
 
 }  // namespace sluice

@@ -1,14 +1,14 @@
 #pragma once
-// checkpoint.safetensors: all a run needs to continue.
+// checkpoint.safetensors: where a run stands.
 
 #include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <optional>
 #include <string>
 
-#include "sluice/models/language_model.hpp"
-#include "sluice/training/optimizer.hpp"
+#include "sluice/base/fields.hpp"
 
 namespace sluice {
 
@@ -25,6 +25,9 @@ struct TrainState {
   std::int64_t without_improvement = 0;
   /// Schedule::decay().
   double decay = 1;
+  /// Learning rates of the last step, and of the next one had the run gone on as it was; 0 in files
+  /// of versions that did not write them.
+  double rate = 0, next_rate = 0;
   /// Moving average of the loss, and its total weight so far (for its bias correction).
   double smoothed_loss = 0;
   double smoothed_weight = 0;
@@ -33,27 +36,16 @@ struct TrainState {
   std::int64_t logged_steps = 0;
   /// Seconds of training so far.
   double elapsed = 0;
-  /// What a resumed run must share with this one.
-  std::map<std::string, std::string> fingerprint;
+  /// Checksum of the data of the weights that the run has saved (SafetensorsFile::checksum());
+  /// empty: none yet, or not recorded.
+  std::string weights;
 };
 
-/// Writes parameters ("parameter.NAME", in the files' layout), the optimizer's state
-/// ("optimizer.…"), the carried state of the model ("carried.I") and `state` (JSON under the
-/// metadata key "training") to `file`, atomically: on an error, a full disk included, the file that
-/// was there remains.
-void save_checkpoint(const std::filesystem::path& file, const LanguageModel& model,
-                     const Optimizer& optimizer, const ModelState& carried,
-                     const TrainState& state);
+/// How TrainState stands in a checkpoint.
+const FieldTable& train_state_fields();
 
-/// Reads it back into `model`, `optimizer`, `carried` and the returned state. Throws Error when the
-/// file is missing, damaged, no checkpoint, or when it does not match: `fingerprint` is compared
-/// first, and the message names the first field that differs with both values. Nothing is changed
-/// then.
-TrainState load_checkpoint(const std::filesystem::path& file,
-                           const std::map<std::string, std::string>& fingerprint,
-                           LanguageModel& model, Optimizer& optimizer, ModelState& carried);
-
-/// The state alone, without its tensors (for showing where a run stands).
+/// The state of the run that wrote `file`, from the file's header alone. Throws Error when the file
+/// is missing, its header damaged, or when it is no checkpoint.
 TrainState read_checkpoint_state(const std::filesystem::path& file);
 
 }  // namespace sluice

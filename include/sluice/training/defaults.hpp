@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "sluice/models/config.hpp"
+#include "sluice/models/architecture.hpp"
 #include "sluice/text/tokenizer.hpp"
 #include "sluice/training/config.hpp"
 
@@ -40,15 +40,19 @@ TextFacts inspect_text(const std::vector<TextSource>& sources);
 TokenizerOptions choose_tokenizer(const nlohmann::json& given, const TextFacts& facts,
                                   Notes& notes);
 
+/// The fields of a "model" section for an architecture: model_fields(), and "preset" where there are
+/// any.
+std::vector<std::string> request_fields(const Architecture& architecture);
+
 /// Checks what can be checked of a "model" section before the text is known: fields, preset, layer
 /// spec, unit.
 void check_model_request(const nlohmann::json& given);
 
-/// The fields of ModelConfig, layers as a spec, and "preset" instead of the shape. The widths and
-/// the dropout follow the number of training tokens; the softmax the size of the vocabulary.
-/// The config is validated.
-ModelConfig choose_model(const nlohmann::json& given, std::int64_t tokens, std::int64_t vocabulary,
-                         Notes& notes);
+/// The fields of ModelConfig as JSON has them, or "preset" instead of the shape. Sizes, and what
+/// else the architecture has defaults for (Architecture::choose_size, complete), follow the task,
+/// the dropout its number of training tokens, the softmax its vocabulary, with no more cutoffs than
+/// the last layer is wide enough for. The config is validated.
+ModelConfig choose_model(const nlohmann::json& given, const ModelTask& task, Notes& notes);
 
 /// The fields of TrainConfig. The batch follows the number of training tokens, learning rate,
 /// momentum and clipping the optimizer; without a budget the number of epochs is such that about 20

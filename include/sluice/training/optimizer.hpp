@@ -55,6 +55,8 @@ class Optimizer {
   Optimizer(const Parameters& parameters, const OptimizerConfig& config);
 
   const OptimizerConfig& config() const { return config_; }
+  /// Those that require a gradient.
+  const Parameters& parameters() const { return parameters_; }
 
   /// ‖all gradients‖₂, summed in double in a fixed order: the same for any number of threads. 0
   /// when there are no gradients. Gradients whose op knew their squares are not read again.
@@ -68,10 +70,12 @@ class Optimizer {
 
   /// The moments, as "momentum.NAME", or "first.NAME" and "second.NAME" in the files' layout, and
   /// "steps", one count per parameter.
-  NamedTensors state() const;
-  /// Takes back what state() gave. Throws Error naming the first tensor that is missing, unknown or
-  /// of another shape.
-  void load_state(const NamedTensors& state);
+  TensorSources state() const;
+  /// Throws Error naming the first tensor of `state` that is missing, unknown or of another shape
+  /// than what state() gives.
+  void check_state(const TensorSources& state) const;
+  /// Takes back what state() gave, one tensor at a time, once check_state() has passed it.
+  void load_state(const TensorSources& state);
 
  private:
   struct Block {

@@ -2,6 +2,7 @@
 // The training loop.
 
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -58,6 +59,8 @@ struct ValidationReport {
   bool best = false;
   /// Validations in a row, this one included, that did not improve on the best.
   std::int64_t without_improvement = 0;
+  /// ln V, the loss of knowing nothing.
+  double uniform_loss = 0;
 };
 
 /// The loss, a gradient or a weight is no longer finite.
@@ -72,6 +75,9 @@ struct TrainCallbacks {
   std::function<void(std::int64_t step, std::span<const TokenId> inputs,
                      std::span<const TokenId> targets)>
       read;
+  /// Once, when the directory holds something of this call to continue from: its first checkpoint,
+  /// or a resumed run's first step or checkpoint.
+  std::function<void()> begun;
   std::function<void(const TrainProgress&)> stepped;
   /// The fraction of a validation that is done.
   std::function<void(double fraction)> validating;
@@ -80,6 +86,9 @@ struct TrainCallbacks {
   /// Once, when TrainOptions::profile_steps steps are profiled, or fewer when training ends before;
   /// never when it ends within the warm-up.
   std::function<void(const StepProfile&)> profiled;
+  /// Something about a resumed run that its user should know, one sentence: a learning rate that
+  /// jumps, weights that were lost, a line of metrics.jsonl that cannot be read.
+  std::function<void(const std::string&)> note;
 };
 
 struct TrainOptions {
@@ -114,9 +123,22 @@ struct TrainResult {
   double best_loss = std::numeric_limits<double>::infinity();
   std::int64_t best_step = 0;
   double last_validation_loss = std::numeric_limits<double>::infinity();
+  /// ln V, the loss of knowing nothing.
+  double uniform_loss = std::numeric_limits<double>::infinity();
   /// Seconds spent, earlier parts of a resumed run included.
   double elapsed = 0;
+
+  /// The loss at the end: of the last validation, without validation the training's.
+  double final_loss() const {
+    return std::isfinite(last_validation_loss) ? last_validation_loss : smoothed_loss;
+  }
+  /// Whether the training has failed: it ended, and its final loss is above that of knowing
+  /// nothing. Within the first steps_to_beat_guessing steps a nat more is allowed: weights that
+  /// were hardly trained yet may be worse than nothing.
+  bool wrecked() const;
 };
+
+inline constexpr std::int64_t steps_to_beat_guessing = 100;
 
 /// Trains `model` on `train`, validating on `valid` when it is not null, and writes into the
 /// existing directory `directory`:
@@ -132,6 +154,16 @@ struct TrainResult {
 /// the same and no time budget is set. With a time budget the saved elapsed time counts on.
 /// Budgets, learning rate and other values that the checks of TrainOptions::fingerprint leave out
 /// may differ in a resumed run.
+///
+/// The learning rate of a resumed run is what lr, schedule and budget of this call make of its
+/// step, as if they had been the same from the start: with a larger budget the cosine schedule is
+/// spread over all of it, and a finished run that goes on jumps from the end of the old curve to
+/// the new one. TrainCallbacks::note says so, with both rates. The plateau schedule keeps its
+/// decay.
+///
+/// What the run has saved is read again when it is resumed and before this returns. Best weights
+/// that are missing, damaged or not the run's are saved again when the checkpoint holds them, else
+/// the best is sought anew (TrainCallbacks::note).
 ///
 /// Throws UsageError for an invalid config; Error when the corpus is shorter than a batch of
 /// chunks, the vocabulary of the data is not the model's, a resumed run does not match (naming the

@@ -149,7 +149,7 @@ const Measure& find_measure(const std::string& name) {
 json Measuring::kept(const MeasuredRun& run, const std::string& key,
                      const std::function<json()>& make) {
   const fs::path file = out_ / "measured" / (run.run.plan.hash + ".json");
-  const std::string record = read_file(run.directory() / "run.json");
+  const std::string record = read_file(run_record_file(run.directory()));
   // Of the run as it is and of the values: what is of an earlier run or damaged is measured anew.
   const auto checksum = [&](const json& values) {
     const std::string all = record + values.dump();

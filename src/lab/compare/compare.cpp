@@ -46,12 +46,8 @@ std::map<std::string, int> other_versions(const fs::path& runs) {
   std::map<std::string, int> found;
   if (!fs::is_directory(runs)) return found;
   for (const fs::directory_entry& entry : fs::directory_iterator(runs)) {
-    const fs::path record = entry.path() / "run.json";
-    if (!fs::exists(record)) continue;
-    const json file = json::parse(read_file(record), nullptr, false);
-    if (!file.is_object() || !file.contains("version") || !file["version"].is_string()) continue;
-    const auto version = file["version"].get<std::string>();
-    if (version != library_version()) ++found[version];
+    const auto version = recorded_version(entry.path());
+    if (version && *version != library_version()) ++found[*version];
   }
   return found;
 }
@@ -109,7 +105,7 @@ Comparison::Comparison(CompareSpec spec, fs::path out, CompareCallbacks callback
       out_(std::move(out)),
       callbacks_(std::move(callbacks)),
       stop_(stop),
-      text_(prepare_text(spec_.base, out_ / "cache", notes_, callbacks_.preparing)),
+      text_(prepare_text(spec_.base, ModelDirectory(out_).cache(), notes_, callbacks_.preparing)),
       data_(data_facts(text_)) {
   if (text_.valid->size() < least_validation_tokens) {
     throw Error(fmt::format(
@@ -139,8 +135,12 @@ PlannedVariant Comparison::plan_variant(const Variant& variant) {
 
   PlannedVariant planned;
   planned.variant = variant;
-  const json model =
-      choose_model(settings["model"], text_.train.size(), text_.tokenizer->size(), notes);
+  const std::int64_t tokens = text_.train.size();
+  Notes of_training;
+  planned.training = choose_training(settings["training"], tokens, of_training);
+  const ModelConfig model = choose_model(
+      settings["model"], {tokens, text_.tokenizer->size(), planned.training.context}, notes);
+  notes.insert(notes.end(), of_training.begin(), of_training.end());
   const std::int64_t target = variants_.empty() ? match_count(model, spec_.match)
                                                 : match_count(variants_.front().model, spec_.match);
   planned.match = match_model(model, spec_.match, target);
@@ -153,8 +153,7 @@ PlannedVariant Comparison::plan_variant(const Variant& variant) {
         variants_.front().variant.name, grouped(planned.match.count), 100 * planned.match.error,
         widths_string(planned.match.model)));
   }
-  planned.model = planned.match.model.get<ModelConfig>();
-  planned.training = choose_training(settings["training"], text_.train.size(), notes);
+  planned.model = planned.match.model;
 
   const BatchStream stream(text_.train, planned.training.batch, planned.training.context);
   const std::int64_t steps = planned.training.total_steps(stream.steps_per_epoch());
@@ -246,13 +245,10 @@ void Comparison::add_runs() {
         });
         if (there) continue;
         CompareRun run{.variant = v, .rate = rate, .seed = seed, .plan = {}, .record = {}};
-        run.plan.model = variants_[v].model;
-        run.plan.training = variants_[v].training;
-        run.plan.training.schedule.lr = rate;
-        run.plan.training.seed = seed;
-        run.plan.settings = spec_.base;
-        run.plan.settings.model = run.plan.model;
-        run.plan.settings.training = run.plan.training;
+        TrainConfig training = variants_[v].training;
+        training.schedule.lr = rate;
+        training.seed = seed;
+        run.plan = {plan_of(spec_.base, variants_[v].model, training), ""};
         run.plan.hash = run_hash(run.plan.model, run.plan.training, threads(), data_);
         runs_.push_back(std::move(run));
       }

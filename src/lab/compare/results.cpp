@@ -6,6 +6,7 @@
 
 #include "json_values.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/json.hpp"
 #include "sluice/base/version.hpp"
 #include "sluice/lab/compare/curves.hpp"
 #include "sluice/lab/compare/statistics.hpp"
@@ -193,23 +194,14 @@ json pairs_json(const Comparison& comparison) {
 
 json run_json(const Comparison& comparison, const CompareRun& run) {
   const PlannedVariant& variant = comparison.variants()[run.variant];
-  const RunRecord& record = run.record;
   const double chosen = variant.rates[comparison.chosen_rate(run.variant)];
-  return {{"run", run.plan.hash},
-          {"variant", variant.variant.name},
-          {"lr", run.rate},
-          {"seed", run.seed},
-          {"chosen", run.rate == chosen},
-          {"status", record.status == RunStatus::diverged ? "diverged" : "finished"},
-          {"message", record.message},
-          {"steps", record.steps},
-          {"tokens", record.tokens},
-          {"seconds", record.seconds},
-          {"tokens_per_second", record.tokens_per_second},
-          {"train_loss", number(record.train_loss)},
-          {"final_loss", number(record.final_loss)},
-          {"best_loss", number(record.best_loss)},
-          {"best_step", record.best_step}};
+  json all = document_of(write_fields({{run_record_fields(), run.record}}));
+  all.update({{"run", run.plan.hash},
+              {"variant", variant.variant.name},
+              {"lr", run.rate},
+              {"seed", run.seed},
+              {"chosen", run.rate == chosen}});
+  return all;
 }
 
 json budget_json(const TrainConfig& training) {

@@ -4,17 +4,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string_view>
 
-#include "json_values.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/json.hpp"
 #include "sluice/base/version.hpp"
 #include "sluice/models/model_directory.hpp"
+#include "sluice/models/safetensors.hpp"
 #include "sluice/training/checkpoint.hpp"
 #include "sluice/training/data_fingerprint.hpp"
+#include "sluice/training/metrics.hpp"
 
 namespace sluice {
 namespace {
@@ -22,104 +24,101 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr int record_version = 1;
-constexpr const char* record_file = "run.json";
-constexpr const char* checkpoint_file = "checkpoint.safetensors";
-constexpr const char* metrics_file = "metrics.jsonl";
-/// The weights at the end, where model.safetensors, the best ones, are of an earlier step.
-constexpr const char* last_file = "last.safetensors";
+constexpr std::int64_t record_version = 1;
 
-double number_of(const json& object, const char* name) {
-  const json& value = object.at(name);
-  return value.is_null() ? std::numeric_limits<double>::infinity() : value.get<double>();
+/// run.json.
+struct RunFile {
+  std::int64_t format_version = record_version;
+  /// Of the run, see run_hash.
+  std::string run;
+  /// Of the library.
+  std::string version;
+  /// Checksums of what the run left behind, by file name.
+  std::map<std::string, std::string> files;
+  RunRecord result;
+};
+
+FieldCodec<std::map<std::string, std::string>> checksums_by_name() {
+  return {"an object of checksums", "",
+          [](const Value& value, const FieldPlace& place) {
+            const auto* object = value.as<Value::Object>();
+            if (object == nullptr) place.refuse("an object of checksums", value);
+            std::map<std::string, std::string> sums;
+            for (const auto& [name, sum] : *object) {
+              sums[name] = fields_detail::read_text(sum, place.field(name));
+            }
+            return sums;
+          },
+          [](const std::map<std::string, std::string>& sums) {
+            Value::Object object;
+            for (const auto& [name, sum] : sums) object.emplace_back(name, sum);
+            return Value(std::move(object));
+          },
+          [](std::string_view text) { return Value(std::string(text)); }};
 }
 
-std::string file_checksum(const fs::path& path) {
-  const MappedFile file(path);
-  return checksum_hex(file.bytes().data(), file.bytes().size());
+const FieldTable& run_file_fields() {
+  static const FieldTable table = FieldsOf<RunFile>()
+                                      .add("format_version", &RunFile::format_version)
+                                      .add("run", &RunFile::run)
+                                      .add("version", &RunFile::version)
+                                      .add("files", &RunFile::files, checksums_by_name())
+                                      .add_struct("result", &RunFile::result, run_record_fields());
+  return table;
 }
 
 /// Checksums of what a run leaves behind, by file name.
-json checksums(const fs::path& directory) {
-  json sums = json::object();
-  for (const char* name : {"config.json", metrics_file, "model.safetensors", last_file}) {
-    if (fs::exists(directory / name)) sums[name] = file_checksum(directory / name);
+std::map<std::string, std::string> checksums(const ModelDirectory& files) {
+  std::map<std::string, std::string> sums;
+  for (const fs::path& file : {files.config_file(), files.metrics_file(), files.weights_file(),
+                               files.weights_file(Weights::last)}) {
+    if (fs::exists(file)) sums[file.filename().string()] = file_checksum(file);
   }
   return sums;
-}
-
-json to_json(const RunRecord& record) {
-  return {{"status", record.status == RunStatus::diverged ? "diverged" : "finished"},
-          {"message", record.message},
-          {"steps", record.steps},
-          {"tokens", record.tokens},
-          {"seconds", record.seconds},
-          {"tokens_per_second", record.tokens_per_second},
-          {"train_loss", number(record.train_loss)},
-          {"final_loss", number(record.final_loss)},
-          {"best_loss", number(record.best_loss)},
-          {"best_step", record.best_step}};
-}
-
-RunRecord record_from(const json& stored) {
-  RunRecord record;
-  const auto status = stored.at("status").get<std::string>();
-  if (status != "finished" && status != "diverged") {
-    throw Error(fmt::format("its status is '{}'", status));
-  }
-  record.status = status == "diverged" ? RunStatus::diverged : RunStatus::finished;
-  stored.at("message").get_to(record.message);
-  stored.at("steps").get_to(record.steps);
-  stored.at("tokens").get_to(record.tokens);
-  stored.at("seconds").get_to(record.seconds);
-  stored.at("tokens_per_second").get_to(record.tokens_per_second);
-  record.train_loss = number_of(stored, "train_loss");
-  record.final_loss = number_of(stored, "final_loss");
-  record.best_loss = number_of(stored, "best_loss");
-  stored.at("best_step").get_to(record.best_step);
-  return record;
 }
 
 bool ends_behind_best(const RunRecord& record) {
   return record.status == RunStatus::finished && record.best_step != record.steps;
 }
 
-/// The record in run.json. Throws for anything that is not as it was written.
+RunFile read_run_file(const fs::path& directory) {
+  const fs::path path = run_record_file(directory);
+  const FieldPlace place{fmt::format("'{}'", path.string()), FieldPlace::Origin::file};
+  RunFile file;
+  read_fields({{run_file_fields(), file}}, parse_json(read_file(path), place), place,
+              Reading::complete);
+  return file;
+}
+
+/// The record in run.json. Throws Error for anything that is not as it was written.
 RunRecord read_record(const fs::path& directory, const std::string& hash) {
-  const json file = json::parse(read_file(directory / record_file));
-  if (file.at("format_version").get<int>() > record_version) {
-    throw Error("run.json is of a newer format");
-  }
-  if (file.at("run").get<std::string>() != hash) throw Error("run.json is of another run");
-  for (const auto& [name, sum] : file.at("files").items()) {
-    if (file_checksum(directory / name) != sum.get<std::string>()) {
+  const RunFile file = read_run_file(directory);
+  if (file.format_version > record_version) throw Error("run.json is of a newer format");
+  if (file.run != hash) throw Error("run.json is of another run");
+  for (const auto& [name, sum] : file.files) {
+    if (file_checksum(directory / name) != sum) {
       throw Error(fmt::format("{} is not what the run wrote", name));
     }
   }
-  RunRecord record = record_from(file.at("result"));
-  if (ends_behind_best(record) && !file.at("files").contains(last_file)) {
+  if (ends_behind_best(file.result) && !file.files.contains(ModelDirectory::last_weights_name)) {
     throw Error("its last weights are missing");
   }
-  return record;
+  return file.result;
 }
 
-void write_record(const fs::path& directory, const std::string& hash, const RunRecord& record) {
-  const json file = {{"format_version", record_version},
-                     {"run", hash},
-                     {"version", library_version()},
-                     {"files", checksums(directory)},
-                     {"result", to_json(record)}};
-  write_file(directory / record_file, file.dump(1) + "\n");
+void write_record(const ModelDirectory& files, const std::string& hash, const RunRecord& record) {
+  const RunFile file{.run = hash,
+                     .version = std::string(library_version()),
+                     .files = checksums(files),
+                     .result = record};
+  write_file(run_record_file(files.path()),
+             json_text(write_fields({{run_file_fields(), file}}), 1) + "\n");
 }
 
 double median_speed(const fs::path& directory) {
   std::vector<double> speeds;
-  std::istringstream lines(read_file(directory / metrics_file));
-  for (std::string line; std::getline(lines, line);) {
-    const json event = json::parse(line);
-    if (event.contains("tokens_per_second")) {
-      speeds.push_back(event["tokens_per_second"].get<double>());
-    }
+  for (const TrainLine& line : read_metrics(ModelDirectory(directory).metrics_file()).train) {
+    speeds.push_back(line.tokens_per_second);
   }
   if (speeds.empty()) return 0;
   const auto middle = speeds.begin() + static_cast<std::ptrdiff_t>(speeds.size() / 2);
@@ -168,6 +167,42 @@ RunRecord finished_record(const fs::path& directory, const TrainResult& result) 
 
 }  // namespace
 
+const EnumNames<RunStatus>& enum_names(RunStatus) {
+  static const EnumNames<RunStatus> names(
+      "status", {{RunStatus::finished, "finished"}, {RunStatus::diverged, "diverged"}});
+  return names;
+}
+
+const FieldTable& run_record_fields() {
+  static const FieldTable table = FieldsOf<RunRecord>()
+                                      .add("status", &RunRecord::status)
+                                      .add("message", &RunRecord::message)
+                                      .add("steps", &RunRecord::steps)
+                                      .add("tokens", &RunRecord::tokens)
+                                      .add("seconds", &RunRecord::seconds)
+                                      .add("tokens_per_second", &RunRecord::tokens_per_second)
+                                      .add("train_loss", &RunRecord::train_loss, number_or_null())
+                                      .add("final_loss", &RunRecord::final_loss, number_or_null())
+                                      .add("best_loss", &RunRecord::best_loss, number_or_null())
+                                      .add("best_step", &RunRecord::best_step);
+  return table;
+}
+
+fs::path run_record_file(const fs::path& directory) { return directory / "run.json"; }
+
+std::optional<std::string> recorded_version(const fs::path& directory) {
+  // Other fields may be others in another version.
+  try {
+    const fs::path path = run_record_file(directory);
+    const Value file = parse_json(read_file(path), {path.string(), FieldPlace::Origin::file});
+    const Value* version = file.find("version");
+    const auto* text = version != nullptr ? version->as<std::string>() : nullptr;
+    return text != nullptr ? std::optional(*text) : std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 json data_facts(const PreparedText& text) {
   json facts = {{"tokenizer", std::to_string(text.tokenizer->fingerprint())},
                 {"train_tokens", text.train.size()},
@@ -194,16 +229,15 @@ std::string run_hash(const ModelConfig& model, const TrainConfig& training, std:
 
 FoundRun find_run(const fs::path& directory, const std::string& hash) {
   if (!fs::exists(directory)) return {};
+  const ModelDirectory files(directory);
   try {
-    if (fs::exists(directory / record_file)) {
+    if (fs::exists(run_record_file(directory))) {
       return {RunState::whole, read_record(directory, hash), ""};
     }
-    if (!fs::exists(directory / checkpoint_file) || !fs::exists(directory / metrics_file))
-      return {};
-    read_checkpoint_state(directory / checkpoint_file);
+    if (!files.has_checkpoint() || !fs::exists(files.metrics_file())) return {};
+    read_checkpoint_state(files.checkpoint_file());
+    SafetensorsFile(files.checkpoint_file()).check_data();
     return {RunState::partial, {}, ""};
-  } catch (const json::exception&) {
-    return {RunState::damaged, {}, "run.json is not what the run wrote"};
   } catch (const std::exception& error) {
     return {RunState::damaged, {}, error.what()};
   }
@@ -214,54 +248,42 @@ std::optional<RunRecord> train_run(const RunPlan& plan, const PreparedText& text
   const RunState state = find_run(directory, plan.hash).state;
   if (state == RunState::damaged) fs::remove_all(directory);
   fs::create_directories(directory);
-  const DirectoryLock lock(directory);
-  fs::remove(directory / record_file);
-  fs::remove(directory / last_file);
-  text.tokenizer->save(directory);
-  write_file(directory / "config.json", plan.settings.text());
+  const ModelDirectory files(directory);
+  const DirectoryLock lock = files.lock();
+  fs::remove(run_record_file(directory));
+  fs::remove(files.weights_file(Weights::last));
 
-  const auto model = make_model(plan.model, plan.training.seed);
   TrainOptions training;
   training.resume = state == RunState::partial;
-  training.fingerprint = {{"tokenizer", std::to_string(text.tokenizer->fingerprint())}};
   training.callbacks = options.callbacks;
   training.stop = options.stop;
   RunRecord record;
   try {
-    const TrainResult result = train(*model, text.train, text.valid ? &*text.valid : nullptr,
-                                     plan.training, directory, training);
+    const TrainResult result = train_model(plan, text, files, training, LastWeights::keep);
     if (result.status == TrainStatus::interrupted) return std::nullopt;
     record = finished_record(directory, result);
   } catch (const DivergedError& error) {
     record = diverged_record(directory, plan, error.what());
   }
-  if (ends_behind_best(record)) save_parameters(directory / last_file, *model);
-  write_record(directory, plan.hash, record);
-  if (record.status == RunStatus::finished) fs::remove(directory / checkpoint_file);
+  write_record(files, plan.hash, record);
+  if (record.status == RunStatus::finished) fs::remove(files.checkpoint_file());
   return record;
 }
 
 LoadedModel load_trained(const fs::path& directory) {
-  LoadedModel loaded = load_model(directory);
-  if (fs::exists(directory / last_file)) load_parameters(directory / last_file, *loaded.model);
-  return loaded;
+  return ModelDirectory(directory).load(Weights::last);
 }
 
 RunCurves read_curves(const fs::path& directory, std::int64_t tokens_per_step) {
+  const Metrics metrics = read_metrics(ModelDirectory(directory).metrics_file());
+  const auto point = [&](const auto& line) {
+    return CurvePoint{.tokens = static_cast<double>(line.step * tokens_per_step),
+                      .seconds = line.seconds,
+                      .loss = line.loss};
+  };
   RunCurves curves;
-  std::istringstream lines(read_file(directory / metrics_file));
-  for (std::string line; std::getline(lines, line);) {
-    const json event = json::parse(line, nullptr, false);
-    if (!event.is_object()) {
-      throw Error(fmt::format("'{}' has a line that is no JSON object",
-                              (directory / metrics_file).string()));
-    }
-    const CurvePoint point{
-        .tokens = static_cast<double>(event.value("step", std::int64_t{0}) * tokens_per_step),
-        .seconds = event.value("seconds", 0.0),
-        .loss = event.value("loss", 0.0)};
-    (event.value("event", "") == "validation" ? curves.validation : curves.train).push_back(point);
-  }
+  for (const TrainLine& line : metrics.train) curves.train.push_back(point(line));
+  for (const ValidationLine& line : metrics.validations) curves.validation.push_back(point(line));
   return curves;
 }
 

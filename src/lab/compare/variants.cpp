@@ -10,8 +10,9 @@
 #include "json_values.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
-#include "sluice/models/config.hpp"
+#include "sluice/models/architecture.hpp"
 #include "sluice/training/config.hpp"
+#include "sluice/training/defaults.hpp"
 #include "sluice/training/settings.hpp"
 
 namespace sluice {
@@ -27,9 +28,9 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
 
 /// The fields of "model" that some architecture has.
 std::vector<std::string> model_field_names() {
-  std::vector<std::string> names = {"preset"};
-  for (const std::string& arch : architecture_names()) {
-    for (const std::string& name : model_fields(arch)) {
+  std::vector<std::string> names;
+  for (const Architecture* architecture : architectures()) {
+    for (const std::string& name : request_fields(*architecture)) {
       if (!contains(names, name)) names.push_back(name);
     }
   }
@@ -39,8 +40,7 @@ std::vector<std::string> model_field_names() {
 /// `model` without the fields that only other architectures than `arch` have.
 json fitting(const json& model, const std::string& arch) {
   const std::vector<std::string> any = model_field_names();
-  std::vector<std::string> own = model_fields(arch);
-  if (arch == "gcnn") own.emplace_back("preset");
+  const std::vector<std::string> own = request_fields(find_architecture(arch));
   json kept = json::object();
   for (const auto& item : model.items()) {
     if (contains(own, item.key()) || !contains(any, item.key())) kept[item.key()] = item.value();
@@ -76,10 +76,14 @@ std::vector<std::string> split(const std::string& text) {
   return parts;
 }
 
-/// The field's value in a default configuration, for its type; null when there is none.
+/// The field's value in a configuration of its kind, for its type; null when there is none.
 json example(const std::string& field, bool training) {
-  const json defaults = training ? json(TrainConfig{}) : json(ModelConfig{});
-  return defaults.value(field, json());
+  if (training) return json(TrainConfig{}).value(field, json());
+  for (const Architecture* architecture : architectures()) {
+    const json model = ModelConfig(architecture->name());
+    if (model.contains(field)) return model[field];
+  }
+  return {};
 }
 
 json parse_value(const std::string& field, const std::string& text, const json& like) {
@@ -99,8 +103,8 @@ json parse_value(const std::string& field, const std::string& text, const json& 
   if (like.is_number_integer() && !value.is_number_integer()) refuse("a whole number");
   if (like.is_number() && !value.is_number()) refuse("a number");
   if (like.is_boolean() && !value.is_boolean()) refuse("true or false");
-  const bool list = like.is_array() || field == "removed_gates";
-  if (list && !value.is_array()) value = value == "none" ? json::array() : json::array({value});
+  if (like.is_array() && !value.is_array())
+    value = value == "none" ? json::array() : json::array({value});
   return value;
 }
 

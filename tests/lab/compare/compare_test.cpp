@@ -10,6 +10,7 @@
 #include "lab/support.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/parallel.hpp"
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/model_directory.hpp"
 
 namespace sluice::lab_test {
@@ -122,7 +123,7 @@ TEST_F(Lab, RunsAreOrdinaryTrainingRuns) {
   ASSERT_TRUE(comparison.run());
   const CompareRun& run = comparison.runs()[1];
   const LoadedModel loaded = load_model(comparison.directory_of(run));
-  EXPECT_EQ(loaded.model->config().unit, "glu");
+  EXPECT_EQ(loaded.model->config().shape<GcnnShape>().unit, "glu");
   EXPECT_FALSE(fs::exists(comparison.directory_of(run) / "checkpoint.safetensors"));
   EXPECT_EQ(run.record.tokens, 640);
   EXPECT_EQ(run.record.steps, 20);
@@ -244,7 +245,7 @@ TEST_F(Lab, SizesAreMatched) {
   request.base.model["layers"] = "[(32,3)]*3";
   const Comparison comparison(request, out());
   const auto& variants = comparison.variants();
-  EXPECT_EQ(variants[0].model.layers, parse_layers("[(32,3)]*3"));
+  EXPECT_EQ(variants[0].model.shape<GcnnShape>().layers, parse_layers("[(32,3)]*3"));
   EXPECT_NEAR(static_cast<double>(variants[1].parameters),
               static_cast<double>(variants[0].parameters),
               0.01 * static_cast<double>(variants[0].parameters));

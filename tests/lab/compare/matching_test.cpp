@@ -11,18 +11,19 @@
 #include "sluice/lab/compare/variants.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/training/defaults.hpp"
+#include "support/model_configs.hpp"
 
 namespace sluice {
 namespace {
 
 using nlohmann::json;
 
-json gcnn(const std::string& layers, std::int64_t dim, const std::string& unit,
-          std::int64_t vocabulary = 65) {
+ModelConfig gcnn(const std::string& layers, std::int64_t dim, const std::string& unit,
+                 std::int64_t vocabulary = 65) {
   ModelConfig config;
-  config.layers = parse_layers(layers);
+  config.shape<GcnnShape>().layers = parse_layers(layers);
   config.dim = dim;
-  config.unit = unit;
+  config.shape<GcnnShape>().unit = unit;
   config.vocabulary = vocabulary;
   config.softmax = "full";
   return config;
@@ -31,35 +32,35 @@ json gcnn(const std::string& layers, std::int64_t dim, const std::string& unit,
 // Each layer: K·C·2N weights, 2N biases and 2N lengths of weight normalisation; the embedding V·D;
 // the softmax V·N + V. FLOPs: two per scalar of the layers and per weight of the softmax.
 TEST(Matching, CountsAreThoseOfTheFormula) {
-  const json model = gcnn("[(64,4)]*4", 64, "glu");
+  const ModelConfig model = gcnn("[(64,4)]*4", 64, "glu");
   const std::int64_t layers = 4 * (4 * 64 * 128 + 2 * 128);
   EXPECT_EQ(match_count(model, MatchBy::parameters), layers + 65 * 64 + 65 * 64 + 65);
   EXPECT_EQ(match_count(model, MatchBy::flops), 2 * (layers + 64 * 65));
   EXPECT_EQ(match_count(model, MatchBy::flops), flops_per_token(model));
   // What is counted is what is built.
-  const auto built = make_model(model.get<ModelConfig>(), std::nullopt);
+  const auto built = make_model(model, std::nullopt);
   EXPECT_EQ(parameter_count(built->parameters()), match_count(model, MatchBy::parameters));
 }
 
 TEST(Matching, AdaptiveSoftmaxCountsItsHead) {
-  json model = gcnn("[(64,4)]*4", 64, "glu", 1000);
-  model["softmax"] = "adaptive";
-  model["cutoffs"] = {100, 400};
+  ModelConfig model = gcnn("[(64,4)]*4", 64, "glu", 1000);
+  model.softmax = "adaptive";
+  model.cutoffs = {100, 400};
   const std::int64_t layers = 4 * (4 * 64 * 128 + 2 * 128);
   EXPECT_EQ(flops_per_token(model), 2 * (layers + 64 * (100 + 2)));
-  model["tie"] = true;
+  model.tie = true;
   EXPECT_EQ(flops_per_token(model), 2 * (layers + 64 * (100 + 2)));
 }
 
 TEST(Matching, ScalesEveryWidthByOneFactor) {
-  const json model = gcnn("[(128,5)] + [(32,1,0),(32,5,0),(128,1,3)]*2", 128, "glu");
-  const json half = scaled(model, 0.5);
-  EXPECT_EQ(half["layers"],
-            layers_string(parse_layers("[(64,5)] + [(16,1,0),(16,5,0),(64,1,3)]*2")));
-  EXPECT_EQ(half["dim"], 64);
-  EXPECT_EQ(half["unit"], "glu");
-  EXPECT_EQ(scaled(model, 1), model);
-  EXPECT_EQ(scaled(model, 1e-9)["dim"], 1);
+  const ModelConfig model = gcnn("[(128,5)] + [(32,1,0),(32,5,0),(128,1,3)]*2", 128, "glu");
+  const ModelConfig half = scaled(model, 0.5);
+  EXPECT_EQ(half.shape<GcnnShape>().layers,
+            parse_layers("[(64,5)] + [(16,1,0),(16,5,0),(64,1,3)]*2"));
+  EXPECT_EQ(half.dim, 64);
+  EXPECT_EQ(half.shape<GcnnShape>().unit, "glu");
+  EXPECT_EQ(json(scaled(model, 1)), json(model));
+  EXPECT_EQ(scaled(model, 1e-9).dim, 1);
 }
 
 TEST(Matching, BringsUnitsToTheSameSize) {
@@ -68,8 +69,8 @@ TEST(Matching, BringsUnitsToTheSameSize) {
     const Match match = match_model(gcnn("[(256,4)]*5", 256, unit), MatchBy::parameters, target);
     EXPECT_TRUE(match.matched) << unit;
     EXPECT_LE(std::abs(match.error), 0.01) << unit;
-    EXPECT_EQ(match.count, match.model.get<ModelConfig>().parameter_count()) << unit;
-    EXPECT_EQ(match.model["unit"], unit);
+    EXPECT_EQ(match.count, match.model.parameter_count()) << unit;
+    EXPECT_EQ(match.model.shape<GcnnShape>().unit, unit);
     // An ungated layer has half the weights of a gated one: about √2 as wide.
     const bool gated = unit != std::string("tanh") && unit != std::string("relu");
     EXPECT_NEAR(match.factor, gated ? 1 : std::sqrt(2.0), 0.02) << unit;
@@ -77,7 +78,7 @@ TEST(Matching, BringsUnitsToTheSameSize) {
 }
 
 TEST(Matching, ByFlops) {
-  const json first = gcnn("[(256,4)]*5", 256, "glu");
+  const ModelConfig first = gcnn("[(256,4)]*5", 256, "glu");
   const Match match =
       match_model(gcnn("[(256,4)]*5", 256, "tanh"), MatchBy::flops, flops_per_token(first));
   EXPECT_TRUE(match.matched);
@@ -94,25 +95,25 @@ TEST(Matching, NarrowModelsAreTunedByTheEmbedding) {
     const std::int64_t target = match_count(gcnn(layers, width, "glu"), MatchBy::parameters);
     const Match match = match_model(gcnn(layers, width, "tanh"), MatchBy::parameters, target);
     EXPECT_TRUE(match.matched) << width << ": " << match.error;
-    const auto built = make_model(match.model.get<ModelConfig>(), std::nullopt);
+    const auto built = make_model(match.model, std::nullopt);
     EXPECT_EQ(parameter_count(built->parameters()), match.count);
   }
 }
 
 TEST(Matching, LeavesAloneWhatFitsAlready) {
-  const json model = gcnn("[(256,4)]*5", 256, "glu");
+  const ModelConfig model = gcnn("[(256,4)]*5", 256, "glu");
   const std::int64_t count = match_count(model, MatchBy::parameters);
   const Match match = match_model(model, MatchBy::parameters, count + count / 101);
   EXPECT_TRUE(match.matched);
-  EXPECT_EQ(match.model, model);
+  EXPECT_EQ(json(match.model), json(model));
   EXPECT_EQ(match.factor, 1);
-  EXPECT_EQ(match_model(model, MatchBy::width, 10 * count).model, model);
+  EXPECT_EQ(json(match_model(model, MatchBy::width, 10 * count).model), json(model));
 }
 
 TEST(Matching, SaysTheNearestWhenThereIsNoMatch) {
   // Tied: no width can be set apart, and the widths around 4 are far from each other.
-  json model = gcnn("[(4,4)]*2", 4, "tanh", 10);
-  model["tie"] = true;
+  ModelConfig model = gcnn("[(4,4)]*2", 4, "tanh", 10);
+  model.tie = true;
   std::set<std::int64_t> counts;
   for (int width = 1; width < 20; ++width) {
     counts.insert(match_count(scaled(model, width / 4.0), MatchBy::parameters));
@@ -138,9 +139,9 @@ TEST(Matching, NamesAndNearestNames) {
   EXPECT_EQ(widths_string(gcnn("[(8,4)]*2", 6, "glu")), "layers [(8,4)]*2, dim 6");
 }
 
-json chosen(const json& request) {
+ModelConfig chosen(const json& request) {
   Notes ignored;
-  return choose_model(request, 1'000'000, 65, ignored);
+  return choose_model(request, {.tokens = 1'000'000, .vocabulary = 65, .context = 128}, ignored);
 }
 
 const std::vector<json> every_architecture = {
@@ -157,11 +158,10 @@ const std::vector<json> every_architecture = {
 // made of parameters.
 TEST(Matching, FlopsOfEveryArchitecture) {
   for (const json& request : every_architecture) {
-    const json model = chosen(request);
-    const auto config = model.get<ModelConfig>();
+    const ModelConfig config = chosen(request);
     std::int64_t products = config.parameter_count() - 65 * config.dim - 65;
-    if (config.arch == "transformer") products += 2 * 2 * 32 * 64;  // layers, W and D; twice
-    EXPECT_EQ(flops_per_token(model), 2 * products) << request.dump();
+    if (config.arch() == "transformer") products += 2 * 2 * 32 * 64;  // layers, W and D; twice
+    EXPECT_EQ(flops_per_token(config), 2 * products) << request.dump();
   }
 }
 
@@ -174,7 +174,7 @@ TEST(Matching, EveryArchitectureToEveryOther) {
         EXPECT_TRUE(match.matched) << second.dump() << " to " << first.dump() << " by "
                                    << match_name(by) << ": " << match.error;
         EXPECT_EQ(match.count, match_count(match.model, by));
-        EXPECT_NO_THROW(match.model.get<ModelConfig>().validate());
+        EXPECT_NO_THROW(match.model.validate());
       }
     }
   }
@@ -189,8 +189,8 @@ TEST(Matching, FeedForwardUnitsByTheirWidthAlone) {
   const std::int64_t target = match_count(chosen(first), MatchBy::parameters);
   const Match match = match_model(chosen(second), MatchBy::parameters, target);
   EXPECT_TRUE(match.matched);
-  EXPECT_EQ(match.model["dim"], 64);
-  EXPECT_NEAR(match.model["ffn_width"].get<double>(), 1.5 * 256, 3);
+  EXPECT_EQ(match.model.dim, 64);
+  EXPECT_NEAR(static_cast<double>(match.model.shape<TransformerShape>().ffn_width), 1.5 * 256, 3);
 }
 
 std::string refusal(const std::string& variation) {

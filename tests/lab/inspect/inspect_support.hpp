@@ -8,6 +8,7 @@
 
 #include "lab/support.hpp"
 #include "sluice/base/random.hpp"
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/corpus.hpp"
 #include "sluice/text/tokenizer.hpp"
@@ -38,8 +39,8 @@ class Inspect : public Lab {
   /// Without norm, with a full softmax.
   ModelConfig config(const std::string& layers, const std::string& unit) const {
     ModelConfig config;
-    if (!layers.empty()) config.layers = parse_layers(layers);
-    config.unit = unit;
+    if (!layers.empty()) config.shape<GcnnShape>().layers = parse_layers(layers);
+    config.shape<GcnnShape>().unit = unit;
     config.dim = 6;
     config.vocabulary = tokenizer_->size();
     config.norm = "none";

@@ -11,6 +11,7 @@
 #include "inspect_support.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/inference/evaluate.hpp"
+#include "support/model_configs.hpp"
 
 namespace sluice::lab_test {
 namespace {
@@ -27,7 +28,7 @@ struct OneLayer {
   using Gate = Halves (*)(double a, double b);
 
   OneLayer(const LanguageModel& model, const TokenShards& text, std::int64_t tokens, Gate unit) {
-    const LayerSpec spec = model.config().layers.front();
+    const LayerSpec spec = model.config().shape<GcnnShape>().layers.front();
     const std::int64_t dim = model.config().dim, n = spec.channels, k = spec.kernel;
     const std::int64_t vocabulary = model.config().vocabulary;
     const Tensor embedding = parameter(model, "embedding.weight");
@@ -185,7 +186,7 @@ TEST_F(Inspect, GainOfOneInputUnits) {
   EXPECT_LT(gain, 0.9);
 
   // As a gate whose second half is 1: tanh(a) · 1, with the same a.
-  config.unit = "tanh(a)*b";
+  config.shape<GcnnShape>().unit = "tanh(a)*b";
   const auto gated = make_model(config, 3, DType::f64);
   for (const Parameter& each : gated->parameters()) {
     const Tensor from = parameter(*model, each.name);
@@ -270,13 +271,12 @@ TEST_F(Inspect, OpennessOfSelfGatedUnits) {
 
 TEST_F(Inspect, CellsShowTheirGates) {
   const auto layer = [&](const std::string& arch) {
-    ModelConfig config = this->config("", "");
-    config.arch = arch;
-    config.layers.clear();
-    config.unit = arch == "rnn" ? "relu" : "";
-    config.recurrent.depth = 2;
-    config.recurrent.hidden = 10;
-    config.recurrent.forget_bias = 6;
+    ModelConfig config = test::with_arch(this->config("", ""), arch);
+    auto& shape = config.shape<RecurrentShape>();
+    shape.depth = 2;
+    shape.hidden = 10;
+    if (arch == "rnn") shape.unit = "relu";
+    shape.forget_bias = 6;
     const auto model = make_model(config, 3);
     const json got = inspect_model(*model, *tokenizer_, *text_,
                                    {.tokens = 200, .lags = false, .context = false});

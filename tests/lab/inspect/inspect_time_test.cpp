@@ -7,6 +7,7 @@
 
 #include "inspect_support.hpp"
 #include "sluice/lab/inspect/inspect.hpp"
+#include "support/model_configs.hpp"
 
 namespace sluice::lab_test {
 namespace {
@@ -54,18 +55,14 @@ class InspectTime : public Inspect {
   }
 
   ModelConfig recurrent(const std::string& arch) const {
-    ModelConfig config = this->config("", "");
-    config.arch = arch;
-    config.unit = arch == "rnn" ? "tanh" : "";
-    config.recurrent.depth = 2;
-    config.recurrent.hidden = 8;
+    ModelConfig config = test::with_arch(this->config("", ""), arch);
+    config.shape<RecurrentShape>().depth = 2;
+    config.shape<RecurrentShape>().hidden = 8;
     return config;
   }
   ModelConfig transformer() const {
-    ModelConfig config = this->config("", "");
-    config.arch = "transformer";
-    config.norm = "layer";
-    config.transformer = {
+    ModelConfig config = test::with_arch(this->config("", ""), "transformer");
+    config.shape<TransformerShape>() = {
         .depth = 2, .heads = 2, .window = 4, .positions = "none", .ffn = "swiglu", .ffn_width = 8};
     return config;
   }

@@ -159,7 +159,7 @@ TEST_F(Report, CsvsHoldTheNumbersOfTheResults) {
   for (std::size_t i = 0; i < 100; ++i) {
     const json& variant = results["variants"][i / 50];
     const json& band = variant["curves"]["train"]["seconds"];
-    EXPECT_EQ(curve[i + 1][0], variant["name"]);
+    EXPECT_EQ(curve[i + 1][0], variant["name"].get<std::string>());
     EXPECT_EQ(std::stod(curve[i + 1][1]), band["x"][i % 50]);
     EXPECT_EQ(std::stod(curve[i + 1][2]), band["mean"][i % 50]);
     EXPECT_EQ(std::stod(curve[i + 1][3]), band["low"][i % 50]);

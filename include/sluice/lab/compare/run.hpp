@@ -11,18 +11,15 @@
 #include <string>
 #include <vector>
 
+#include "sluice/base/fields.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/models/model_directory.hpp"
-#include "sluice/training/prepare.hpp"
-#include "sluice/training/trainer.hpp"
+#include "sluice/training/run.hpp"
 
 namespace sluice {
 
-/// What to train, complete.
-struct RunPlan {
-  /// For config.json; its sections are `model` and `training`.
-  Settings settings;
-  ModelConfig model;
-  TrainConfig training;
+/// What to train, complete, and its name.
+struct RunPlan : TrainPlan {
   /// 16 hexadecimal digits; see run_hash.
   std::string hash;
 };
@@ -37,6 +34,7 @@ std::string run_hash(const ModelConfig& model, const TrainConfig& training, std:
                      const nlohmann::json& data);
 
 enum class RunStatus : std::uint8_t { finished, diverged };
+const EnumNames<RunStatus>& enum_names(RunStatus);
 
 /// What came of a run: DIRECTORY/run.json.
 struct RunRecord {
@@ -55,6 +53,15 @@ struct RunRecord {
   double best_loss = std::numeric_limits<double>::infinity();
   std::int64_t best_step = 0;
 };
+
+/// How a record stands in run.json and in results.json.
+const FieldTable& run_record_fields();
+
+/// DIRECTORY/run.json.
+std::filesystem::path run_record_file(const std::filesystem::path& directory);
+/// The version of the library that wrote the record in `directory`; none when there is no record
+/// that can be read.
+std::optional<std::string> recorded_version(const std::filesystem::path& directory);
 
 /// What a run's directory holds.
 enum class RunState : std::uint8_t { absent, partial, whole, damaged };
@@ -100,8 +107,8 @@ struct RunCurves {
   std::vector<CurvePoint> train, validation;
 };
 
-/// What metrics.jsonl in `directory` tells, `tokens_per_step` targets each. Throws Error when it
-/// cannot be read.
+/// What metrics.jsonl in `directory` tells, `tokens_per_step` targets each; lines that cannot be
+/// read are left out. Throws Error when the file cannot be read.
 RunCurves read_curves(const std::filesystem::path& directory, std::int64_t tokens_per_step);
 
 }  // namespace sluice

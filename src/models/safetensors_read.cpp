@@ -1,9 +1,6 @@
-#include "sluice/models/safetensors.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -11,81 +8,44 @@
 #include <set>
 #include <span>
 #include <string_view>
+#include <unordered_map>
 
+#include "safetensors_format.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/models/safetensors.hpp"
 
 namespace sluice {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
+using namespace safetensors;
 
-constexpr std::size_t length_size = 8;
-constexpr std::size_t alignment = 64;
 /// The limit of the reference implementation.
 constexpr std::size_t most_header = 100'000'000;
-constexpr std::string_view metadata_key = "__metadata__";
-constexpr std::string_view data_checksum = "xxh3_64";
-constexpr std::string_view header_checksum = "header_xxh3_64";
-constexpr std::string_view no_checksum = "0000000000000000";
 
-std::string_view dtype_code(DType dtype) {
-  switch (dtype) {
-    case DType::f64:
-      return "F64";
-    case DType::bf16:
-      return "BF16";
-    case DType::i32:
-      return "I32";
-    case DType::f32:
-      break;
-  }
-  return "F32";
-}
+}  // namespace
 
-/// Where the value of the header's own checksum begins, or npos.
-std::size_t header_checksum_position(std::string_view header) {
-  const std::string start = fmt::format("\"{}\":\"", header_checksum);
-  const std::size_t found = header.find(start);
-  if (found == std::string_view::npos) return found;
-  const std::size_t value = found + start.size();
-  const bool whole =
-      value + no_checksum.size() < header.size() && header[value + no_checksum.size()] == '"';
-  return whole ? value : std::string_view::npos;
-}
-
-/// Checks a header and its tensors against the size and checksums of the data.
-class Reader {
- public:
-  explicit Reader(const std::filesystem::path& path) : file_(path) {}
-
-  NamedTensors read(Metadata* metadata) {
+/// Checks a header and its tensors against the size and the checksums of the file.
+struct SafetensorsFile::Contents {
+  explicit Contents(const std::filesystem::path& path) : file_(path) {
     split();
     parse();
     check_layout();
-    check_checksums();
-    NamedTensors tensors;
-    tensors.reserve(entries_.size());
+    check_header();
     for (const Entry& entry : entries_) {
-      Tensor tensor(entry.shape, entry.dtype);
-      if (entry.end > entry.begin) {
-        std::memcpy(tensor.raw(), data_.data() + entry.begin, entry.end - entry.begin);
-      }
-      tensors.emplace_back(entry.name, std::move(tensor));
+      index_.emplace(entry.info.name, infos_.size());
+      infos_.push_back(entry.info);
     }
-    if (metadata != nullptr) {
-      *metadata = metadata_;
-      metadata->erase(std::string(data_checksum));
-      metadata->erase(std::string(header_checksum));
+    shown_metadata_ = metadata_;
+    if (const auto found = metadata_.find(std::string(data_checksum)); found != metadata_.end()) {
+      checksum_ = found->second;
     }
-    return tensors;
+    shown_metadata_.erase(std::string(data_checksum));
+    shown_metadata_.erase(std::string(header_checksum));
   }
 
- private:
   struct Entry {
-    std::string name;
-    DType dtype = DType::f32;
-    Shape shape;
+    TensorInfo info;
     std::size_t begin = 0;
     std::size_t end = 0;
   };
@@ -153,7 +113,7 @@ class Reader {
 
   Entry read_entry(const std::string& name, const nlohmann::json& value) const {
     Entry entry;
-    entry.name = name;
+    entry.info.name = name;
     const auto dtype = value.is_object() ? value.find("dtype") : value.end();
     if (!value.is_object() || dtype == value.end() || !dtype->is_string()) {
       fail(fmt::format("tensor '{}' has no dtype", name));
@@ -166,7 +126,7 @@ class Reader {
       fail(fmt::format("tensor '{}' has dtype {}; F32, F64, BF16 and I32 are supported", name,
                        code));
     }
-    entry.dtype = *found;
+    entry.info.dtype = *found;
 
     const std::vector<std::uint64_t> dims = numbers(name, value, "shape");
     if (dims.size() > 4) {
@@ -184,7 +144,7 @@ class Reader {
     entry.end = offsets[1];
 
     // A product of dimensions that overflows cannot equal the size, which fits the file.
-    const std::uint64_t most = (entry.end - entry.begin) / dtype_size(entry.dtype);
+    const std::uint64_t most = (entry.end - entry.begin) / dtype_size(entry.info.dtype);
     std::uint64_t elements = 1;
     bool empty = false;
     bool fits = true;
@@ -197,7 +157,7 @@ class Reader {
       sizes[i] = fits ? static_cast<std::int64_t>(dims[i]) : 0;
     }
     if (empty) elements = 0;
-    if (!fits || elements * dtype_size(entry.dtype) != entry.end - entry.begin) {
+    if (!fits || elements * dtype_size(entry.info.dtype) != entry.end - entry.begin) {
       fail(fmt::format("tensor '{}' of shape [{}] does not fit its {} bytes of data", name,
                        fmt::join(dims, ", "), entry.end - entry.begin));
     }
@@ -205,16 +165,16 @@ class Reader {
       case 0:
         break;
       case 1:
-        entry.shape = Shape{sizes[0]};
+        entry.info.shape = Shape{sizes[0]};
         break;
       case 2:
-        entry.shape = Shape{sizes[0], sizes[1]};
+        entry.info.shape = Shape{sizes[0], sizes[1]};
         break;
       case 3:
-        entry.shape = Shape{sizes[0], sizes[1], sizes[2]};
+        entry.info.shape = Shape{sizes[0], sizes[1], sizes[2]};
         break;
       default:
-        entry.shape = Shape{sizes[0], sizes[1], sizes[2], sizes[3]};
+        entry.info.shape = Shape{sizes[0], sizes[1], sizes[2], sizes[3]};
     }
     return entry;
   }
@@ -242,7 +202,7 @@ class Reader {
     std::size_t position = 0;
     for (const Entry& entry : entries_) {
       if (entry.begin != position) {
-        fail(fmt::format("tensor '{}' begins at byte {} of the data, expected {}", entry.name,
+        fail(fmt::format("tensor '{}' begins at byte {} of the data, expected {}", entry.info.name,
                          entry.begin, position));
       }
       position = entry.end;
@@ -252,11 +212,7 @@ class Reader {
     }
   }
 
-  void check_checksums() const {
-    const auto data = metadata_.find(std::string(data_checksum));
-    if (data != metadata_.end() && data->second != checksum_hex(data_.data(), data_.size())) {
-      fail("damaged data: the checksum does not match");
-    }
+  void check_header() const {
     const auto header = metadata_.find(std::string(header_checksum));
     if (header == metadata_.end()) return;
     std::string blank(header_);
@@ -267,67 +223,80 @@ class Reader {
     }
   }
 
+  void check_data() const {
+    if (!checksum_.empty() && checksum_ != checksum_hex(data_.data(), data_.size())) {
+      fail("damaged data: the checksum does not match");
+    }
+  }
+
+  const Entry* find(const std::string& name) const {
+    const auto found = index_.find(name);
+    return found == index_.end() ? nullptr : &entries_[found->second];
+  }
+
+  Tensor read(const Entry& entry) const {
+    Tensor tensor(entry.info.shape, entry.info.dtype);
+    if (entry.end > entry.begin) {
+      std::memcpy(tensor.raw(), data_.data() + entry.begin, entry.end - entry.begin);
+    }
+    return tensor;
+  }
+
   MappedFile file_;
   std::string_view header_;
   std::span<const std::byte> data_;
   std::vector<Entry> entries_;
   Metadata metadata_;
+  std::vector<TensorInfo> infos_;
+  std::unordered_map<std::string, std::size_t> index_;
+  Metadata shown_metadata_;
+  std::string checksum_;
 };
 
-}  // namespace
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+    : contents_(std::make_unique<const Contents>(path)) {}
+SafetensorsFile::~SafetensorsFile() = default;
+SafetensorsFile::SafetensorsFile(SafetensorsFile&&) noexcept = default;
+SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&&) noexcept = default;
 
-void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
-                       const Metadata& metadata) {
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  header[metadata_key] = metadata;
-  std::size_t size = 0;
-  for (const auto& [name, tensor] : tensors) {
-    if (name.empty() || header.contains(name)) {
-      throw Error(
-          fmt::format("cannot write '{}': the tensor name '{}' is empty, reserved or used "
-                      "twice",
-                      path.string(), name));
-    }
-    std::vector<std::int64_t> dims;
-    dims.reserve(static_cast<std::size_t>(tensor.shape().rank()));
-    for (int i = 0; i < tensor.shape().rank(); ++i) dims.push_back(tensor.dim(i));
-    header[name] = {{"dtype", dtype_code(tensor.dtype())},
-                    {"shape", dims},
-                    {"data_offsets", {size, size + tensor.bytes()}}};
-    size += tensor.bytes();
+const std::filesystem::path& SafetensorsFile::path() const { return contents_->file_.path(); }
+const Metadata& SafetensorsFile::metadata() const { return contents_->shown_metadata_; }
+const std::string& SafetensorsFile::checksum() const { return contents_->checksum_; }
+const std::vector<TensorInfo>& SafetensorsFile::tensors() const { return contents_->infos_; }
+void SafetensorsFile::check_data() const { contents_->check_data(); }
+
+const TensorInfo* SafetensorsFile::find(const std::string& name) const {
+  const Contents::Entry* entry = contents_->find(name);
+  return entry == nullptr ? nullptr : &entry->info;
+}
+
+Tensor SafetensorsFile::read(const std::string& name) const {
+  const Contents::Entry* entry = contents_->find(name);
+  if (entry == nullptr) contents_->fail(fmt::format("it has no tensor '{}'", name));
+  return contents_->read(*entry);
+}
+
+TensorSources SafetensorsFile::sources(std::string_view prefix) const {
+  TensorSources out;
+  for (const TensorInfo& info : tensors()) {
+    if (!info.name.starts_with(prefix)) continue;
+    out.push_back({{info.name.substr(prefix.size()), info.shape, info.dtype},
+                   [contents = contents_.get(), &name = info.name] {
+                     return contents->read(*contents->find(name));
+                   }});
   }
-
-  // One buffer: the checksum needs the data as it lies in the file.
-  std::string data;
-  data.reserve(size);
-  for (const auto& [name, tensor] : tensors) {
-    data.append(static_cast<const char*>(tensor.raw()), tensor.bytes());
-  }
-  header[metadata_key][data_checksum] = checksum_hex(data.data(), data.size());
-  header[metadata_key][header_checksum] = no_checksum;
-
-  std::string text;
-  try {
-    text = header.dump();
-  } catch (const nlohmann::json::exception&) {
-    throw Error(
-        fmt::format("cannot write '{}': a name or the metadata is not UTF-8", path.string()));
-  }
-  const std::size_t unpadded = length_size + text.size();
-  text.append((alignment - unpadded % alignment) % alignment, ' ');
-  text.replace(header_checksum_position(text), no_checksum.size(),
-               checksum_hex(text.data(), text.size()));
-
-  const std::uint64_t length = text.size();
-  AtomicFile file(path);
-  file.write(&length, sizeof length);
-  file.write(text);
-  file.write(data);
-  file.commit();
+  return out;
 }
 
 NamedTensors read_safetensors(const std::filesystem::path& path, Metadata* metadata) {
-  return Reader(path).read(metadata);
+  const SafetensorsFile file(path);
+  file.check_data();
+  NamedTensors tensors;
+  tensors.reserve(file.tensors().size());
+  for (const TensorInfo& info : file.tensors())
+    tensors.emplace_back(info.name, file.read(info.name));
+  if (metadata != nullptr) *metadata = file.metadata();
+  return tensors;
 }
 
 }  // namespace sluice

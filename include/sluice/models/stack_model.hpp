@@ -15,7 +15,8 @@ namespace sluice {
 inline constexpr std::uint32_t kStackInitStream = 1024;
 
 /// A language model embedding → stack → softmax. Derived classes build their stack in the
-/// constructor and add its parameters to parameters_ behind the token layers'.
+/// constructor and add its parameters to parameters_ behind the token layers'; their gradients,
+/// states and files follow. Threads: one at a time.
 class StackModel : public LanguageModel {
  public:
   const Parameters& parameters() const override { return parameters_; }
@@ -23,13 +24,10 @@ class StackModel : public LanguageModel {
                   ModelState& state, const ForwardOptions& options) override;
   Variable loss(const Variable& hidden, std::span<const std::int32_t> targets,
                 const ForwardOptions& options, Tensor* nll) override;
-  Tensor log_probabilities(const Tensor& hidden) override;
   std::unique_ptr<FrozenTokens> freeze_tokens(const FreezeOptions& options) const override;
   /// Serves where an architecture has no frozen form of its own: a copy of the model, which reads
   /// one text after another, one thread at a time.
   std::unique_ptr<FrozenStack> freeze_stack(const FreezeOptions& options) const override;
-  void freeze() override {}
-  void unfreeze() override {}
 
  protected:
   /// `width` is that of the stack's output.
@@ -41,9 +39,9 @@ class StackModel : public LanguageModel {
   virtual Variable stack(const Variable& x, ModelState& state, const ForwardOptions& options) = 0;
   /// Stream of the dropout on the stack's output; those of the stack's own are below it.
   virtual std::uint32_t output_dropout_stream() const = 0;
-
-  /// dropout(x) of x [B, T, C], one mask for all steps where the config says so.
-  Variable drop(const Variable& x, std::uint32_t stream, const ForwardOptions& options) const;
+  /// The stack's output y [B, T, width] with that dropout: a mask for each position, unless the
+  /// model says otherwise.
+  virtual Variable drop(const Variable& y, const Dropout& dropout) const;
 
   Parameters parameters_;
 

@@ -2,18 +2,21 @@
 // gcnn-13 with fairseq's base model, those of gcnn-8b with TheanoLM's recipes; gcnn-8, gcnn-9 and
 // the bands of all but gcnn-14b follow table 1 of the paper but were not compared with it.
 
-#include <fmt/format.h>
-
-#include <algorithm>
-
-#include "sluice/base/error.hpp"
-#include "sluice/base/names.hpp"
-#include "sluice/models/config.hpp"
+#include "gcnn_presets.hpp"
 
 namespace sluice {
+namespace {
 
-const std::vector<Preset>& presets() {
-  static const std::vector<Preset> all = {
+struct NamedShape {
+  const char* name;
+  const char* layers;
+  std::int64_t dim;
+  std::vector<std::int64_t> cutoffs;
+  const char* description;
+};
+
+const std::vector<NamedShape>& shapes() {
+  static const std::vector<NamedShape> all = {
       {"tiny", "[(64,4)]*4", 64, {}, "for tests and first tries; trains in seconds"},
       {"small", "[(256,4)]*8", 256, {2000, 10000}, "for small corpora on a few cores"},
       {"medium", "[(512,4)]*8", 512, {2000, 10000}, "for corpora of a few million words on a CPU"},
@@ -62,27 +65,18 @@ const std::vector<Preset>& presets() {
   return all;
 }
 
-const Preset& find_preset(std::string_view name) {
-  const auto& all = presets();
-  const auto found = std::find_if(all.begin(), all.end(),
-                                  [&](const Preset& preset) { return preset.name == name; });
-  if (found != all.end()) return *found;
-  std::vector<std::string> names;
-  names.reserve(all.size());
-  for (const Preset& preset : all) names.push_back(preset.name);
-  throw UsageError(fmt::format("unknown preset '{}'; {}", name, suggestion(name, names)));
-}
+}  // namespace
 
-ModelConfig preset_config(const Preset& preset, std::int64_t vocabulary) {
-  ModelConfig config;
-  config.layers = parse_layers(preset.layers);
-  config.vocabulary = vocabulary;
-  config.dim = preset.dim;
-  for (const std::int64_t cutoff : preset.cutoffs) {
-    if (cutoff < vocabulary) config.cutoffs.push_back(cutoff);
+std::vector<Preset> gcnn_presets() {
+  std::vector<Preset> presets;
+  for (const NamedShape& shape : shapes()) {
+    ModelConfig config("gcnn");
+    config.shape<GcnnShape>().layers = parse_layers(shape.layers);
+    config.dim = shape.dim;
+    config.cutoffs = shape.cutoffs;
+    presets.push_back({shape.name, shape.description, std::move(config)});
   }
-  if (config.cutoffs.empty()) config.softmax = "full";
-  return config;
+  return presets;
 }
 
 }  // namespace sluice

@@ -7,14 +7,14 @@
 #include <span>
 
 #include "sluice/base/error.hpp"
-#include "sluice/models/config.hpp"
+#include "sluice/models/gcnn.hpp"
 
 namespace sluice {
 namespace {
 
-constexpr std::int64_t max_channels = 65536;
+constexpr std::int64_t max_channels = kMostWidth;
 constexpr std::int64_t max_kernel = 64;
-constexpr std::size_t max_layers = 1000;
+constexpr std::size_t max_layers = kMostDepth;
 
 /// Recursive descent over
 ///   spec  = list ["*" number] {"+" list ["*" number]}

@@ -1,0 +1,34 @@
+#include "sluice/models/field_codecs.hpp"
+
+#include <utility>
+
+#include "sluice/base/names.hpp"
+#include "sluice/nn/unit_layer.hpp"
+
+namespace sluice {
+namespace {
+
+std::string itself(const std::string& text) { return text; }
+
+}  // namespace
+
+FieldCodec<std::string> choice_codec(const std::string& what, std::vector<std::string> names) {
+  return text_codec<std::string>(
+      itself,
+      [what, names = std::move(names)](const std::string& text) {
+        return names[parse_name(what, text, names)];
+      },
+      "a name in quotes", "NAME");
+}
+
+FieldCodec<std::string> unit_codec() {
+  return text_codec<std::string>(
+      itself,
+      [](const std::string& text) {
+        parse_unit_spec(text);
+        return text;
+      },
+      "a name in quotes", "NAME");
+}
+
+}  // namespace sluice

@@ -1,0 +1,71 @@
+#pragma once
+// One training step after another: read, forward, backward, update.
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "sluice/models/language_model.hpp"
+#include "sluice/text/batches.hpp"
+#include "sluice/training/config.hpp"
+#include "sluice/training/optimizer.hpp"
+
+namespace sluice {
+
+/// What happens to gradients between the backward pass and the update: nothing, unless several
+/// machines learn together and sum theirs. Called on the thread that trains.
+class GradientExchange {
+ public:
+  virtual ~GradientExchange() = default;
+  /// The gradient of Loop::trainable()[parameter] is complete; the backward pass goes on when this
+  /// returns. Each parameter once a step, in the same order in every step (LeafListener).
+  virtual void ready(std::size_t parameter) = 0;
+  /// All were ready. When this returns the update reads what is in the parameters' gradients.
+  virtual void finish() = 0;
+};
+
+class Loop {
+ public:
+  /// What a step came to: nats per token, the learning rate, and the gradient's norm before
+  /// clipping.
+  struct Update {
+    double loss = 0, rate = 0, norm = 0;
+  };
+  /// Sees the batch of a step before it is learnt from, [B, T] each.
+  using Read = std::function<void(std::int64_t step, std::span<const TokenId> inputs,
+                                  std::span<const TokenId> targets)>;
+
+  /// `model`, `text` and `config` must outlive it. Throws Error when the text is shorter than a
+  /// batch of chunks.
+  Loop(LanguageModel& model, const TokenShards& text, const TrainConfig& config);
+
+  /// Learns from the chunks of step `step` (from 0) at learning rate `rate`. Throws NotFinite for
+  /// the loss or the norm of the gradient; the weights are those before the step then.
+  Update step(std::int64_t step, double rate, const Read& read = {});
+
+  /// Null: none. It must outlive the steps.
+  void exchange_with(GradientExchange* exchange) { exchange_ = exchange; }
+
+  std::int64_t tokens_per_step() const { return config_.batch * config_.context; }
+  std::int64_t steps_per_epoch() const { return stream_.steps_per_epoch(); }
+  const Parameters& trainable() const { return optimizer_.parameters(); }
+  Optimizer& optimizer() { return optimizer_; }
+  /// What the model carries from one step's chunks to the next's.
+  ModelState& carried() { return carried_; }
+
+ private:
+  double forward_backward(std::int64_t step);
+
+  LanguageModel& model_;
+  const TrainConfig& config_;
+  BatchStream stream_;
+  Optimizer optimizer_;
+  std::vector<Variable> leaves_;
+  GradientExchange* exchange_ = nullptr;
+  std::vector<TokenId> inputs_;
+  std::vector<TokenId> targets_;
+  ModelState carried_;
+};
+
+}  // namespace sluice

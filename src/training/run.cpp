@@ -1,0 +1,38 @@
+#include "sluice/training/run.hpp"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace sluice {
+
+TrainPlan plan_of(Settings settings, const ModelConfig& model, const TrainConfig& training) {
+  settings.model = model;
+  settings.training = training;
+  return {std::move(settings), model, training};
+}
+
+TrainResult train_model(const TrainPlan& plan, const PreparedText& text,
+                        const ModelDirectory& files, TrainOptions options, LastWeights last) {
+  options.fingerprint["tokenizer"] = std::to_string(text.tokenizer->fingerprint());
+  if (options.resume) {
+    // The configuration stays that of the run until this one has added something to it.
+    options.callbacks.begun = [&, begun = std::move(options.callbacks.begun)] {
+      files.write_config(plan.settings.text());
+      if (begun) begun();
+    };
+  } else {
+    files.remove_run();
+    text.tokenizer->save(files.path());
+    files.write_config(plan.settings.text());
+  }
+  const auto model = make_model(plan.model, plan.training.seed);
+  const TrainResult result = train(*model, text.train, text.valid ? &*text.valid : nullptr,
+                                   plan.training, files.path(), options);
+  if (last == LastWeights::keep && result.status != TrainStatus::interrupted && text.valid &&
+      result.best_step != result.step) {
+    files.save_weights(*model, Weights::last);
+  }
+  return result;
+}
+
+}  // namespace sluice

@@ -1,0 +1,118 @@
+#include "run_states.hpp"
+
+#include <fmt/format.h>
+
+#include "sluice/base/error.hpp"
+
+namespace sluice {
+namespace {
+
+FieldPlace place_of(const std::string& file) {
+  return {fmt::format("'{}' is no checkpoint that can be continued", file),
+          FieldPlace::Origin::file};
+}
+
+/// Which layers' tensors are carried, in order.
+struct Carried {
+  std::vector<std::int64_t> defined;
+};
+
+const FieldTable& carried_fields() {
+  static const FieldTable table =
+      FieldsOf<Carried>().add("carried", &Carried::defined, {.range = between(0, 1)});
+  return table;
+}
+
+/// Of `fields`, those of `table` alone.
+Value part_of(const FieldTable& table, const Value& fields) {
+  Value object = Value::Object{};
+  for (const Field& field : table.fields()) {
+    if (const Value* value = fields.find(field.name)) object.set(field.name, *value);
+  }
+  return object;
+}
+
+template <class S>
+S read_part(const FieldTable& table, const StoredState& stored) {
+  S part;
+  read_fields({{table, part}}, part_of(table, stored.fields), place_of(stored.file),
+              Reading::complete);
+  return part;
+}
+
+}  // namespace
+
+SavedState ParametersState::save() const {
+  SavedState saved;
+  for (const Parameter& parameter : parameters_) {
+    saved.tensors.push_back(
+        {{parameter.name, parameter.file_shape(), parameter.variable.dtype()},
+         [&parameter] { return parameter.in_file(parameter.variable.value()); }});
+  }
+  return saved;
+}
+
+void ParametersState::check(const StoredState& stored) const {
+  for (const Parameter& parameter : parameters_) {
+    const TensorInfo& found = stored.tensor(parameter.name).info;
+    const DType dtype = parameter.variable.dtype();
+    if (found.shape == parameter.file_shape() && found.dtype == dtype) continue;
+    throw Error(fmt::format("cannot resume from '{}': parameter '{}' must be {} {}, got {} {}",
+                            stored.file, parameter.name, dtype_name(dtype),
+                            parameter.file_shape().str(), dtype_name(found.dtype),
+                            found.shape.str()));
+  }
+}
+
+void ParametersState::restore(const StoredState& stored) {
+  for (const Parameter& parameter : parameters_) {
+    parameter.variable.value().copy_from(parameter.in_memory(stored.tensor(parameter.name).make()));
+  }
+}
+
+SavedState CarriedState::save() const {
+  SavedState saved;
+  Carried carried;
+  for (std::size_t i = 0; i < state_.tensors.size(); ++i) {
+    const Tensor& tensor = state_.tensors[i];
+    carried.defined.push_back(tensor.defined() ? 1 : 0);
+    if (tensor.defined()) saved.tensors.push_back(source_of(std::to_string(i), tensor));
+  }
+  saved.fields = *write_fields({{carried_fields(), carried}}).as<Value::Object>();
+  return saved;
+}
+
+void CarriedState::check(const StoredState& stored) const {
+  const auto carried = read_part<Carried>(carried_fields(), stored);
+  for (std::size_t i = 0; i < carried.defined.size(); ++i) {
+    if (carried.defined[i] != 0) static_cast<void>(stored.tensor(std::to_string(i)));
+  }
+}
+
+void CarriedState::restore(const StoredState& stored) {
+  const auto carried = read_part<Carried>(carried_fields(), stored);
+  state_.tensors.clear();
+  for (std::size_t i = 0; i < carried.defined.size(); ++i) {
+    state_.tensors.push_back(carried.defined[i] != 0 ? stored.tensor(std::to_string(i)).make()
+                                                     : Tensor{});
+  }
+}
+
+SavedState PositionState::save() const {
+  return {{}, *write_fields({{train_state_fields(), state_}}).as<Value::Object>()};
+}
+
+void PositionState::check(const StoredState& stored) const {
+  static_cast<void>(train_state_of(stored.file, stored.fields));
+}
+
+void PositionState::restore(const StoredState& stored) {
+  state_ = train_state_of(stored.file, stored.fields);
+}
+
+TrainState train_state_of(const std::string& file, const Value& fields) {
+  return read_part<TrainState>(train_state_fields(),
+                               {.file = file, .tensors = {}, .fields = fields, .prefix = ""});
+}
+
+}  // namespace sluice

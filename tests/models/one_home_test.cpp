@@ -1,0 +1,90 @@
+// What depends on an architecture is asked of it: no source but its own says its name.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "sluice/base/file.hpp"
+#include "sluice/models/config.hpp"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The string literals of a C++ source, without comments and #include lines. Neither raw strings
+/// nor continued lines are understood; the house has none.
+std::vector<std::string> literals(const std::string& source) {
+  std::vector<std::string> found;
+  bool line_start = true;
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    if (source.compare(i, 2, "//") == 0 || (line_start && source[i] == '#')) {
+      while (i < source.size() && source[i] != '\n') ++i;
+    } else if (source[i] == '\'') {
+      // A character, or a separator of digits, which has digits on both sides.
+      const bool separator = i > 0 && std::isxdigit(static_cast<unsigned char>(source[i - 1]));
+      if (!separator) i = source.find('\'', source[i + 1] == '\\' ? i + 3 : i + 2);
+    } else if (source[i] == '"') {
+      std::string text;
+      for (++i; i < source.size() && source[i] != '"'; ++i) {
+        if (source[i] == '\\') text += source[i++];
+        text += source[i];
+      }
+      found.push_back(std::move(text));
+    }
+    if (i < source.size()) line_start = source[i] == '\n' || (line_start && source[i] == ' ');
+  }
+  return found;
+}
+
+bool has_word(const std::string& text, const std::string& word) {
+  const auto letter = [&](std::size_t i) {
+    return i < text.size() && (std::isalnum(static_cast<unsigned char>(text[i])) || text[i] == '_');
+  };
+  for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
+    if (!(at > 0 && letter(at - 1)) && !letter(at + word.size())) return true;
+  }
+  return false;
+}
+
+/// An architecture's own: src/models/recurrent.cpp, include/sluice/models/gcnn.hpp,
+/// src/models/gcnn_presets.cpp.
+bool own(const fs::path& file) {
+  const std::string name = file.filename();
+  // Until flags come from the architectures' tables of fields.
+  if (name == "train_flags.cpp") return true;
+  if (file.parent_path().filename() != "models") return false;
+  return std::ranges::any_of(std::vector<std::string>{"gcnn", "recurrent", "transformer"},
+                             [&](const std::string& stem) { return name.starts_with(stem); });
+}
+
+TEST(Architectures, NoOtherSourceNamesOne) {
+  EXPECT_EQ(literals("// \"gcnn\"\nf(\"a \\\" b\", '\"', 1'000, \"lstm\");\n#include \"gru\"\n"),
+            (std::vector<std::string>{"a \\\" b", "lstm"}));
+  EXPECT_TRUE(has_word("--arch lstm", "lstm") && !has_word("lstms", "lstm"));
+
+  // Rooms below models build layers, which have names of their own.
+  std::size_t sources = 0;
+  for (const char* room :
+       {"src/models", "src/inference", "src/training", "src/lab", "cli", "include/sluice/models",
+        "include/sluice/inference", "include/sluice/training", "include/sluice/lab"}) {
+    for (const auto& entry : fs::recursive_directory_iterator(fs::path(SLUICE_SOURCE_DIR) / room)) {
+      const fs::path& file = entry.path();
+      if ((file.extension() != ".cpp" && file.extension() != ".hpp") || own(file)) continue;
+      ++sources;
+      for (const std::string& text : literals(read_file(file))) {
+        for (const std::string& arch : architecture_names()) {
+          EXPECT_FALSE(has_word(text, arch)) << file << " says \"" << text << "\"";
+        }
+      }
+    }
+  }
+  EXPECT_GT(sources, 100U);
+}
+
+}  // namespace
+}  // namespace sluice
