@@ -13,11 +13,11 @@
 
 #include <fmt/format.h>
 
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/convolution.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/kernels/toom_cook.hpp"
 #include "sluice/tensor/prepared_conv.hpp"
 
@@ -93,8 +93,10 @@ class Layer {
       const Tensor y(Shape{x_.shape()[0] * x_.shape()[1], n});
       fast(tile).forward({}, {x_.value(), {}}, filters, [&](const ConvRows& rows) {
         kernels::unit_forward(
-            y.data<float>() + rows.first * n, static_cast<const float*>(rows.data),
-            static_cast<std::size_t>(m), bias_.value().data<float>(), nullptr, 1.0F,
+            kernels::UnitForward<float>{
+                y.data<float>() + rows.first * n, static_cast<const float*>(rows.data),
+                static_cast<std::size_t>(m), bias_.value().data<float>(), nullptr, 1.0F,
+                kernels::traffic_of(static_cast<double>(rows.rows * (m + n)) * sizeof(float))},
             static_cast<std::size_t>(rows.rows), static_cast<std::size_t>(n), conv_.unit);
       });
     } else {

@@ -11,10 +11,13 @@
 #include <vector>
 
 #include "sluice/base/random.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/cross_entropy.hpp"
 #include "sluice/kernels/dispatch.hpp"
-#include "sluice/kernels/elementwise.hpp"
-#include "sluice/kernels/optim.hpp"
-#include "sluice/kernels/softmax.hpp"
+#include "sluice/kernels/dropout.hpp"
+#include "sluice/kernels/fused_units.hpp"
+#include "sluice/kernels/optimizers.hpp"
+#include "sluice/kernels/weight_norm.hpp"
 
 namespace {
 
@@ -59,8 +62,11 @@ void unit_forward(State& state, const Unit& unit) {
   const auto z = values(rows * inputs);
   const auto bias = values(inputs);
   std::vector<float> y(outputs);
+  const auto traffic = kernels::traffic_of(static_cast<double>(z.size() + outputs) * sizeof(float));
   for (auto _ : state) {
-    kernels::unit_forward(y.data(), z.data(), inputs, bias.data(), nullptr, 1.0F, rows, n, unit);
+    kernels::unit_forward(kernels::UnitForward<float>{y.data(), z.data(), inputs, bias.data(),
+                                                      nullptr, 1.0F, traffic},
+                          rows, n, unit);
     benchmark::ClobberMemory();
   }
   report(state, outputs, inputs / n + 1);
@@ -76,9 +82,13 @@ void unit_backward(State& state, const Unit& unit) {
   const auto bias = values(inputs);
   std::vector<float> dz(rows * inputs);
   std::vector<float> dbias(inputs);
+  const auto traffic =
+      kernels::traffic_of(static_cast<double>(2 * z.size() + outputs) * sizeof(float));
   for (auto _ : state) {
-    kernels::unit_backward(dz.data(), inputs, dbias.data(), dy.data(), z.data(), inputs,
-                           bias.data(), 1.0F, rows, n, unit);
+    kernels::unit_backward(
+        kernels::UnitBackward<float>{dz.data(), inputs, dbias.data(), dy.data(), z.data(), inputs,
+                                     bias.data(), 1.0F, traffic},
+        rows, n, unit);
     benchmark::ClobberMemory();
   }
   report(state, outputs, 2 * inputs / n + 1);
@@ -93,8 +103,10 @@ void cross_entropy(State& state, float gradient_scale) {
   const std::vector<std::int32_t> target(rows, 5);
   std::vector<float> nll(rows);
   for (auto _ : state) {
-    kernels::softmax_cross_entropy(nll.data(), logits.data(), nullptr, target.data(),
-                                   gradient_scale, rows, n);
+    kernels::softmax_cross_entropy(
+        kernels::CrossEntropyRows<float>{nll.data(), logits.data(), nullptr, target.data(),
+                                         gradient_scale},
+        rows, n);
     benchmark::ClobberMemory();
   }
   report(state, total, gradient_scale == 0.0F ? 1 : 2);
@@ -105,7 +117,7 @@ void dropout(State& state) {
   const auto x = values(n);
   std::vector<float> y(n);
   for (auto _ : state) {
-    kernels::dropout(y.data(), x.data(), n, 0.1F, 1, 2, 3, 0);
+    kernels::dropout(y.data(), x.data(), n, 0.1F, {1, 2, 3}, 0);
     benchmark::ClobberMemory();
   }
   report(state, n, 2);
@@ -135,7 +147,7 @@ void sgd_nesterov(State& state) {
   std::vector<float> v(n);
   const auto grad = values(n);
   for (auto _ : state) {
-    kernels::sgd_step(w.data(), v.data(), grad.data(), 1e-6F, 0.1F, 0.9F, 0.0F, true, n);
+    kernels::sgd_step(w.data(), v.data(), grad.data(), {1e-6F, 0.1F, 0.9F, 0.0F, true}, n);
     benchmark::ClobberMemory();
   }
   report(state, n, 5);
@@ -164,7 +176,7 @@ void weight_norm(State& state) {
   std::vector<float> w(total);
   std::vector<float> norm(n);
   for (auto _ : state) {
-    kernels::weight_norm_forward(w.data(), norm.data(), v.data(), g.data(), rows, n, 0, n);
+    kernels::weight_norm_forward(w.data(), norm.data(), v.data(), g.data(), {rows, n, 0, n});
     benchmark::ClobberMemory();
   }
   report(state, total, 3);

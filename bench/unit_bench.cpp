@@ -17,12 +17,11 @@
 
 #include "sluice/autograd/activations.hpp"
 #include "sluice/autograd/norm.hpp"
-#include "sluice/autograd/ops.hpp"
 #include "sluice/autograd/softmax.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {
@@ -127,15 +126,16 @@ class Arithmetic {
   /// Seconds that `calls` calls took, of kRows · kColumns outputs each.
   double time(int calls) const {
     const auto m = static_cast<std::size_t>(z_.dim(1));
-    const float* const no_bias = nullptr;
     const auto start = Clock::now();
     for (int i = 0; i < calls; ++i) {
       if (backward_) {
-        kernels::unit_backward(dz_.data<float>(), m, static_cast<float*>(nullptr), y_.data<float>(),
-                               z_.data<float>(), m, no_bias, 1.0F, std::size_t{kRows},
-                               std::size_t{kColumns}, unit_);
+        kernels::unit_backward(
+            kernels::UnitBackward<float>{dz_.data<float>(), m, nullptr, y_.data<float>(),
+                                         z_.data<float>(), m, nullptr, 1.0F, traffic(2, 1)},
+            std::size_t{kRows}, std::size_t{kColumns}, unit_);
       } else {
-        kernels::unit_forward(y_.data<float>(), z_.data<float>(), m, no_bias, no_bias, 1.0F,
+        kernels::unit_forward(kernels::UnitForward<float>{y_.data<float>(), z_.data<float>(), m,
+                                                          nullptr, nullptr, 1.0F, traffic(1, 1)},
                               std::size_t{kRows}, std::size_t{kColumns}, unit_);
       }
     }
@@ -143,6 +143,12 @@ class Arithmetic {
   }
 
  private:
+  // Of so many passes over z and y.
+  kernels::Traffic traffic(int of_z, int of_y) const {
+    return kernels::traffic_of(static_cast<double>(of_z * z_.elements() + of_y * y_.elements()) *
+                               sizeof(float));
+  }
+
   Unit unit_;
   bool backward_;
   Tensor z_, dz_, y_;
@@ -185,7 +191,11 @@ class Case {
         if (by_memcpy) {
           std::memcpy(to + begin, from + begin, n * sizeof(float));
         } else {
-          kernels::activation_forward(to + begin, from + begin, n, Activation::identity);
+          kernels::unit_forward(
+              kernels::UnitForward<float>{
+                  to + begin, from + begin, n, nullptr, nullptr, 1.0F,
+                  kernels::traffic_of(2.0 * sizeof(float) * static_cast<double>(n))},
+              1, n, Unit{});
         }
       });
     }

@@ -9,14 +9,38 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/kernels/layer_units.hpp"
 #include "sluice/tensor/elementwise.hpp"
+#include "unit_rows.hpp"
 
 namespace sluice {
 namespace {
 
 double bytes_of(const Tensor& x, double times) { return times * static_cast<double>(x.bytes()); }
+
+// Of `n` elements, each read and written `times` times in all.
+template <class T>
+kernels::Traffic traffic(std::size_t n, std::size_t times) {
+  return kernels::traffic_of(static_cast<double>(n * times * sizeof(T)));
+}
+
+// An activation of n elements, and its gradient.
+template <class T>
+kernels::UnitForward<T> forward_pass(T* y, const T* x, std::size_t n) {
+  return {.y = y, .z = x, .z_pitch = n, .traffic = traffic<T>(n, 2)};
+}
+template <class T>
+kernels::UnitBackward<T> backward_pass(T* dx, const T* dy, const T* x, std::size_t n) {
+  return {.dz = dx,
+          .dz_pitch = n,
+          .dbias = nullptr,
+          .dy = dy,
+          .z = x,
+          .z_pitch = n,
+          .traffic = traffic<T>(n, 3)};
+}
 
 // body(T{}, first element, elements) over ranges of all elements.
 template <class Body>
@@ -67,7 +91,7 @@ Tensor spread(const Tensor& parameter, std::int64_t columns) {
 // same for any number of threads.
 constexpr std::int64_t kMostBlocks = 32;
 
-// `forward(y, x, parameter, rows, n)` and `backward(dx, dparameter, dy, x, parameter, rows, n)`.
+// `forward` and `backward` are called as kernels::prelu_forward and prelu_backward are.
 template <class Forward, class Backward>
 Variable learned(const char* op, const char* name, const Variable& x, const Variable& parameter,
                  const Forward& forward, const Backward& backward) {
@@ -83,8 +107,10 @@ Variable learned(const char* op, const char* name, const Variable& x, const Vari
     const ProfileScope profile("unit", 0, bytes_of(y, 2));
     over_rows(x.dtype(), rows, n, [&](auto zero, std::int64_t begin, std::size_t count) {
       using T = decltype(zero);
-      forward(y.data<T>() + begin * n, x.value().data<T>() + begin * n, values.data<T>(), count,
-              static_cast<std::size_t>(n));
+      forward(kernels::LearnedForward<T>{y.data<T>() + begin * n, x.value().data<T>() + begin * n,
+                                         values.data<T>(),
+                                         traffic<T>(count * static_cast<std::size_t>(n), 2)},
+              count, static_cast<std::size_t>(n));
     });
   }
   return record(
@@ -103,9 +129,13 @@ Variable learned(const char* op, const char* name, const Variable& x, const Vari
           parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
             for (std::int64_t b = begin; b < end; ++b) {
               const std::int64_t first = b * block, last = std::min(rows, first + block);
-              backward(dx.data<T>() + first * n, parameter ? sums.data<T>() + b * n : nullptr,
-                       dy.data<T>() + first * n, xv.data<T>() + first * n, values.data<T>(),
-                       static_cast<std::size_t>(last - first), static_cast<std::size_t>(n));
+              const auto count = static_cast<std::size_t>(last - first);
+              backward(
+                  kernels::LearnedBackward<T>{
+                      dx.data<T>() + first * n, parameter ? sums.data<T>() + b * n : nullptr,
+                      dy.data<T>() + first * n, xv.data<T>() + first * n, values.data<T>(),
+                      traffic<T>(count * static_cast<std::size_t>(n), 3)},
+                  count, static_cast<std::size_t>(n));
             }
           });
           if (parameter) {
@@ -127,15 +157,61 @@ Variable learned(const char* op, const char* name, const Variable& x, const Vari
 
 }  // namespace
 
+Variable unit(const Variable& x, const Unit& u) {
+  const Shape in = x.shape();
+  if (in.rank() != 2 || (u.gated && in[1] % 2 != 0)) {
+    throw Error(fmt::format("unit {}: expected [R, {}], got shape {}{}", unit_name(u),
+                            u.gated ? "2N" : "N", in.str(),
+                            in.rank() == 2 ? ", whose odd last dimension cannot be halved" : ""));
+  }
+  const std::int64_t m = in[1], n = u.gated ? m / 2 : m;
+  const Tensor y(Shape{in[0], n}, x.dtype());
+  const ProfileScope profile("unit", 0, static_cast<double>(x.value().bytes() + y.bytes()));
+  dispatch_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    parallel_for(in[0], row_grain(m), [&](std::int64_t begin, std::int64_t end) {
+      kernels::unit_forward(kernels::UnitForward<T>{.y = y.data<T>() + begin * n,
+                                                    .z = x.value().data<T>() + begin * m,
+                                                    .z_pitch = static_cast<std::size_t>(m),
+                                                    .traffic = kernels::traffic_of(unit_bytes(
+                                                        end - begin, m, n, dtype_of<T>))},
+                            static_cast<std::size_t>(end - begin), static_cast<std::size_t>(n), u);
+    });
+  });
+  return record(y, {x}, [=, value = x.value(), x = x.gradient()](const Tensor& dy) {
+    // dy is this op's alone; without a gate, an element of it is needed last where dx's goes.
+    const Tensor dx = u.gated ? Tensor(value.shape(), value.dtype()) : dy;
+    const ProfileScope backward("unit", 0, static_cast<double>(2 * value.bytes() + dy.bytes()));
+    dispatch_float(value.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      parallel_for(value.dim(0), row_grain(m), [&](std::int64_t begin, std::int64_t end) {
+        const auto pitch = static_cast<std::size_t>(m);
+        kernels::unit_backward(
+            kernels::UnitBackward<T>{
+                .dz = dx.data<T>() + begin * m,
+                .dz_pitch = pitch,
+                .dbias = nullptr,
+                .dy = dy.data<T>() + begin * n,
+                .z = value.data<T>() + begin * m,
+                .z_pitch = pitch,
+                .traffic = kernels::traffic_of(unit_bytes(end - begin, 2 * m, n, dtype_of<T>))},
+            static_cast<std::size_t>(end - begin), static_cast<std::size_t>(n), u);
+      });
+    });
+    x->accumulate(dx);
+  });
+}
+
 Variable activation(const Variable& x, Activation f, const ActivationParameters& parameters) {
-  check_unit(Unit{.f = f, .f_parameters = parameters});
+  const Unit unit{.f = f, .f_parameters = parameters};
+  check_unit(unit);
   const Tensor y(x.shape(), x.dtype());
   {
     const ProfileScope profile("unit", 0, bytes_of(y, 2));
     over_elements(y, [&](auto zero, std::int64_t begin, std::size_t n) {
       using T = decltype(zero);
-      kernels::activation_forward(y.data<T>() + begin, x.value().data<T>() + begin, n, f,
-                                  parameters);
+      kernels::unit_forward(forward_pass(y.data<T>() + begin, x.value().data<T>() + begin, n), 1, n,
+                            unit);
     });
   }
   return record(y, {x}, [=, xv = x.value(), x = x.gradient()](const Tensor& dy) {
@@ -143,8 +219,9 @@ Variable activation(const Variable& x, Activation f, const ActivationParameters&
     // dy is this op's alone: dx goes where it was.
     over_elements(dy, [&](auto zero, std::int64_t begin, std::size_t n) {
       using T = decltype(zero);
-      kernels::activation_backward(dy.data<T>() + begin, dy.data<T>() + begin, xv.data<T>() + begin,
-                                   n, f, parameters);
+      T* const gradient = dy.data<T>() + begin;
+      kernels::unit_backward(backward_pass(gradient, gradient, xv.data<T>() + begin, n), 1, n,
+                             unit);
     });
     x->accumulate(dy);
   });
@@ -156,14 +233,14 @@ Variable activation(const Variable& x, Activation f) {
 
 Variable prelu(const Variable& x, const Variable& alpha) {
   return learned(
-      "prelu", "alpha", x, alpha, [](auto... a) { kernels::prelu_forward(a...); },
-      [](auto... a) { kernels::prelu_backward(a...); });
+      "prelu", "alpha", x, alpha, [](const auto&... a) { kernels::prelu_forward(a...); },
+      [](const auto&... a) { kernels::prelu_backward(a...); });
 }
 
 Variable swish(const Variable& x, const Variable& beta) {
   return learned(
-      "swish", "beta", x, beta, [](auto... a) { kernels::swish_forward(a...); },
-      [](auto... a) { kernels::swish_backward(a...); });
+      "swish", "beta", x, beta, [](const auto&... a) { kernels::swish_forward(a...); },
+      [](const auto&... a) { kernels::swish_backward(a...); });
 }
 
 Variable rrelu(const Variable& x, float lower, float upper, bool training, const RandomKey& key) {
@@ -172,22 +249,20 @@ Variable rrelu(const Variable& x, float lower, float upper, bool training, const
         "rrelu: expected slopes 0 <= lower <= upper, got lower {} and upper {}", lower, upper));
   }
   // A random slope from [s, s] is s: the mean, without drawing.
-  const float mean = lower + (upper - lower) / 2;
+  const Unit leaky{.f = Activation::leaky_relu, .f_parameters = {lower + (upper - lower) / 2, 0}};
   const auto apply = [=](const Tensor& y, const Tensor& v, const Tensor& at) {
     const ProfileScope profile("unit", 0, bytes_of(y, 3));
     over_elements(y, [&](auto zero, std::int64_t begin, std::size_t n) {
       using T = decltype(zero);
       T* const out = y.data<T>() + begin;
       const T* const in = at.data<T>() + begin;
-      const ActivationParameters slope = {mean, 0};
       if (training) {
-        kernels::rrelu(out, v.data<T>() + begin, in, n, lower, upper, key,
-                       static_cast<std::uint64_t>(begin));
+        kernels::rrelu(out, v.data<T>() + begin, in, n,
+                       {lower, upper, key, static_cast<std::uint64_t>(begin)}, traffic<T>(n, 3));
       } else if (v.raw() == at.raw()) {
-        kernels::activation_forward(out, in, n, Activation::leaky_relu, slope);
+        kernels::unit_forward(forward_pass(out, in, n), 1, n, leaky);
       } else {
-        kernels::activation_backward(out, v.data<T>() + begin, in, n, Activation::leaky_relu,
-                                     slope);
+        kernels::unit_backward(backward_pass(out, v.data<T>() + begin, in, n), 1, n, leaky);
       }
     });
   };
@@ -206,13 +281,17 @@ Variable maxout(const Variable& z, std::int64_t k) {
     throw Error(fmt::format("maxout of {}: expected [R, {}N], got shape {}", k, k, shape.str()));
   }
   const std::int64_t rows = shape[0], columns = shape[1], n = columns / k;
+  const auto of = [=](std::size_t count) {
+    return kernels::MaxoutShape{count, static_cast<std::size_t>(n), static_cast<std::size_t>(k)};
+  };
   const Tensor y(Shape{rows, n}, z.dtype());
   {
     const ProfileScope profile("unit", 0, bytes_of(z.value(), 1) + bytes_of(y, 1));
     over_rows(z.dtype(), rows, columns, [&](auto zero, std::int64_t begin, std::size_t count) {
       using T = decltype(zero);
-      kernels::maxout_forward(y.data<T>() + begin * n, z.value().data<T>() + begin * columns, count,
-                              static_cast<std::size_t>(n), static_cast<std::size_t>(k));
+      const kernels::MaxoutShape part = of(count);
+      kernels::maxout_forward(y.data<T>() + begin * n, z.value().data<T>() + begin * columns, part,
+                              traffic<T>(part.rows * part.n, part.k + 1));
     });
   }
   return record(y, {z}, [=, zv = z.value(), z = z.gradient()](const Tensor& dy) {
@@ -220,9 +299,10 @@ Variable maxout(const Variable& z, std::int64_t k) {
     const Tensor dz(shape, zv.dtype());
     over_rows(zv.dtype(), rows, columns, [&](auto zero, std::int64_t begin, std::size_t count) {
       using T = decltype(zero);
+      const kernels::MaxoutShape part = of(count);
       kernels::maxout_backward(dz.data<T>() + begin * columns, dy.data<T>() + begin * n,
-                               zv.data<T>() + begin * columns, count, static_cast<std::size_t>(n),
-                               static_cast<std::size_t>(k));
+                               zv.data<T>() + begin * columns, part,
+                               traffic<T>(part.rows * part.n, 2 * part.k + 1));
     });
     z->accumulate(dz);
   });

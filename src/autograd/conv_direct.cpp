@@ -2,32 +2,21 @@
 #include <cstring>
 
 #include "conv_paths.hpp"
+#include "drop.hpp"
 #include "op_support.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/bfloat16.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/operand.hpp"
+#include "unit_rows.hpp"
 
 namespace sluice {
 namespace {
 
 std::int64_t row_blocks(std::int64_t batch, std::int64_t time) {
   return batch * ((time + kRowBlock - 1) / kRowBlock);
-}
-
-// The same, rounded to bfloat16 through a small buffer.
-void drop_bfloat16(std::uint16_t* out, const float* x, std::int64_t n, const Dropout& d,
-                   std::int64_t offset) {
-  if (d.probability == 0) {
-    kernels::to_bfloat16(out, x, static_cast<std::size_t>(n));
-    return;
-  }
-  constexpr std::int64_t kPart = 2048;
-  float part[kPart];
-  for (std::int64_t i = 0; i < n; i += kPart) {
-    const std::int64_t m = std::min(kPart, n - i);
-    drop(part, x + i, m, d, offset + i);
-    kernels::to_bfloat16(out + i, part, static_cast<std::size_t>(m));
-  }
 }
 
 // xp = [context, dropout(x)] per stream, in `dtype`.
@@ -63,8 +52,8 @@ Tensor padded_input(const Tensor& x, const CausalConv& options, const ConvShape&
                    const std::int64_t to = (b * s.pitch() + s.kernel - 1 + t) * s.channels;
                    const std::int64_t n = rows * s.channels;
                    if (dtype == DType::bf16) {
-                     drop_bfloat16(xp.data<std::uint16_t>() + to, x.data<float>() + from, n,
-                                   options.dropout, from);
+                     drop(xp.data<std::uint16_t>() + to, x.data<float>() + from, n, options.dropout,
+                          from);
                    } else {
                      dispatch_float(dtype, [&](auto zero) {
                        using T = decltype(zero);
@@ -103,22 +92,24 @@ void unit_gradient(const Tensor& dz, const Tensor& dbias, const Tensor& dy, cons
   const ProfileScope profile("unit", 0, unit_bytes(s.batch * s.time, 2 * m, n, dtype_of<T>));
   const std::int64_t blocks = row_blocks(s.batch, s.time);
   Tensor partial(Shape{blocks, m}, dtype_of<T>);
-  for_row_blocks(s.batch, s.time, m,
-                 [&](std::int64_t block, std::int64_t b, std::int64_t t, std::int64_t rows) {
-                   T* sums = partial.data<T>() + block * m;
-                   std::fill(sums, sums + m, T{0});
-                   const std::int64_t at = (b * s.pitch() + t) * pitch;
-                   kernels::unit_backward(dz.data<T>() + at, static_cast<std::size_t>(pitch), sums,
-                                          dy.data<T>() + (b * s.time + t) * n, z.data<T>() + at,
-                                          static_cast<std::size_t>(pitch), bias.data<T>(),
-                                          static_cast<T>(options.scale),
-                                          static_cast<std::size_t>(rows),
-                                          static_cast<std::size_t>(n), options.unit);
-                   if (t + rows == s.time) {
-                     std::fill_n(dz.data<T>() + (b * s.pitch() + s.time) * pitch,
-                                 (s.kernel - 1) * pitch, T{0});
-                   }
-                 });
+  for_row_blocks(
+      s.batch, s.time, m,
+      [&](std::int64_t block, std::int64_t b, std::int64_t t, std::int64_t rows) {
+        T* sums = partial.data<T>() + block * m;
+        std::fill(sums, sums + m, T{0});
+        const std::int64_t at = (b * s.pitch() + t) * pitch;
+        kernels::unit_backward(
+            kernels::UnitBackward<T>{dz.data<T>() + at, static_cast<std::size_t>(pitch), sums,
+                                     dy.data<T>() + (b * s.time + t) * n, z.data<T>() + at,
+                                     static_cast<std::size_t>(pitch), bias.data<T>(),
+                                     static_cast<T>(options.scale),
+                                     kernels::traffic_of(unit_bytes(rows, 2 * m, n, dtype_of<T>))},
+            static_cast<std::size_t>(rows), static_cast<std::size_t>(n), options.unit);
+        if (t + rows == s.time) {
+          std::fill_n(dz.data<T>() + (b * s.pitch() + s.time) * pitch, (s.kernel - 1) * pitch,
+                      T{0});
+        }
+      });
   dbias.fill_zero();
   kernels::column_sums(dbias.data<T>(), partial.data<T>(), static_cast<std::size_t>(blocks),
                        static_cast<std::size_t>(m));
@@ -163,16 +154,21 @@ Variable direct_conv_unit(const ConvCall& call) {
   dispatch_float(dtype, [&](auto zero) {
     using T = decltype(zero);
     const ProfileScope profile("unit", 0, unit_bytes(s.batch * s.time, s.outputs, n, dtype));
-    for_row_blocks(s.batch, s.time, s.outputs,
-                   [&](std::int64_t, std::int64_t b, std::int64_t t, std::int64_t rows) {
-                     const std::int64_t out = (b * s.time + t) * n;
-                     kernels::unit_forward(
-                         y.data<T>() + out, z.data<T>() + (b * s.pitch() + t) * pitch,
-                         static_cast<std::size_t>(pitch), call.bias.value().data<T>(),
-                         call.residual.defined() ? call.residual.value().data<T>() + out : nullptr,
-                         static_cast<T>(options.scale), static_cast<std::size_t>(rows),
-                         static_cast<std::size_t>(n), options.unit);
-                   });
+    const auto residual_at = [&](std::int64_t at) {
+      const Tensor& residual = call.residual.value();
+      return residual.defined() ? residual.data<T>() + at : nullptr;
+    };
+    for_row_blocks(
+        s.batch, s.time, s.outputs,
+        [&](std::int64_t, std::int64_t b, std::int64_t t, std::int64_t rows) {
+          const std::int64_t out = (b * s.time + t) * n;
+          kernels::unit_forward(
+              kernels::UnitForward<T>{y.data<T>() + out, z.data<T>() + (b * s.pitch() + t) * pitch,
+                                      static_cast<std::size_t>(pitch), call.bias.value().data<T>(),
+                                      residual_at(out), static_cast<T>(options.scale),
+                                      kernels::traffic_of(unit_bytes(rows, s.outputs, n, dtype))},
+              static_cast<std::size_t>(rows), static_cast<std::size_t>(n), options.unit);
+        });
   });
 
   const bool kept = !options.recompute;

@@ -1,44 +1,19 @@
-#include <cstring>
+#include <algorithm>
 #include <utility>
 
 #include "conv_paths.hpp"
+#include "drop.hpp"
+#include "normalised_weights.hpp"
 #include "op_support.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
-#include "sluice/kernels/optim.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/fused_units.hpp"
+#include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/fast_conv.hpp"
+#include "unit_rows.hpp"
 
 namespace sluice {
 namespace {
-
-// dropout(x): x itself where nothing is dropped.
-Tensor dropped(const Tensor& x, const Dropout& dropout, const ConvShape& s) {
-  if (dropout.probability == 0) return x;
-  const ProfileScope profile("dropout", 0, 2.0 * static_cast<double>(x.bytes()));
-  Tensor y(x.shape(), x.dtype());
-  dispatch_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    for_row_blocks(s.batch, s.time, s.channels,
-                   [&](std::int64_t, std::int64_t b, std::int64_t t, std::int64_t rows) {
-                     const std::int64_t at = (b * s.time + t) * s.channels;
-                     drop(y.data<T>() + at, x.data<T>() + at, rows * s.channels, dropout, at);
-                   });
-  });
-  return y;
-}
-
-// Calls f(zero, rows, begin, end) on all threads for ranges of columns of w [.., M].
-template <class F>
-void for_columns(const Tensor& w, F&& f) {
-  const std::int64_t columns = w.dim(-1), rows = w.elements() / columns;
-  dispatch_float(w.dtype(), [&](auto zero) {
-    parallel_for(columns, std::max<std::int64_t>(64, row_grain(rows)),
-                 [&](std::int64_t begin, std::int64_t end) {
-                   f(zero, static_cast<std::size_t>(rows), static_cast<std::size_t>(begin),
-                     static_cast<std::size_t>(end));
-                 });
-  });
-}
 
 // The last K-1 rows of every stream of the context followed by x.
 Tensor trailing_rows(const ConvInput& input, const ConvShape& s) {
@@ -63,45 +38,6 @@ Tensor trailing_rows(const ConvInput& input, const ConvShape& s) {
   return rows;
 }
 
-// Weight normalisation's norms of the columns of v [K, C, M], and what its columns are scaled by.
-struct Normalisation {
-  Tensor norm, scale;
-};
-Normalisation normalisation(const Tensor& v, const Tensor& gain) {
-  const ProfileScope profile("weight norm", 0, static_cast<double>(v.bytes()));
-  const std::int64_t m = gain.dim(0);
-  Normalisation out{Tensor(gain.shape(), v.dtype()), Tensor(gain.shape(), v.dtype())};
-  for_columns(v, [&](auto zero, std::size_t rows, std::size_t begin, std::size_t end) {
-    using T = decltype(zero);
-    kernels::weight_norm_forward(static_cast<T*>(nullptr), out.norm.data<T>(), v.data<T>(),
-                                 gain.data<T>(), rows, static_cast<std::size_t>(m), begin, end);
-    for (std::size_t j = begin; j < end; ++j) {
-      out.scale.data<T>()[j] = gain.data<T>()[j] / out.norm.data<T>()[j];
-    }
-  });
-  return out;
-}
-
-// Gradients of v and the gain from dw, the gradient of gain ⊙ v / ‖v‖, which v's takes the place
-// of.
-void normalisation_backward(const Gradient& v_gradient, const Gradient& gain_gradient,
-                            const Tensor& dw, const Tensor& v, const Tensor& gain,
-                            const Tensor& norm) {
-  const ProfileScope profile("weight norm", 0, 5.0 * static_cast<double>(v.bytes()));
-  const Tensor dgain(gain.shape(), v.dtype());
-  const Tensor squares(gain.shape(), DType::f64);
-  for_columns(v, [&](auto zero, std::size_t rows, std::size_t begin, std::size_t end) {
-    using T = decltype(zero);
-    kernels::weight_norm_backward(dw.data<T>(), dgain.data<T>(), squares.data<double>(),
-                                  dw.data<T>(), v.data<T>(), gain.data<T>(), norm.data<T>(), rows,
-                                  static_cast<std::size_t>(gain.dim(0)), begin, end);
-  });
-  double total = 0;
-  for (const double square : squares.span<double>()) total += square;
-  if (v_gradient) v_gradient->accumulate(dw, total);
-  if (gain_gradient) gain_gradient->accumulate(dgain);
-}
-
 /// Whether filters stay transformed until the gradient, which otherwise transforms them again: they
 /// take over twice the memory of the weights, so only where they do not outweigh by much what the
 /// layer keeps of its activations anyway.
@@ -118,12 +54,12 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
   const DType dtype = call.x.dtype();
   const std::int64_t n = call.outputs;
   const FastConv conv(s, tile, dtype, call.operand);
-  const ConvInput input{dropped(call.x.value(), options.dropout, s), options.context};
+  const ConvInput input{dropped(call.x.value(), options.dropout), options.context};
   if (call.next_context != nullptr) *call.next_context = trailing_rows(input, s);
 
   const Tensor gain = options.gain.value();
-  Normalisation normalised;
-  if (gain.defined()) normalised = normalisation(call.w.value(), gain);
+  WeightNorms normalised;
+  if (gain.defined()) normalised = weight_norms(call.w.value(), gain);
   const Tensor filters = conv.transform(call.w.value(), normalised.scale);
 
   // z is kept only for the gradient.
@@ -134,14 +70,16 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
   dispatch_float(dtype, [&](auto zero) {
     using T = decltype(zero);
     conv.forward(z, input, filters, [&](const ConvRows& rows) {
-      const ProfileScope profile("unit", 0, unit_bytes(rows.rows, s.outputs, n, dtype));
+      const double bytes = unit_bytes(rows.rows, s.outputs, n, dtype);
+      const ProfileScope profile("unit", 0, bytes);
       const std::int64_t out = rows.first * n;
       kernels::unit_forward(
-          y.data<T>() + out, static_cast<const T*>(rows.data), static_cast<std::size_t>(s.outputs),
-          call.bias.value().data<T>(),
-          call.residual.defined() ? call.residual.value().data<T>() + out : nullptr,
-          static_cast<T>(options.scale), static_cast<std::size_t>(rows.rows),
-          static_cast<std::size_t>(n), options.unit);
+          kernels::UnitForward<T>{
+              y.data<T>() + out, static_cast<const T*>(rows.data),
+              static_cast<std::size_t>(s.outputs), call.bias.value().data<T>(),
+              call.residual.defined() ? call.residual.value().data<T>() + out : nullptr,
+              static_cast<T>(options.scale), kernels::traffic_of(bytes)},
+          static_cast<std::size_t>(rows.rows), static_cast<std::size_t>(n), options.unit);
     });
   });
 
@@ -168,14 +106,16 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
           conv.backward(
               dx, dw, input, std::move(again),
               [&](const ConvRows& rows) {
-                const ProfileScope profile("unit", 0,
-                                           unit_bytes(rows.rows, 2 * s.outputs, n, dtype));
+                const double bytes = unit_bytes(rows.rows, 2 * s.outputs, n, dtype);
+                const ProfileScope profile("unit", 0, bytes);
                 const std::int64_t at = rows.first;
                 kernels::unit_backward(
-                    static_cast<T*>(rows.data), static_cast<std::size_t>(s.outputs),
-                    partial.data<T>() + rows.block * s.outputs, dy.data<T>() + at * n,
-                    projected.data<T>() + at * s.outputs, static_cast<std::size_t>(s.outputs),
-                    bias_value.data<T>(), static_cast<T>(options.scale),
+                    kernels::UnitBackward<T>{
+                        static_cast<T*>(rows.data), static_cast<std::size_t>(s.outputs),
+                        partial.data<T>() + rows.block * s.outputs, dy.data<T>() + at * n,
+                        projected.data<T>() + at * s.outputs, static_cast<std::size_t>(s.outputs),
+                        bias_value.data<T>(), static_cast<T>(options.scale),
+                        kernels::traffic_of(bytes)},
                     static_cast<std::size_t>(rows.rows), static_cast<std::size_t>(n), options.unit);
               },
               joined ? dy : Tensor(), options.scale);
@@ -187,11 +127,11 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
             bias->accumulate(dbias);
           }
           if (gain.defined()) {
-            if (dw.defined()) normalisation_backward(w, gain_gradient, dw, w_value, gain, norm);
+            if (dw.defined()) weight_norm_gradients(w, gain_gradient, dw, w_value, gain, norm);
           } else if (w) {
             w->accumulate(dw);
           }
-          if (x) x->accumulate(dropped(dx, options.dropout, s));
+          if (x) x->accumulate(dropped(dx, options.dropout));
         });
       });
 }

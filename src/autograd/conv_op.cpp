@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "conv_paths.hpp"
-#include "op_support.hpp"
+#include "sluice/autograd/weight_norm.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/kernels/elementwise.hpp"
 #include "sluice/tensor/fast_conv.hpp"
+#include "sluice/tensor/operand.hpp"
 
 namespace sluice {
 namespace {
@@ -50,26 +49,7 @@ void check_shapes(const Variable& x, const Variable& w, const Variable& bias,
 
 const std::array<std::string, 3> kPathNames{"auto", "direct", "fast"};
 
-template <class T>
-void drop_elements(T* to, const T* x, std::int64_t n, const Dropout& d, std::int64_t offset) {
-  const auto count = static_cast<std::size_t>(n);
-  if (d.probability > 0) {
-    kernels::dropout(to, x, count, d.probability, d.seed, d.stream, d.step,
-                     static_cast<std::uint64_t>(offset));
-  } else if (to != x) {
-    std::memcpy(to, x, count * sizeof(T));
-  }
-}
-
 }  // namespace
-
-void drop(float* to, const float* x, std::int64_t n, const Dropout& dropout, std::int64_t offset) {
-  drop_elements(to, x, n, dropout, offset);
-}
-void drop(double* to, const double* x, std::int64_t n, const Dropout& dropout,
-          std::int64_t offset) {
-  drop_elements(to, x, n, dropout, offset);
-}
 
 const std::string& conv_path_name(ConvPath path) {
   return kPathNames.at(static_cast<std::size_t>(path));

@@ -5,13 +5,18 @@
 
 #include <fmt/format.h>
 
-#include "conv_paths.hpp"
+#include "drop.hpp"
 #include "op_support.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/bfloat16.hpp"
+#include "sluice/kernels/fused_units.hpp"
+#include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
+#include "sluice/tensor/operand.hpp"
 #include "sluice/tensor/prepared_feed_forward.hpp"
+#include "unit_rows.hpp"
 
 namespace sluice {
 namespace {
@@ -48,11 +53,8 @@ std::int64_t block_rows(std::int64_t width) {
 
 // Rows of `x`, the first `columns` of each.
 MatrixView view(const Tensor& x, std::int64_t first, std::int64_t rows, std::int64_t columns) {
-  const auto offset = static_cast<std::size_t>(first * x.dim(1)) * dtype_size(x.dtype());
-  return {
-      static_cast<const std::byte*>(x.raw()) + offset, x.dtype(), rows, columns, x.dim(1), false};
+  return matrix(x).row_range(first, rows).column_range(0, columns);
 }
-MatrixView view(const Tensor& x) { return view(x, 0, x.dim(0), x.dim(1)); }
 
 template <class T>
 const T* bias_or_null(const Tensor& x) {
@@ -85,7 +87,7 @@ struct Layer {
   void project(const Tensor& z, std::int64_t z_first, std::int64_t first,
                std::int64_t count) const {
     gemm(z.data<T>() + z_first * z.dim(1), z.dim(1), view(x, first, count, x.dim(1)),
-         transpose(view(w_in)));
+         transpose(matrix(w_in)));
   }
 
   /// to = dropout(unit(z + b_in)) of `count` rows, the first being row `row` of the whole.
@@ -94,9 +96,10 @@ struct Layer {
     const std::int64_t n = width();
     for (std::int64_t r = 0; r < count; ++r) {
       T* const out = to + r * to_pitch;
-      kernels::unit_forward(out, z + r * z_pitch, static_cast<std::size_t>(z_pitch),
-                            bias_or_null<T>(b_in), static_cast<const T*>(nullptr), T{1}, 1,
-                            static_cast<std::size_t>(n), options.unit);
+      kernels::unit_forward(
+          kernels::UnitForward<T>{out, z + r * z_pitch, static_cast<std::size_t>(z_pitch),
+                                  bias_or_null<T>(b_in)},
+          1, static_cast<std::size_t>(n), options.unit);
       drop(out, out, n, options.dropout, (row + r) * n);
     }
   }
@@ -127,9 +130,9 @@ struct Layer {
       project(z, z_first, first, count);
       activate_block(h, z, z_first, first, count);
       gemm(y.data<T>() + first * outputs(), outputs(), view(h, 0, count, width()),
-           transpose(view(w_out)));
+           transpose(matrix(w_out)));
     }
-    if (b_out.defined()) add_output_bias(y);
+    add_bias(y, b_out);
     return y;
   }
 
@@ -147,17 +150,6 @@ struct Layer {
           activate(part.data<T>(), width(), from, z.dim(1), first + begin, n);
           store(h, begin, part.data<T>(), width(), n);
         });
-  }
-
-  void add_output_bias(const Tensor& y) const {
-    const std::int64_t n = outputs();
-    const ProfileScope profile("bias", 0, 2 * static_cast<double>(y.bytes()));
-    parallel_for(rows(), row_grain(n), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t r = begin; r < end; ++r) {
-        kernels::add_scaled(y.data<T>() + r * n, b_out.data<T>(), T{1},
-                            static_cast<std::size_t>(n));
-      }
-    });
   }
 
   /// Of a block of rows: z becomes its gradient, dh the unit's output; both also where the products
@@ -182,8 +174,9 @@ struct Layer {
             T* const dh_row = dh_rows + r * dh.dim(1);
             activate(h.data<T>(), n, z_row, z.dim(1), first + begin + r, 1);
             drop(dh_row, dh_row, n, options.dropout, (first + begin + r) * n);
-            kernels::unit_backward(z_row, static_cast<std::size_t>(z.dim(1)), dbias, dh_row, z_row,
-                                   static_cast<std::size_t>(z.dim(1)), bias_or_null<T>(b_in), T{1},
+            const auto pitch = static_cast<std::size_t>(z.dim(1));
+            kernels::unit_backward(kernels::UnitBackward<T>{z_row, pitch, dbias, dh_row, z_row,
+                                                            pitch, bias_or_null<T>(b_in)},
                                    1, static_cast<std::size_t>(n), options.unit);
             store(h_operand, begin + r, h.data<T>(), n, 1);
             if constexpr (std::is_same_v<T, float>) {
@@ -227,7 +220,7 @@ struct Layer {
       const std::int64_t z_first = kept_z.defined() ? first : 0;
       if (!kept_z.defined()) project(z, 0, first, count);
       const MatrixView dy_rows = view(dyo, first, count, outputs());
-      gemm(dh.data<T>(), dh.dim(1), dy_rows, view(w_out));
+      gemm(dh.data<T>(), dh.dim(1), dy_rows, matrix(w_out));
       differentiate(z, z_first, dh, h_operand, rounded ? dz_rounded : z, sums, first, count);
       const MatrixView dz = rounded ? view(dz_rounded, 0, count, m) : view(z, z_first, count, m);
       if (dw_out.defined()) {
@@ -238,7 +231,7 @@ struct Layer {
                              static_cast<std::size_t>((count + kRowBlock - 1) / kRowBlock),
                              static_cast<std::size_t>(m));
       }
-      if (dx.defined()) gemm(dx.data<T>() + first * c, c, dz, view(w_in));
+      if (dx.defined()) gemm(dx.data<T>() + first * c, c, dz, matrix(w_in));
       if (dw_in.defined()) {
         gemm(dw_in.data<T>(), c, transpose(dz), view(x, first, count, c), first > 0);
       }
@@ -247,13 +240,7 @@ struct Layer {
     if (to.w_in) to.w_in->accumulate(dw_in);
     if (to.w_out) to.w_out->accumulate(dw_out);
     if (to.b_in) to.b_in->accumulate(db_in);
-    if (to.b_out) {
-      const ProfileScope profile("bias", 0, static_cast<double>(dy.bytes()));
-      const Tensor db_out = Tensor::zeros(Shape{outputs()}, dtype_of<T>);
-      kernels::column_sums(db_out.data<T>(), dy.data<T>(), static_cast<std::size_t>(rows()),
-                           static_cast<std::size_t>(outputs()));
-      to.b_out->accumulate(db_out);
-    }
+    if (to.b_out) to.b_out->accumulate(bias_gradient(dy));
   }
 };
 

@@ -16,7 +16,6 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/norm.hpp"
-#include "sluice/kernels/streaming.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {
@@ -118,13 +117,14 @@ void join_group(const Slabs& slabs, const Writer<T>& writer, const Tensor& momen
 // Statistics of each channel over all slabs, which also go to `running`.
 template <class T>
 void join_batch(const Slabs& slabs, const Writer<T>& writer, const Tensor& moments,
-                const RunningStatistics& running, double momentum) {
+                const RunningStatistics& running) {
   const auto n = static_cast<double>(slabs.positions);
   const std::int64_t count = slabs.count(), stride = 2 * slabs.channels;
   const double* const means = moments.data<double>();
   const double* const squares = means + slabs.channels;
   T* const running_mean = running.mean.data<T>();
   T* const running_var = running.var.data<T>();
+  const double momentum = running.momentum;
   parallel_for(slabs.channels, row_grain(8 * count), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c) {
       double mean = 0, m2 = 0;
@@ -186,8 +186,8 @@ void gradient_factors(const SavedSlabs& saved, const Tensor& factors, std::int64
   }
 }
 
-bool backward_past_caches(const Tensor& dy) {
-  return 3 * dy.bytes() >= kernels::streaming_threshold();
+kernels::Traffic backward_traffic(const Tensor& dy) {
+  return kernels::traffic_of(3.0 * static_cast<double>(dy.bytes()));
 }
 
 template <class T>
@@ -195,10 +195,12 @@ void slab_sums(const SavedSlabs& saved, const Tensor& sums, const Tensor& dy, st
   const Slabs& slabs = saved.slabs;
   const std::int64_t set = slabs.batch ? 0 : slab;
   kernels::channel_sums(
-      row<double>(sums, slab, 0), row<double>(sums, slab, 1), dy.data<T>() + slabs.offset(slab),
-      saved.x.data<T>() + slabs.offset(slab), row<T>(saved.statistics, set, kShift),
-      row<T>(saved.statistics, set, kScale), row<T>(saved.statistics, set, kOffset),
-      slabs.layout(slab), backward_past_caches(dy));
+      kernels::ChannelSums<T>{
+          row<double>(sums, slab, 0), row<double>(sums, slab, 1), dy.data<T>() + slabs.offset(slab),
+          saved.x.data<T>() + slabs.offset(slab), row<T>(saved.statistics, set, kShift),
+          row<T>(saved.statistics, set, kScale), row<T>(saved.statistics, set, kOffset),
+          backward_traffic(dy)},
+      slabs.layout(slab));
 }
 
 template <class T>
@@ -209,14 +211,18 @@ void slab_gradient(const SavedSlabs& saved, const Tensor& factors, const Tensor&
   // dy is this op's alone: dx goes where it was.
   T* const dx = dy.data<T>() + slabs.offset(slab);
   if (saved.sums_matter) {
-    kernels::channel_gradient(dx, dx, saved.x.data<T>() + slabs.offset(slab),
-                              row<T>(saved.statistics, set, kShift), row<T>(factors, set, 0),
-                              row<T>(factors, set, 1), row<T>(factors, set, 2), slabs.layout(slab),
-                              backward_past_caches(dy));
+    kernels::channel_gradient(
+        kernels::ChannelGradient<T>{dx, dx, saved.x.data<T>() + slabs.offset(slab),
+                                    row<T>(saved.statistics, set, kShift), row<T>(factors, set, 0),
+                                    row<T>(factors, set, 1), row<T>(factors, set, 2),
+                                    backward_traffic(dy)},
+        slabs.layout(slab));
   } else {
     // Rows of the factors that nothing set are zeros.
-    kernels::channel_affine(dx, dx, row<T>(factors, 0, 1), row<T>(saved.statistics, 0, kA),
-                            row<T>(factors, 0, 1), slabs.layout(slab));
+    kernels::channel_affine(
+        kernels::ChannelAffine<T>{dx, dx, row<T>(factors, 0, 1), row<T>(saved.statistics, 0, kA),
+                                  row<T>(factors, 0, 1)},
+        slabs.layout(slab));
   }
 }
 
@@ -277,10 +283,11 @@ template <class T>
 void slab_affine(const Slabs& slabs, const Tensor& y, const Tensor& x, const Tensor& statistics,
                  std::int64_t slab) {
   const std::int64_t set = slabs.batch ? 0 : slab, at = slabs.offset(slab);
-  const bool past_caches = 2 * x.bytes() >= kernels::streaming_threshold();
-  kernels::channel_affine(y.data<T>() + at, x.data<T>() + at, row<T>(statistics, set, kShift),
-                          row<T>(statistics, set, kA), row<T>(statistics, set, kB),
-                          slabs.layout(slab), past_caches);
+  kernels::channel_affine(
+      kernels::ChannelAffine<T>{y.data<T>() + at, x.data<T>() + at, row<T>(statistics, set, kShift),
+                                row<T>(statistics, set, kA), row<T>(statistics, set, kB),
+                                kernels::traffic_of(2.0 * static_cast<double>(x.bytes()))},
+      slabs.layout(slab));
 }
 
 Variable recorded(const Variable& x, const Variable& weight, const Variable& bias, const Tensor& y,
@@ -349,7 +356,7 @@ Variable instance_norm(const Variable& x, const Variable& weight, const Variable
 }
 
 Variable batch_norm(const Variable& x, const Variable& weight, const Variable& bias,
-                    const RunningStatistics& running, bool training, double momentum, double eps) {
+                    const RunningStatistics& running, bool training, double eps) {
   check_norm_input("batch_norm", x, 2, 4);
   Slabs slabs = slabs_of(x.shape(), eps);
   const Shape shape{slabs.channels};
@@ -377,7 +384,7 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
         kernels::channel_moments(row<double>(moments, slab, 0), row<double>(moments, slab, 1),
                                  x.value().data<T>() + slabs.offset(slab), slabs.layout(slab));
       });
-      join_batch(slabs, writer, moments, running, momentum);
+      join_batch(slabs, writer, moments, running);
     } else {
       const T* const mean = running.mean.data<T>();
       const T* const var = running.var.data<T>();

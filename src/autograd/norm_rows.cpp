@@ -11,7 +11,6 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/norm.hpp"
-#include "sluice/kernels/streaming.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {
@@ -52,6 +51,11 @@ struct Rows {
   std::int64_t positions = 0, groups = 1, n = 0;
 
   std::int64_t width() const { return groups * n; }
+  // Of `count` positions.
+  kernels::RowSets sets(std::int64_t count) const {
+    return {static_cast<std::size_t>(count), static_cast<std::size_t>(groups),
+            static_cast<std::size_t>(n), centred};
+  }
 };
 
 // Positions whose dγ and dβ are summed in float; these sums are then added up in double, in order:
@@ -91,7 +95,7 @@ void rows_backward(const SavedRows& saved, const Tensor& dy) {
   const bool affine = saved.dweight || saved.dbias;
   const ProfileScope profile("norm", 0, 3.0 * static_cast<double>(dy.bytes()));
   const Tensor parts = affine ? Tensor(Shape{count, 2, width}, dy.dtype()) : Tensor();
-  const bool past_caches = 3 * dy.bytes() >= kernels::streaming_threshold();
+  const kernels::Traffic traffic = kernels::traffic_of(3.0 * static_cast<double>(dy.bytes()));
   // dy is this op's alone: dx goes where it was.
   T* const dx = saved.dx ? dy.data<T>() : nullptr;
   const std::int64_t grain = std::max<std::int64_t>(1, row_grain(width) / kPartRows);
@@ -102,11 +106,13 @@ void rows_backward(const SavedRows& saved, const Tensor& dy) {
       T* const sums = affine ? parts.data<T>() + 2 * part * width : nullptr;
       if (affine) std::fill_n(sums, 2 * width, T(0));
       kernels::norm_rows_backward(
-          dx != nullptr ? dx + first * width : nullptr, saved.dweight ? sums : nullptr,
-          saved.dbias ? sums + width : nullptr, dy.data<T>() + first * width,
-          saved.x.data<T>() + first * width, saved.statistics.data<T>() + first * rows.groups * 3,
-          data_or_null<T>(saved.weight), rows.centred, static_cast<std::size_t>(many),
-          static_cast<std::size_t>(rows.groups), static_cast<std::size_t>(rows.n), past_caches);
+          kernels::NormRowsBackward<T>{
+              dx != nullptr ? dx + first * width : nullptr, saved.dweight ? sums : nullptr,
+              saved.dbias ? sums + width : nullptr, dy.data<T>() + first * width,
+              saved.x.data<T>() + first * width,
+              saved.statistics.data<T>() + first * rows.groups * 3, data_or_null<T>(saved.weight),
+              traffic},
+          rows.sets(many));
     }
   });
   if (saved.dweight) saved.dweight->accumulate(total<T>(parts, 0, saved.affine));
@@ -119,17 +125,17 @@ Variable normalise(const Variable& x, const Variable& weight, const Variable& bi
   const std::int64_t width = rows.width();
   const ProfileScope profile("norm", 0, 2.0 * static_cast<double>(x.value().bytes()));
   const Tensor y(x.shape(), x.dtype());
-  const bool past_caches = 2 * y.bytes() >= kernels::streaming_threshold();
+  const kernels::Traffic traffic = kernels::traffic_of(2.0 * static_cast<double>(y.bytes()));
   const Tensor statistics(Shape{rows.positions * rows.groups, 3}, x.dtype());
   dispatch_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     parallel_for(rows.positions, row_grain(width), [&](std::int64_t begin, std::int64_t end) {
       kernels::norm_rows_forward(
-          y.data<T>() + begin * width, statistics.data<T>() + begin * rows.groups * 3,
-          x.value().data<T>() + begin * width, data_or_null<T>(weight.value()),
-          data_or_null<T>(bias.value()), rows.eps, rows.centred,
-          static_cast<std::size_t>(end - begin), static_cast<std::size_t>(rows.groups),
-          static_cast<std::size_t>(rows.n), past_caches);
+          kernels::NormRowsForward<T>{
+              y.data<T>() + begin * width, statistics.data<T>() + begin * rows.groups * 3,
+              x.value().data<T>() + begin * width, data_or_null<T>(weight.value()),
+              data_or_null<T>(bias.value()), rows.eps, traffic},
+          rows.sets(end - begin));
     });
   });
   return record(y, {x, weight, bias},

@@ -4,7 +4,6 @@
 #include <initializer_list>
 #include <utility>
 
-#include "sluice/autograd/ops.hpp"
 #include "sluice/autograd/variable.hpp"
 #include "sluice/tensor/operand.hpp"
 

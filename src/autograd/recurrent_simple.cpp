@@ -6,7 +6,6 @@
 #include "recurrent_support.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/cells.hpp"
-#include "sluice/kernels/elementwise.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {
@@ -85,12 +84,13 @@ void indrnn_backward(const Tensor& dy, const Tensor& du, const Tensor& dbias, co
   parallel_for(hidden, recurrent::kIndRnnStrip, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = 0; b < batch; ++b) {
       const std::int64_t at = b * time * hidden + begin;
-      kernels::indrnn_backward(dy.data<T>() + at, du.defined() ? du.data<T>() + begin : nullptr,
-                               dbias.defined() ? dbias.data<T>() + begin : nullptr,
-                               h.data<T>() + at, first.data<T>() + b * hidden + begin,
-                               u.data<T>() + begin, static_cast<std::size_t>(hidden),
-                               static_cast<std::size_t>(time),
-                               static_cast<std::size_t>(std::min(hidden, end) - begin));
+      kernels::indrnn_backward(
+          kernels::IndRnnGradient<T>{dy.data<T>() + at,
+                                     du.defined() ? du.data<T>() + begin : nullptr,
+                                     dbias.defined() ? dbias.data<T>() + begin : nullptr,
+                                     h.data<T>() + at, first.data<T>() + b * hidden + begin,
+                                     u.data<T>() + begin, static_cast<std::size_t>(hidden)},
+          static_cast<std::size_t>(time), static_cast<std::size_t>(std::min(hidden, end) - begin));
     }
   });
 }
@@ -131,19 +131,6 @@ Variable indrnn(const Variable& x, const RecurrentWeights& w, const Call& call, 
                 });
 }
 
-template <class T>
-void drop_over_time(const Tensor& y, const Tensor& x, const Dropout& d) {
-  const ProfileScope profile("dropout", 0, 2 * static_cast<double>(x.bytes()));
-  const std::int64_t time = x.dim(1), n = x.dim(2);
-  parallel_for(x.dim(0) * time, row_grain(n), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      kernels::dropout(y.data<T>() + r * n, x.data<T>() + r * n, static_cast<std::size_t>(n),
-                       d.probability, d.seed, d.stream, d.step,
-                       static_cast<std::uint64_t>(r / time * n));
-    }
-  });
-}
-
 }  // namespace
 
 Variable rnn_layer(const Variable& x, const RecurrentWeights& weights, Activation f, Tensor& h,
@@ -168,20 +155,6 @@ Variable indrnn_layer(const Variable& x, const RecurrentWeights& weights, Tensor
   recurrent::check_state("indrnn_layer", "h", h, call);
   return dispatch_float(call.dtype,
                         [&](auto zero) { return indrnn<decltype(zero)>(x, weights, call, h); });
-}
-
-Variable dropout_over_time(const Variable& x, const Dropout& d) {
-  if (x.shape().rank() != 3) {
-    throw Error(fmt::format("dropout_over_time: x must be [B, T, C], got {}", x.shape().str()));
-  }
-  if (d.probability == 0) return x;
-  const Tensor y(x.shape(), x.dtype());
-  dispatch_float(x.dtype(), [&](auto zero) { drop_over_time<decltype(zero)>(y, x.value(), d); });
-  return record(y, {x}, [x = x.gradient(), d](const Tensor& dy) {
-    const Tensor dx(dy.shape(), dy.dtype());
-    dispatch_float(dy.dtype(), [&](auto zero) { drop_over_time<decltype(zero)>(dx, dy, d); });
-    x->accumulate(dx);
-  });
 }
 
 }  // namespace sluice

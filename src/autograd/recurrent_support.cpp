@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "sluice/base/error.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice::recurrent {

@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
-#include "conv_paths.hpp"
+#include "drop.hpp"
 #include "op_support.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {
@@ -15,16 +15,6 @@ namespace {
 
 // Elements dropped at a time: they are added while they are in the first-level cache.
 constexpr std::int64_t kPart = 2048;
-
-template <class T>
-Tensor dropped(const Tensor& x, const Dropout& d) {
-  const ProfileScope profile("residual", 0, 2 * static_cast<double>(x.bytes()));
-  Tensor y(x.shape(), x.dtype());
-  parallel_for(x.elements(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
-    drop(y.data<T>() + begin, x.data<T>() + begin, end - begin, d, begin);
-  });
-  return y;
-}
 
 template <class T>
 Tensor sum_of(const Tensor& x, const Tensor& branch, const Dropout& d) {
@@ -54,10 +44,10 @@ Variable residual_add(const Variable& x, const Variable& branch, const Dropout& 
                   [dropout, x = x.gradient(), branch = branch.gradient()](const Tensor& dy) {
                     // dy goes to one of them; the other, or the branch for its dropout, gets a
                     // copy.
-                    if (branch && (x || dropout.probability > 0)) {
-                      branch->accumulate(dropped<T>(dy, dropout));
-                    } else if (branch) {
-                      branch->accumulate(dy);
+                    if (branch) {
+                      const Tensor own = dropped(dy, dropout, "residual");
+                      const bool shared = x && dropout.probability == 0;
+                      branch->accumulate(shared ? scaled(own, 1.0) : own);
                     }
                     if (x) x->accumulate(dy);
                   });

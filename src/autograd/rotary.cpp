@@ -35,8 +35,8 @@ Tensor rotated(const Tensor& x, const RotaryTable<T>& table, std::int64_t heads,
   parallel_for(x.dim(0) * time, row_grain(width), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       for (std::int64_t at = r * width; at < (r + 1) * width; at += head) {
-        kernels::rotate_pairs(y.data<T>() + at, x.data<T>() + at, table.cosine_at(r % time),
-                              table.sine_at(r % time), T{1}, back,
+        kernels::rotate_pairs(y.data<T>() + at, x.data<T>() + at,
+                              table.rotation(r % time, T{1}, back),
                               static_cast<std::size_t>(table.pairs));
       }
     }

@@ -9,7 +9,6 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/softmax.hpp"
-#include "sluice/kernels/streaming.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {
@@ -37,21 +36,21 @@ Variable apply(const char* name, const Variable& x, SoftmaxKind kind) {
   const Tensor y(x.shape(), x.dtype());
   {
     const ProfileScope profile("softmax", 0, 2.0 * static_cast<double>(y.bytes()));
-    const bool past_caches = 2 * y.bytes() >= kernels::streaming_threshold();
+    const kernels::Traffic traffic = kernels::traffic_of(2.0 * static_cast<double>(y.bytes()));
     over_rows(y, [&](auto zero, std::int64_t at, std::size_t rows) {
       using T = decltype(zero);
-      kernels::softmax_forward(y.data<T>() + at, x.value().data<T>() + at, rows, n, kind,
-                               past_caches);
+      kernels::softmax_forward(y.data<T>() + at, x.value().data<T>() + at,
+                               {rows, n, kind, traffic});
     });
   }
   return record(y, {x}, [y, n, kind, x = x.gradient()](const Tensor& dy) {
     const ProfileScope profile("softmax", 0, 3.0 * static_cast<double>(y.bytes()));
-    const bool past_caches = 3 * y.bytes() >= kernels::streaming_threshold();
+    const kernels::Traffic traffic = kernels::traffic_of(3.0 * static_cast<double>(y.bytes()));
     // dy is this op's alone: dx goes where it was.
     over_rows(dy, [&](auto zero, std::int64_t at, std::size_t rows) {
       using T = decltype(zero);
-      kernels::softmax_backward(dy.data<T>() + at, dy.data<T>() + at, y.data<T>() + at, rows, n,
-                                kind, past_caches);
+      kernels::softmax_backward(dy.data<T>() + at, dy.data<T>() + at, y.data<T>() + at,
+                                {rows, n, kind, traffic});
     });
     x->accumulate(dy);
   });

@@ -4,7 +4,7 @@
 
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {

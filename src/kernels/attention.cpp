@@ -51,11 +51,12 @@ constexpr float kLeast = -69.0F;
 // Float sums run over this many elements at most, totals in double.
 constexpr std::size_t kBlock = 1024;
 
-void RotatePairs(float* y, const float* x, const float* cosine, const float* sine, float scale,
-                 bool back, std::size_t pairs) {
+void RotatePairs(float* y, const float* x, const Rotation<float>& rotation, std::size_t pairs) {
   const hn::ScalableTag<float> d;
-  const auto scales = hn::Set(d, scale);
-  const auto turn = hn::Set(d, back ? -scale : scale);
+  const float* const cosine = rotation.cosine;
+  const float* const sine = rotation.sine;
+  const auto scales = hn::Set(d, rotation.scale);
+  const auto turn = hn::Set(d, rotation.back ? -rotation.scale : rotation.scale);
   ForEachVector(d, pairs, [&](std::size_t i, auto span) HWY_ATTR {
     const auto c = hn::Mul(span.Load(d, cosine + i), scales);
     const auto s = hn::Mul(span.Load(d, sine + i), turn);
@@ -95,8 +96,8 @@ float Dot(const float* x, const float* v, std::size_t n) {
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
-void BandSoftmax(float* x, float* stats, std::size_t rows, std::size_t n, std::size_t pitch,
-                 Band band) {
+void BandSoftmax(float* x, float* stats, const BandedRows& shape) {
+  const auto [rows, n, pitch, band] = shape;
   const hn::ScalableTag<float> d;
   const auto least = hn::Set(d, -std::numeric_limits<float>::infinity());
   for (std::size_t r = 0; r < rows; ++r) {
@@ -119,8 +120,8 @@ void BandSoftmax(float* x, float* stats, std::size_t rows, std::size_t n, std::s
   }
 }
 
-void BandSoftmaxBackward(float* x, float* dp, const float* stats, std::size_t rows, std::size_t n,
-                         std::size_t pitch, Band band) {
+void BandSoftmaxBackward(float* x, float* dp, const float* stats, const BandedRows& shape) {
+  const auto [rows, n, pitch, band] = shape;
   const hn::ScalableTag<float> d;
   for (std::size_t r = 0; r < rows; ++r) {
     const Span span = span_of(band, r, n);
@@ -138,13 +139,13 @@ void BandSoftmaxBackward(float* x, float* dp, const float* stats, std::size_t ro
   }
 }
 
-void TimesColumn(float* y, const float* x, const float* v, std::size_t rows, std::size_t n,
-                 std::size_t pitch) {
+void MatrixTimesVector(float* y, const float* x, const float* v, std::size_t rows, std::size_t n,
+                       std::size_t pitch) {
   for (std::size_t r = 0; r < rows; ++r) y[r] = Dot(x + r * pitch, v, n);
 }
 
-void RowTimes(float* y, const float* w, const float* x, std::size_t rows, std::size_t n,
-              std::size_t pitch) {
+void VectorTimesMatrix(float* y, const float* w, const float* x, std::size_t rows, std::size_t n,
+                       std::size_t pitch) {
   const hn::ScalableTag<float> d;
   ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
     auto sum = hn::Zero(d);
@@ -165,17 +166,16 @@ namespace {
 HWY_EXPORT(RotatePairs);
 HWY_EXPORT(BandSoftmax);
 HWY_EXPORT(BandSoftmaxBackward);
-HWY_EXPORT(TimesColumn);
-HWY_EXPORT(RowTimes);
+HWY_EXPORT(MatrixTimesVector);
+HWY_EXPORT(VectorTimesMatrix);
 }  // namespace
 
-void rotate_pairs(float* y, const float* x, const float* cosine, const float* sine, float scale,
-                  bool back, std::size_t pairs) {
-  HWY_DYNAMIC_DISPATCH(RotatePairs)(y, x, cosine, sine, scale, back, pairs);
+void rotate_pairs(float* y, const float* x, const Rotation<float>& rotation, std::size_t pairs) {
+  HWY_DYNAMIC_DISPATCH(RotatePairs)(y, x, rotation, pairs);
 }
 
-void rotate_pairs(double* y, const double* x, const double* cosine, const double* sine,
-                  double scale, bool back, std::size_t pairs) {
+void rotate_pairs(double* y, const double* x, const Rotation<double>& rotation, std::size_t pairs) {
+  const auto [cosine, sine, scale, back] = rotation;
   for (std::size_t i = 0; i < pairs; ++i) {
     const double c = scale * cosine[i], s = (back ? -scale : scale) * sine[i];
     const double a = x[i], b = x[i + pairs];
@@ -184,13 +184,12 @@ void rotate_pairs(double* y, const double* x, const double* cosine, const double
   }
 }
 
-void band_softmax(float* x, float* stats, std::size_t rows, std::size_t n, std::size_t pitch,
-                  Band band) {
-  HWY_DYNAMIC_DISPATCH(BandSoftmax)(x, stats, rows, n, pitch, band);
+void band_softmax(float* x, float* stats, const BandedRows& shape) {
+  HWY_DYNAMIC_DISPATCH(BandSoftmax)(x, stats, shape);
 }
 
-void band_softmax(double* x, double* stats, std::size_t rows, std::size_t n, std::size_t pitch,
-                  Band band) {
+void band_softmax(double* x, double* stats, const BandedRows& shape) {
+  const auto [rows, n, pitch, band] = shape;
   for (std::size_t r = 0; r < rows; ++r) {
     double* const row = x + r * pitch;
     const Span span = span_of(band, r, n);
@@ -206,13 +205,12 @@ void band_softmax(double* x, double* stats, std::size_t rows, std::size_t n, std
   }
 }
 
-void band_softmax_backward(float* x, float* dp, const float* stats, std::size_t rows, std::size_t n,
-                           std::size_t pitch, Band band) {
-  HWY_DYNAMIC_DISPATCH(BandSoftmaxBackward)(x, dp, stats, rows, n, pitch, band);
+void band_softmax_backward(float* x, float* dp, const float* stats, const BandedRows& shape) {
+  HWY_DYNAMIC_DISPATCH(BandSoftmaxBackward)(x, dp, stats, shape);
 }
 
-void band_softmax_backward(double* x, double* dp, const double* stats, std::size_t rows,
-                           std::size_t n, std::size_t pitch, Band band) {
+void band_softmax_backward(double* x, double* dp, const double* stats, const BandedRows& shape) {
+  const auto [rows, n, pitch, band] = shape;
   for (std::size_t r = 0; r < rows; ++r) {
     double* const p = x + r * pitch;
     double* const g = dp + r * pitch;
@@ -228,26 +226,26 @@ void band_softmax_backward(double* x, double* dp, const double* stats, std::size
   }
 }
 
-void times_column(float* y, const float* x, const float* v, std::size_t rows, std::size_t n,
-                  std::size_t pitch) {
-  HWY_DYNAMIC_DISPATCH(TimesColumn)(y, x, v, rows, n, pitch);
+void matrix_times_vector(float* y, const float* x, const float* v, std::size_t rows, std::size_t n,
+                         std::size_t pitch) {
+  HWY_DYNAMIC_DISPATCH(MatrixTimesVector)(y, x, v, rows, n, pitch);
 }
 
-void times_column(double* y, const double* x, const double* v, std::size_t rows, std::size_t n,
-                  std::size_t pitch) {
+void matrix_times_vector(double* y, const double* x, const double* v, std::size_t rows,
+                         std::size_t n, std::size_t pitch) {
   for (std::size_t r = 0; r < rows; ++r) {
     y[r] = 0.0;
     for (std::size_t i = 0; i < n; ++i) y[r] += x[r * pitch + i] * v[i];
   }
 }
 
-void row_times(float* y, const float* w, const float* x, std::size_t rows, std::size_t n,
-               std::size_t pitch) {
-  HWY_DYNAMIC_DISPATCH(RowTimes)(y, w, x, rows, n, pitch);
+void vector_times_matrix(float* y, const float* w, const float* x, std::size_t rows, std::size_t n,
+                         std::size_t pitch) {
+  HWY_DYNAMIC_DISPATCH(VectorTimesMatrix)(y, w, x, rows, n, pitch);
 }
 
-void row_times(double* y, const double* w, const double* x, std::size_t rows, std::size_t n,
-               std::size_t pitch) {
+void vector_times_matrix(double* y, const double* w, const double* x, std::size_t rows,
+                         std::size_t n, std::size_t pitch) {
   std::fill(y, y + n, 0.0);
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t i = 0; i < n; ++i) y[i] += w[r] * x[r * pitch + i];

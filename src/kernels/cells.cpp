@@ -253,12 +253,8 @@ HWY_INLINE void ForEachStrip(D d, std::size_t n, const Strip& strip) {
   if (j < n) strip.template Run<1>(j, First{n - j});
 }
 
-struct IndRnnForwardStrip {
-  float* h;
-  float* state;
-  const float* u;
-  const float* bias;
-  std::size_t pitch, steps;
+struct IndRnnForwardStrip : IndRnnSequence<float> {
+  std::size_t steps;
 
   template <std::size_t kVectors, class Span>
   HWY_INLINE void Run(std::size_t j, Span span) const {
@@ -286,14 +282,8 @@ struct IndRnnForwardStrip {
   }
 };
 
-struct IndRnnBackwardStrip {
-  float* dz;
-  float* du;
-  float* dbias;
-  const float* h;
-  const float* first;
-  const float* u;
-  std::size_t pitch, steps;
+struct IndRnnBackwardStrip : IndRnnGradient<float> {
+  std::size_t steps;
 
   template <std::size_t kVectors, class Span>
   HWY_INLINE void Run(std::size_t j, Span span) const {
@@ -333,15 +323,12 @@ struct IndRnnBackwardStrip {
   }
 };
 
-void IndRnnForward(float* h, float* state, const float* u, const float* bias, std::size_t pitch,
-                   std::size_t steps, std::size_t n) {
-  ForEachStrip(hn::ScalableTag<float>(), n, IndRnnForwardStrip{h, state, u, bias, pitch, steps});
+void IndRnnForward(const IndRnnSequence<float>& sequence, std::size_t steps, std::size_t n) {
+  ForEachStrip(hn::ScalableTag<float>(), n, IndRnnForwardStrip{sequence, steps});
 }
 
-void IndRnnBackward(float* dz, float* du, float* dbias, const float* h, const float* first,
-                    const float* u, std::size_t pitch, std::size_t steps, std::size_t n) {
-  ForEachStrip(hn::ScalableTag<float>(), n,
-               IndRnnBackwardStrip{dz, du, dbias, h, first, u, pitch, steps});
+void IndRnnBackward(const IndRnnGradient<float>& sequence, std::size_t steps, std::size_t n) {
+  ForEachStrip(hn::ScalableTag<float>(), n, IndRnnBackwardStrip{sequence, steps});
 }
 
 }  // namespace HWY_NAMESPACE
@@ -395,13 +382,11 @@ void candidate_backward(const CandidateGradient<float>& step, std::size_t rows, 
 void reset_backward(const ResetGradient<float>& step, std::size_t rows, std::size_t n) {
   HWY_DYNAMIC_DISPATCH(ResetBackward)(step, rows, n);
 }
-void indrnn_forward(float* h, float* state, const float* u, const float* bias, std::size_t pitch,
-                    std::size_t steps, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(IndRnnForward)(h, state, u, bias, pitch, steps, n);
+void indrnn_forward(const IndRnnSequence<float>& sequence, std::size_t steps, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(IndRnnForward)(sequence, steps, n);
 }
-void indrnn_backward(float* dz, float* du, float* dbias, const float* h, const float* first,
-                     const float* u, std::size_t pitch, std::size_t steps, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(IndRnnBackward)(dz, du, dbias, h, first, u, pitch, steps, n);
+void indrnn_backward(const IndRnnGradient<float>& sequence, std::size_t steps, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(IndRnnBackward)(sequence, steps, n);
 }
 
 }  // namespace sluice::kernels

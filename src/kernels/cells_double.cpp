@@ -141,17 +141,16 @@ void reset_backward(const ResetGradient<double>& s, std::size_t rows, std::size_
   });
 }
 
-void indrnn_forward(double* h, double* state, const double* u, const double* bias,
-                    std::size_t pitch, std::size_t steps, std::size_t n) {
+void indrnn_forward(const IndRnnSequence<double>& s, std::size_t steps, std::size_t n) {
   for_each(steps, n, [&](std::size_t t, std::size_t j) {
-    double& value = h[t * pitch + j];
-    value = relu_double(biased(value, bias, j) + u[j] * state[j]).value;
-    state[j] = value;
+    double& value = s.h[t * s.pitch + j];
+    value = relu_double(biased(value, s.bias, j) + s.u[j] * s.state[j]).value;
+    s.state[j] = value;
   });
 }
 
-void indrnn_backward(double* dz, double* du, double* dbias, const double* h, const double* first,
-                     const double* u, std::size_t pitch, std::size_t steps, std::size_t n) {
+void indrnn_backward(const IndRnnGradient<double>& sequence, std::size_t steps, std::size_t n) {
+  const auto [dz, du, dbias, h, first, u, pitch] = sequence;
   for (std::size_t j = 0; j < n; ++j) {
     double carried = 0;
     for (std::size_t t = steps; t-- > 0;) {

@@ -91,36 +91,34 @@ constexpr std::array<Combine<Put>, sizeof...(index)> Combines(std::index_sequenc
 
 template <class Put>
 HWY_INLINE void Dispatch(const Put& put, typename Put::Out* const* out, const float* const* in,
-                         const float* matrix, std::size_t rows, std::size_t columns,
-                         std::size_t n) {
+                         const SmallMatrix<float>& matrix, std::size_t n) {
   static constexpr auto kByColumns = Combines<Put>(std::make_index_sequence<kMostPoints>());
-  kByColumns[columns - 1](put, out, in, matrix, rows, n);
+  kByColumns[matrix.columns - 1](put, out, in, matrix.elements, matrix.rows, n);
 }
 
 template <class To>
 HWY_INLINE void DispatchScale(typename To::Out* const* out, const float* const* in,
-                              const float* matrix, std::size_t rows, std::size_t columns,
-                              std::size_t n, const float* scale) {
+                              const SmallMatrix<float>& matrix, std::size_t n, const float* scale) {
   if (scale != nullptr) {
-    Dispatch(Scaled<To>(scale), out, in, matrix, rows, columns, n);
+    Dispatch(Scaled<To>(scale), out, in, matrix, n);
   } else {
-    Dispatch(Write<To>(), out, in, matrix, rows, columns, n);
+    Dispatch(Write<To>(), out, in, matrix, n);
   }
 }
 
-void CombineFloat(float* const* out, const float* const* in, const float* matrix, std::size_t rows,
-                  std::size_t columns, std::size_t n, const float* scale) {
-  DispatchScale<ToFloat>(out, in, matrix, rows, columns, n, scale);
+void CombineFloat(float* const* out, const float* const* in, const SmallMatrix<float>& matrix,
+                  std::size_t n, const float* scale) {
+  DispatchScale<ToFloat>(out, in, matrix, n, scale);
 }
 
-void CombineBfloat16(std::uint16_t* const* out, const float* const* in, const float* matrix,
-                     std::size_t rows, std::size_t columns, std::size_t n, const float* scale) {
-  DispatchScale<ToBfloat16>(out, in, matrix, rows, columns, n, scale);
+void CombineBfloat16(std::uint16_t* const* out, const float* const* in,
+                     const SmallMatrix<float>& matrix, std::size_t n, const float* scale) {
+  DispatchScale<ToBfloat16>(out, in, matrix, n, scale);
 }
 
-void CombineOnto(float* const* out, const float* const* in, const float* matrix, std::size_t rows,
-                 std::size_t columns, std::size_t n) {
-  Dispatch(Onto(), out, in, matrix, rows, columns, n);
+void CombineOnto(float* const* out, const float* const* in, const SmallMatrix<float>& matrix,
+                 std::size_t n) {
+  Dispatch(Onto(), out, in, matrix, n);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -134,44 +132,47 @@ HWY_EXPORT(CombineFloat);
 HWY_EXPORT(CombineBfloat16);
 HWY_EXPORT(CombineOnto);
 
-double combined(const double* const* in, const double* factors, std::size_t columns,
+// Σ_j matrix[i, j] · in[j][at].
+double combined(const double* const* in, const SmallMatrix<double>& matrix, std::size_t i,
                 std::size_t at) {
   double sum = 0;
-  for (std::size_t j = 0; j < columns; ++j) sum += factors[j] * in[j][at];
+  for (std::size_t j = 0; j < matrix.columns; ++j) {
+    sum += matrix.elements[i * matrix.columns + j] * in[j][at];
+  }
   return sum;
 }
 }  // namespace
 
-void combine_rows(float* const* out, const float* const* in, const float* matrix, std::size_t rows,
-                  std::size_t columns, std::size_t n, const float* scale) {
-  HWY_DYNAMIC_DISPATCH(CombineFloat)(out, in, matrix, rows, columns, n, scale);
+void combine_rows(float* const* out, const float* const* in, const SmallMatrix<float>& matrix,
+                  std::size_t n, const float* scale) {
+  HWY_DYNAMIC_DISPATCH(CombineFloat)(out, in, matrix, n, scale);
 }
 
-void combine_rows(std::uint16_t* const* out, const float* const* in, const float* matrix,
-                  std::size_t rows, std::size_t columns, std::size_t n, const float* scale) {
-  HWY_DYNAMIC_DISPATCH(CombineBfloat16)(out, in, matrix, rows, columns, n, scale);
+void combine_rows(std::uint16_t* const* out, const float* const* in,
+                  const SmallMatrix<float>& matrix, std::size_t n, const float* scale) {
+  HWY_DYNAMIC_DISPATCH(CombineBfloat16)(out, in, matrix, n, scale);
 }
 
-void combine_rows(double* const* out, const double* const* in, const double* matrix,
-                  std::size_t rows, std::size_t columns, std::size_t n, const double* scale) {
-  for (std::size_t i = 0; i < rows; ++i) {
+void combine_rows(double* const* out, const double* const* in, const SmallMatrix<double>& matrix,
+                  std::size_t n, const double* scale) {
+  for (std::size_t i = 0; i < matrix.rows; ++i) {
     for (std::size_t at = 0; out[i] != nullptr && at < n; ++at) {
-      const double sum = combined(in, matrix + i * columns, columns, at);
+      const double sum = combined(in, matrix, i, at);
       out[i][at] = scale != nullptr ? sum * scale[at] : sum;
     }
   }
 }
 
-void combine_rows_onto(float* const* out, const float* const* in, const float* matrix,
-                       std::size_t rows, std::size_t columns, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(CombineOnto)(out, in, matrix, rows, columns, n);
+void combine_rows_onto(float* const* out, const float* const* in, const SmallMatrix<float>& matrix,
+                       std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(CombineOnto)(out, in, matrix, n);
 }
 
-void combine_rows_onto(double* const* out, const double* const* in, const double* matrix,
-                       std::size_t rows, std::size_t columns, std::size_t n) {
-  for (std::size_t i = 0; i < rows; ++i) {
+void combine_rows_onto(double* const* out, const double* const* in,
+                       const SmallMatrix<double>& matrix, std::size_t n) {
+  for (std::size_t i = 0; i < matrix.rows; ++i) {
     for (std::size_t at = 0; out[i] != nullptr && at < n; ++at) {
-      out[i][at] += combined(in, matrix + i * columns, columns, at);
+      out[i][at] += combined(in, matrix, i, at);
     }
   }
 }

@@ -1,11 +1,10 @@
-// Dropout for float, its random bits made by the vector: one Philox block in each 64-bit lane.
+// Dropout, for float with random bits made by the vector: one Philox block in each 64-bit lane.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 
-#include "sluice/base/random.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/dropout.hpp"
 #include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -55,12 +54,20 @@ namespace {
 HWY_EXPORT(Dropout);
 }  // namespace
 
-void dropout(float* y, const float* x, std::size_t n, float p, std::uint64_t seed,
-             std::uint32_t stream, std::uint32_t step, std::uint64_t offset) {
+void dropout(float* y, const float* x, std::size_t n, float p, const RandomKey& key,
+             std::uint64_t offset) {
   // Whole bits are at least p·2³², a product that double holds exactly, when at least its ceiling.
   const auto threshold = static_cast<std::uint32_t>(std::ceil(static_cast<double>(p) * 0x1p32));
-  const RandomKey key{seed, stream, step};
   HWY_DYNAMIC_DISPATCH(Dropout)(y, x, n, threshold, 1.0F / (1.0F - p), key, offset);
+}
+
+void dropout(double* y, const double* x, std::size_t n, float p, const RandomKey& key,
+             std::uint64_t offset) {
+  const double threshold = static_cast<double>(p) * 0x1p32;
+  const double keep = 1.0 - static_cast<double>(p);
+  for (std::size_t i = 0; i < n; ++i) {
+    y[i] = key.bits(offset + i) >= threshold ? x[i] / keep : 0.0;
+  }
 }
 
 }  // namespace sluice::kernels

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <utility>
 
-#include "sluice/kernels/elementwise.hpp"
 #include "targets.hpp"
 #include "unit_calls.hpp"
 

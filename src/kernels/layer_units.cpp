@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "sluice/kernels/streaming.hpp"
 #include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -59,29 +58,25 @@ struct Swish {
   }
 };
 
-// How rows of n floats, each gone over once, are read and written by a call of so many bytes.
-struct Passage {
-  explicit Passage(std::size_t bytes)
-      : ahead(bytes >= fetching_threshold() ? kPage : 0),
-        past_caches(bytes >= streaming_threshold()) {}
+// What is fetched ahead of rows that are gone over once, in floats; 0: nothing.
+HWY_INLINE std::size_t Ahead(Traffic traffic) { return traffic == Traffic::cached ? 0 : kPage; }
 
-  bool Stream(const float* to, const float* from, std::size_t n) const {
-    return past_caches && CanStream(hn::ScalableTag<float>(), to, from, n);
-  }
-
-  std::size_t ahead;  // what is fetched ahead, in floats; 0: nothing
-  bool past_caches;
-};
+// Whether rows of n floats at `to`, made from those at `from`, are written past the caches.
+HWY_INLINE bool Streams(Traffic traffic, const float* to, const float* from, std::size_t n) {
+  return traffic == Traffic::streamed && CanStream(hn::ScalableTag<float>(), to, from, n);
+}
 
 template <class F>
-HWY_INLINE void Forward(float* y, const float* x, const float* parameter, std::size_t rows,
-                        std::size_t n) {
+HWY_INLINE void Forward(const LearnedForward<float>& pass, std::size_t rows, std::size_t n) {
   const hn::ScalableTag<float> d;
-  const Passage passage(2 * rows * n * sizeof(float));
-  const bool stream = passage.Stream(y, x, n);
+  float* y = pass.y;
+  const float* x = pass.x;
+  const float* const parameter = pass.parameter;
+  const std::size_t ahead = Ahead(pass.traffic);
+  const bool stream = Streams(pass.traffic, y, x, n);
   for (std::size_t r = 0; r < rows; ++r, y += n, x += n) {
     ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
-      Fetch(x + i, passage.ahead);
+      Fetch(x + i, ahead);
       const auto value = F::Value(d, span.Load(d, x + i), span.Load(d, parameter + i));
       PutAt(d, value, y + i, span, stream);
     });
@@ -90,14 +85,18 @@ HWY_INLINE void Forward(float* y, const float* x, const float* parameter, std::s
 }
 
 template <class F>
-HWY_INLINE void Backward(float* dx, float* dparameter, const float* dy, const float* x,
-                         const float* parameter, std::size_t rows, std::size_t n) {
+HWY_INLINE void Backward(const LearnedBackward<float>& pass, std::size_t rows, std::size_t n) {
   const hn::ScalableTag<float> d;
-  const Passage passage(3 * rows * n * sizeof(float));
+  float* dx = pass.dx;
+  float* const dparameter = pass.dparameter;
+  const float* dy = pass.dy;
+  const float* x = pass.x;
+  const float* const parameter = pass.parameter;
+  const std::size_t ahead = Ahead(pass.traffic);
   for (std::size_t r = 0; r < rows; ++r, dx += n, dy += n, x += n) {
     ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
-      Fetch(dy + i, passage.ahead);
-      Fetch(x + i, passage.ahead);
+      Fetch(dy + i, ahead);
+      Fetch(x + i, ahead);
       const auto gradient = span.Load(d, dy + i);
       const auto f = F::Derive(d, span.Load(d, x + i), span.Load(d, parameter + i));
       span.Store(hn::Mul(gradient, f.slope), d, dx + i);
@@ -110,43 +109,41 @@ HWY_INLINE void Backward(float* dx, float* dparameter, const float* dy, const fl
   }
 }
 
-void PreluForward(float* y, const float* x, const float* alpha, std::size_t rows, std::size_t n) {
-  Forward<Prelu>(y, x, alpha, rows, n);
+void PreluForward(const LearnedForward<float>& pass, std::size_t rows, std::size_t n) {
+  Forward<Prelu>(pass, rows, n);
 }
-void PreluBackward(float* dx, float* dalpha, const float* dy, const float* x, const float* alpha,
-                   std::size_t rows, std::size_t n) {
-  Backward<Prelu>(dx, dalpha, dy, x, alpha, rows, n);
+void PreluBackward(const LearnedBackward<float>& pass, std::size_t rows, std::size_t n) {
+  Backward<Prelu>(pass, rows, n);
 }
-void SwishForward(float* y, const float* x, const float* beta, std::size_t rows, std::size_t n) {
-  Forward<Swish>(y, x, beta, rows, n);
+void SwishForward(const LearnedForward<float>& pass, std::size_t rows, std::size_t n) {
+  Forward<Swish>(pass, rows, n);
 }
-void SwishBackward(float* dx, float* dbeta, const float* dy, const float* x, const float* beta,
-                   std::size_t rows, std::size_t n) {
-  Backward<Swish>(dx, dbeta, dy, x, beta, rows, n);
+void SwishBackward(const LearnedBackward<float>& pass, std::size_t rows, std::size_t n) {
+  Backward<Swish>(pass, rows, n);
 }
 
-void Rrelu(float* y, const float* v, const float* x, std::size_t n, float lower, float upper,
-           const RandomKey& key, std::uint64_t offset) {
+void Rrelu(float* y, const float* v, const float* x, std::size_t n, const RandomSlopes& slopes,
+           Traffic traffic) {
   const hn::ScalableTag<float> d;
   const hn::RebindToSigned<decltype(d)> di;
   const hn::RebindToUnsigned<decltype(d)> du;
-  const auto least = hn::Set(d, lower);
+  const auto least = hn::Set(d, slopes.lower);
   // A uniform number is the upper 24 bits of a word, times 2^-24.
-  const auto spread = hn::Set(d, (upper - lower) * 0x1p-24F);
-  const KeySchedule schedule(key.seed);
-  const Passage passage(3 * n * sizeof(float));
-  const bool stream = passage.Stream(y, v, 4 * kBlocks) && offset % 4 == 0;
+  const auto spread = hn::Set(d, (slopes.upper - slopes.lower) * 0x1p-24F);
+  const KeySchedule schedule(slopes.key.seed);
+  const std::size_t ahead = Ahead(traffic);
+  const bool stream = Streams(traffic, y, v, 4 * kBlocks) && slopes.offset % 4 == 0;
   HWY_ALIGN std::uint32_t words[4 * kBlocks];
-  std::uint64_t block = offset / 4;
+  std::uint64_t block = slopes.offset / 4;
   // The first word wanted need not be the first of its block; later blocks are used whole.
-  std::size_t skip = offset % 4;
+  std::size_t skip = slopes.offset % 4;
   for (std::size_t i = 0; i < n;) {
-    FillWords(words, key, schedule, block);
+    FillWords(words, slopes.key, schedule, block);
     const std::size_t count = std::min(n - i, 4 * kBlocks - skip);
     ForEachVector(d, count, [&](std::size_t j, auto span) HWY_ATTR {
       const auto bits = hn::BitCast(di, hn::ShiftRight<8>(span.Load(du, words + skip + j)));
       const auto slope = hn::MulAdd(hn::ConvertTo(d, bits), spread, least);
-      Fetch(x + i + j, passage.ahead);
+      Fetch(x + i + j, ahead);
       const auto at = span.Load(d, x + i + j);
       const auto positive = hn::Gt(at, hn::Zero(d));
       const auto factor = hn::IfThenElse(positive, hn::Set(d, 1.0F), UnlessNaN(d, at, slope));
@@ -174,28 +171,30 @@ HWY_INLINE Dual<hn::Vec<D>> Greatest(D d, Span span, const float* z, std::size_t
   return {best, which};
 }
 
-void MaxoutForward(float* y, const float* z, std::size_t rows, std::size_t n, std::size_t k) {
+void MaxoutForward(float* y, const float* z, const MaxoutShape& shape, Traffic traffic) {
   const hn::ScalableTag<float> d;
-  const Passage passage((k + 1) * rows * n * sizeof(float));
-  const bool stream = passage.Stream(y, z, n);
+  const std::size_t rows = shape.rows, n = shape.n, k = shape.k;
+  const std::size_t ahead = Ahead(traffic);
+  const bool stream = Streams(traffic, y, z, n);
   for (std::size_t r = 0; r < rows; ++r, y += n, z += k * n) {
     ForEachVector(d, n, [&](std::size_t j, auto span) HWY_ATTR {
-      for (std::size_t i = 0; i < k; ++i) Fetch(z + i * n + j, passage.ahead);
+      for (std::size_t i = 0; i < k; ++i) Fetch(z + i * n + j, ahead);
       PutAt(d, Greatest(d, span, z + j, n, k).value, y + j, span, stream);
     });
   }
   if (stream) hwy::FlushStream();
 }
 
-void MaxoutBackward(float* dz, const float* dy, const float* z, std::size_t rows, std::size_t n,
-                    std::size_t k) {
+void MaxoutBackward(float* dz, const float* dy, const float* z, const MaxoutShape& shape,
+                    Traffic traffic) {
   const hn::ScalableTag<float> d;
-  const Passage passage((2 * k + 1) * rows * n * sizeof(float));
-  const bool stream = passage.Stream(dz, z, n);
+  const std::size_t rows = shape.rows, n = shape.n, k = shape.k;
+  const std::size_t ahead = Ahead(traffic);
+  const bool stream = Streams(traffic, dz, z, n);
   for (std::size_t r = 0; r < rows; ++r, dy += n, dz += k * n, z += k * n) {
     ForEachVector(d, n, [&](std::size_t j, auto span) HWY_ATTR {
-      Fetch(dy + j, passage.ahead);
-      for (std::size_t i = 0; i < k; ++i) Fetch(z + i * n + j, passage.ahead);
+      Fetch(dy + j, ahead);
+      for (std::size_t i = 0; i < k; ++i) Fetch(z + i * n + j, ahead);
       const auto winner = Greatest(d, span, z + j, n, k).slope;
       const auto gradient = span.Load(d, dy + j);
       for (std::size_t i = 0; i < k; ++i) {
@@ -223,30 +222,28 @@ HWY_EXPORT(MaxoutForward);
 HWY_EXPORT(MaxoutBackward);
 }  // namespace
 
-void prelu_forward(float* y, const float* x, const float* alpha, std::size_t rows, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(PreluForward)(y, x, alpha, rows, n);
+void prelu_forward(const LearnedForward<float>& pass, std::size_t rows, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(PreluForward)(pass, rows, n);
 }
-void prelu_backward(float* dx, float* dalpha, const float* dy, const float* x, const float* alpha,
-                    std::size_t rows, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(PreluBackward)(dx, dalpha, dy, x, alpha, rows, n);
+void prelu_backward(const LearnedBackward<float>& pass, std::size_t rows, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(PreluBackward)(pass, rows, n);
 }
-void swish_forward(float* y, const float* x, const float* beta, std::size_t rows, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(SwishForward)(y, x, beta, rows, n);
+void swish_forward(const LearnedForward<float>& pass, std::size_t rows, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(SwishForward)(pass, rows, n);
 }
-void swish_backward(float* dx, float* dbeta, const float* dy, const float* x, const float* beta,
-                    std::size_t rows, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(SwishBackward)(dx, dbeta, dy, x, beta, rows, n);
+void swish_backward(const LearnedBackward<float>& pass, std::size_t rows, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(SwishBackward)(pass, rows, n);
 }
-void rrelu(float* y, const float* v, const float* x, std::size_t n, float lower, float upper,
-           const RandomKey& key, std::uint64_t offset) {
-  HWY_DYNAMIC_DISPATCH(Rrelu)(y, v, x, n, lower, upper, key, offset);
+void rrelu(float* y, const float* v, const float* x, std::size_t n, const RandomSlopes& slopes,
+           Traffic traffic) {
+  HWY_DYNAMIC_DISPATCH(Rrelu)(y, v, x, n, slopes, traffic);
 }
-void maxout_forward(float* y, const float* z, std::size_t rows, std::size_t n, std::size_t k) {
-  HWY_DYNAMIC_DISPATCH(MaxoutForward)(y, z, rows, n, k);
+void maxout_forward(float* y, const float* z, const MaxoutShape& shape, Traffic traffic) {
+  HWY_DYNAMIC_DISPATCH(MaxoutForward)(y, z, shape, traffic);
 }
-void maxout_backward(float* dz, const float* dy, const float* z, std::size_t rows, std::size_t n,
-                     std::size_t k) {
-  HWY_DYNAMIC_DISPATCH(MaxoutBackward)(dz, dy, z, rows, n, k);
+void maxout_backward(float* dz, const float* dy, const float* z, const MaxoutShape& shape,
+                     Traffic traffic) {
+  HWY_DYNAMIC_DISPATCH(MaxoutBackward)(dz, dy, z, shape, traffic);
 }
 
 }  // namespace sluice::kernels

@@ -6,44 +6,44 @@
 
 namespace sluice::kernels {
 
-void prelu_forward(double* y, const double* x, const double* alpha, std::size_t rows,
-                   std::size_t n) {
-  for (std::size_t i = 0; i < rows * n; ++i) y[i] = x[i] > 0 ? x[i] : alpha[i % n] * x[i];
-}
-
-void prelu_backward(double* dx, double* dalpha, const double* dy, const double* x,
-                    const double* alpha, std::size_t rows, std::size_t n) {
+void prelu_forward(const LearnedForward<double>& p, std::size_t rows, std::size_t n) {
   for (std::size_t i = 0; i < rows * n; ++i) {
-    const double at = x[i], gradient = dy[i];
-    const double slope = std::isnan(at) ? at : (at > 0 ? 1.0 : alpha[i % n]);
-    dx[i] = gradient * slope;
-    if (dalpha != nullptr) dalpha[i % n] += gradient * (at > 0 ? 0.0 : at);
+    p.y[i] = p.x[i] > 0 ? p.x[i] : p.parameter[i % n] * p.x[i];
   }
 }
 
-void swish_forward(double* y, const double* x, const double* beta, std::size_t rows,
-                   std::size_t n) {
-  for (std::size_t i = 0; i < rows * n; ++i) y[i] = silu_double(x[i], beta[i % n]).value;
+void prelu_backward(const LearnedBackward<double>& p, std::size_t rows, std::size_t n) {
+  for (std::size_t i = 0; i < rows * n; ++i) {
+    const double at = p.x[i], gradient = p.dy[i];
+    const double slope = std::isnan(at) ? at : (at > 0 ? 1.0 : p.parameter[i % n]);
+    p.dx[i] = gradient * slope;
+    if (p.dparameter != nullptr) p.dparameter[i % n] += gradient * (at > 0 ? 0.0 : at);
+  }
 }
 
-void swish_backward(double* dx, double* dbeta, const double* dy, const double* x,
-                    const double* beta, std::size_t rows, std::size_t n) {
+void swish_forward(const LearnedForward<double>& p, std::size_t rows, std::size_t n) {
   for (std::size_t i = 0; i < rows * n; ++i) {
-    const double at = x[i], t = beta[i % n] * at, gradient = dy[i];
-    dx[i] = gradient * silu_double(at, beta[i % n]).slope;
-    if (dbeta != nullptr) {
-      dbeta[i % n] += gradient * damped(damped(at, logistic(t)) * at, logistic(-t));
+    p.y[i] = silu_double(p.x[i], p.parameter[i % n]).value;
+  }
+}
+
+void swish_backward(const LearnedBackward<double>& p, std::size_t rows, std::size_t n) {
+  for (std::size_t i = 0; i < rows * n; ++i) {
+    const double beta = p.parameter[i % n], at = p.x[i], t = beta * at, gradient = p.dy[i];
+    p.dx[i] = gradient * silu_double(at, beta).slope;
+    if (p.dparameter != nullptr) {
+      p.dparameter[i % n] += gradient * damped(damped(at, logistic(t)) * at, logistic(-t));
     }
   }
 }
 
-void rrelu(double* y, const double* v, const double* x, std::size_t n, float lower, float upper,
-           const RandomKey& key, std::uint64_t offset) {
-  const auto least = static_cast<double>(lower);
-  const double spread = static_cast<double>(upper) - least;
+void rrelu(double* y, const double* v, const double* x, std::size_t n, const RandomSlopes& slopes,
+           Traffic /*traffic*/) {
+  const auto least = static_cast<double>(slopes.lower);
+  const double spread = static_cast<double>(slopes.upper) - least;
   for (std::size_t i = 0; i < n; ++i) {
-    const double slope = least + spread * static_cast<double>(key.uniform(offset + i));
-    y[i] = v[i] * (std::isnan(x[i]) ? x[i] : (x[i] > 0 ? 1.0 : slope));
+    const double drawn = static_cast<double>(slopes.key.uniform(slopes.offset + i));
+    y[i] = v[i] * (std::isnan(x[i]) ? x[i] : (x[i] > 0 ? 1.0 : least + spread * drawn));
   }
 }
 
@@ -61,7 +61,8 @@ std::size_t greatest(const double* z, std::size_t n, std::size_t k) {
 
 }  // namespace
 
-void maxout_forward(double* y, const double* z, std::size_t rows, std::size_t n, std::size_t k) {
+void maxout_forward(double* y, const double* z, const MaxoutShape& shape, Traffic /*traffic*/) {
+  const auto [rows, n, k] = shape;
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t j = 0; j < n; ++j) {
       const double* const at = z + r * k * n + j;
@@ -70,8 +71,9 @@ void maxout_forward(double* y, const double* z, std::size_t rows, std::size_t n,
   }
 }
 
-void maxout_backward(double* dz, const double* dy, const double* z, std::size_t rows, std::size_t n,
-                     std::size_t k) {
+void maxout_backward(double* dz, const double* dy, const double* z, const MaxoutShape& shape,
+                     Traffic /*traffic*/) {
+  const auto [rows, n, k] = shape;
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t j = 0; j < n; ++j) {
       const std::size_t first = r * k * n + j, winner = greatest(z + first, n, k);

@@ -112,15 +112,16 @@ void ColumnMoments(double* mean, double* m2, const float* x, std::size_t rows,
   }
 }
 
-void ColumnAffine(float* y, const float* x, const float* shift, const float* a, const float* b,
-                  std::size_t rows, std::size_t channels, bool past_caches) {
+void ColumnAffine(const ChannelAffine<float>& pass, std::size_t rows, std::size_t channels) {
   const hn::ScalableTag<float> d;
-  const bool stream = past_caches && CanStream(d, y, x, channels);
+  float* const y = pass.y;
+  const float* const x = pass.x;
+  const bool stream = pass.traffic == Traffic::streamed && CanStream(d, y, x, channels);
   ForRows(rows, [&](std::size_t r, auto count) HWY_ATTR {
     ForEachVector(d, channels, [&](std::size_t j, auto span) HWY_ATTR {
-      const auto vshift = span.Load(d, shift + j);
-      const auto va = span.Load(d, a + j);
-      const auto vb = span.Load(d, b + j);
+      const auto vshift = span.Load(d, pass.shift + j);
+      const auto va = span.Load(d, pass.a + j);
+      const auto vb = span.Load(d, pass.b + j);
       // All loads first: a store holds up loads from addresses with the same low 12 bits.
       constexpr std::size_t kRows = decltype(count)::value;
       hn::Vec<decltype(d)> values[kRows];
@@ -140,9 +141,9 @@ void ColumnAffine(float* y, const float* x, const float* shift, const float* a, 
 // sums[j] = Σ dy, products[j] = Σ dy (x - shift).
 void StripProducts(float* sums, float* products, const float* dy, const float* x,
                    const float* shift, std::size_t rows, std::size_t pitch, std::size_t columns,
-                   bool past_caches) {
+                   Traffic traffic) {
   const hn::ScalableTag<float> d;
-  const std::size_t ahead = past_caches ? kTogether * pitch : 0;
+  const std::size_t ahead = traffic == Traffic::streamed ? kTogether * pitch : 0;
   std::fill_n(sums, columns, 0.0F);
   std::fill_n(products, columns, 0.0F);
   ForRows(rows, [&](std::size_t r, auto count) HWY_ATTR {
@@ -164,8 +165,9 @@ void StripProducts(float* sums, float* products, const float* dy, const float* x
   });
 }
 
-void ColumnSums(double* sum, double* product, const float* dy, const float* x, const float* shift,
-                std::size_t rows, std::size_t channels, bool past_caches) {
+void ColumnSums(const ChannelSums<float>& pass, std::size_t rows, std::size_t channels) {
+  double* const sum = pass.sum;
+  double* const product = pass.product;
   std::array<float, kStrip> sums;
   std::array<float, kStrip> products;
   for (std::size_t strip = 0; strip < channels; strip += kStrip) {
@@ -174,8 +176,8 @@ void ColumnSums(double* sum, double* product, const float* dy, const float* x, c
     std::fill_n(product + strip, columns, 0.0);
     for (std::size_t r = 0; r < rows; r += kBlock) {
       const std::size_t at = r * channels + strip;
-      StripProducts(sums.data(), products.data(), dy + at, x + at, shift + strip,
-                    std::min(kBlock, rows - r), channels, columns, past_caches);
+      StripProducts(sums.data(), products.data(), pass.dy + at, pass.x + at, pass.shift + strip,
+                    std::min(kBlock, rows - r), channels, columns, pass.traffic);
       for (std::size_t j = 0; j < columns; ++j) {
         sum[strip + j] += static_cast<double>(sums[j]);
         product[strip + j] += static_cast<double>(products[j]);
@@ -184,17 +186,18 @@ void ColumnSums(double* sum, double* product, const float* dy, const float* x, c
   }
 }
 
-void ColumnGradient(float* dx, const float* dy, const float* x, const float* shift, const float* a,
-                    const float* b, const float* k, std::size_t rows, std::size_t channels,
-                    bool past_caches) {
+void ColumnGradient(const ChannelGradient<float>& pass, std::size_t rows, std::size_t channels) {
   const hn::ScalableTag<float> d;
-  const std::size_t ahead = past_caches ? kTogether * channels : 0;
+  float* const dx = pass.dx;
+  const float* const dy = pass.dy;
+  const float* const x = pass.x;
+  const std::size_t ahead = pass.traffic == Traffic::streamed ? kTogether * channels : 0;
   ForRows(rows, [&](std::size_t r, auto count) HWY_ATTR {
     ForEachVector(d, channels, [&](std::size_t j, auto span) HWY_ATTR {
-      const auto vshift = span.Load(d, shift + j);
-      const auto va = span.Load(d, a + j);
-      const auto vb = span.Load(d, b + j);
-      const auto vk = span.Load(d, k + j);
+      const auto vshift = span.Load(d, pass.shift + j);
+      const auto va = span.Load(d, pass.a + j);
+      const auto vb = span.Load(d, pass.b + j);
+      const auto vk = span.Load(d, pass.k + j);
       constexpr std::size_t kRows = decltype(count)::value;
       hn::Vec<decltype(d)> values[kRows];
       for (std::size_t row = 0; row < kRows; ++row) {
@@ -244,16 +247,17 @@ void SegmentMoments(double* mean, double* m2, const float* x, std::size_t channe
   }
 }
 
-void SegmentAffine(float* y, const float* x, const float* shift, const float* a, const float* b,
-                   std::size_t channels, std::size_t n, bool past_caches) {
+void SegmentAffine(const ChannelAffine<float>& pass, std::size_t channels, std::size_t n) {
   const hn::ScalableTag<float> d;
-  const bool stream = past_caches && CanStream(d, y, x, n);
+  float* y = pass.y;
+  const float* x = pass.x;
+  const bool stream = pass.traffic == Traffic::streamed && CanStream(d, y, x, n);
   // What follows is the next matrix, whose moments are taken next.
   const std::size_t ahead = std::min(channels * n, std::size_t{4096});
   for (std::size_t c = 0; c < channels; ++c, x += n, y += n) {
-    const auto vshift = hn::Set(d, shift[c]);
-    const auto va = hn::Set(d, a[c]);
-    const auto vb = hn::Set(d, b[c]);
+    const auto vshift = hn::Set(d, pass.shift[c]);
+    const auto va = hn::Set(d, pass.a[c]);
+    const auto vb = hn::Set(d, pass.b[c]);
     ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
       if (stream) hwy::Prefetch(x + i + ahead);
       PutAt(d, hn::MulAdd(hn::Sub(span.Load(d, x + i), vshift), va, vb), y + i, span, stream);
@@ -264,10 +268,14 @@ void SegmentAffine(float* y, const float* x, const float* shift, const float* a,
 
 // Of two matrices read twice, one's successor is fetched by the first reading, the other's by the
 // second.
-void SegmentSums(double* sum, double* product, const float* dy, const float* x, const float* shift,
-                 std::size_t channels, std::size_t n, bool past_caches) {
+void SegmentSums(const ChannelSums<float>& pass, std::size_t channels, std::size_t n) {
   const hn::ScalableTag<float> d;
-  const std::size_t ahead = RowsAhead(channels * n, past_caches);
+  double* const sum = pass.sum;
+  double* const product = pass.product;
+  const float* dy = pass.dy;
+  const float* x = pass.x;
+  const float* const shift = pass.shift;
+  const std::size_t ahead = RowsAhead(channels * n, pass.traffic);
   std::size_t c = 0;
   for (; n <= kSumBlock && c + kAbreast <= channels; c += kAbreast) {
     double totals[2 * kAbreast];
@@ -301,16 +309,17 @@ void SegmentSums(double* sum, double* product, const float* dy, const float* x, 
   }
 }
 
-void SegmentGradient(float* dx, const float* dy, const float* x, const float* shift, const float* a,
-                     const float* b, const float* k, std::size_t channels, std::size_t n,
-                     bool past_caches) {
+void SegmentGradient(const ChannelGradient<float>& pass, std::size_t channels, std::size_t n) {
   const hn::ScalableTag<float> d;
-  const std::size_t ahead = RowsAhead(channels * n, past_caches);
+  float* dx = pass.dx;
+  const float* dy = pass.dy;
+  const float* x = pass.x;
+  const std::size_t ahead = RowsAhead(channels * n, pass.traffic);
   for (std::size_t c = 0; c < channels; ++c, x += n, dy += n, dx += n) {
-    const auto vshift = hn::Set(d, shift[c]);
-    const auto va = hn::Set(d, a[c]);
-    const auto vb = hn::Set(d, b[c]);
-    const auto vk = hn::Set(d, k[c]);
+    const auto vshift = hn::Set(d, pass.shift[c]);
+    const auto va = hn::Set(d, pass.a[c]);
+    const auto vb = hn::Set(d, pass.b[c]);
+    const auto vk = hn::Set(d, pass.k[c]);
     ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
       Fetch(dy + i, ahead);
       const auto centred = hn::Sub(span.Load(d, x + i), vshift);
@@ -344,41 +353,31 @@ void channel_moments(double* mean, double* m2, const float* x, ChannelLayout lay
   }
 }
 
-void channel_affine(float* y, const float* x, const float* shift, const float* a, const float* b,
-                    ChannelLayout layout, bool past_caches) {
+void channel_affine(const ChannelAffine<float>& pass, ChannelLayout layout) {
   if (layout.last) {
-    HWY_DYNAMIC_DISPATCH(ColumnAffine)
-    (y, x, shift, a, b, layout.length, layout.channels, past_caches);
+    HWY_DYNAMIC_DISPATCH(ColumnAffine)(pass, layout.length, layout.channels);
   } else {
-    HWY_DYNAMIC_DISPATCH(SegmentAffine)
-    (y, x, shift, a, b, layout.channels, layout.length, past_caches);
+    HWY_DYNAMIC_DISPATCH(SegmentAffine)(pass, layout.channels, layout.length);
   }
 }
 
-void channel_sums(double* sum, double* product, const float* dy, const float* x, const float* shift,
-                  const float* scale, const float* offset, ChannelLayout layout, bool past_caches) {
+void channel_sums(const ChannelSums<float>& pass, ChannelLayout layout) {
   if (layout.last) {
-    HWY_DYNAMIC_DISPATCH(ColumnSums)
-    (sum, product, dy, x, shift, layout.length, layout.channels, past_caches);
+    HWY_DYNAMIC_DISPATCH(ColumnSums)(pass, layout.length, layout.channels);
   } else {
-    HWY_DYNAMIC_DISPATCH(SegmentSums)
-    (sum, product, dy, x, shift, layout.channels, layout.length, past_caches);
+    HWY_DYNAMIC_DISPATCH(SegmentSums)(pass, layout.channels, layout.length);
   }
   for (std::size_t c = 0; c < layout.channels; ++c) {
-    product[c] =
-        product[c] * static_cast<double>(scale[c]) + sum[c] * static_cast<double>(offset[c]);
+    pass.product[c] = pass.product[c] * static_cast<double>(pass.scale[c]) +
+                      pass.sum[c] * static_cast<double>(pass.offset[c]);
   }
 }
 
-void channel_gradient(float* dx, const float* dy, const float* x, const float* shift,
-                      const float* a, const float* b, const float* k, ChannelLayout layout,
-                      bool past_caches) {
+void channel_gradient(const ChannelGradient<float>& pass, ChannelLayout layout) {
   if (layout.last) {
-    HWY_DYNAMIC_DISPATCH(ColumnGradient)
-    (dx, dy, x, shift, a, b, k, layout.length, layout.channels, past_caches);
+    HWY_DYNAMIC_DISPATCH(ColumnGradient)(pass, layout.length, layout.channels);
   } else {
-    HWY_DYNAMIC_DISPATCH(SegmentGradient)
-    (dx, dy, x, shift, a, b, k, layout.channels, layout.length, past_caches);
+    HWY_DYNAMIC_DISPATCH(SegmentGradient)(pass, layout.channels, layout.length);
   }
 }
 

@@ -25,26 +25,22 @@ void channel_moments(double* mean, double* m2, const double* x, ChannelLayout la
            [&](std::size_t c, std::size_t i) { m2[c] += (x[i] - mean[c]) * (x[i] - mean[c]); });
 }
 
-void channel_affine(double* y, const double* x, const double* shift, const double* a,
-                    const double* b, ChannelLayout layout, bool /*past_caches*/) {
-  for_each(layout, [&](std::size_t c, std::size_t i) { y[i] = (x[i] - shift[c]) * a[c] + b[c]; });
+void channel_affine(const ChannelAffine<double>& p, ChannelLayout layout) {
+  for_each(layout,
+           [&](std::size_t c, std::size_t i) { p.y[i] = (p.x[i] - p.shift[c]) * p.a[c] + p.b[c]; });
 }
 
-void channel_sums(double* sum, double* product, const double* dy, const double* x,
-                  const double* shift, const double* scale, const double* offset,
-                  ChannelLayout layout, bool /*past_caches*/) {
-  for (std::size_t c = 0; c < layout.channels; ++c) sum[c] = product[c] = 0.0;
+void channel_sums(const ChannelSums<double>& p, ChannelLayout layout) {
+  for (std::size_t c = 0; c < layout.channels; ++c) p.sum[c] = p.product[c] = 0.0;
   for_each(layout, [&](std::size_t c, std::size_t i) {
-    sum[c] += dy[i];
-    product[c] += dy[i] * ((x[i] - shift[c]) * scale[c] + offset[c]);
+    p.sum[c] += p.dy[i];
+    p.product[c] += p.dy[i] * ((p.x[i] - p.shift[c]) * p.scale[c] + p.offset[c]);
   });
 }
 
-void channel_gradient(double* dx, const double* dy, const double* x, const double* shift,
-                      const double* a, const double* b, const double* k, ChannelLayout layout,
-                      bool /*past_caches*/) {
+void channel_gradient(const ChannelGradient<double>& p, ChannelLayout layout) {
   for_each(layout, [&](std::size_t c, std::size_t i) {
-    dx[i] = a[c] * dy[i] + b[c] * (x[i] - shift[c]) + k[c];
+    p.dx[i] = p.a[c] * p.dy[i] + p.b[c] * (p.x[i] - p.shift[c]) + p.k[c];
   });
 }
 

@@ -17,20 +17,22 @@ HWY_BEFORE_NAMESPACE();
 namespace sluice::kernels {
 namespace HWY_NAMESPACE {
 
-void NormRowsForward(float* y, float* statistics, const float* x, const float* weight,
-                     const float* bias, double eps, bool centred, std::size_t positions,
-                     std::size_t groups, std::size_t n, bool past_caches) {
+void RowsForward(const NormRowsForward<float>& pass, const RowSets& sets) {
   const hn::ScalableTag<float> d;
-  const bool stream = past_caches && CanStream(d, y, x, n);
-  const std::size_t ahead = RowsAhead(n, past_caches);
+  const std::size_t n = sets.n;
+  float* y = pass.y;
+  float* statistics = pass.statistics;
+  const float* x = pass.x;
+  const bool stream = pass.traffic == Traffic::streamed && CanStream(d, y, x, n);
+  const std::size_t ahead = RowsAhead(n, pass.traffic);
   const auto count = static_cast<double>(n);
-  for (std::size_t r = 0; r < positions * groups; ++r, x += n, y += n, statistics += 3) {
-    const float shift = centred ? static_cast<float>(Sum(x, n) / count) : 0.0F;
+  for (std::size_t r = 0; r < sets.positions * sets.groups; ++r, x += n, y += n, statistics += 3) {
+    const float shift = sets.centred ? static_cast<float>(Sum(x, n) / count) : 0.0F;
     const Spread spread = SpreadAbout(x, shift, n);
-    const double rest = centred ? spread.sum / count : 0.0;
+    const double rest = sets.centred ? spread.sum / count : 0.0;
     const double variance = spread.squares / count - rest * rest;
     // Rounding may leave a constant row's variance below 0; NaN stays.
-    const double scale = 1.0 / std::sqrt((variance < 0.0 ? 0.0 : variance) + eps);
+    const double scale = 1.0 / std::sqrt((variance < 0.0 ? 0.0 : variance) + pass.eps);
     statistics[0] = shift;
     statistics[1] = static_cast<float>(scale);
     statistics[2] = static_cast<float>(-rest * scale);
@@ -38,9 +40,9 @@ void NormRowsForward(float* y, float* statistics, const float* x, const float* w
     const auto vshift = hn::Set(d, shift);
     const auto vscale = hn::Set(d, statistics[1]);
     const auto voffset = hn::Set(d, statistics[2]);
-    const std::size_t channel = r % groups * n;
-    const float* const w = weight != nullptr ? weight + channel : nullptr;
-    const float* const b = bias != nullptr ? bias + channel : nullptr;
+    const std::size_t channel = r % sets.groups * n;
+    const float* const w = From(pass.weight, channel);
+    const float* const b = From(pass.bias, channel);
     ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
       auto value = hn::MulAdd(hn::Sub(span.Load(d, x + i), vshift), vscale, voffset);
       if (w != nullptr) value = hn::Mul(value, span.Load(d, w + i));
@@ -52,20 +54,23 @@ void NormRowsForward(float* y, float* statistics, const float* x, const float* w
   if (stream) hwy::FlushStream();
 }
 
-void NormRowsBackward(float* dx, float* dweight, float* dbias, const float* dy, const float* x,
-                      const float* statistics, const float* weight, bool centred,
-                      std::size_t positions, std::size_t groups, std::size_t n, bool past_caches) {
+void RowsBackward(const NormRowsBackward<float>& pass, const RowSets& sets) {
   const hn::ScalableTag<float> d;
-  const std::size_t ahead = RowsAhead(n, past_caches);
+  const std::size_t n = sets.n;
+  float* dx = pass.dx;
+  const float* dy = pass.dy;
+  const float* x = pass.x;
+  const float* statistics = pass.statistics;
+  const std::size_t ahead = RowsAhead(n, pass.traffic);
   const auto count = static_cast<double>(n);
-  for (std::size_t r = 0; r < positions * groups; ++r, x += n, dy += n, statistics += 3) {
+  for (std::size_t r = 0; r < sets.positions * sets.groups; ++r, x += n, dy += n, statistics += 3) {
     const auto shift = hn::Set(d, statistics[0]);
     const auto scale = hn::Set(d, statistics[1]);
     const auto offset = hn::Set(d, statistics[2]);
-    const std::size_t channel = r % groups * n;
-    const float* const w = weight != nullptr ? weight + channel : nullptr;
-    float* const dw = dweight != nullptr ? dweight + channel : nullptr;
-    float* const db = dbias != nullptr ? dbias + channel : nullptr;
+    const std::size_t channel = r % sets.groups * n;
+    const float* const w = From(pass.weight, channel);
+    float* const dw = From(pass.dweight, channel);
+    float* const db = From(pass.dbias, channel);
     double sum = 0.0;
     double product = 0.0;
     for (std::size_t begin = 0; begin < n; begin += kSumBlock) {
@@ -90,7 +95,8 @@ void NormRowsBackward(float* dx, float* dweight, float* dbias, const float* dy, 
     }
     if (dx == nullptr) continue;
     const auto exact_scale = static_cast<double>(statistics[1]);
-    const auto mean = hn::Set(d, centred ? static_cast<float>(exact_scale * sum / count) : 0.0F);
+    const auto mean =
+        hn::Set(d, sets.centred ? static_cast<float>(exact_scale * sum / count) : 0.0F);
     const auto along = hn::Set(d, static_cast<float>(exact_scale * product / count));
     ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
       Fetch(dy + i, ahead);
@@ -110,20 +116,17 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace sluice::kernels {
 namespace {
-HWY_EXPORT(NormRowsForward);
-HWY_EXPORT(NormRowsBackward);
+HWY_EXPORT(RowsForward);
+HWY_EXPORT(RowsBackward);
 }  // namespace
 
-void norm_rows_forward(float* y, float* statistics, const float* x, const float* weight,
-                       const float* bias, double eps, bool centred, std::size_t positions,
-                       std::size_t groups, std::size_t n, bool past_caches) {
-  HWY_DYNAMIC_DISPATCH(NormRowsForward)
-  (y, statistics, x, weight, bias, eps, centred, positions, groups, n, past_caches);
+void norm_rows_forward(const NormRowsForward<float>& pass, const RowSets& sets) {
+  HWY_DYNAMIC_DISPATCH(RowsForward)(pass, sets);
 }
 
-void norm_rows_forward(double* y, double* statistics, const double* x, const double* weight,
-                       const double* bias, double eps, bool centred, std::size_t positions,
-                       std::size_t groups, std::size_t n, bool /*past_caches*/) {
+void norm_rows_forward(const NormRowsForward<double>& pass, const RowSets& sets) {
+  auto [y, statistics, x, weight, bias, eps, traffic] = pass;
+  const auto [positions, groups, n, centred] = sets;
   const auto count = static_cast<double>(n);
   for (std::size_t r = 0; r < positions * groups; ++r, x += n, y += n, statistics += 3) {
     double mean = 0.0;
@@ -142,33 +145,31 @@ void norm_rows_forward(double* y, double* statistics, const double* x, const dou
   }
 }
 
-void norm_rows_backward(float* dx, float* dweight, float* dbias, const float* dy, const float* x,
-                        const float* statistics, const float* weight, bool centred,
-                        std::size_t positions, std::size_t groups, std::size_t n,
-                        bool past_caches) {
-  HWY_DYNAMIC_DISPATCH(NormRowsBackward)
-  (dx, dweight, dbias, dy, x, statistics, weight, centred, positions, groups, n, past_caches);
+void norm_rows_backward(const NormRowsBackward<float>& pass, const RowSets& sets) {
+  HWY_DYNAMIC_DISPATCH(RowsBackward)(pass, sets);
 }
 
-void norm_rows_backward(double* dx, double* dweight, double* dbias, const double* dy,
-                        const double* x, const double* statistics, const double* weight,
-                        bool centred, std::size_t positions, std::size_t groups, std::size_t n,
-                        bool /*past_caches*/) {
+void norm_rows_backward(const NormRowsBackward<double>& pass, const RowSets& sets) {
+  const std::size_t n = sets.n;
+  double* dx = pass.dx;
+  const double* dy = pass.dy;
+  const double* x = pass.x;
+  const double* statistics = pass.statistics;
   const auto count = static_cast<double>(n);
-  for (std::size_t r = 0; r < positions * groups; ++r, x += n, dy += n, statistics += 3) {
-    const std::size_t channel = r % groups * n;
+  for (std::size_t r = 0; r < sets.positions * sets.groups; ++r, x += n, dy += n, statistics += 3) {
+    const std::size_t channel = r % sets.groups * n;
     const auto normal = [&](std::size_t i) {
       return (x[i] - statistics[0]) * statistics[1] + statistics[2];
     };
     const auto scaled = [&](std::size_t i) {
-      return weight != nullptr ? dy[i] * weight[channel + i] : dy[i];
+      return pass.weight != nullptr ? dy[i] * pass.weight[channel + i] : dy[i];
     };
     double mean = 0.0;
     double along = 0.0;
     for (std::size_t i = 0; i < n; ++i) {
-      if (dweight != nullptr) dweight[channel + i] += dy[i] * normal(i);
-      if (dbias != nullptr) dbias[channel + i] += dy[i];
-      if (centred) mean += scaled(i) / count;
+      if (pass.dweight != nullptr) pass.dweight[channel + i] += dy[i] * normal(i);
+      if (pass.dbias != nullptr) pass.dbias[channel + i] += dy[i];
+      if (sets.centred) mean += scaled(i) / count;
       along += scaled(i) * normal(i) / count;
     }
     if (dx == nullptr) continue;

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/bfloat16.hpp"
 #include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -30,22 +30,13 @@ HWY_INLINE hn::Vec<D> Widened(D d, const std::uint16_t* p) {
   return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(d16, p))));
 }
 
-struct Product {
-  float* c;
-  std::size_t c_pitch;
-  const float* a;
-  std::size_t a_pitch;
-  std::size_t inner;
-  bool accumulate;
-};
-
 // As many rows as the registers hold sums for, two vectors each: 32 registers with AVX-512, 16
 // otherwise.
 constexpr std::size_t kMostRows = hn::MaxLanes(hn::ScalableTag<float>()) >= 16 ? 8 : 6;
 
 // `kRows` rows by two vectors of columns.
 template <std::size_t kRows, class W, class Span>
-HWY_INLINE void MultiplyTile(const Product& p, const W* panel, Span first, Span second) {
+HWY_INLINE void MultiplyTile(const PanelProduct<W>& p, Span first, Span second) {
   const hn::ScalableTag<float> d;
   const std::size_t lanes = hn::Lanes(d);
   hn::Vec<decltype(d)> left[kRows];
@@ -63,8 +54,8 @@ HWY_INLINE void MultiplyTile(const Product& p, const W* panel, Span first, Span 
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < kRows; ++r) rows[r] = p.a + r * p.a_pitch;
   for (std::size_t k = 0; k < p.inner; ++k) {
-    const auto u = Widened(d, panel + k * kPanelColumns);
-    const auto v = Widened(d, panel + k * kPanelColumns + lanes);
+    const auto u = Widened(d, p.panel + k * kPanelColumns);
+    const auto v = Widened(d, p.panel + k * kPanelColumns + lanes);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < kRows; ++r) {
       const auto x = hn::Set(d, rows[r][k]);
@@ -80,43 +71,40 @@ HWY_INLINE void MultiplyTile(const Product& p, const W* panel, Span first, Span 
 }
 
 template <std::size_t kRows, class W>
-void MultiplyColumns(const Product& p, const W* panel, std::size_t columns) {
+void MultiplyColumns(const PanelProduct<W>& p, std::size_t columns) {
   const hn::ScalableTag<float> d;
   const std::size_t lanes = hn::Lanes(d);
-  Product at = p;
+  PanelProduct<W> at = p;
   for (std::size_t j = 0; j < columns; j += 2 * lanes) {
     at.c = p.c + j;
+    at.panel = p.panel + j;
     const std::size_t rest = columns - j;
     if (rest >= 2 * lanes) {
-      MultiplyTile<kRows>(at, panel + j, Whole{}, Whole{});
+      MultiplyTile<kRows>(at, Whole{}, Whole{});
     } else {
-      MultiplyTile<kRows>(at, panel + j, First{std::min(rest, lanes)},
-                          First{rest - std::min(rest, lanes)});
+      MultiplyTile<kRows>(at, First{std::min(rest, lanes)}, First{rest - std::min(rest, lanes)});
     }
   }
 }
 
 template <std::size_t kRows, class W>
-void MultiplyRows(Product p, const W* panel, std::size_t rows, std::size_t columns) {
+void MultiplyRows(PanelProduct<W> p, std::size_t rows, std::size_t columns) {
   for (; rows >= kRows; rows -= kRows) {
-    MultiplyColumns<kRows>(p, panel, columns);
+    MultiplyColumns<kRows>(p, columns);
     p.a += kRows * p.a_pitch;
     p.c += kRows * p.c_pitch;
   }
   if constexpr (kRows > 1) {
-    if (rows > 0) MultiplyRows<kRows - 1>(p, panel, rows, columns);
+    if (rows > 0) MultiplyRows<kRows - 1>(p, rows, columns);
   }
 }
 
-void MultiplyFloat(float* c, std::size_t c_pitch, const float* a, std::size_t a_pitch,
-                   const float* panel, std::size_t rows, std::size_t inner, std::size_t columns,
-                   bool accumulate) {
-  MultiplyRows<kMostRows>(Product{c, c_pitch, a, a_pitch, inner, accumulate}, panel, rows, columns);
+void MultiplyFloat(const PanelProduct<float>& product, std::size_t rows, std::size_t columns) {
+  MultiplyRows<kMostRows>(product, rows, columns);
 }
-void MultiplyBfloat16(float* c, std::size_t c_pitch, const float* a, std::size_t a_pitch,
-                      const std::uint16_t* panel, std::size_t rows, std::size_t inner,
-                      std::size_t columns, bool accumulate) {
-  MultiplyRows<kMostRows>(Product{c, c_pitch, a, a_pitch, inner, accumulate}, panel, rows, columns);
+void MultiplyBfloat16(const PanelProduct<std::uint16_t>& product, std::size_t rows,
+                      std::size_t columns) {
+  MultiplyRows<kMostRows>(product, rows, columns);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -162,17 +150,12 @@ void pack_panel(std::uint16_t* panel, const float* w, std::size_t ld, bool trans
   }
 }
 
-void multiply_panel(float* c, std::size_t c_pitch, const float* a, std::size_t a_pitch,
-                    const float* panel, std::size_t rows, std::size_t inner, std::size_t columns,
-                    bool accumulate) {
-  HWY_DYNAMIC_DISPATCH(MultiplyFloat)
-  (c, c_pitch, a, a_pitch, panel, rows, inner, columns, accumulate);
+void multiply_panel(const PanelProduct<float>& product, std::size_t rows, std::size_t columns) {
+  HWY_DYNAMIC_DISPATCH(MultiplyFloat)(product, rows, columns);
 }
-void multiply_panel(float* c, std::size_t c_pitch, const float* a, std::size_t a_pitch,
-                    const std::uint16_t* panel, std::size_t rows, std::size_t inner,
-                    std::size_t columns, bool accumulate) {
-  HWY_DYNAMIC_DISPATCH(MultiplyBfloat16)
-  (c, c_pitch, a, a_pitch, panel, rows, inner, columns, accumulate);
+void multiply_panel(const PanelProduct<std::uint16_t>& product, std::size_t rows,
+                    std::size_t columns) {
+  HWY_DYNAMIC_DISPATCH(MultiplyBfloat16)(product, rows, columns);
 }
 
 }  // namespace sluice::kernels

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "sluice/kernels/traffic.hpp"
 #include "span-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -26,7 +27,10 @@ inline constexpr std::size_t kPage = 1024;
 inline constexpr std::size_t kLine = 16;
 
 /// p + i, or null where there is nothing.
-inline const float* From(const float* p, std::size_t i) { return p != nullptr ? p + i : nullptr; }
+template <class T>
+T* From(T* p, std::size_t i) {
+  return p != nullptr ? p + i : nullptr;
+}
 
 /// Floats until p is aligned to the vector.
 template <class D>
@@ -84,9 +88,11 @@ struct Places {
 
 /// What rows of n floats, gone over several times each, are fetched ahead by: a page or more, so
 /// that it is another row. Within rows as long as caches the processor fetches by itself.
-inline std::size_t RowsAhead(std::size_t n, bool far) {
+inline std::size_t RowsAhead(std::size_t n, Traffic traffic) {
   constexpr std::size_t kLongest = 16 * kPage;
-  return !far || n == 0 || n > kLongest ? 0 : n * std::max<std::size_t>(1, kPage / n);
+  return traffic != Traffic::streamed || n == 0 || n > kLongest
+             ? 0
+             : n * std::max<std::size_t>(1, kPage / n);
 }
 HWY_INLINE void Fetch(const float* p, std::size_t ahead) {
   if (ahead != 0) hwy::Prefetch(p + ahead);

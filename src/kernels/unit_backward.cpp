@@ -3,8 +3,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "sluice/kernels/elementwise.hpp"
-#include "sluice/kernels/streaming.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "targets.hpp"
 #include "unit_calls.hpp"
 
@@ -39,23 +38,21 @@ namespace {
 HWY_EXPORT(ActivationBackward);
 }  // namespace
 
-void unit_backward(float* dz, std::size_t dz_pitch, float* dbias, const float* dy, const float* z,
-                   std::size_t z_pitch, const float* bias, float scale, std::size_t rows,
-                   std::size_t n, const Unit& unit) {
+void unit_backward(const UnitBackward<float>& pass, std::size_t rows, std::size_t n,
+                   const Unit& unit) {
   require_kernel(unit);
-  if (!unit.gated && bias == nullptr && dbias == nullptr && z_pitch == n && dz_pitch == n) {
-    n *= rows;  // one long row
-    z_pitch = n;
-    dz_pitch = n;
-    rows = 1;
+  const bool one_row = !unit.gated && pass.bias == nullptr && pass.dbias == nullptr &&
+                       pass.z_pitch == n && pass.dz_pitch == n;
+  const bool streamed = pass.traffic == Traffic::streamed;
+  BackwardCall call{pass.dz, pass.dz_pitch, pass.dbias, pass.dy, pass.z, pass.z_pitch, pass.bias,
+                    pass.scale, rows, n, UnitParameters(unit),
+                    // Five streams at once: from the caches they come faster unasked.
+                    unit.gated ? streamed : pass.traffic != Traffic::cached,
+                    streamed && pass.dz != pass.z && pass.dz != pass.dy};
+  if (one_row) {
+    call.rows = 1;
+    call.n = call.z_pitch = call.dz_pitch = rows * n;
   }
-  const auto inputs = static_cast<std::size_t>(unit.inputs(1));
-  const std::size_t bytes = (2 * inputs + 1) * rows * n * sizeof(float);
-  const bool stream = dz != z && dz != dy && bytes >= streaming_threshold();
-  // Five streams at once: from the caches they come faster unasked.
-  const bool far = bytes >= (unit.gated ? streaming_threshold() : fetching_threshold());
-  const BackwardCall call{
-      dz, dz_pitch, dbias, dy, z, z_pitch, bias, scale, rows, n, UnitParameters(unit), far, stream};
   if (unit.gated) {
     gate_backward(call, gate_index(unit.f, unit.g));
   } else {
@@ -65,8 +62,7 @@ void unit_backward(float* dz, std::size_t dz_pitch, float* dbias, const float* d
 
 void activation_backward(float* dx, const float* dy, const float* x, std::size_t n, Activation f,
                          const ActivationParameters& parameters) {
-  unit_backward(dx, n, nullptr, dy, x, n, nullptr, 1.0F, 1, n,
-                Unit{.f = f, .f_parameters = parameters});
+  unit_backward({dx, n, nullptr, dy, x, n}, 1, n, Unit{.f = f, .f_parameters = parameters});
 }
 
 }  // namespace sluice::kernels

@@ -20,7 +20,7 @@ struct UnitParameters {
 };
 
 /// The arguments of unit_forward and unit_backward. `far`: the inputs are fetched ahead; `stream`:
-/// the results are written past the caches (sluice/kernels/streaming.hpp).
+/// the results are written past the caches (sluice/kernels/traffic.hpp).
 struct ForwardCall {
   float* y;
   const float* z;

@@ -21,19 +21,26 @@ namespace sluice::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// One row of n elements, n a multiple of the vector's lanes. b is null unless the unit is gated.
-// With reach.stream y is aligned to the vector. With places: no biases, no residual, scale 1, n a
-// multiple of kLine, y aligned to the vector, and all of the four rows.
-using ForwardRow = void (*)(float* y, const float* a, const float* b, const float* bias_a,
-                            const float* bias_b, const float* residual, float scale, std::size_t n,
+// Where one row comes from and goes. b is null unless the unit is gated.
+struct ForwardOperands {
+  float* y;
+  const float *a, *b;
+  const float *bias_a = nullptr, *bias_b = nullptr, *residual = nullptr;
+  float scale = 1;
+};
+
+// One row of n elements, n a multiple of the vector's lanes. With reach.stream y is aligned to the
+// vector. With places: no biases, no residual, scale 1, n a multiple of kLine, y aligned to the
+// vector, and all of the four rows.
+using ForwardRow = void (*)(const ForwardOperands& at, std::size_t n,
                             const UnitParameters& parameters, const Reach& reach,
                             const Places* places);
 
 // `plain`: no biases, no residual, scale 1, and everything in the caches.
 template <Activation f, Activation g, bool gated, bool plain>
-HWY_INLINE void ForwardVectors(float* y, const float* a, const float* b, const float* bias_a,
-                               const float* bias_b, const float* residual, float scale,
-                               std::size_t n, const UnitParameters& parameters, Reach reach) {
+HWY_INLINE void ForwardVectors(const ForwardOperands& at, std::size_t n,
+                               const UnitParameters& parameters, Reach reach) {
+  const auto [y, a, b, bias_a, bias_b, residual, scale] = at;
   const hn::ScalableTag<float> d;
   const auto of_f = Broadcast(d, parameters.f, parameters.f_inverse);
   const auto of_g = Broadcast(d, parameters.g, parameters.g_inverse);
@@ -57,8 +64,10 @@ HWY_INLINE void ForwardVectors(float* y, const float* a, const float* b, const f
 }
 
 template <Activation f, Activation g, bool gated>
-HWY_INLINE void ForwardAtPlaces(float* y, const float* a, const float* b, std::size_t n,
+HWY_INLINE void ForwardAtPlaces(const ForwardOperands& at, std::size_t n,
                                 const UnitParameters& parameters, const Places places) {
+  const float* const a = at.a;
+  const float* const b = at.b;
   const hn::ScalableTag<float> d;
   const auto of_f = Broadcast(d, parameters.f, parameters.f_inverse);
   const auto of_g = Broadcast(d, parameters.g, parameters.g_inverse);
@@ -73,27 +82,24 @@ HWY_INLINE void ForwardAtPlaces(float* y, const float* a, const float* b, std::s
         if constexpr (gated) {
           value = hn::Mul(value, ValueOf<g>(d, hn::LoadU(d, b + from + i), of_g));
         }
-        hn::Stream(value, d, y + to + i);
+        hn::Stream(value, d, at.y + to + i);
       }
     }
   }
 }
 
 template <Activation f, Activation g, bool gated>
-void ForwardRowOf(float* y, const float* a, const float* b, const float* bias_a,
-                  const float* bias_b, const float* residual, float scale, std::size_t n,
-                  const UnitParameters& parameters, const Reach& reach, const Places* places) {
+void ForwardRowOf(const ForwardOperands& at, std::size_t n, const UnitParameters& parameters,
+                  const Reach& reach, const Places* places) {
   if (places != nullptr) {
-    ForwardAtPlaces<f, g, gated>(y, a, b, n, parameters, *places);
+    ForwardAtPlaces<f, g, gated>(at, n, parameters, *places);
     return;
   }
-  const bool plain = bias_a == nullptr && residual == nullptr && scale == 1.0F && !reach.far();
-  if (plain) {
-    ForwardVectors<f, g, gated, true>(y, a, b, bias_a, bias_b, residual, scale, n, parameters,
-                                      reach);
+  const bool bare = at.bias_a == nullptr && at.residual == nullptr && at.scale == 1.0F;
+  if (bare && !reach.far()) {
+    ForwardVectors<f, g, gated, true>(at, n, parameters, reach);
   } else {
-    ForwardVectors<f, g, gated, false>(y, a, b, bias_a, bias_b, residual, scale, n, parameters,
-                                       reach);
+    ForwardVectors<f, g, gated, false>(at, n, parameters, reach);
   }
 }
 
@@ -126,8 +132,7 @@ inline void ForwardRows(const ForwardCall& call, ForwardRow row, bool gated) {
     for (; first + block <= call.rows; first += block) {
       for (std::size_t r = first; r < first + places.apart; ++r) {
         const float* const a = call.z + r * call.z_pitch;
-        row(call.y + r * n, a, gated ? a + n : nullptr, nullptr, nullptr, nullptr, 1.0F, n,
-            call.parameters, Reach(), &places);
+        row({call.y + r * n, a, gated ? a + n : nullptr}, n, call.parameters, Reach(), &places);
       }
     }
   }
@@ -148,16 +153,17 @@ inline void ForwardRows(const ForwardCall& call, ForwardRow row, bool gated) {
         hn::Store(some.Load(d, from + c), d, part_of);
         return static_cast<const float*>(part_of);
       };
-      row(parts[5], fetch(parts[0], a), fetch(parts[1], b), fetch(parts[2], bias),
-          fetch(parts[3], bias_b), fetch(parts[4], added), call.scale, lanes, call.parameters,
-          Reach(), nullptr);
+      row({parts[5], fetch(parts[0], a), fetch(parts[1], b), fetch(parts[2], bias),
+           fetch(parts[3], bias_b), fetch(parts[4], added), call.scale},
+          lanes, call.parameters, Reach(), nullptr);
       some.Store(hn::Load(d, parts[5]), d, to + c);
     };
     const std::size_t head = call.stream ? std::min(n, ToAlignment(d, to)) : 0;
     const std::size_t whole = (n - head) / lanes * lanes;
     if (head > 0) part(0, head);
-    row(to + head, a + head, From(b, head), From(bias, head), From(bias_b, head), From(added, head),
-        call.scale, whole, call.parameters, reach, nullptr);
+    row({to + head, a + head, From(b, head), From(bias, head), From(bias_b, head),
+         From(added, head), call.scale},
+        whole, call.parameters, reach, nullptr);
     if (head + whole < n) part(head + whole, n - head - whole);
   }
   if (call.stream) hwy::FlushStream();

@@ -3,8 +3,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "sluice/kernels/elementwise.hpp"
-#include "sluice/kernels/streaming.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "targets.hpp"
 #include "unit_calls.hpp"
 
@@ -39,21 +38,26 @@ namespace {
 HWY_EXPORT(ActivationForward);
 }  // namespace
 
-void unit_forward(float* y, const float* z, std::size_t z_pitch, const float* bias,
-                  const float* residual, float scale, std::size_t rows, std::size_t n,
+void unit_forward(const UnitForward<float>& pass, std::size_t rows, std::size_t n,
                   const Unit& unit) {
   require_kernel(unit);
-  if (!unit.gated && bias == nullptr && z_pitch == n) {  // one long row
-    n *= rows;
-    z_pitch = n;
-    rows = 1;
+  const bool one_row = !unit.gated && pass.bias == nullptr && pass.z_pitch == n;
+  const bool in_place = pass.y == pass.z || pass.y == pass.residual;
+  ForwardCall call{pass.y,
+                   pass.z,
+                   pass.z_pitch,
+                   pass.bias,
+                   pass.residual,
+                   pass.scale,
+                   rows,
+                   n,
+                   UnitParameters(unit),
+                   pass.traffic != Traffic::cached,
+                   pass.traffic == Traffic::streamed && !in_place};
+  if (one_row) {
+    call.rows = 1;
+    call.n = call.z_pitch = rows * n;
   }
-  const auto read = static_cast<std::size_t>(unit.inputs(1)) + (residual != nullptr ? 1 : 0);
-  const std::size_t bytes = (read + 1) * rows * n * sizeof(float);
-  const bool stream = y != z && y != residual && bytes >= streaming_threshold();
-  const bool far = bytes >= fetching_threshold();
-  const ForwardCall call{y,   z,     z_pitch, bias, residual, scale, rows, n, UnitParameters(unit),
-                         far, stream};
   if (unit.gated) {
     gate_forward(call, gate_index(unit.f, unit.g));
   } else {
@@ -63,7 +67,7 @@ void unit_forward(float* y, const float* z, std::size_t z_pitch, const float* bi
 
 void activation_forward(float* y, const float* x, std::size_t n, Activation f,
                         const ActivationParameters& parameters) {
-  unit_forward(y, x, n, nullptr, nullptr, 1.0F, 1, n, Unit{.f = f, .f_parameters = parameters});
+  unit_forward({y, x, n}, 1, n, Unit{.f = f, .f_parameters = parameters});
 }
 
 }  // namespace sluice::kernels

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstddef>
 
-#include "sluice/kernels/optim.hpp"
+#include "sluice/kernels/weight_norm.hpp"
 #include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -136,8 +136,24 @@ void strip_gradient(double* dv, double* squares, const double* dw, const double*
 }
 
 template <class T>
-void forward(T* w, T* norm, const T* v, const T* g, std::size_t rows, std::size_t n,
-             std::size_t begin, std::size_t end) {
+void norms(T* norm, const T* v, const ColumnRange& range) {
+  std::array<double, kStrip> sums;
+  for (std::size_t strip = range.begin; strip < range.end; strip += kStrip) {
+    const std::size_t columns = std::min(kStrip, range.end - strip);
+    std::fill_n(sums.begin(), columns, 0.0);
+    for (std::size_t r = 0; r < range.rows; ++r) {
+      const T* const row = v + r * range.n + strip;
+      for (std::size_t j = 0; j < columns; ++j) {
+        sums[j] += static_cast<double>(row[j]) * static_cast<double>(row[j]);
+      }
+    }
+    for (std::size_t j = 0; j < columns; ++j) norm[strip + j] = static_cast<T>(std::sqrt(sums[j]));
+  }
+}
+
+template <class T>
+void forward(T* w, T* norm, const T* v, const T* g, const ColumnRange& range) {
+  const auto [rows, n, begin, end] = range;
   std::array<T, kStrip> factor;
   for (std::size_t strip = begin; strip < end; strip += kStrip) {
     const std::size_t columns = std::min(kStrip, end - strip);
@@ -152,8 +168,9 @@ void forward(T* w, T* norm, const T* v, const T* g, std::size_t rows, std::size_
 }
 
 template <class T>
-void backward(T* dv, T* dg, double* squares, const T* dw, const T* v, const T* g, const T* norm,
-              std::size_t rows, std::size_t n, std::size_t begin, std::size_t end) {
+void backward(const WeightNormGradient<T>& gradient, const ColumnRange& range) {
+  const auto [dv, dg, squares, dw, v, g, norm] = gradient;
+  const auto [rows, n, begin, end] = range;
   std::array<T, kStrip> along;
   std::array<T, kStrip> radial;
   for (std::size_t strip = begin; strip < end; strip += kStrip) {
@@ -175,24 +192,27 @@ void backward(T* dv, T* dg, double* squares, const T* dw, const T* v, const T* g
 
 }  // namespace
 
-void weight_norm_forward(float* w, float* norm, const float* v, const float* g, std::size_t rows,
-                         std::size_t n, std::size_t begin, std::size_t end) {
-  forward(w, norm, v, g, rows, n, begin, end);
+void column_norms(float* norm, const float* v, const ColumnRange& columns) {
+  norms(norm, v, columns);
 }
-void weight_norm_forward(double* w, double* norm, const double* v, const double* g,
-                         std::size_t rows, std::size_t n, std::size_t begin, std::size_t end) {
-  forward(w, norm, v, g, rows, n, begin, end);
+void column_norms(double* norm, const double* v, const ColumnRange& columns) {
+  norms(norm, v, columns);
 }
 
-void weight_norm_backward(float* dv, float* dg, double* squares, const float* dw, const float* v,
-                          const float* g, const float* norm, std::size_t rows, std::size_t n,
-                          std::size_t begin, std::size_t end) {
-  backward(dv, dg, squares, dw, v, g, norm, rows, n, begin, end);
+void weight_norm_forward(float* w, float* norm, const float* v, const float* g,
+                         const ColumnRange& columns) {
+  forward(w, norm, v, g, columns);
 }
-void weight_norm_backward(double* dv, double* dg, double* squares, const double* dw,
-                          const double* v, const double* g, const double* norm, std::size_t rows,
-                          std::size_t n, std::size_t begin, std::size_t end) {
-  backward(dv, dg, squares, dw, v, g, norm, rows, n, begin, end);
+void weight_norm_forward(double* w, double* norm, const double* v, const double* g,
+                         const ColumnRange& columns) {
+  forward(w, norm, v, g, columns);
+}
+
+void weight_norm_backward(const WeightNormGradient<float>& gradient, const ColumnRange& columns) {
+  backward(gradient, columns);
+}
+void weight_norm_backward(const WeightNormGradient<double>& gradient, const ColumnRange& columns) {
+  backward(gradient, columns);
 }
 
 }  // namespace sluice::kernels

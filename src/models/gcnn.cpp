@@ -116,7 +116,7 @@ class Gcnn final : public StackModel {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const Layer& layer = layers_[i];
       CausalConv conv;
-      conv.dropout = dropout_for(static_cast<std::uint32_t>(i), options);
+      conv.dropout = options.dropout_of(static_cast<std::uint32_t>(i));
       conv.precision = options.precision;
       conv.path = options.conv;
       conv.recompute = options.recompute;

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "frozen_recurrent.hpp"
+#include "sluice/autograd/dropout.hpp"
 #include "sluice/autograd/recurrent.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/units.hpp"
@@ -36,6 +37,7 @@ RecurrentStackOptions recurrent_options(const ModelConfig& config) {
   stack.norm = config.norm;
   stack.groups = config.groups;
   stack.residual = shape.residual;
+  stack.variational = shape.variational;
   RecurrentOptions& layer = stack.layer;
   layer.cell = parse_cell(config.arch());
   layer.input = config.dim;
@@ -68,13 +70,7 @@ class Recurrent final : public StackModel {
 
  private:
   Variable stack(const Variable& x, ModelState& state, const ForwardOptions& options) override {
-    const Dropout dropout = dropout_for(0, options);
-    return stack_.forward(drop(x, dropout), state.tensors,
-                          {.precision = options.precision,
-                           .dropout = dropout,
-                           .variational = recurrent_of(config_).variational,
-                           .training = options.training,
-                           .probe = options.probe});
+    return stack_.forward(drop(x, options.dropout_of(0)), state.tensors, options);
   }
 
   std::uint32_t output_dropout_stream() const override {

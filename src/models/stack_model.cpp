@@ -4,6 +4,8 @@
 
 #include <mutex>
 
+#include "sluice/autograd/dropout.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice {
@@ -23,7 +25,9 @@ StackModel::StackModel(const ModelConfig& config, std::int64_t width,
 }
 
 Variable StackModel::hidden(std::span<const std::int32_t> ids, std::int64_t batch,
-                            std::int64_t time, ModelState& state, const ForwardOptions& options) {
+                            std::int64_t time, ModelState& state, const ForwardOptions& given) {
+  ForwardOptions options = given;
+  options.dropout = config_.dropout;
   if (static_cast<std::int64_t>(ids.size()) != batch * time) {
     throw Error(fmt::format("the model's forward pass got {} ids for a batch of {} by {}",
                             ids.size(), batch, time));
@@ -32,7 +36,7 @@ Variable StackModel::hidden(std::span<const std::int32_t> ids, std::int64_t batc
       ProbePoint::embedded,
       reshape(tokens_->embed(ids, options.precision), Shape{batch, time, config_.dim}));
   const Variable y = stack(x, state, options);
-  return reshape(drop(y, dropout_for(output_dropout_stream(), options)),
+  return reshape(drop(y, options.dropout_of(output_dropout_stream())),
                  Shape{batch * time, y.shape()[2]});
 }
 
@@ -93,11 +97,6 @@ std::unique_ptr<FrozenStack> StackModel::freeze_stack(const FreezeOptions& optio
 
 Variable StackModel::drop(const Variable& y, const Dropout& dropout) const {
   return sluice::dropout(y, dropout);
-}
-
-Dropout StackModel::dropout_for(std::uint32_t stream, const ForwardOptions& options) const {
-  if (!options.training) return {};
-  return {config_.dropout, options.seed, stream, options.step};
 }
 
 }  // namespace sluice

@@ -65,14 +65,7 @@ class Transformer final : public StackModel {
 
  private:
   Variable stack(const Variable& x, ModelState& state, const ForwardOptions& options) override {
-    return stack_.forward(x, state.tensors,
-                          {.training = options.training,
-                           .dropout = config_.dropout,
-                           .seed = options.seed,
-                           .step = options.step,
-                           .precision = options.precision,
-                           .recompute = options.recompute,
-                           .probe = options.probe});
+    return stack_.forward(x, state.tensors, options);
   }
 
   std::uint32_t output_dropout_stream() const override {

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "sluice/autograd/linear.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice {

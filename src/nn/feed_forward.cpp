@@ -4,6 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "sluice/autograd/dropout.hpp"
+#include "sluice/autograd/linear.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice {

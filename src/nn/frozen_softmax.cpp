@@ -4,6 +4,7 @@
 
 #include "bands.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/rows.hpp"
 
 namespace sluice {
@@ -30,7 +31,7 @@ class FrozenFull final : public FrozenTokens {
   }
   Tensor log_probabilities(const Tensor& h) const override {
     Tensor logits = weight_.product(h);
-    add_bias_rows(logits, bias_);
+    add_bias(logits, bias_);
     log_softmax_rows(logits);
     return logits;
   }
@@ -102,7 +103,7 @@ class FrozenAdaptive final : public FrozenTokens {
 
   Tensor log_probabilities(const Tensor& h) const override {
     const Tensor head = head_.product(h);
-    add_bias_rows(head, bias_);
+    add_bias(head, bias_);
     log_softmax_rows(head);
     Tensor out(Shape{h.dim(0), ends_.back()});
     place_columns(out, 0, head, ends_[0]);

@@ -25,18 +25,18 @@ Tensor with_positions(const Tensor& x, const Tensor& table, const PackedRows& ro
 
 Tensor FrozenAttention::forward(const Tensor& x, const KeyPass& keys, std::int64_t layer) const {
   const Tensor projected = qkv.product(x);
-  add_bias_rows(projected, qkv_bias);
+  add_bias(projected, qkv_bias);
   const Tensor y = out.product(keys.attend(projected, layer, how));
-  add_bias_rows(y, out_bias);
+  add_bias(y, out_bias);
   return y;
 }
 
 Tensor FrozenFeedForward::forward(const Tensor& x) const {
   if (unit.fused()) return weights.forward(x, unit.unit());
   const Tensor z = weights.in.product(x);
-  add_bias_rows(z, weights.in_bias);
+  add_bias(z, weights.in_bias);
   const Tensor y = weights.out.product(unit.apply(z));
-  add_bias_rows(y, weights.out_bias);
+  add_bias(y, weights.out_bias);
   return y;
 }
 

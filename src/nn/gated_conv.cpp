@@ -1,62 +1,14 @@
 #include "sluice/nn/gated_conv.hpp"
 
-#include <algorithm>
 #include <cmath>
-#include <vector>
 
-#include "sluice/base/parallel.hpp"
+#include "sluice/autograd/arithmetic.hpp"
+#include "sluice/autograd/rows.hpp"
+#include "sluice/autograd/weight_norm.hpp"
+#include "sluice/tensor/rearrange.hpp"
 
 namespace sluice {
 namespace {
-
-// Swaps the first and last of three dimensions: [K, C, M] <-> [M, C, K]. In tiles, because both
-// sides cannot be read in order.
-Tensor swap_outer(const Tensor& x) {
-  constexpr std::int64_t kTile = 32;
-  const std::int64_t a = x.dim(0), b = x.dim(1), c = x.dim(2);
-  Tensor y(Shape{c, b, a}, x.dtype());
-  dispatch_float(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const T* in = x.data<T>();
-    T* out = y.data<T>();
-    parallel_for(b, kTile, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t jt = begin; jt < end; jt += kTile) {
-        for (std::int64_t it = 0; it < a; it += kTile) {
-          for (std::int64_t kt = 0; kt < c; kt += kTile) {
-            for (std::int64_t j = jt; j < std::min(jt + kTile, end); ++j) {
-              for (std::int64_t i = it; i < std::min(it + kTile, a); ++i) {
-                for (std::int64_t k = kt; k < std::min(kt + kTile, c); ++k) {
-                  out[(k * b + j) * a + i] = in[(i * b + j) * c + k];
-                }
-              }
-            }
-          }
-        }
-      }
-    });
-  });
-  return y;
-}
-
-// ‖v[:, j]‖ of [.., M].
-Tensor column_norms(const Tensor& v) {
-  const std::int64_t m = v.dim(-1);
-  Tensor norms(Shape{m}, v.dtype());
-  std::vector<double> sums(static_cast<std::size_t>(m));
-  dispatch_float(v.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const T* row = v.data<T>();
-    for (std::int64_t r = 0; r < v.elements() / m; ++r, row += m) {
-      for (std::size_t j = 0; j < sums.size(); ++j) {
-        sums[j] += static_cast<double>(row[j]) * static_cast<double>(row[j]);
-      }
-    }
-    for (std::size_t j = 0; j < sums.size(); ++j) {
-      norms.data<T>()[j] = static_cast<T>(std::sqrt(sums[j]));
-    }
-  });
-  return norms;
-}
 
 // The norm between projection and unit.
 Norm projection_norm(const GatedConv1d::Options& options, std::int64_t channels, DType dtype) {
@@ -75,7 +27,7 @@ GatedConv1d::GatedConv1d(const Options& options, DType dtype, InitKey key)
   const Tensor v = normal(Shape{options.kernel, options.channels, m}, dtype,
                           unit_.gain() / std::sqrt(fan_in), key);
   v_ = Variable(v, true);
-  if (options.norm == "weight") g_ = Variable(column_norms(v), true);
+  if (options.norm == "weight") g_ = Variable(unchanging_gain(v), true);
   bias_ = Variable(Tensor::zeros(Shape{m}, dtype), true);
 }
 

@@ -1,7 +1,6 @@
 #include "sluice/nn/init.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <numbers>
 #include <string>
@@ -11,14 +10,16 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
-#include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
 #include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/orthonormal.hpp"
+#include "sluice/tensor/rearrange.hpp"
 
 namespace sluice {
 namespace {
 
-// Step numbers of a run's random sequences count from 0; the initialisers' sequence is apart.
+// Step numbers of a run's random sequences count from 0; those of the initialisers' parts from the
+// other end.
 constexpr std::uint32_t kInitStep = 0xFFFFFFFF;
 
 struct Gain {
@@ -69,18 +70,8 @@ double activation_gain(Activation f, const ActivationParameters& parameters) {
 template <class Draw>
 Tensor drawn(Shape shape, DType dtype, InitKey key, const Draw& draw) {
   if (!key.seed) return Tensor::zeros(shape, dtype);
-  Tensor x(shape, dtype);
-  const RandomKey random{*key.seed, key.stream, kInitStep};
-  dispatch_float(dtype, [&](auto zero) {
-    using T = decltype(zero);
-    T* out = x.data<T>();
-    parallel_for(x.elements(), 1024, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        out[i] = static_cast<T>(draw(random, static_cast<std::uint64_t>(i)));
-      }
-    });
-  });
-  return x;
+  const RandomKey random{*key.seed, key.stream, kInitStep - key.part};
+  return generated(shape, dtype, [&](std::uint64_t i) { return draw(random, i); });
 }
 
 double at_least_1(std::int64_t fan) { return static_cast<double>(std::max<std::int64_t>(fan, 1)); }
@@ -97,41 +88,6 @@ double xavier_deviation(Fans fans, double gain) {
 Tensor centred_uniform(Shape shape, DType dtype, double deviation, InitKey key) {
   const double bound = std::sqrt(3.0) * deviation;
   return uniform(shape, dtype, -bound, bound, key);
-}
-
-// Several sums, so that the additions overlap.
-double inner_product(const double* x, const double* y, std::int64_t n) {
-  constexpr std::int64_t kSums = 8;
-  std::array<double, kSums> sums{};
-  std::int64_t i = 0;
-  for (; i + kSums <= n; i += kSums) {
-    for (std::int64_t k = 0; k < kSums; ++k) {
-      sums[static_cast<std::size_t>(k)] += x[i + k] * y[i + k];
-    }
-  }
-  for (; i < n; ++i) sums[0] += x[i] * y[i];
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return total;
-}
-
-// Makes the rows of v [M, L], M <= L, orthonormal: modified Gram-Schmidt, in which R's diagonal is
-// positive by construction. Each row is worked on by one thread at a time.
-void orthonormalise(const Tensor& v) {
-  const std::int64_t m = v.dim(0), length = v.dim(1);
-  double* const data = v.data<double>();
-  for (std::int64_t k = 0; k < m; ++k) {
-    double* const q = data + k * length;
-    const double scale = 1.0 / std::sqrt(inner_product(q, q, length));
-    for (std::int64_t i = 0; i < length; ++i) q[i] *= scale;
-    parallel_for(m - k - 1, row_grain(length), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t j = begin; j < end; ++j) {
-        double* const row = data + (k + 1 + j) * length;
-        const double along = inner_product(row, q, length);
-        for (std::int64_t i = 0; i < length; ++i) row[i] -= along * q[i];
-      }
-    });
-  }
 }
 
 // Σ c[i] xⁱ.
@@ -273,23 +229,14 @@ Tensor orthogonal(Shape shape, DType dtype, double gain, InitKey key) {
   const std::int64_t length = std::max(rows, columns);
   const Tensor v = normal(Shape{std::min(rows, columns), length}, DType::f64, 1.0, key);
   orthonormalise(v);
-  Tensor x(shape, dtype);
-  dispatch_float(dtype, [&](auto zero) {
-    using T = decltype(zero);
-    const double* in = v.data<double>();
-    T* out = x.data<T>();
-    for (std::int64_t i = 0; i < rows; ++i) {
-      for (std::int64_t j = 0; j < columns; ++j) {
-        const double value = wide ? in[i * length + j] : in[j * length + i];
-        out[i * columns + j] = static_cast<T>(gain * value);
-      }
-    }
-  });
-  return x;
+  const Tensor x = wide ? v : swap_outer(v.reshape(Shape{columns, 1, length}));
+  return scaled(x, gain).to(dtype).reshape(shape);
 }
 
-Tensor truncated_normal(Shape shape, DType dtype, double mean, double deviation, double low,
-                        double high, InitKey key) {
+Tensor truncated_normal(Shape shape, DType dtype, const TruncatedNormal& distribution,
+                        InitKey key) {
+  const double mean = distribution.mean, deviation = distribution.deviation;
+  const double low = distribution.low, high = distribution.high;
   if (!(deviation > 0) || !(low < high)) {
     throw UsageError(fmt::format(
         "truncated_normal: expected a deviation above 0 and low < high, got {}, {} and {}",

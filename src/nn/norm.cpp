@@ -71,8 +71,9 @@ Variable Norm::forward(const Variable& x, bool training) const {
   const double eps = options_.eps;
   switch (kind_) {
     case NormKind::batch:
-      return batch_norm(x, weight_, bias_, {running_mean_.value(), running_var_.value()}, training,
-                        options_.momentum, eps);
+      return batch_norm(x, weight_, bias_,
+                        {running_mean_.value(), running_var_.value(), options_.momentum}, training,
+                        eps);
     case NormKind::instance:
       return instance_norm(x, weight_, bias_, eps);
     case NormKind::group:

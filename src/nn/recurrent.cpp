@@ -6,9 +6,11 @@
 
 #include <fmt/format.h>
 
+#include "sluice/autograd/arithmetic.hpp"
+#include "sluice/autograd/dropout.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
-#include "sluice/base/random.hpp"
+#include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {
 namespace {
@@ -74,31 +76,18 @@ void check(const RecurrentOptions& o) {
   }
 }
 
-// Values uniform in [low, high): parameter `part` of a layer. Zeros without a seed.
-Tensor uniform(Shape shape, DType dtype, double low, double high, InitKey key, std::uint32_t part) {
-  if (!key.seed) return Tensor::zeros(shape, dtype);
-  Tensor x(shape, dtype);
-  // Step numbers count from 0; initialisers' are at the other end, the last for normal().
-  const RandomKey random{*key.seed, key.stream, 0xFFFFFFFE - part};
-  dispatch_float(dtype, [&](auto zero) {
-    using T = decltype(zero);
-    T* out = x.data<T>();
-    for (std::int64_t i = 0; i < x.elements(); ++i) {
-      out[i] =
-          static_cast<T>(low + (high - low) * random.uniform_double(static_cast<std::uint64_t>(i)));
-    }
-  });
-  return x;
+// Names the random numbers of parameter `part` of a layer.
+InitKey part_of(InitKey key, std::uint32_t part) {
+  key.part = 1 + part;
+  return key;
 }
 
 Tensor initial_bias(const RecurrentOptions& o, Shape shape, DType dtype, InitKey key) {
   Tensor bias = Tensor::zeros(shape, dtype);
   if (o.cell != CellKind::lstm || o.without_forget_gate || !key.seed) return bias;
   const std::int64_t first = o.without_input_gate ? 0 : o.hidden;
-  dispatch_float(dtype, [&](auto zero) {
-    using T = decltype(zero);
-    std::fill_n(bias.data<T>() + first, o.hidden, static_cast<T>(o.forget_bias));
-  });
+  const Shape block{o.hidden};
+  bias.rows(first, first + o.hidden).copy_from(constant(block, dtype, o.forget_bias));
   return bias;
 }
 
@@ -133,10 +122,10 @@ RecurrentLayer::RecurrentLayer(const RecurrentOptions& options, DType dtype, Ini
     const double most = options.recurrent_bound > 0 ? options.recurrent_bound : 1;
     weight_ih =
         normal(shapes.weight_ih, dtype, std::sqrt(2 / static_cast<double>(options.input)), key);
-    weight_hh = uniform(shapes.weight_hh, dtype, 0, most, key, 1);
+    weight_hh = uniform(shapes.weight_hh, dtype, 0, most, part_of(key, 1));
   } else {
-    weight_ih = uniform(shapes.weight_ih, dtype, -bound, bound, key, 0);
-    weight_hh = uniform(shapes.weight_hh, dtype, -bound, bound, key, 1);
+    weight_ih = uniform(shapes.weight_ih, dtype, -bound, bound, part_of(key, 0));
+    weight_hh = uniform(shapes.weight_hh, dtype, -bound, bound, part_of(key, 1));
   }
   weights_.weight_ih = Variable(weight_ih, true);
   weights_.weight_hh = Variable(weight_hh, true);
@@ -188,12 +177,7 @@ std::shared_ptr<const PreparedCell> RecurrentLayer::freeze(const FreezeOptions& 
 
 void RecurrentLayer::constrain() const {
   if (options_.cell != CellKind::indrnn || options_.recurrent_bound == 0) return;
-  const Tensor& u = weights_.weight_hh.value();
-  dispatch_float(u.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const T bound = static_cast<T>(options_.recurrent_bound);
-    for (T& value : u.span<T>()) value = std::clamp(value, -bound, bound);
-  });
+  clamp_in_place(weights_.weight_hh.value(), options_.recurrent_bound);
 }
 
 void RecurrentLayer::collect(Parameters& parameters, const std::string& prefix) const {
@@ -247,7 +231,7 @@ std::size_t RecurrentStack::state_count() const {
 }
 
 Variable RecurrentStack::forward(const Variable& x, std::vector<Tensor>& state,
-                                 const RecurrentForward& how) const {
+                                 const ForwardOptions& options) const {
   if (!state.empty() && state.size() != state_count()) {
     throw Error(
         fmt::format("a stack of {} {} layers: the state must hold {} tensors or none, got {}",
@@ -257,20 +241,19 @@ Variable RecurrentStack::forward(const Variable& x, std::vector<Tensor>& state,
   const std::size_t each = layers_.front().state_count();
   Variable y = x;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    Variable input = norms_[i].forward(y, how.training);
+    Variable input = norms_[i].forward(y, options.training);
     if (i > 0) {
-      Dropout drop = how.dropout;
-      drop.stream += static_cast<std::uint32_t>(i);
-      input = how.variational ? dropout_over_time(input, drop) : dropout(input, drop);
+      const Dropout drop = options.dropout_of(static_cast<std::uint32_t>(i));
+      input = options_.variational ? dropout_over_time(input, drop) : dropout(input, drop);
     }
     const auto first = state.begin() + static_cast<std::ptrdiff_t>(i * each);
     std::vector<Tensor> own(first, first + static_cast<std::ptrdiff_t>(each));
     LayerProbe probe;
-    if (how.probe != nullptr) {
-      probe = {how.probe, fmt::format("layers.{}", i), cell_name(options_.layer.cell)};
+    if (options.probe != nullptr) {
+      probe = {options.probe, fmt::format("layers.{}", i), cell_name(options_.layer.cell)};
     }
     const Tensor before = own.front();
-    Variable out = layers_[i].forward(input, own, how.precision);
+    Variable out = layers_[i].forward(input, own, options.precision);
     if (probe.wants(ProbePoint::gate)) {
       for (const auto& [name, gate] : layers_[i].gates(input, before, out)) {
         probe.see(ProbePoint::gate, gate, name);

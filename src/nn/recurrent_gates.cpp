@@ -2,6 +2,11 @@
 
 #include "sluice/nn/recurrent.hpp"
 
+#include "sluice/autograd/activations.hpp"
+#include "sluice/autograd/arithmetic.hpp"
+#include "sluice/autograd/linear.hpp"
+#include "sluice/autograd/rows.hpp"
+
 namespace sluice {
 namespace {
 

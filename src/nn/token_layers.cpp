@@ -7,9 +7,12 @@
 
 #include "bands.hpp"
 #include "frozen_softmax.hpp"
-#include "sluice/base/parallel.hpp"
-#include "sluice/kernels/softmax.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/autograd/arithmetic.hpp"
+#include "sluice/autograd/cross_entropy.hpp"
+#include "sluice/autograd/linear.hpp"
+#include "sluice/autograd/rows.hpp"
+#include "sluice/autograd/softmax.hpp"
+#include "sluice/tensor/rows.hpp"
 
 namespace sluice {
 namespace {
@@ -25,15 +28,15 @@ Variable adaptive_loss(const Variable& h, std::span<const std::int32_t> targets,
                        const std::vector<Tail>& tails, const std::vector<std::int64_t>& ends) {
   const double scale = 1.0 / static_cast<double>(std::max<std::size_t>(targets.size(), 1));
   const std::vector<Band> bands = split_bands(targets, ends);
-  Variable total = linear_cross_entropy(h, head, head_bias, head_targets(targets, bands, ends[0]),
-                                        scale, nll, {}, precision);
+  Variable total = linear_cross_entropy(
+      h, head, head_bias, {head_targets(targets, bands, ends[0]), scale, nll, {}, precision});
   for (std::size_t i = 0; i < tails.size(); ++i) {
     const Band& band = bands[i + 1];
     // A band none of whose tokens came up still takes part, so that its gradient is zeros.
     const Variable rows = gather_rows(h, band.rows);
     const Variable projected = linear(rows, tails[i].projection, {}, precision);
-    const Variable tail = linear_cross_entropy(projected, tails[i].output, {}, band.local, scale,
-                                               nll, band.rows, precision);
+    const Variable tail = linear_cross_entropy(projected, tails[i].output, {},
+                                               {band.local, scale, nll, band.rows, precision});
     total = add_scaled(total, 1.0, tail, 1.0);
   }
   return total;
@@ -95,7 +98,7 @@ class FullLayers final : public TokenLayers {
   Variable loss(const Variable& h, std::span<const std::int32_t> targets, const Tensor& nll,
                 Precision precision) const override {
     const double scale = 1.0 / static_cast<double>(std::max<std::size_t>(targets.size(), 1));
-    return linear_cross_entropy(h, weight_, bias_, targets, scale, nll, {}, precision);
+    return linear_cross_entropy(h, weight_, bias_, {targets, scale, nll, {}, precision});
   }
   std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const override {
     return freeze_full(embedding_.value(), weight_.value(), bias_.value(), options);

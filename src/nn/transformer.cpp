@@ -5,7 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "sluice/autograd/dropout.hpp"
 #include "sluice/autograd/residual.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice {
@@ -59,16 +61,18 @@ TransformerBlock::TransformerBlock(const TransformerOptions& o, DType dtype, Ini
             .output_scale = output_scale(o)},
            dtype, behind(key, 2)) {}
 
-Variable TransformerBlock::forward(const Variable& x, Tensor& context, const TransformerPass& pass,
-                                   std::uint32_t stream, const LayerProbe& probe) const {
+Variable TransformerBlock::forward(const Variable& x, Tensor& context,
+                                   const ForwardOptions& options, std::uint32_t stream,
+                                   const LayerProbe& probe) const {
   const Variable seen =
-      attention_.forward(attention_norm_.forward(x, pass.training), context, pass.precision);
-  const Variable middle = residual_add(x, seen, pass.dropout_of(stream));
-  const RandomKey random{pass.seed, pass.first_stream + kUnitStream + stream, pass.step};
-  const Variable added = ffn_.forward(ffn_norm_.forward(middle, pass.training),
-                                      {.precision = pass.precision, .recompute = pass.recompute},
-                                      pass.training, random, probe);
-  return probe.see(ProbePoint::output, residual_add(middle, added, pass.dropout_of(stream + 1)));
+      attention_.forward(attention_norm_.forward(x, options.training), context, options.precision);
+  const Variable middle = residual_add(x, seen, options.dropout_of(stream));
+  const RandomKey random{options.seed, kUnitStream + stream, options.step};
+  const Variable added =
+      ffn_.forward(ffn_norm_.forward(middle, options.training),
+                   {.precision = options.precision, .recompute = options.recompute},
+                   options.training, random, probe);
+  return probe.see(ProbePoint::output, residual_add(middle, added, options.dropout_of(stream + 1)));
 }
 
 FrozenTransformerBlock TransformerBlock::freeze(const FreezeOptions& options) const {
@@ -115,7 +119,7 @@ Variable TransformerStack::add_positions(const Variable& x, const Tensor& before
 }
 
 Variable TransformerStack::forward(const Variable& x, std::vector<Tensor>& state,
-                                   const TransformerPass& pass) const {
+                                   const ForwardOptions& options) const {
   if (x.shape().rank() != 3 || x.shape()[2] != options_.dim) {
     throw Error(fmt::format("transformer: expected [B, T, {}], got shape {}", options_.dim,
                             x.shape().str()));
@@ -137,16 +141,18 @@ Variable TransformerStack::forward(const Variable& x, std::vector<Tensor>& state
     }
     y = add_positions(y, before, next.back());
   }
-  y = dropout(y, pass.dropout_of(0));
+  y = dropout(y, options.dropout_of(0));
   std::uint32_t stream = 1;
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     LayerProbe probe;
-    if (pass.probe != nullptr) probe = {pass.probe, fmt::format("blocks.{}", i), options_.ffn};
-    y = blocks_[i].forward(y, next[i], pass, stream, probe);
+    if (options.probe != nullptr) {
+      probe = {options.probe, fmt::format("blocks.{}", i), options_.ffn};
+    }
+    y = blocks_[i].forward(y, next[i], options, stream, probe);
     stream += 2;
   }
   state = std::move(next);
-  return norm_.forward(y, pass.training);
+  return norm_.forward(y, options.training);
 }
 
 FrozenTransformer TransformerStack::freeze(const FreezeOptions& options) const {

@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 
 #include "sluice/autograd/activations.hpp"
-#include "sluice/autograd/ops.hpp"
 #include "sluice/autograd/softmax.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"

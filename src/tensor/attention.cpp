@@ -7,8 +7,9 @@
 
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/attention.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/bfloat16.hpp"
 #include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "sluice/tensor/rotary_table.hpp"
@@ -40,6 +41,11 @@ struct Block {
   std::int64_t key_begin, key_end;  // multiples of kPad
   kernels::Band band;
   std::int64_t key_count() const { return key_end - key_begin; }
+  // Its scores, a row for each query.
+  kernels::BandedRows rows() const {
+    const auto n = static_cast<std::size_t>(key_count());
+    return {static_cast<std::size_t>(count), n, n, band};
+  }
 };
 
 // Scratch memory of a thread, for the longest text.
@@ -143,8 +149,7 @@ class Heads {
     const bool rounded = operand_rows.data.dtype() != dtype_of<T>;
     T* const out = rounded ? row.data<T>() : operand_rows.data.data<T>() + to * d;
     if (position >= 0) {
-      kernels::rotate_pairs(out, from, table_->cosine_at(position), table_->sine_at(position),
-                            factor, false, count / 2);
+      kernels::rotate_pairs(out, from, table_->rotation(position, factor, false), count / 2);
     } else {
       kernels::scale_into(out, from, factor, count);
     }
@@ -215,9 +220,7 @@ class Heads {
       const auto softmax = [&] {
         kernels::band_softmax(
             s.scores.data<T>(),
-            text.stats == nullptr ? s.stats.data<T>() : stats_at(text, head, first),
-            static_cast<std::size_t>(block.count), static_cast<std::size_t>(n),
-            static_cast<std::size_t>(n), block.band);
+            text.stats == nullptr ? s.stats.data<T>() : stats_at(text, head, first), block.rows());
       };
       if (block.count <= kFewQueries && operand() == dtype_of<T>) {
         few_scores(s, block);
@@ -240,18 +243,18 @@ class Heads {
     const auto n = static_cast<std::size_t>(block.key_count());
     const auto d = static_cast<std::size_t>(head_width());
     for (std::int64_t i = 0; i < block.count; ++i) {
-      kernels::times_column(s.scores.data<T>() + i * block.key_count(),
-                            s.keys.data.data<T>() + block.key_begin * head_width(),
-                            s.queries.data.data<T>() + i * head_width(), n, d, d);
+      kernels::matrix_times_vector(s.scores.data<T>() + i * block.key_count(),
+                                   s.keys.data.data<T>() + block.key_begin * head_width(),
+                                   s.queries.data.data<T>() + i * head_width(), n, d, d);
     }
   }
   void few_outputs(const Scratch& s, const Block& block) const {
     const auto n = static_cast<std::size_t>(block.key_count());
     const auto d = static_cast<std::size_t>(head_width());
     for (std::int64_t i = 0; i < block.count; ++i) {
-      kernels::row_times(s.out.data<T>() + i * head_width(),
-                         s.scores.data<T>() + i * block.key_count(),
-                         s.values.data.data<T>() + block.key_begin * head_width(), n, d, d);
+      kernels::vector_times_matrix(
+          s.out.data<T>() + i * head_width(), s.scores.data<T>() + i * block.key_count(),
+          s.values.data.data<T>() + block.key_begin * head_width(), n, d, d);
     }
   }
 
@@ -275,10 +278,8 @@ class Heads {
       const MatrixView outputs = s.outputs.view(0, padded(block.count));
       score(s, block);
       gemm(s.dprobabilities.data<T>(), n, outputs, transpose(s.values.view(block.key_begin, n)));
-      kernels::band_softmax_backward(
-          s.scores.data<T>(), s.dprobabilities.data<T>(), stats_at(text, head, first),
-          static_cast<std::size_t>(block.count), static_cast<std::size_t>(n),
-          static_cast<std::size_t>(n), block.band);
+      kernels::band_softmax_backward(s.scores.data<T>(), s.dprobabilities.data<T>(),
+                                     stats_at(text, head, first), block.rows());
       const MatrixView p = as_matrix(s.scores, s.probabilities, block);
       const MatrixView ds = as_matrix(s.dprobabilities, s.score_gradients, block);
       gemm(s.dvalues.data<T>() + block.key_begin * d, d, transpose(p), outputs, true);
@@ -300,8 +301,7 @@ class Heads {
   void give(T* to, const T* from, std::int64_t at, T factor) const {
     const auto count = static_cast<std::size_t>(head_width());
     if (at >= 0) {
-      kernels::rotate_pairs(to, from, table_->cosine_at(at), table_->sine_at(at), factor, true,
-                            count / 2);
+      kernels::rotate_pairs(to, from, table_->rotation(at, factor, true), count / 2);
     } else {
       kernels::scale_into(to, from, factor, count);
     }

@@ -5,16 +5,9 @@
 namespace sluice {
 namespace {
 
-// `rows` × `columns` of a row-major operand with rows of `pitch`, starting at element `offset`.
-MatrixView view(const Tensor& x, std::int64_t offset, std::int64_t rows, std::int64_t columns,
-                std::int64_t pitch) {
-  const auto* base = static_cast<const std::byte*>(x.raw());
-  return {base + static_cast<std::size_t>(offset) * dtype_size(x.dtype()),
-          x.dtype(),
-          rows,
-          columns,
-          pitch,
-          false};
+// w[k], [C, M].
+MatrixView tap(const Tensor& w, const ConvShape& s, std::int64_t k) {
+  return matrix(w).row_range(k * s.channels, s.channels).column_range(0, s.outputs);
 }
 
 }  // namespace
@@ -24,15 +17,14 @@ void conv_forward(const Tensor& z, const Tensor& xp, const Tensor& w, const Conv
     using T = decltype(zero);
     if (s.time == 1) {
       // One step: the K rows of a stream are one long row (row pitch K of z, first row used).
-      gemm(z.data<T>(), s.pitch() * z.dim(2),
-           view(xp, 0, s.batch, s.kernel * s.channels, s.kernel * s.channels),
-           view(w, 0, s.kernel * s.channels, s.outputs, w.dim(2)));
+      const std::int64_t inputs = s.kernel * s.channels;
+      gemm(z.data<T>(), s.pitch() * z.dim(2), matrix(xp.reshape(Shape{s.batch, inputs})),
+           matrix(w).column_range(0, s.outputs));
       return;
     }
     const std::int64_t rows = s.batch * s.pitch() - (s.kernel - 1);
     for (std::int64_t k = 0; k < s.kernel; ++k) {
-      gemm(z.data<T>(), z.dim(2), view(xp, k * s.channels, rows, s.channels, s.channels),
-           view(w, k * s.channels * w.dim(2), s.channels, s.outputs, w.dim(2)), k > 0);
+      gemm(z.data<T>(), z.dim(2), matrix(xp).row_range(k, rows), tap(w, s, k), k > 0);
     }
   });
 }
@@ -43,8 +35,8 @@ void conv_backward_input(const Tensor& dx, const Tensor& dz, const Tensor& w, co
     const std::int64_t rows = s.batch * s.pitch() - (s.kernel - 1);
     for (std::int64_t k = 0; k < s.kernel; ++k) {
       gemm(dx.data<T>(), s.channels,
-           view(dz, (s.kernel - 1 - k) * dz.dim(2), rows, s.outputs, dz.dim(2)),
-           transpose(view(w, k * s.channels * w.dim(2), s.channels, s.outputs, w.dim(2))), k > 0);
+           matrix(dz).row_range(s.kernel - 1 - k, rows).column_range(0, s.outputs),
+           transpose(tap(w, s, k)), k > 0);
     }
   });
 }
@@ -56,8 +48,8 @@ void conv_backward_weight(const Tensor& dw, const Tensor& xp, const Tensor& dz,
     const std::int64_t rows = s.batch * s.pitch() - (s.kernel - 1);
     for (std::int64_t k = 0; k < s.kernel; ++k) {
       gemm(dw.data<T>() + k * s.channels * s.outputs, s.outputs,
-           transpose(view(xp, k * s.channels, rows, s.channels, s.channels)),
-           view(dz, 0, rows, s.outputs, dz.dim(2)));
+           transpose(matrix(xp).row_range(k, rows)),
+           matrix(dz).row_range(0, rows).column_range(0, s.outputs));
     }
   });
 }

@@ -8,7 +8,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 
 namespace sluice {
 
@@ -45,6 +45,31 @@ Tensor scaled(const Tensor& x, double a) {
   return y;
 }
 
+void add_bias(const Tensor& y, const Tensor& bias) {
+  if (!bias.defined()) return;
+  const std::int64_t n = y.dim(1);
+  const ProfileScope profile("bias", 0, 2 * static_cast<double>(y.bytes()));
+  dispatch_float(y.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    parallel_for(y.dim(0), row_grain(n), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t r = begin; r < end; ++r) {
+        kernels::add_scaled(y.data<T>() + r * n, bias.data<T>(), T{1}, static_cast<std::size_t>(n));
+      }
+    });
+  });
+}
+
+Tensor bias_gradient(const Tensor& dy) {
+  const ProfileScope profile("bias", 0, static_cast<double>(dy.bytes()));
+  Tensor sums = Tensor::zeros(Shape{dy.dim(1)}, dy.dtype());
+  dispatch_float(dy.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    kernels::column_sums(sums.data<T>(), dy.data<T>(), static_cast<std::size_t>(dy.dim(0)),
+                         static_cast<std::size_t>(dy.dim(1)));
+  });
+  return sums;
+}
+
 Tensor filled(Shape shape, DType dtype, double value) {
   Tensor y(shape, dtype);
   dispatch_float(dtype, [&](auto zero) {
@@ -52,6 +77,16 @@ Tensor filled(Shape shape, DType dtype, double value) {
     std::ranges::fill(y.span<T>(), static_cast<T>(value));
   });
   return y;
+}
+
+void clamp_in_place(const Tensor& x, double bound) {
+  dispatch_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    parallel_for(x.elements(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
+      kernels::clamp(x.data<T>() + begin, static_cast<T>(bound),
+                     static_cast<std::size_t>(end - begin));
+    });
+  });
 }
 
 void zero_in_place(const Tensor& x) {

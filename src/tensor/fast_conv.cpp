@@ -9,9 +9,10 @@
 
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/toom_cook.hpp"
 #include "sluice/tensor/gemm.hpp"
+#include "sluice/tensor/operand.hpp"
 
 namespace sluice {
 namespace {
@@ -28,17 +29,14 @@ struct Planes {
   Tensor data;
   std::int64_t rows = 0, columns = 0;
 
-  static std::int64_t pitch_of(std::int64_t columns, DType dtype) {
-    return dtype == DType::f32 && columns % 128 == 0 ? columns + 16 : columns;
-  }
   static std::int64_t stride_of(std::int64_t rows, std::int64_t columns, DType dtype) {
-    return rows * pitch_of(columns, dtype) + 96;
+    return rows * spaced_columns(columns, dtype) + 96;
   }
   static Planes make(int n, std::int64_t rows, std::int64_t columns, DType dtype) {
     return {Tensor(Shape{n, stride_of(rows, columns, dtype)}, dtype), rows, columns};
   }
 
-  std::int64_t pitch() const { return pitch_of(columns, data.dtype()); }
+  std::int64_t pitch() const { return spaced_columns(columns, data.dtype()); }
   std::int64_t stride() const { return data.dim(1); }
   template <class T>
   T* at(std::int64_t plane, std::int64_t row) const {
@@ -46,13 +44,7 @@ struct Planes {
   }
   /// Rows [first, first + count) of a plane as a matrix operand.
   MatrixView view(std::int64_t plane, std::int64_t first, std::int64_t count) const {
-    const auto offset = static_cast<std::size_t>(plane * stride() + first * pitch());
-    return {static_cast<const std::byte*>(data.raw()) + offset * dtype_size(data.dtype()),
-            data.dtype(),
-            count,
-            columns,
-            pitch(),
-            false};
+    return matrix(data, plane * stride() + first * pitch(), count, columns, pitch());
   }
 };
 
@@ -76,12 +68,19 @@ std::vector<T> transposed(const std::vector<double>& matrix, std::size_t rows) {
   return out;
 }
 
+template <class T>
+kernels::SmallMatrix<T> small(const std::vector<T>& matrix, std::int64_t rows,
+                              std::int64_t columns) {
+  return {matrix.data(), static_cast<std::size_t>(rows), static_cast<std::size_t>(columns)};
+}
+
 /// to.plane[p].row[row] = Σ_j matrix[p, j] · in[j] for every plane, rounded where `to` is bfloat16.
 template <class T>
 void spread(const Planes& to, std::int64_t row, const std::array<const T*, kMost>& in,
             const std::vector<T>& matrix, std::size_t columns, const T* scale = nullptr) {
   const std::size_t planes = matrix.size() / columns;
   const auto n = static_cast<std::size_t>(to.columns);
+  const kernels::SmallMatrix<T> factors{matrix.data(), planes, columns};
   const auto rows_of = [&](auto zero) {
     using Out = decltype(zero);
     std::array<Out*, kMost> out;
@@ -93,12 +92,12 @@ void spread(const Planes& to, std::int64_t row, const std::array<const T*, kMost
   if constexpr (std::is_same_v<T, float>) {
     if (to.data.dtype() == DType::bf16) {
       const auto out = rows_of(std::uint16_t{});
-      kernels::combine_rows(out.data(), in.data(), matrix.data(), planes, columns, n, scale);
+      kernels::combine_rows(out.data(), in.data(), factors, n, scale);
       return;
     }
   }
   const auto out = rows_of(T{});
-  kernels::combine_rows(out.data(), in.data(), matrix.data(), planes, columns, n, scale);
+  kernels::combine_rows(out.data(), in.data(), factors, n, scale);
 }
 
 }  // namespace
@@ -240,8 +239,8 @@ struct FastConv::Work {
       for (std::int64_t i = 0; i < m; ++i) {
         out[static_cast<std::size_t>(i)] = done + i < rows ? to + (done + i) * s.outputs : nullptr;
       }
-      kernels::combine_rows(out.data(), in.data(), matrix.data(), static_cast<std::size_t>(m),
-                            static_cast<std::size_t>(n), static_cast<std::size_t>(s.outputs));
+      kernels::combine_rows(out.data(), in.data(), small(matrix, m, n),
+                            static_cast<std::size_t>(s.outputs));
     }
   }
 
@@ -351,8 +350,8 @@ struct FastConv::Work {
           out[at] = dx.data<T>() + row_of(b, t) * s.channels;
         }
       }
-      kernels::combine_rows_onto(out.data(), in.data(), matrix.data(), static_cast<std::size_t>(n),
-                                 static_cast<std::size_t>(n), static_cast<std::size_t>(s.channels));
+      kernels::combine_rows_onto(out.data(), in.data(), small(matrix, n, n),
+                                 static_cast<std::size_t>(s.channels));
     }
   }
 
@@ -389,8 +388,7 @@ struct FastConv::Work {
         for (std::int64_t k = 0; k < s.kernel; ++k) {
           out[static_cast<std::size_t>(k)] = dw.data<T>() + (k * s.channels + c) * s.outputs;
         }
-        kernels::combine_rows(out.data(), in.data(), matrix.data(),
-                              static_cast<std::size_t>(s.kernel), static_cast<std::size_t>(n),
+        kernels::combine_rows(out.data(), in.data(), small(matrix, s.kernel, n),
                               static_cast<std::size_t>(s.outputs));
       }
     });

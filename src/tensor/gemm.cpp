@@ -3,11 +3,9 @@
 #include <omp.h>
 #include <sys/mman.h>
 
-#include <array>
 #include <cstring>
 #include <dnnl.hpp>
 #include <functional>
-#include <mutex>
 #include <unordered_map>
 #include <utility>
 

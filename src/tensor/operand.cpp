@@ -4,7 +4,7 @@
 
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/bfloat16.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {
@@ -18,8 +18,7 @@ Tensor spaced(const Tensor& x) {
   if (pitch == columns) return x;
   const ProfileScope profile("space rows", 0, 2.0 * static_cast<double>(x.bytes()));
   const std::int64_t rows = x.elements() / columns;
-  const int last = x.shape().rank() - 1;
-  Tensor y(last == 1 ? Shape{x.dim(0), pitch} : Shape{x.dim(0), x.dim(1), pitch}, x.dtype());
+  Tensor y(x.shape().with_dim(-1, pitch), x.dtype());
   parallel_for(rows, row_grain(columns), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       std::copy_n(x.data<float>() + r * columns, columns, y.data<float>() + r * pitch);

@@ -6,7 +6,8 @@
 
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/bfloat16.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {
@@ -99,13 +100,16 @@ Tensor PreparedConv::forward(const ConvInput& input, const PackedRows& rows,
   const std::int64_t m = widths_.outputs, n = end.unit.gated ? m / 2 : m;
   const Tensor y(Shape{rows.rows(), n});
   const Ready ready = [&](const ConvRows& part) {
-    const ProfileScope profile("unit", 0, static_cast<double>(part.rows * (m + n)) * sizeof(float));
+    const double bytes = static_cast<double>(part.rows * (m + n)) * sizeof(float);
+    const ProfileScope profile("unit", 0, bytes);
     const std::int64_t at = part.first * n;
-    kernels::unit_forward(y.data<float>() + at, static_cast<const float*>(part.data),
-                          static_cast<std::size_t>(m), end.bias.data<float>(),
-                          end.residual.defined() ? end.residual.data<float>() + at : nullptr,
-                          static_cast<float>(end.scale), static_cast<std::size_t>(part.rows),
-                          static_cast<std::size_t>(n), end.unit);
+    kernels::unit_forward(
+        kernels::UnitForward<float>{
+            y.data<float>() + at, static_cast<const float*>(part.data), static_cast<std::size_t>(m),
+            end.bias.data<float>(),
+            end.residual.defined() ? end.residual.data<float>() + at : nullptr,
+            static_cast<float>(end.scale), kernels::traffic_of(bytes)},
+        static_cast<std::size_t>(part.rows), static_cast<std::size_t>(n), end.unit);
   };
   if (const int tile = conv_tile(rows, widths_, path_, weight_.operand())) {
     fast(input, rows, tile, ready);

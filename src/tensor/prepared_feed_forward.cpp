@@ -2,9 +2,9 @@
 
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/bfloat16.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/tensor/elementwise.hpp"
-#include "sluice/tensor/rows.hpp"
 
 namespace sluice {
 namespace {
@@ -20,8 +20,9 @@ void activate(const Tensor& h, const Tensor& z, const Tensor& bias, const Unit& 
     const Tensor kept = rounded ? Tensor(Shape{width}) : Tensor();
     for (std::int64_t r = begin; r < end; ++r) {
       float* const out = rounded ? kept.data<float>() : h.data<float>() + r * h.dim(1);
-      kernels::unit_forward(out, z.data<float>() + r * z.dim(1), static_cast<std::size_t>(z.dim(1)),
-                            added, static_cast<const float*>(nullptr), 1.0F, 1, n, unit);
+      kernels::unit_forward(kernels::UnitForward<float>{out, z.data<float>() + r * z.dim(1),
+                                                        static_cast<std::size_t>(z.dim(1)), added},
+                            1, n, unit);
       if (rounded) kernels::to_bfloat16(h.data<std::uint16_t>() + r * h.dim(1), out, n);
     }
   });
@@ -36,7 +37,7 @@ Tensor PreparedFeedForward::forward(const Tensor& x, const Unit& unit) const {
   activate(h, z, in_bias, unit, out.inputs());
   const Tensor y(Shape{x.dim(0), out.outputs()});
   out.product(y.data<float>(), out.outputs(), matrix(h).column_range(0, out.inputs()));
-  add_bias_rows(y, out_bias);
+  add_bias(y, out_bias);
   return y;
 }
 

@@ -5,7 +5,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/bfloat16.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice {
@@ -25,10 +25,6 @@ Tensor rounded(const MatrixView& x) {
   return out;
 }
 
-MatrixView view_of(const Tensor& x) {
-  return {x.raw(), x.dtype(), x.dim(0), x.dim(1), x.dim(1), false};
-}
-
 }  // namespace
 
 Tensor frozen_tensor(const Tensor& tensor, const FreezeOptions& options) {
@@ -42,7 +38,7 @@ PreparedWeight::PreparedWeight(const Tensor& w, WeightLayout layout, const Freez
                             w.defined() ? dtype_name(w.dtype()) : "nothing",
                             w.defined() ? " " + w.shape().str() : ""));
   }
-  data_ = options.precision == Precision::bf16 ? rounded(view_of(w)) : frozen_tensor(w, options);
+  data_ = options.precision == Precision::bf16 ? rounded(matrix(w)) : frozen_tensor(w, options);
 }
 
 void PreparedWeight::product(float* y, std::int64_t ldy, const MatrixView& x,
@@ -52,19 +48,19 @@ void PreparedWeight::product(float* y, std::int64_t ldy, const MatrixView& x,
                             inputs(), outputs()));
   }
   const MatrixView w =
-      layout_ == WeightLayout::outputs_by_inputs ? transpose(view_of(data_)) : view_of(data_);
+      layout_ == WeightLayout::outputs_by_inputs ? transpose(matrix(data_)) : matrix(data_);
   if (x.dtype == operand()) {
     // A single row is bound by reading W once: gemm.hpp says how that is asked for.
     gemm(y, x.rows == 1 ? 2 * outputs() : ldy, x, w, accumulate);
     return;
   }
   const Tensor operand_rows = rounded(x);
-  gemm(y, ldy, view_of(operand_rows), w, accumulate);
+  gemm(y, ldy, matrix(operand_rows), w, accumulate);
 }
 
 Tensor PreparedWeight::product(const Tensor& x) const {
   const Tensor y(Shape{x.dim(0), outputs()});
-  product(y.data<float>(), outputs(), view_of(x));
+  product(y.data<float>(), outputs(), matrix(x));
   return y;
 }
 

@@ -5,7 +5,7 @@
 
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/cells.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice::recurrent {
@@ -140,10 +140,11 @@ void indrnn_steps(const Tensor& h, const Tensor& state, const Tensor& u, const T
   const std::int64_t hidden = u.dim(0);
   parallel_for(hidden, kIndRnnStrip, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t text = 0; text < steps.texts(); ++text) {
-      kernels::indrnn_forward(h.data<T>() + steps.start(text) * hidden + begin,
-                              state.data<T>() + text * hidden + begin, u.data<T>() + begin,
-                              bias_at<T>(bias, begin), size(hidden), size(steps.length(text)),
-                              size(std::min(hidden, end) - begin));
+      kernels::indrnn_forward(
+          kernels::IndRnnSequence<T>{h.data<T>() + steps.start(text) * hidden + begin,
+                                     state.data<T>() + text * hidden + begin, u.data<T>() + begin,
+                                     bias_at<T>(bias, begin), size(hidden)},
+          size(steps.length(text)), size(std::min(hidden, end) - begin));
     }
   });
 }

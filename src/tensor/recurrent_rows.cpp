@@ -5,7 +5,7 @@
 
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/bfloat16.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
 namespace sluice::recurrent {

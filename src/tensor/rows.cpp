@@ -8,7 +8,8 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/cross_entropy.hpp"
 #include "sluice/kernels/softmax.hpp"
 #include "sluice/tensor/elementwise.hpp"
 
@@ -22,33 +23,27 @@ Tensor pick_rows(const Tensor& x, std::span<const std::int32_t> index, const cha
     }
   }
   const auto n = static_cast<std::int64_t>(index.size());
-  const Tensor out(Shape{n, columns});
+  Tensor out(Shape{n, columns}, x.dtype());
   const ProfileScope profile("embedding", 0, 2.0 * static_cast<double>(out.bytes()));
-  parallel_for(n, row_grain(columns), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      std::copy_n(x.data<float>() + index[static_cast<std::size_t>(i)] * columns, columns,
-                  out.data<float>() + i * columns);
-    }
+  dispatch_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    parallel_for(n, row_grain(columns), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        std::copy_n(x.data<T>() + index[static_cast<std::size_t>(i)] * columns, columns,
+                    out.data<T>() + i * columns);
+      }
+    });
   });
   return out;
 }
 
 void place_rows(const Tensor& y, const Tensor& rows, std::span<const std::int32_t> index) {
   const std::int64_t columns = y.dim(1);
-  for (std::size_t i = 0; i < index.size(); ++i) {
-    std::copy_n(rows.data<float>() + static_cast<std::int64_t>(i) * columns, columns,
-                y.data<float>() + index[i] * columns);
-  }
-}
-
-void add_bias_rows(const Tensor& y, const Tensor& bias) {
-  if (!bias.defined()) return;
-  const std::int64_t n = y.dim(1);
-  const ProfileScope profile("bias", 0, 2 * static_cast<double>(y.bytes()));
-  parallel_for(y.dim(0), row_grain(n), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      kernels::add_scaled(y.data<float>() + r * n, bias.data<float>(), 1.0F,
-                          static_cast<std::size_t>(n));
+  dispatch_float(y.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for (std::size_t i = 0; i < index.size(); ++i) {
+      std::copy_n(rows.data<T>() + static_cast<std::int64_t>(i) * columns, columns,
+                  y.data<T>() + index[i] * columns);
     }
   });
 }
@@ -56,21 +51,32 @@ void add_bias_rows(const Tensor& y, const Tensor& bias) {
 void log_softmax_rows(const Tensor& x) {
   const std::int64_t n = x.dim(1);
   const ProfileScope profile("softmax", 0, 2 * static_cast<double>(x.bytes()));
-  parallel_for(x.dim(0), row_grain(n), [&](std::int64_t begin, std::int64_t end) {
-    kernels::log_softmax(x.data<float>() + begin * n, static_cast<std::size_t>(end - begin),
-                         static_cast<std::size_t>(n));
+  dispatch_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    parallel_for(x.dim(0), row_grain(n), [&](std::int64_t begin, std::int64_t end) {
+      T* const rows = x.data<T>() + begin * n;
+      kernels::softmax_forward(rows, rows,
+                               {static_cast<std::size_t>(end - begin), static_cast<std::size_t>(n),
+                                kernels::SoftmaxKind::log_softmax});
+    });
   });
 }
 
 void place_columns(const Tensor& y, std::int64_t first, const Tensor& x, std::int64_t count,
                    const ColumnOffset& offset) {
-  for (std::int64_t r = 0; r < y.dim(0); ++r) {
-    const float more =
-        offset.of.defined() ? offset.of.data<float>()[r * offset.of.dim(1) + offset.column] : 0.0F;
-    const float* const from = x.data<float>() + r * x.dim(1);
-    std::transform(from, from + count, y.data<float>() + r * y.dim(1) + first,
-                   [more](float value) { return more + value; });
-  }
+  dispatch_float(y.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for (std::int64_t r = 0; r < y.dim(0); ++r) {
+      T* const to = y.data<T>() + r * y.dim(1) + first;
+      const T* const from = x.data<T>() + r * x.dim(1);
+      if (offset.of.defined()) {
+        const T more = offset.of.data<T>()[r * offset.of.dim(1) + offset.column];
+        kernels::add_constant(to, from, more, static_cast<std::size_t>(count));
+      } else {
+        std::copy_n(from, count, to);
+      }
+    }
+  });
 }
 
 Tensor stacked_parts(std::span<const Tensor> tensors, std::int64_t first, std::int64_t count) {
@@ -124,8 +130,9 @@ void add_softmax_nll(std::span<double> nll, const Tensor& h, const PreparedWeigh
     const ProfileScope profile("softmax", 0, static_cast<double>(logits.rows(0, count).bytes()));
     parallel_for(count, row_grain(n), [&](std::int64_t first, std::int64_t last) {
       kernels::softmax_cross_entropy(
-          losses.data() + begin + first, logits.data<float>() + first * n,
-          bias.defined() ? bias.data<float>() : nullptr, targets.data() + begin + first, 0.0F,
+          kernels::CrossEntropyRows<float>{
+              losses.data() + begin + first, logits.data<float>() + first * n,
+              bias.defined() ? bias.data<float>() : nullptr, targets.data() + begin + first, 0.0F},
           static_cast<std::size_t>(last - first), static_cast<std::size_t>(n));
     });
   }

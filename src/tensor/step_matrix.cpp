@@ -1,6 +1,6 @@
 #include "sluice/tensor/step_matrix.hpp"
 
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/bfloat16.hpp"
 #include "sluice/tensor/operand.hpp"
 
 namespace sluice::recurrent {
@@ -78,11 +78,12 @@ void StepMatrix::multiply(float* c, std::int64_t c_pitch, std::int64_t fresh, co
   for (std::int64_t block = 0; block < blocks_; ++block) {
     float* to = c + block * hidden_ + panel * kWidth;
     const std::int64_t at = (panel * blocks_ + block) * inner_ * kWidth;
-    const auto product = [&](const auto* weights) {
-      kernels::multiply_panel(to, static_cast<std::size_t>(c_pitch), a.data,
-                              static_cast<std::size_t>(a.pitch), weights + at,
-                              static_cast<std::size_t>(a.count), static_cast<std::size_t>(inner_),
-                              static_cast<std::size_t>(width(panel)), block >= fresh);
+    const auto product = [&]<class W>(const W* weights) {
+      kernels::multiply_panel(
+          kernels::PanelProduct<W>{to, static_cast<std::size_t>(c_pitch), a.data,
+                                   static_cast<std::size_t>(a.pitch), weights + at,
+                                   static_cast<std::size_t>(inner_), block >= fresh},
+          static_cast<std::size_t>(a.count), static_cast<std::size_t>(width(panel)));
     };
     if (operand_ == DType::bf16) {
       product(weight_.data<std::uint16_t>());

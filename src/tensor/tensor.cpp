@@ -8,7 +8,7 @@
 
 #include "allocator.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/bfloat16.hpp"
 
 namespace sluice {
 
@@ -62,6 +62,14 @@ std::int64_t Shape::elements() const {
   std::int64_t product = 1;
   for (int i = 0; i < rank_; ++i) product *= dims_[static_cast<std::size_t>(i)];
   return product;
+}
+
+Shape Shape::with_dim(int i, std::int64_t size) const {
+  const int index = i < 0 ? i + rank_ : i;
+  assert(index >= 0 && index < rank_);
+  Shape shape(*this);
+  shape.dims_[static_cast<std::size_t>(index)] = size;
+  return shape;
 }
 
 bool Shape::operator==(const Shape& other) const {
@@ -147,20 +155,7 @@ Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
   Tensor view(*this);
   const std::int64_t row = dim(0) == 0 ? 0 : elements() / dim(0);
   view.offset_ += static_cast<std::size_t>(begin * row) * dtype_size(dtype_);
-  const std::int64_t n = end - begin;
-  switch (shape_.rank()) {
-    case 1:
-      view.shape_ = Shape{n};
-      break;
-    case 2:
-      view.shape_ = Shape{n, dim(1)};
-      break;
-    case 3:
-      view.shape_ = Shape{n, dim(1), dim(2)};
-      break;
-    default:
-      view.shape_ = Shape{n, dim(1), dim(2), dim(3)};
-  }
+  view.shape_ = shape_.with_dim(0, end - begin);
   return view;
 }
 

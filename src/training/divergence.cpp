@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 
 namespace sluice {
 namespace {

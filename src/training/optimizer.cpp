@@ -11,8 +11,8 @@
 #include "sluice/base/names.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/elementwise.hpp"
-#include "sluice/kernels/optim.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/optimizers.hpp"
 
 namespace sluice {
 namespace {
@@ -171,11 +171,11 @@ void Optimizer::update(const Block& block, float learning_rate, float gradient_s
   const Tensor& w = parameter.variable.value();
   const float decay = parameter.decay ? static_cast<float>(config_.weight_decay) : 0.0F;
   if (!adaptive()) {
+    const kernels::SgdStep step{gradient_scale, learning_rate, static_cast<float>(config_.momentum),
+                                decay, config_.kind == OptimizerKind::nesterov};
     for_each_piece(*gradient, block.begin, block.end,
                    [&](std::int64_t begin, std::int64_t end, const float* grad) {
-                     kernels::sgd_step(at(w, begin), at(first_[p], begin), grad, gradient_scale,
-                                       learning_rate, static_cast<float>(config_.momentum), decay,
-                                       config_.kind == OptimizerKind::nesterov,
+                     kernels::sgd_step(at(w, begin), at(first_[p], begin), grad, step,
                                        static_cast<std::size_t>(end - begin));
                    });
     return;

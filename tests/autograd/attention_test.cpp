@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "sluice/autograd/linear.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/tensor/gemm.hpp"

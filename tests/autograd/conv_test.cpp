@@ -1,9 +1,11 @@
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/convolution.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 
+#include "sluice/autograd/cross_entropy.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
@@ -183,7 +185,7 @@ TEST(CausalConvUnit, WideRowsEqualFloat64) {
         one, none, {}, conv);
     const Variable weight = input({50, 128}, 7);
     const std::vector<std::int32_t> targets{1, 2, 3, 4, 5, 6, 7, 8, 49};
-    tape.backward(linear_cross_entropy(reshape(wide, Shape{9, 128}), weight, {}, targets, 0.5));
+    tape.backward(linear_cross_entropy(reshape(wide, Shape{9, 128}), weight, {}, {targets, 0.5}));
     std::vector<Tensor> out;
     for (const Variable& leaf : {x, w, b, one, none, weight}) out.push_back(leaf.grad());
     return out;

@@ -5,7 +5,11 @@
 #include <cmath>
 #include <cstring>
 
+#include "sluice/autograd/activations.hpp"
+#include "sluice/autograd/arithmetic.hpp"
+#include "sluice/autograd/linear.hpp"
 #include "sluice/autograd/residual.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/tensor/gemm.hpp"

@@ -8,6 +8,8 @@
 #include <limits>
 #include <string>
 
+#include "sluice/autograd/activations.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "support/gradient_check.hpp"

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sluice/autograd/arithmetic.hpp"
 #include "support/gradient_check.hpp"
 
 namespace sluice {

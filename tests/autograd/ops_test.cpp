@@ -1,10 +1,17 @@
-#include "sluice/autograd/ops.hpp"
 
 #include <gtest/gtest.h>
 
+#include "sluice/autograd/activations.hpp"
+#include "sluice/autograd/arithmetic.hpp"
+#include "sluice/autograd/convolution.hpp"
+#include "sluice/autograd/cross_entropy.hpp"
+#include "sluice/autograd/dropout.hpp"
+#include "sluice/autograd/linear.hpp"
+#include "sluice/autograd/rows.hpp"
+#include "sluice/autograd/weight_norm.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 #include "support/gradient_check.hpp"
 
 namespace sluice {
@@ -93,10 +100,10 @@ TEST(Ops, WeightNormKnowsItsGradientsSquaresOnAnyNumberOfThreads) {
 TEST(Ops, LinearCrossEntropyGradients) {
   const Variable h = leaf({9, 5}, 1), w = leaf({7, 5}, 2), b = leaf({7}, 3);
   const std::vector<std::int32_t> targets{0, 6, 3, 3, 1, 2, 5, 4, 0};
-  check_gradients({h, w, b}, [&] { return linear_cross_entropy(h, w, b, targets, 0.25); });
+  check_gradients({h, w, b}, [&] { return linear_cross_entropy(h, w, b, {targets, 0.25}); });
   // A factor above the loss reaches every gradient.
   check_gradients({h, w, b}, [&] {
-    const Variable loss = linear_cross_entropy(h, w, b, targets, 0.25);
+    const Variable loss = linear_cross_entropy(h, w, b, {targets, 0.25});
     return add_scaled(loss, -3.0, loss, 0.5);
   });
 }
@@ -114,14 +121,14 @@ TEST(Ops, LinearCrossEntropyWorksInBlocksOfRows) {
   const Tensor nll = Tensor::zeros(Shape{rows});
   {
     Tape tape;
-    tape.backward(linear_cross_entropy(h, w, {}, targets, 1.0 / rows, nll));
+    tape.backward(linear_cross_entropy(h, w, {}, {targets, 1.0 / rows, nll}));
   }
   for (std::int64_t r = 0; r < rows; ++r) {
     if (r % 57 != 0 && r < rows - 2) continue;
     const Variable row(h.value().rows(r, r + 1), true);
     const std::int32_t target = targets[static_cast<std::size_t>(r)];
     Tape tape;
-    const Variable one = linear_cross_entropy(row, w, {}, std::span(&target, 1), 1.0 / rows);
+    const Variable one = linear_cross_entropy(row, w, {}, {std::span(&target, 1), 1.0 / rows});
     tape.backward(one);
     EXPECT_NEAR(nll.data<float>()[r], *one.value().data<float>() * rows, 1e-4);
     for (int c = 0; c < 2; ++c) {
@@ -147,7 +154,7 @@ TEST(Ops, LinearCrossEntropyAddsTheWeightsGradientOverBlocks) {
     Tape tape;
     tape.backward(
         linear_cross_entropy(Variable(rows, true), w, {},
-                             std::span(targets).first(static_cast<std::size_t>(rows.dim(0))), 1.0));
+                             {std::span(targets).first(static_cast<std::size_t>(rows.dim(0)))}));
     return w.grad();
   };
   const Tensor one = gradient(once), both = gradient(twice);

@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "sluice/autograd/dropout.hpp"
+#include "sluice/autograd/linear.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/tensor/gemm.hpp"

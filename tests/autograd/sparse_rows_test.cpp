@@ -1,12 +1,14 @@
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/rows.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 
+#include "sluice/autograd/arithmetic.hpp"
+#include "sluice/autograd/cross_entropy.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 #include "support/gradient_check.hpp"
 
 namespace sluice {
@@ -75,7 +77,7 @@ TEST(SparseRows, TablesUsedTwiceHaveBothUsesGradients) {
   });
   // Tied: the embedding's rows come after the softmax's tensor, and here before it too.
   check_gradients({table, b}, [&] {
-    const Variable loss = linear_cross_entropy(embedding(ids, table), table, b, targets, 0.25);
+    const Variable loss = linear_cross_entropy(embedding(ids, table), table, b, {targets, 0.25});
     return add_scaled(loss, 1.0, weighted_sum(embedding(more, table)), 1.0);
   });
 }

@@ -1,9 +1,11 @@
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/variable.hpp"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
+#include "sluice/autograd/arithmetic.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 #include "support/gradient_check.hpp"
 

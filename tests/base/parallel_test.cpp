@@ -34,6 +34,19 @@ std::set<Range> ranges_of(std::int64_t n, std::int64_t grain) {
   return ranges;
 }
 
+TEST_F(ParallelTest, ThreadCountIsAsBeforeWhenItsScopeEnds) {
+  set_thread_count(3);
+  {
+    const ThreadCount five(5);
+    EXPECT_EQ(thread_count(), 5);
+    const ThreadCount one(1);
+    EXPECT_EQ(thread_count(), 1);
+  }
+  EXPECT_EQ(thread_count(), 3);
+  EXPECT_THROW(ThreadCount(0), UsageError);
+  EXPECT_EQ(thread_count(), 3);
+}
+
 TEST_F(ParallelTest, RangesCoverOnceAndBeginAtMultiplesOfTheGrain) {
   for (const int threads : {1, 2, 3, 7}) {
     set_thread_count(threads);

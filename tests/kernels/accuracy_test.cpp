@@ -1,11 +1,12 @@
-// The accuracy that unit_info() and elementwise.hpp promise, on every SIMD target.
+// The accuracy that unit_info() and fused_units.hpp promise, on every SIMD target.
 #include <algorithm>
 #include <cfenv>
 #include <limits>
 #include <numbers>
 
 #include "kernels/error_bounds.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/fused_units.hpp"
 
 namespace sluice::kernels {
 namespace {

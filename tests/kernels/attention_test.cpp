@@ -42,9 +42,9 @@ TEST(AttentionKernels, BandSoftmaxAndItsGradient) {
         const std::vector<float> dp = normal_values<float>(rows * n, 2);
         const std::vector<double> expected = plain(x, rows, n, band);
         std::vector<float> p = x, stats(2 * rows);
-        band_softmax(p.data(), stats.data(), rows, n, n, band);
+        band_softmax(p.data(), stats.data(), {rows, n, n, band});
         std::vector<float> again = x, dx = dp;
-        band_softmax_backward(again.data(), dx.data(), stats.data(), rows, n, n, band);
+        band_softmax_backward(again.data(), dx.data(), stats.data(), {rows, n, n, band});
         for (std::size_t r = 0; r < rows; ++r) {
           double mean = 0;
           for (std::size_t i = 0; i < n; ++i) {
@@ -67,7 +67,7 @@ TEST(AttentionKernels, BandSoftmaxOfInfinitiesAndNan) {
   on_every_target([] {
     std::vector<float> x{-INFINITY, 1, 1e4F, 2, NAN, NAN, 0, 1, -1e4F, 2, NAN, NAN};
     std::vector<float> stats(4);
-    band_softmax(x.data(), stats.data(), 2, 4, 6, {0, 4});  // row 1 from its column 1 on
+    band_softmax(x.data(), stats.data(), {2, 4, 6, {0, 4}});  // row 1 from its column 1 on
     EXPECT_EQ(x[0], 0);
     EXPECT_EQ(x[2], 1);
     EXPECT_EQ(x[6], 0);
@@ -75,7 +75,7 @@ TEST(AttentionKernels, BandSoftmaxOfInfinitiesAndNan) {
     EXPECT_EQ(x[8], 0);
     EXPECT_TRUE(std::isnan(x[4]) && std::isnan(x[11]));  // behind the rows
     std::vector<float> poisoned{0, NAN, 1};
-    band_softmax(poisoned.data(), stats.data(), 1, 3, 3, {0, 2});
+    band_softmax(poisoned.data(), stats.data(), {1, 3, 3, {0, 2}});
     EXPECT_TRUE(std::isnan(poisoned[0]) && std::isnan(poisoned[1]));
     EXPECT_EQ(poisoned[2], 0);
   });
@@ -91,10 +91,10 @@ TEST(AttentionKernels, RotationsTurnAndTurnBack) {
         cosine[i] = std::cos(angles[i]);
         sine[i] = std::sin(angles[i]);
       }
-      rotate_pairs(y.data(), x.data(), cosine.data(), sine.data(), 2.0F, false, pairs);
-      rotate_pairs(back.data(), y.data(), cosine.data(), sine.data(), 0.5F, true, pairs);
+      rotate_pairs(y.data(), x.data(), {cosine.data(), sine.data(), 2.0F, false}, pairs);
+      rotate_pairs(back.data(), y.data(), {cosine.data(), sine.data(), 0.5F, true}, pairs);
       std::vector<float> in_place = x;
-      rotate_pairs(in_place.data(), in_place.data(), cosine.data(), sine.data(), 2.0F, false,
+      rotate_pairs(in_place.data(), in_place.data(), {cosine.data(), sine.data(), 2.0F, false},
                    pairs);
       for (std::size_t i = 0; i < pairs; ++i) {
         EXPECT_NEAR(y[i], 2 * (x[i] * cosine[i] - x[i + pairs] * sine[i]), 2e-6);
@@ -115,8 +115,8 @@ TEST(AttentionKernels, ProductsOfOneRow) {
       const std::vector<float> x = normal_values<float>(rows * pitch, 1);
       const std::vector<float> v = normal_values<float>(n, 2), w = normal_values<float>(rows, 3);
       std::vector<float> across(rows), down(n);
-      times_column(across.data(), x.data(), v.data(), rows, n, pitch);
-      row_times(down.data(), w.data(), x.data(), rows, n, pitch);
+      matrix_times_vector(across.data(), x.data(), v.data(), rows, n, pitch);
+      vector_times_matrix(down.data(), w.data(), x.data(), rows, n, pitch);
       for (std::size_t r = 0; r < rows; ++r) {
         double sum = 0;
         for (std::size_t i = 0; i < n; ++i) {

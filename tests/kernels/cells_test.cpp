@@ -80,7 +80,7 @@ std::vector<Kernel> forward_kernels() {
     }));
   }
   all.push_back(kernel("indrnn", []<class T>(Arrays<T>& a) {
-    indrnn_forward(a[0], a[8], a[4], a[5], a.gate_pitch(), a.rows, a.n);
+    indrnn_forward({a[0], a[8], a[4], a[5], a.gate_pitch()}, a.rows, a.n);
   }));
   return all;
 }
@@ -119,7 +119,7 @@ std::vector<Kernel> backward_kernels() {
                    a.rows, a.n);
   }));
   all.push_back(kernel("indrnn", []<class T>(Arrays<T>& a) {
-    indrnn_backward(a[0], a[6], a[7], a[1], a[8], a[4], a.gate_pitch(), a.rows, a.n);
+    indrnn_backward({a[0], a[6], a[7], a[1], a[8], a[4], a.gate_pitch()}, a.rows, a.n);
   }));
   return all;
 }

@@ -9,7 +9,7 @@
 #include "activations_double.hpp"
 #include "kernels/error_bounds.hpp"
 #include "sluice/base/parallel.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/fused_units.hpp"
 
 namespace sluice::kernels {
 namespace {

@@ -19,9 +19,9 @@ void expect_close(const std::vector<float>& got, const std::vector<double>& want
 }
 
 template <class T>
-using ForwardKernel = void (*)(T*, const T*, const T*, std::size_t, std::size_t);
+using ForwardKernel = void (*)(const LearnedForward<T>&, std::size_t, std::size_t);
 template <class T>
-using BackwardKernel = void (*)(T*, T*, const T*, const T*, const T*, std::size_t, std::size_t);
+using BackwardKernel = void (*)(const LearnedBackward<T>&, std::size_t, std::size_t);
 
 void expect_float_follows_double(ForwardKernel<float> forward, ForwardKernel<double> forward_wide,
                                  BackwardKernel<float> backward,
@@ -33,23 +33,23 @@ void expect_float_follows_double(ForwardKernel<float> forward, ForwardKernel<dou
     const auto wide_x = converted<double>(x), wide_dy = converted<double>(dy),
                wide_parameter = converted<double>(parameter);
     std::vector<double> y(kRows * n), dx(kRows * n), sums(n, 0.5);
-    forward_wide(y.data(), wide_x.data(), wide_parameter.data(), kRows, n);
-    backward_wide(dx.data(), sums.data(), wide_dy.data(), wide_x.data(), wide_parameter.data(),
+    forward_wide({y.data(), wide_x.data(), wide_parameter.data()}, kRows, n);
+    backward_wide({dx.data(), sums.data(), wide_dy.data(), wide_x.data(), wide_parameter.data()},
                   kRows, n);
     on_every_target([&] {
       std::vector<float> got(kRows * n + 8, 77.0F), got_dx(kRows * n + 8, 77.0F),
           got_sums(n + 8, 77.0F);
       std::fill_n(got_sums.begin(), n, 0.5F);
-      forward(got.data(), x.data(), parameter.data(), kRows, n);
-      backward(got_dx.data(), got_sums.data(), dy.data(), x.data(), parameter.data(), kRows, n);
+      forward({got.data(), x.data(), parameter.data()}, kRows, n);
+      backward({got_dx.data(), got_sums.data(), dy.data(), x.data(), parameter.data()}, kRows, n);
       expect_close(got, y, 1e-6, "y");
       expect_close(got_dx, dx, 2e-6, "dx");
       expect_close(got_sums, sums, 4e-6, "sums");
       auto in_place = dy;
-      backward(in_place.data(), nullptr, in_place.data(), x.data(), parameter.data(), kRows, n);
+      backward({in_place.data(), nullptr, in_place.data(), x.data(), parameter.data()}, kRows, n);
       for (std::size_t i = 0; i < in_place.size(); ++i) ASSERT_EQ(in_place[i], got_dx[i]);
       in_place = x;
-      forward(in_place.data(), in_place.data(), parameter.data(), kRows, n);
+      forward({in_place.data(), in_place.data(), parameter.data()}, kRows, n);
       for (std::size_t i = 0; i < in_place.size(); ++i) ASSERT_EQ(in_place[i], got[i]);
     });
   }
@@ -72,11 +72,11 @@ TEST(LayerUnits, SwishFarOut) {
     const float want[] = {0, inf, 0, 150, 1e30F, 0, 0};
     const float mirrored[] = {-inf, 0, -150, 0, 0, -1e30F, 0};
     float y[7], dx[7], dbeta[7] = {};
-    swish_forward(y, x, ones, 1, 7);
+    swish_forward(LearnedForward<float>{y, x, ones}, 1, 7);
     for (int i = 0; i < 7; ++i) EXPECT_EQ(y[i], want[i]) << i;
-    swish_forward(y, x, minus, 1, 7);
+    swish_forward(LearnedForward<float>{y, x, minus}, 1, 7);
     for (int i = 0; i < 7; ++i) EXPECT_EQ(y[i], mirrored[i]) << i;
-    swish_backward(dx, dbeta, ones, x, ones, 1, 7);
+    swish_backward(LearnedBackward<float>{dx, dbeta, ones, x, ones}, 1, 7);
     for (int i = 0; i < 7; ++i) {
       EXPECT_TRUE(std::isfinite(dx[i]) && std::isfinite(dbeta[i])) << i;
     }
@@ -90,7 +90,7 @@ TEST(LayerUnits, RreluDrawsTheNumbersOfItsKey) {
       const auto x = normal_values<float>(n, 1), v = normal_values<float>(n, 2);
       const auto wide_x = converted<double>(x), wide_v = converted<double>(v);
       std::vector<double> want(n);
-      rrelu(want.data(), wide_v.data(), wide_x.data(), n, 0.1F, 0.4F, key, offset);
+      rrelu(want.data(), wide_v.data(), wide_x.data(), n, {0.1F, 0.4F, key, offset});
       for (std::size_t i = 0; i < n; ++i) {
         const double slope = want[i] / wide_v[i];
         if (x[i] > 0) {
@@ -101,7 +101,7 @@ TEST(LayerUnits, RreluDrawsTheNumbersOfItsKey) {
       }
       on_every_target([&] {
         std::vector<float> got(n + 8, 77.0F);
-        rrelu(got.data(), v.data(), x.data(), n, 0.1F, 0.4F, key, offset);
+        rrelu(got.data(), v.data(), x.data(), n, {0.1F, 0.4F, key, offset});
         expect_close(got, want, 1e-7, "rrelu");
       });
     }
@@ -117,8 +117,8 @@ TEST(LayerUnits, MaxoutPicksTheFirstGreatest) {
       const auto dy = normal_values<float>(kRows * n, 2);
       const auto wide_z = converted<double>(z), wide_dy = converted<double>(dy);
       std::vector<double> y(kRows * n), dz(kRows * n * k);
-      maxout_forward(y.data(), wide_z.data(), kRows, n, k);
-      maxout_backward(dz.data(), wide_dy.data(), wide_z.data(), kRows, n, k);
+      maxout_forward(y.data(), wide_z.data(), {kRows, n, k});
+      maxout_backward(dz.data(), wide_dy.data(), wide_z.data(), {kRows, n, k});
       for (std::size_t r = 0; r < kRows; ++r) {
         for (std::size_t j = 0; j < n; ++j) {
           std::size_t winner = 0;
@@ -133,8 +133,8 @@ TEST(LayerUnits, MaxoutPicksTheFirstGreatest) {
       }
       on_every_target([&] {
         std::vector<float> got(kRows * n + 8, 77.0F), got_dz(kRows * n * k + 8, 77.0F);
-        maxout_forward(got.data(), z.data(), kRows, n, k);
-        maxout_backward(got_dz.data(), dy.data(), z.data(), kRows, n, k);
+        maxout_forward(got.data(), z.data(), {kRows, n, k});
+        maxout_backward(got_dz.data(), dy.data(), z.data(), {kRows, n, k});
         expect_close(got, y, 0, "y");
         expect_close(got_dz, dz, 0, "dz");
       });
@@ -152,20 +152,22 @@ TEST(LayerUnits, NanStaysAtItsPlace) {
     const auto check = [&](const std::vector<float>& values) {
       for (std::size_t i = 0; i < n; ++i) EXPECT_EQ(std::isnan(values[i]), i == at) << i;
     };
-    prelu_forward(y.data(), x.data(), ones.data(), 1, n);
+    prelu_forward(LearnedForward<float>{y.data(), x.data(), ones.data()}, 1, n);
     check(y);
-    prelu_backward(dx.data(), nullptr, ones.data(), x.data(), ones.data(), 1, n);
+    prelu_backward(LearnedBackward<float>{dx.data(), nullptr, ones.data(), x.data(), ones.data()},
+                   1, n);
     check(dx);
-    swish_forward(y.data(), x.data(), ones.data(), 1, n);
+    swish_forward(LearnedForward<float>{y.data(), x.data(), ones.data()}, 1, n);
     check(y);
-    swish_backward(dx.data(), nullptr, ones.data(), x.data(), ones.data(), 1, n);
+    swish_backward(LearnedBackward<float>{dx.data(), nullptr, ones.data(), x.data(), ones.data()},
+                   1, n);
     check(dx);
-    rrelu(y.data(), x.data(), x.data(), n, 0.1F, 0.2F, {}, 0);
+    rrelu(y.data(), x.data(), x.data(), n, {0.1F, 0.2F, {}});
     check(y);
-    maxout_forward(y.data(), x.data(), 1, n, 2);
+    maxout_forward(y.data(), x.data(), {1, n, 2});
     check(y);
     std::swap(x[at], x[n + at]);
-    maxout_forward(y.data(), x.data(), 1, n, 2);
+    maxout_forward(y.data(), x.data(), {1, n, 2});
     check(y);
   });
 }

@@ -44,19 +44,27 @@ TEST(NormRows, FloatMatchesDoubleOnEveryTarget) {
                   dw(groups * n, 1.0F), db(groups * n, 1.0F);
               std::vector<double> want_y(size), want_statistics(statistics.size()), want_dx(size),
                   want_dw(groups * n, 1.0), want_db(groups * n, 1.0);
-              norm_rows_forward(y.data(), statistics.data(), x.data(), affine ? w.data() : nullptr,
-                                affine ? b.data() : nullptr, 1e-5, centred, positions, groups, n);
-              norm_rows_forward(want_y.data(), want_statistics.data(), wide_x.data(),
-                                affine ? wide_w.data() : nullptr, affine ? wide_b.data() : nullptr,
-                                1e-5, centred, positions, groups, n);
+              const RowSets sets{positions, groups, n, centred};
+              norm_rows_forward(NormRowsForward<float>{y.data(), statistics.data(), x.data(),
+                                                       affine ? w.data() : nullptr,
+                                                       affine ? b.data() : nullptr, 1e-5},
+                                sets);
+              norm_rows_forward(
+                  NormRowsForward<double>{want_y.data(), want_statistics.data(), wide_x.data(),
+                                          affine ? wide_w.data() : nullptr,
+                                          affine ? wide_b.data() : nullptr, 1e-5},
+                  sets);
               expect_near(y, want_y, kBound, "y");
-              norm_rows_backward(dx.data(), affine ? dw.data() : nullptr,
-                                 affine ? db.data() : nullptr, dy.data(), x.data(),
-                                 statistics.data(), affine ? w.data() : nullptr, centred, positions,
-                                 groups, n);
-              norm_rows_backward(want_dx.data(), want_dw.data(), want_db.data(), wide_dy.data(),
-                                 wide_x.data(), want_statistics.data(),
-                                 affine ? wide_w.data() : nullptr, centred, positions, groups, n);
+              norm_rows_backward(
+                  NormRowsBackward<float>{dx.data(), affine ? dw.data() : nullptr,
+                                          affine ? db.data() : nullptr, dy.data(), x.data(),
+                                          statistics.data(), affine ? w.data() : nullptr},
+                  sets);
+              norm_rows_backward(
+                  NormRowsBackward<double>{want_dx.data(), want_dw.data(), want_db.data(),
+                                           wide_dy.data(), wide_x.data(), want_statistics.data(),
+                                           affine ? wide_w.data() : nullptr},
+                  sets);
               // Rows of one element: the gradient is 0, by the difference of numbers that
               // 1/√eps makes large.
               if (n > 1) expect_near(dx, want_dx, n < 16 ? 1e-4 : 2 * kBound, "dx");
@@ -65,14 +73,15 @@ TEST(NormRows, FloatMatchesDoubleOnEveryTarget) {
               expect_near(db, want_db, kBound, "db");
               // In place, and without dx, the same.
               auto in_place = dy;
-              norm_rows_backward(in_place.data(), static_cast<float*>(nullptr),
-                                 static_cast<float*>(nullptr), in_place.data(), x.data(),
-                                 statistics.data(), w.data(), centred, positions, groups, n);
+              norm_rows_backward(
+                  NormRowsBackward<float>{in_place.data(), nullptr, nullptr, in_place.data(),
+                                          x.data(), statistics.data(), w.data()},
+                  sets);
               EXPECT_EQ(in_place, dx);
               std::vector<float> again(groups * n, 1.0F);
-              norm_rows_backward(static_cast<float*>(nullptr), again.data(),
-                                 static_cast<float*>(nullptr), dy.data(), x.data(),
-                                 statistics.data(), w.data(), centred, positions, groups, n);
+              norm_rows_backward(NormRowsBackward<float>{nullptr, again.data(), nullptr, dy.data(),
+                                                         x.data(), statistics.data(), w.data()},
+                                 sets);
               EXPECT_EQ(again, dw);
             }
           }
@@ -117,21 +126,29 @@ TEST(NormChannels, FloatMatchesDoubleOnEveryTarget) {
                        wide_offset = converted<double>(offset);
             std::vector<float> y(size);
             std::vector<double> want(size);
-            channel_affine(y.data(), x.data(), shift.data(), a.data(), b.data(), layout);
-            channel_affine(want.data(), wide_x.data(), wide_shift.data(), wide_a.data(),
-                           wide_b.data(), layout);
+            channel_affine(
+                ChannelAffine<float>{y.data(), x.data(), shift.data(), a.data(), b.data()}, layout);
+            channel_affine(ChannelAffine<double>{want.data(), wide_x.data(), wide_shift.data(),
+                                                 wide_a.data(), wide_b.data()},
+                           layout);
             expect_near(y, want, 1e-6, "affine");
-            channel_gradient(y.data(), dy.data(), x.data(), shift.data(), a.data(), b.data(),
-                             k.data(), layout);
-            channel_gradient(want.data(), wide_dy.data(), wide_x.data(), wide_shift.data(),
-                             wide_a.data(), wide_b.data(), wide_k.data(), layout);
+            channel_gradient(ChannelGradient<float>{y.data(), dy.data(), x.data(), shift.data(),
+                                                    a.data(), b.data(), k.data()},
+                             layout);
+            channel_gradient(ChannelGradient<double>{want.data(), wide_dy.data(), wide_x.data(),
+                                                     wide_shift.data(), wide_a.data(),
+                                                     wide_b.data(), wide_k.data()},
+                             layout);
             expect_near(y, want, 1e-6, "gradient");
             std::vector<double> sum(channels), product(channels), want_sum(channels),
                 want_product(channels);
-            channel_sums(sum.data(), product.data(), dy.data(), x.data(), shift.data(),
-                         scale.data(), offset.data(), layout);
-            channel_sums(want_sum.data(), want_product.data(), wide_dy.data(), wide_x.data(),
-                         wide_shift.data(), wide_scale.data(), wide_offset.data(), layout);
+            channel_sums(ChannelSums<float>{sum.data(), product.data(), dy.data(), x.data(),
+                                            shift.data(), scale.data(), offset.data()},
+                         layout);
+            channel_sums(ChannelSums<double>{want_sum.data(), want_product.data(), wide_dy.data(),
+                                             wide_x.data(), wide_shift.data(), wide_scale.data(),
+                                             wide_offset.data()},
+                         layout);
             const double root = std::sqrt(static_cast<double>(length));
             for (std::size_t c = 0; c < channels; ++c) {
               ASSERT_NEAR(sum[c], want_sum[c], kBound * (root + std::abs(want_sum[c])));
@@ -175,8 +192,9 @@ TEST(NormRows, ConstantRowsGiveTheBias) {
     for (const std::size_t n : {1U, 7U, 64U, 1000U}) {
       const std::vector<float> x(n, 12345.678F);
       std::vector<float> y(n), statistics(3);
-      norm_rows_forward(y.data(), statistics.data(), x.data(), static_cast<float*>(nullptr),
-                        static_cast<float*>(nullptr), 1e-12, true, 1, 1, n);
+      norm_rows_forward(
+          NormRowsForward<float>{y.data(), statistics.data(), x.data(), nullptr, nullptr, 1e-12},
+          {1, 1, n, true});
       for (const float value : y) ASSERT_EQ(value, 0.0F);
     }
   });

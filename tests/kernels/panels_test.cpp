@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/bfloat16.hpp"
 #include "support.hpp"
 
 namespace sluice::kernels {
@@ -60,11 +60,13 @@ TEST(Panels, ProductsFollowDouble) {
             for (const bool bfloat16 : {false, true}) {
               std::vector<float> c = start;
               if (bfloat16) {
-                multiply_panel(c.data(), c_pitch, a.data(), a_pitch, narrow.data(), rows, inner,
-                               columns, accumulate);
+                multiply_panel(PanelProduct<std::uint16_t>{c.data(), c_pitch, a.data(), a_pitch,
+                                                           narrow.data(), inner, accumulate},
+                               rows, columns);
               } else {
-                multiply_panel(c.data(), c_pitch, a.data(), a_pitch, panel.data(), rows, inner,
-                               columns, accumulate);
+                multiply_panel(PanelProduct<float>{c.data(), c_pitch, a.data(), a_pitch,
+                                                   panel.data(), inner, accumulate},
+                               rows, columns);
               }
               const auto& factor = bfloat16 ? rounded : panel;
               for (std::size_t i = 0; i < c.size(); ++i) {
@@ -95,8 +97,9 @@ TEST(Panels, NanStaysInItsRow) {
   a[4 * inner + 2] = std::numeric_limits<float>::quiet_NaN();
   on_every_target([&] {
     std::vector<float> c(rows * kPanelColumns);
-    multiply_panel(c.data(), kPanelColumns, a.data(), inner, w.data(), rows, inner, kPanelColumns,
-                   false);
+    multiply_panel(
+        PanelProduct<float>{c.data(), kPanelColumns, a.data(), inner, w.data(), inner, false}, rows,
+        kPanelColumns);
     for (std::size_t i = 0; i < c.size(); ++i) {
       EXPECT_EQ(std::isnan(c[i]), i / kPanelColumns == 4) << i;
     }

@@ -1,152 +1,103 @@
-// Softmax and cross-entropy: float against double on every SIMD target, double against the
-// definition and central differences.
-#include "sluice/kernels/softmax.hpp"
-
+// Softmax, log-softmax and softmin: float against double on every SIMD target, infinities and NaN.
 #include <limits>
 
 #include "kernels/support.hpp"
+#include "sluice/kernels/softmax.hpp"
 
 namespace sluice::kernels {
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
-
-std::vector<std::int32_t> targets_for(std::size_t rows, std::size_t n) {
-  std::vector<std::int32_t> target(rows);
-  for (std::size_t r = 0; r < rows; ++r) {
-    target[r] = static_cast<std::int32_t>(RandomKey{5, 0, 0}.bits(r) % n);
-  }
-  return target;
-}
+constexpr SoftmaxKind kKinds[] = {SoftmaxKind::softmax, SoftmaxKind::log_softmax,
+                                  SoftmaxKind::softmin};
 
 TEST(Softmax, FloatMatchesDoubleOnEveryTarget) {
   on_every_target([] {
-    for (const std::size_t n : {1U, 3U, 16U, 17U, 1000U, 1024U, 5003U}) {
-      for (const double spread : {1.0, 30.0, 1e4}) {
-        constexpr std::size_t rows = 3;
-        const auto logits = normal_values<float>(rows * n, 1, spread);
-        const auto bias = normal_values<float>(n, 2);
-        const auto target = targets_for(rows, n);
-        for (const bool biased : {false, true}) {
-          // The sum with the bias is rounded to float, as the kernel must.
-          auto wide = converted<double>(logits);
-          for (std::size_t i = 0; biased && i < rows * n; ++i) {
-            wide[i] = static_cast<double>(logits[i] + bias[i % n]);
-          }
-          std::vector<double> want(rows, 1.0);
-          softmax_cross_entropy(want.data(), wide.data(), nullptr, target.data(), 0.5, rows, n);
-
-          const float* const bias_or_null = biased ? bias.data() : nullptr;
-          auto narrow = logits;
-          std::vector<float> nll(rows, 1.0F);
-          softmax_cross_entropy(nll.data(), narrow.data(), bias_or_null, target.data(), 0.0F, rows,
-                                n);
-          EXPECT_EQ(narrow, logits) << "without a gradient the logits stay";
-          std::vector<float> again(rows, 1.0F);
-          softmax_cross_entropy(again.data(), narrow.data(), bias_or_null, target.data(), 0.5F,
-                                rows, n);
-          for (std::size_t r = 0; r < rows; ++r) {
-            EXPECT_NEAR(static_cast<double>(nll[r]), want[r], 1e-6 * (1.0 + want[r]));
-            EXPECT_EQ(nll[r], again[r]);
-          }
+    for (const SoftmaxKind kind : kKinds) {
+      const bool log = kind == SoftmaxKind::log_softmax;
+      for (const std::size_t n : {1U, 3U, 16U, 65U, 1000U, 5003U}) {
+        for (const double spread : {1.0, 30.0, 1e4}) {
+          constexpr std::size_t rows = 3;
+          const auto x = normal_values<float>(rows * n, 1, spread);
+          const auto dy = normal_values<float>(rows * n, 2);
+          std::vector<float> y(rows * n), dx(rows * n);
+          std::vector<double> want(rows * n), want_dx(rows * n);
+          softmax_forward(y.data(), x.data(), {rows, n, kind});
+          softmax_forward(want.data(), converted<double>(x).data(), {rows, n, kind});
+          double total = 0.0;
           for (std::size_t i = 0; i < rows * n; ++i) {
-            ASSERT_NEAR(static_cast<double>(narrow[i]), wide[i], 1e-7 + 2e-6 * std::abs(wide[i]));
+            // The bounds softmax.hpp states; below e^-69 of the largest a probability may be 0.
+            const double bound = log ? 2e-6 * (1.0 + std::abs(want[i])) : 5e-6 * want[i] + 1e-29;
+            ASSERT_NEAR(static_cast<double>(y[i]), want[i], bound) << n << " " << spread;
+            total += log ? std::exp(static_cast<double>(y[i])) : static_cast<double>(y[i]);
           }
-        }
-        auto log = logits;
-        log_softmax(log.data(), rows, n);
-        auto log_wide = converted<double>(logits);
-        log_softmax(log_wide.data(), rows, n);
-        for (std::size_t i = 0; i < rows * n; ++i) {
-          ASSERT_NEAR(static_cast<double>(log[i]), log_wide[i],
-                      2e-6 * (1.0 + std::abs(log_wide[i])));
+          // The logarithm's rounding counts in proportion to its size.
+          EXPECT_NEAR(total, 3.0, log ? 6e-6 : 2e-6);
+          softmax_backward(dx.data(), dy.data(), y.data(), {rows, n, kind});
+          softmax_backward(want_dx.data(), converted<double>(dy).data(),
+                           converted<double>(y).data(), {rows, n, kind});
+          for (std::size_t i = 0; i < rows * n; ++i) {
+            const double p = log ? 1.0 : static_cast<double>(y[i]);
+            const double root = log ? std::sqrt(static_cast<double>(n)) : 1.0;
+            ASSERT_NEAR(static_cast<double>(dx[i]), want_dx[i],
+                        2e-6 * p * (root + std::abs(want_dx[i])) + 1e-37);
+          }
+          // In place.
+          auto again = x;
+          softmax_forward(again.data(), again.data(), {rows, n, kind});
+          EXPECT_EQ(again, y);
+          auto gradient = dy;
+          softmax_backward(gradient.data(), gradient.data(), y.data(), {rows, n, kind});
+          EXPECT_EQ(gradient, dx);
         }
       }
     }
   });
 }
 
-TEST(Softmax, DoubleIsTheDefinition) {
-  constexpr std::size_t n = 7;
-  const auto logits = normal_values<double>(n, 1, 2.0);
-  const auto bias = normal_values<double>(n, 2);
-  const std::int32_t target = 4;
-  const auto loss = [&](const std::vector<double>& at) {
-    double sum = 0.0;
-    for (std::size_t i = 0; i < n; ++i) sum += std::exp(at[i] + bias[i]);
-    return std::log(sum) - at[4] - bias[4];
-  };
-  auto gradient = logits;
-  double nll = 3.0;
-  softmax_cross_entropy(&nll, gradient.data(), bias.data(), &target, 2.0, 1, n);
-  EXPECT_NEAR(nll, 3.0 + loss(logits), 1e-13);
-  for (std::size_t i = 0; i < n; ++i) {
-    // Central differences, step 1e-5: error about 1e-10.
-    auto above = logits;
-    auto below = logits;
-    above[i] += 1e-5;
-    below[i] -= 1e-5;
-    EXPECT_NEAR(gradient[i], 2.0 * (loss(above) - loss(below)) / 2e-5, 1e-9);
-  }
-  auto log = logits;
-  log_softmax(log.data(), 1, n);
-  double total = 0.0;
-  for (const double value : log) total += std::exp(value);
-  EXPECT_NEAR(total, 1.0, 1e-14);
-}
-
-TEST(Softmax, GradientsSumToZero) {
+TEST(Softmax, MaskedElementsHaveProbabilityZero) {
   on_every_target([] {
-    constexpr std::size_t n = 33278;
-    auto logits = normal_values<float>(n, 1, 3.0);
-    const std::int32_t target = 77;
-    float nll = 0.0F;
-    softmax_cross_entropy(&nll, logits.data(), nullptr, &target, 1.0F, 1, n);
-    double sum = 0.0;
-    for (const float value : logits) sum += static_cast<double>(value);
-    EXPECT_NEAR(sum, 0.0, 1e-6);
-  });
-}
-
-TEST(Softmax, MinusInfinityIsProbabilityZero) {
-  on_every_target([] {
-    for (const std::size_t n : {3U, 40U}) {
-      std::vector<float> logits(n, 1.0F);
-      logits[1] = -kInf;
-      auto log = logits;
-      log_softmax(log.data(), 1, n);
-      EXPECT_EQ(log[1], -kInf);
-      EXPECT_NEAR(log[0], -std::log(static_cast<float>(n - 1)), 1e-6);
-
-      const std::int32_t target = 0;
-      const std::int32_t impossible = 1;
-      float nll = 0.0F;
-      auto gradient = logits;
-      softmax_cross_entropy(&nll, gradient.data(), nullptr, &impossible, 0.0F, 1, n);
-      EXPECT_EQ(nll, kInf);
-      nll = 0.0F;
-      softmax_cross_entropy(&nll, gradient.data(), nullptr, &target, 1.0F, 1, n);
-      EXPECT_NEAR(nll, std::log(static_cast<float>(n - 1)), 1e-6);
-      EXPECT_EQ(gradient[1], 0.0F);
-      for (const float value : gradient) EXPECT_TRUE(std::isfinite(value));
-
-      std::vector<float> none(n, -kInf);
-      log_softmax(none.data(), 1, n);
-      for (const float value : none) EXPECT_TRUE(std::isnan(value));
+    for (const SoftmaxKind kind : kKinds) {
+      const float mask = kind == SoftmaxKind::softmin ? kInf : -kInf;
+      for (const std::size_t n : {2U, 21U, 70U}) {
+        std::vector<float> x(2 * n, 1.0F);
+        x[1] = x[n - 1] = mask;
+        std::fill_n(x.begin() + static_cast<std::ptrdiff_t>(n), n, mask);
+        auto y = x;
+        softmax_forward(y.data(), x.data(), {2, n, kind});
+        const auto left = static_cast<float>(n - (n > 2 ? 2 : 1));
+        if (kind == SoftmaxKind::log_softmax) {
+          EXPECT_EQ(y[1], -kInf);
+          EXPECT_NEAR(y[0], -std::log(left), 1e-6);
+        } else {
+          EXPECT_EQ(y[1], 0.0F);
+          EXPECT_NEAR(y[0], 1.0F / left, 1e-7);
+        }
+        for (std::size_t i = n; i < 2 * n; ++i) EXPECT_TRUE(std::isnan(y[i]));
+        const std::vector<float> dy(n, 1.0F);
+        std::vector<float> dx(n);
+        softmax_backward(dx.data(), dy.data(), y.data(), {1, n, kind});
+        for (const float value : dx) EXPECT_TRUE(std::isfinite(value));
+      }
     }
   });
 }
 
-TEST(Softmax, NanMakesItsRowNan) {
+TEST(Softmax, NanFillsItsRowOnly) {
   on_every_target([] {
-    for (std::size_t at = 0; at < 21; ++at) {
-      auto logits = normal_values<float>(42, 1);
-      logits[at] = std::numeric_limits<float>::quiet_NaN();
-      const std::int32_t target[] = {2, 2};
-      float nll[] = {0.0F, 0.0F};
-      softmax_cross_entropy(nll, logits.data(), nullptr, target, 1.0F, 2, 21);
-      EXPECT_TRUE(std::isnan(nll[0]));
-      EXPECT_TRUE(std::isfinite(nll[1]));
+    for (const SoftmaxKind kind : kKinds) {
+      constexpr std::size_t n = 75;
+      for (std::size_t at = 0; at < n; ++at) {
+        for (const bool infinite : {false, true}) {
+          auto x = normal_values<float>(2 * n, 1);
+          x[at] = !infinite                      ? std::numeric_limits<float>::quiet_NaN()
+                  : kind == SoftmaxKind::softmin ? -kInf
+                                                 : kInf;
+          softmax_forward(x.data(), x.data(), {2, n, kind});
+          for (std::size_t i = 0; i < n; ++i) ASSERT_TRUE(std::isnan(x[i]));
+          for (std::size_t i = n; i < 2 * n; ++i) ASSERT_TRUE(std::isfinite(x[i]));
+        }
+      }
     }
   });
 }

@@ -78,9 +78,9 @@ TEST(CombineRows, EqualsTheMatrixProductOnEveryTarget) {
           for (std::size_t i = 0; i < rows; ++i) out_rows.push_back(out.data() + i * n);
           out_rows[2] = nullptr;
           if (accumulate) {
-            combine_rows_onto(out_rows.data(), in_rows.data(), matrix.data(), rows, columns, n);
+            combine_rows_onto(out_rows.data(), in_rows.data(), {matrix.data(), rows, columns}, n);
           } else {
-            combine_rows(out_rows.data(), in_rows.data(), matrix.data(), rows, columns, n, scale);
+            combine_rows(out_rows.data(), in_rows.data(), {matrix.data(), rows, columns}, n, scale);
           }
           for (std::size_t i = 0; i < rows; ++i) {
             for (std::size_t at = 0; at < n; ++at) {
@@ -113,8 +113,8 @@ TEST(CombineRows, RoundsToBfloat16Once) {
     const float* in[] = {a.data(), b.data()};
     std::uint16_t* rounded[] = {out.data()};
     float* whole[] = {exact.data()};
-    combine_rows(rounded, in, matrix, 1, 2, n);
-    combine_rows(whole, in, matrix, 1, 2, n);
+    combine_rows(rounded, in, {matrix, 1, 2}, n);
+    combine_rows(whole, in, {matrix, 1, 2}, n);
     for (std::size_t i = 0; i < n; ++i) {
       const auto bits = std::bit_cast<std::uint32_t>(exact[i]);
       want[i] = static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16U) & 1U)) >> 16U);
@@ -130,7 +130,7 @@ TEST(CombineRows, ANaNStaysInItsColumn) {
     const float* in[] = {x.data()};
     float* out[] = {y.data()};
     const float matrix[] = {2.0F};
-    combine_rows(out, in, matrix, 1, 1, 20);
+    combine_rows(out, in, {matrix, 1, 1}, 20);
     for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(std::isnan(y[i]), i == 11);
   });
 }

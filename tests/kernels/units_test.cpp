@@ -4,7 +4,7 @@
 
 #include "kernels/support.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/fused_units.hpp"
 
 namespace sluice::kernels {
 namespace {
@@ -53,11 +53,13 @@ Result<T> solve(const Problem<T>& p, const Unit& unit, bool with_bias, bool with
   std::vector<T> dbias(p.inputs + shift + 8, T(kUntouched));
   std::fill_n(dbias.begin() + static_cast<std::ptrdiff_t>(shift), p.inputs, T(0.5));
   const T* const bias_or_null = with_bias ? bias.data() + shift : nullptr;
-  unit_forward(y.data() + shift, z.data() + shift, p.pitch, bias_or_null,
-               with_residual ? residual.data() + shift : nullptr, p.scale, p.rows, p.n, unit);
-  unit_backward(dz.data() + shift, p.pitch, with_bias ? dbias.data() + shift : nullptr,
-                dy.data() + shift, z.data() + shift, p.pitch, bias_or_null, p.scale, p.rows, p.n,
-                unit);
+  unit_forward(UnitForward<T>{y.data() + shift, z.data() + shift, p.pitch, bias_or_null,
+                              with_residual ? residual.data() + shift : nullptr, p.scale},
+               p.rows, p.n, unit);
+  unit_backward(
+      UnitBackward<T>{dz.data() + shift, p.pitch, with_bias ? dbias.data() + shift : nullptr,
+                      dy.data() + shift, z.data() + shift, p.pitch, bias_or_null, p.scale},
+      p.rows, p.n, unit);
   // Nothing outside the results is written: before them, behind them, between their rows.
   for (std::size_t i = 0; i < 8; ++i) {
     EXPECT_EQ(y[shift + p.rows * p.n + i], T(kUntouched));
@@ -123,8 +125,9 @@ TEST(Units, DerivativesMatchCentralDifferences) {
     const auto result = solve(p, unit, true, true, 0);
     const auto objective = [&] {
       std::vector<double> y(p.rows * p.n);
-      unit_forward(y.data(), p.z.data(), p.pitch, p.bias.data(), p.residual.data(), p.scale, p.rows,
-                   p.n, unit);
+      unit_forward(UnitForward<double>{y.data(), p.z.data(), p.pitch, p.bias.data(),
+                                       p.residual.data(), p.scale},
+                   p.rows, p.n, unit);
       double sum = 0.0;
       for (std::size_t i = 0; i < y.size(); ++i) sum += p.dy[i] * y[i];
       return sum;
@@ -161,13 +164,15 @@ TEST(Units, OutputsMayBeInputs) {
       const auto apart = solve(p, unit, true, true, 0);
 
       auto y = p.residual;
-      unit_forward(y.data(), p.z.data(), p.pitch, p.bias.data(), y.data(), p.scale, p.rows, p.n,
-                   unit);
+      unit_forward(
+          UnitForward<float>{y.data(), p.z.data(), p.pitch, p.bias.data(), y.data(), p.scale},
+          p.rows, p.n, unit);
       EXPECT_EQ(y, apart.y);
 
       auto z = p.z;
-      unit_backward(z.data(), p.pitch, nullptr, p.dy.data(), z.data(), p.pitch, p.bias.data(),
-                    p.scale, p.rows, p.n, unit);
+      unit_backward(UnitBackward<float>{z.data(), p.pitch, nullptr, p.dy.data(), z.data(), p.pitch,
+                                        p.bias.data(), p.scale},
+                    p.rows, p.n, unit);
       for (std::size_t i = 0; i < z.size(); ++i) {
         EXPECT_EQ(z[i], i % p.pitch < p.inputs ? apart.dz[i] : p.z[i]);
       }
@@ -235,9 +240,10 @@ TEST(Units, NanAndInfinityDoNotSpread) {
 TEST(Units, GatesWithoutKernelsAreRefused) {
   const Unit unit{Activation::gelu, Activation::tanh, true};
   float value[2] = {0.0F, 0.0F};
-  EXPECT_THROW(unit_forward(value, value, 2, nullptr, nullptr, 1.0F, 1, 1, unit), UsageError);
-  EXPECT_THROW(unit_backward(value, 2, nullptr, value, value, 2, nullptr, 1.0F, 1, 1, unit),
-               UsageError);
+  const UnitForward<float> forward{value, value, 2};
+  EXPECT_THROW(unit_forward(forward, 1, 1, unit), UsageError);
+  const UnitBackward<float> backward{value, 2, nullptr, value, value, 2};
+  EXPECT_THROW(unit_backward(backward, 1, 1, unit), UsageError);
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <map>
 #include <sstream>
 
+#include "sluice/autograd/linear.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/autograd/softmax.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/nn/norm.hpp"

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/autograd/linear.hpp"
+#include "sluice/autograd/rows.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/nn/recurrent.hpp"
 

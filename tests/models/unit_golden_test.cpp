@@ -4,6 +4,8 @@
 
 #include <map>
 
+#include "sluice/autograd/linear.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/nn/unit_layer.hpp"
 #include "support/gradient_check.hpp"

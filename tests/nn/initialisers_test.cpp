@@ -134,12 +134,10 @@ double density(double x) { return std::exp(-x * x / 2) / std::sqrt(2 * std::numb
 double distribution(double x) { return std::erfc(-x / std::numbers::sqrt2) / 2; }
 
 TEST(Initialisers, TruncatedNormalHasItsBoundsAndMoments) {
-  const struct {
-    double mean, deviation, low, high;
-  } table[] = {{0, 1, -2, 2}, {0.5, 0.02, 0.47, 0.51}, {0, 1, 1, 4}, {0, 1, -6, -1}, {0, 1, 9, 12}};
+  const TruncatedNormal table[] = {
+      {0, 1, -2, 2}, {0.5, 0.02, 0.47, 0.51}, {0, 1, 1, 4}, {0, 1, -6, -1}, {0, 1, 9, 12}};
   for (const auto& row : table) {
-    const Tensor x = truncated_normal(weight_shape(), DType::f64, row.mean, row.deviation, row.low,
-                                      row.high, {7, 4});
+    const Tensor x = truncated_normal(weight_shape(), DType::f64, row, {7, 4});
     const Moments m = moments(x);
     EXPECT_GE(m.least, row.low);
     EXPECT_LE(m.most, row.high);
@@ -155,8 +153,8 @@ TEST(Initialisers, TruncatedNormalHasItsBoundsAndMoments) {
     EXPECT_NEAR(m.mean, row.mean + flip * first * row.deviation, 5 * deviation / 244);
     EXPECT_NEAR(m.deviation / deviation, 1, 0.03);
   }
-  EXPECT_THROW(truncated_normal(Shape{2}, DType::f64, 0, 1, 2, 2, {}), UsageError);
-  EXPECT_THROW(truncated_normal(Shape{2}, DType::f64, 0, 0, -2, 2, {}), UsageError);
+  EXPECT_THROW(truncated_normal(Shape{2}, DType::f64, {0, 1, 2, 2}, InitKey{}), UsageError);
+  EXPECT_THROW(truncated_normal(Shape{2}, DType::f64, {0, 0, -2, 2}, {}), UsageError);
 }
 
 using Initialiser = std::function<Tensor(InitKey)>;
@@ -169,7 +167,7 @@ std::vector<Initialiser> initialisers() {
       [=](InitKey key) { return xavier_uniform(shape, DType::f32, fans, 1, key); },
       [=](InitKey key) { return kaiming_normal(shape, DType::f32, fans, FanMode::in, 1, key); },
       [=](InitKey key) { return orthogonal(shape, DType::f32, 1, key); },
-      [=](InitKey key) { return truncated_normal(shape, DType::f32, 0, 1, -2, 2, key); },
+      [=](InitKey key) { return truncated_normal(shape, DType::f32, {}, key); },
   };
 }
 

@@ -87,23 +87,21 @@ TEST(RecurrentStack, ParametersAreNamedAndShapedAsPyTorchs) {
 }
 
 TEST(RecurrentStack, GradientsAreThoseOfCentralDifferences) {
-  for (const RecurrentStackOptions& o : every_stack()) {
-    SCOPED_TRACE(cell_name(o.layer.cell));
-    const RecurrentStack stack(o, DType::f64, {4, 0});
-    const Variable x = input(o, 2, 4);
-    std::vector<Variable> inputs{x};
-    for (const Parameter& p : parameters_of(stack)) {
-      if (!p.variable.requires_grad()) continue;  // running statistics
-      inputs.push_back(p.variable);
-      // Away from relu's kink, where dropped inputs and biases of 0 would be.
-      if (p.name.find("bias") == std::string::npos) continue;
-      p.variable.set_value(test::random_tensor(p.variable.shape(), 70, 0.5));
-    }
-    RecurrentForward how;
-    how.dropout = {0.3F, 5, 6, 7};
-    how.training = true;
+  const ForwardOptions how{.training = true, .dropout = 0.3F, .seed = 5, .step = 7};
+  for (RecurrentStackOptions o : every_stack()) {
     for (const bool variational : {false, true}) {
-      how.variational = variational;
+      SCOPED_TRACE(cell_name(o.layer.cell));
+      o.variational = variational;
+      const RecurrentStack stack(o, DType::f64, {4, 0});
+      const Variable x = input(o, 2, 4);
+      std::vector<Variable> inputs{x};
+      for (const Parameter& p : parameters_of(stack)) {
+        if (!p.variable.requires_grad()) continue;  // running statistics
+        inputs.push_back(p.variable);
+        // Away from relu's kink, where dropped inputs and biases of 0 would be.
+        if (p.name.find("bias") == std::string::npos) continue;
+        p.variable.set_value(test::random_tensor(p.variable.shape(), 70, 0.5));
+      }
       test::check_gradients(
           inputs,
           [&] {
@@ -160,11 +158,10 @@ TEST(RecurrentStack, StateIsCheckedAndCarriesNoGradient) {
 TEST(RecurrentStack, DropoutIsBetweenLayersOnly) {
   RecurrentStackOptions o;
   o.layer = {.cell = CellKind::gru, .input = 4, .hidden = 6};
-  RecurrentForward how;
-  how.dropout = {0.5F, 1, 2, 3};
+  const ForwardOptions how{.training = true, .dropout = 0.5F, .seed = 1, .step = 3};
   const auto differs = [&](std::int64_t layers, bool variational) {
     o.layers = layers;
-    how.variational = variational;
+    o.variational = variational;
     const RecurrentStack stack(o, DType::f64, {4, 0});
     std::vector<Tensor> a, b;
     const Tensor plain = stack.forward(input(o, 2, 5), a).value();

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "sluice/autograd/activations.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "support/gradient_check.hpp"
@@ -116,7 +118,7 @@ TEST(Transformer, GradientsOfEveryParameter) {
       stack.collect(parameters, "");
       std::vector<Variable> inputs{Variable(random_tensor({2, 9, 12}, 1), true)};
       for (const Parameter& p : parameters) inputs.push_back(p.variable);
-      const TransformerPass pass{.training = true, .dropout = 0.2F, .seed = 3, .step = 4};
+      const ForwardOptions pass{.training = true, .dropout = 0.2F, .seed = 3, .step = 4};
       std::vector<Tensor> state;
       stack.forward(Variable(random_tensor({2, 4, 12}, 2)), state, {});
       check_gradients(
@@ -204,20 +206,20 @@ TEST(Transformer, TheFutureNeverChangesThePast) {
 TEST(Transformer, DropoutIsForTrainingAndDiffersByStep) {
   const TransformerStack stack(small(), DType::f32, {1, 0});
   const Variable x(random_tensor({2, 9, 12}, 1).to(DType::f32));
-  const auto run = [&](const TransformerPass& pass) {
+  const auto run = [&](const ForwardOptions& pass) {
     std::vector<Tensor> state;
     return stack.forward(x, state, pass).value();
   };
   const auto same = [](const Tensor& a, const Tensor& b) {
     return std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
   };
-  const TransformerPass training{.training = true, .dropout = 0.3F, .seed = 1, .step = 2};
-  TransformerPass evaluation = training;
+  const ForwardOptions training{.training = true, .dropout = 0.3F, .seed = 1, .step = 2};
+  ForwardOptions evaluation = training;
   evaluation.training = false;
   EXPECT_TRUE(same(run(evaluation), run({})));
   EXPECT_TRUE(same(run(training), run(training)));
   EXPECT_FALSE(same(run(training), run({})));
-  TransformerPass later = training;
+  ForwardOptions later = training;
   later.step = 3;
   EXPECT_FALSE(same(run(training), run(later)));
 }
@@ -225,7 +227,7 @@ TEST(Transformer, DropoutIsForTrainingAndDiffersByStep) {
 TEST(Transformer, RecomputingChangesNoBitAndBfloat16IsNear) {
   const TransformerStack stack(small(), DType::f32, {1, 0});
   const Variable x(random_tensor({2, 9, 12}, 1).to(DType::f32), true);
-  const auto run = [&](const TransformerPass& pass) {
+  const auto run = [&](const ForwardOptions& pass) {
     std::vector<Tensor> state;
     x.zero_grad();
     Tape tape;

@@ -9,7 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/arithmetic.hpp"
+#include "sluice/autograd/linear.hpp"
+#include "sluice/autograd/rows.hpp"
+#include "sluice/autograd/variable.hpp"
 #include "sluice/base/random.hpp"
 
 namespace sluice::test {

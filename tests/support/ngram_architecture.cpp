@@ -34,7 +34,7 @@ class Ngram final : public StackModel {
  private:
   Variable stack(const Variable& x, ModelState& state, const ForwardOptions& options) override {
     CausalConv conv;
-    conv.dropout = dropout_for(0, options);
+    conv.dropout = options.dropout_of(0);
     conv.precision = options.precision;
     conv.path = options.conv;
     conv.recompute = options.recompute;

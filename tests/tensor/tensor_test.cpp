@@ -2,13 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <omp.h>
+
 #include <cmath>
+#include <functional>
+#include <limits>
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
 #include "sluice/tensor/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
+#include "sluice/tensor/operand.hpp"
 
 namespace sluice {
 namespace {
@@ -48,6 +53,28 @@ TEST(Tensor, ErrorsNameBothShapes) {
   EXPECT_THROW(static_cast<void>(a.data<double>()), Error);
   EXPECT_THROW(static_cast<void>(a.rows(1, 3)), Error);
   EXPECT_THROW(Tensor(Shape{1 << 30, 1 << 30, 8}), Error);
+}
+
+template <class T>
+constexpr bool holds = requires(std::span<const T> values) {
+  Tensor::of<T>(Shape{}, values);
+};
+static_assert(holds<float> && holds<double> && holds<std::uint16_t> && holds<std::int32_t>);
+static_assert(!holds<std::int64_t> && !holds<bool> && !holds<char> && !holds<std::uint32_t>,
+              "a type that tensors do not hold must not compile");
+
+TEST(Tensor, ClampKeepsNanAndTheSignsOfInfinities) {
+  const double inf = std::numeric_limits<double>::infinity();
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const double values[] = {-inf, -2, -0.5, 0, 0.5, 2, inf, std::nan(""), 1};
+    const double wanted[] = {-1, -1, -0.5, 0, 0.5, 1, 1, 0, 1};
+    const Tensor x = Tensor::of<double>(Shape{9}, values).to(dtype);
+    clamp_in_place(x, 1);
+    for (int i = 0; i < 9; ++i) {
+      const double got = x.to(DType::f64).data<double>()[i];
+      EXPECT_TRUE(i == 7 ? std::isnan(got) : got == wanted[i]) << i;
+    }
+  }
 }
 
 TEST(Tensor, EmptyTensorsWork) {
@@ -107,8 +134,66 @@ Operand operand(std::int64_t rows, std::int64_t columns, std::uint32_t stream) {
 }
 
 MatrixView view(const Tensor& x, bool transposed) {
-  const MatrixView v{x.raw(), x.dtype(), x.dim(0), x.dim(1), x.dim(1), false};
-  return transposed ? transpose(v) : v;
+  return transposed ? transpose(matrix(x)) : matrix(x);
+}
+
+TEST(MatrixView, RangesOfRowsAndColumns) {
+  const Tensor x = Tensor::zeros(Shape{2, 3, 5});  // a matrix of 6 rows
+  for (std::int64_t i = 0; i < x.elements(); ++i) x.data<float>()[i] = static_cast<float>(i);
+  const auto first = [](const MatrixView& m) { return *static_cast<const float*>(m.data); };
+  const MatrixView all = matrix(x);
+  EXPECT_EQ(all.rows, 6);
+  EXPECT_EQ(all.columns, 5);
+  const MatrixView part = all.row_range(2, 3).column_range(1, 2);
+  EXPECT_EQ(first(part), 11);
+  EXPECT_EQ(part.rows, 3);
+  EXPECT_EQ(part.columns, 2);
+  EXPECT_EQ(part.ld, 5);
+  const MatrixView turned = transpose(all).column_range(2, 3).row_range(1, 2);
+  EXPECT_EQ(first(turned), 11);
+  EXPECT_EQ(turned.rows, 2);
+  EXPECT_EQ(turned.columns, 3);
+  EXPECT_TRUE(turned.transposed);
+  EXPECT_EQ(first(matrix(x, 7, 2, 3, 5)), 7);
+  EXPECT_EQ(matrix(Tensor(Shape{4, 0})).rows, 4);
+}
+
+TEST(Operand, SpacedRowsHoldTheSameElements) {
+  for (const std::int64_t columns : {5, 128, 256}) {
+    const Operand o = operand(3, columns, 1);
+    const Tensor y = spaced(o.f32);
+    EXPECT_EQ(y.dim(1), columns % 128 == 0 ? columns + 16 : columns);
+    for (std::int64_t r = 0; r < 3; ++r) {
+      for (std::int64_t j = 0; j < columns; ++j) {
+        ASSERT_EQ(y.data<float>()[r * y.dim(1) + j], o.f32.data<float>()[r * columns + j]);
+      }
+    }
+    EXPECT_EQ(spaced_columns(columns, DType::bf16), columns);
+    EXPECT_EQ(spaced(o.bf16).raw(), o.bf16.raw());
+  }
+}
+
+// What a program that uses this library told OpenMP stays as it is, on every thread of it.
+TEST(Gemm, LeavesTheHostsThreadSettingAlone) {
+  const Operand a = operand(40, 30, 1), b = operand(30, 20, 2);
+  const Tensor c(Shape{40, 20});
+  const auto multiply = [&] { gemm(c.data<float>(), 20, view(a.f32, false), view(b.f32, false)); };
+  const int before = omp_get_max_threads();
+  for (const int of_host : {1, 3}) {
+    omp_set_num_threads(of_host);
+    for (const int own : {1, 2, 5}) {
+      const ThreadCount count(own);
+      EXPECT_EQ(omp_get_max_threads(), of_host);
+      multiply();
+      EXPECT_EQ(omp_get_max_threads(), of_host);
+      parallel_for(4, 1, [&](std::int64_t, std::int64_t) {
+        const int inside = omp_get_max_threads();
+        gemm(std::vector<float>(800).data(), 20, view(a.f32, false), view(b.f32, false));
+        EXPECT_EQ(omp_get_max_threads(), inside);
+      });
+    }
+  }
+  omp_set_num_threads(before);
 }
 
 TEST(Gemm, EqualsFloat64OnEveryLayoutAndOddSizes) {

@@ -1,6 +1,6 @@
 #pragma once
-// Differentiable activations beyond `unit` of ops.hpp: of any rank, with parameters that are
-// learned, random, or a choice among several inputs. float32 and float64; accuracy as
+// Differentiable units: functions of one number, gates, and those with parameters that are learned,
+// random, or a choice among several inputs. float32 and float64; accuracy as
 // kernels/unit_info.hpp and kernels/layer_units.hpp state it.
 
 #include <cstdint>
@@ -10,6 +10,9 @@
 #include "sluice/kernels/units.hpp"
 
 namespace sluice {
+
+/// y = unit(x): x [.., unit.inputs(N)], y [.., N].
+Variable unit(const Variable& x, const Unit& unit);
 
 /// y = f(x), x of any rank. Throws UsageError for parameters out of range.
 Variable activation(const Variable& x, Activation f, const ActivationParameters& parameters);

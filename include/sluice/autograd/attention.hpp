@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/variable.hpp"
 #include "sluice/tensor/attention.hpp"
 
 namespace sluice {

@@ -1,7 +1,10 @@
 #pragma once
 // The position-wise feed-forward layer of a Transformer, gated or not, as one differentiable op.
 
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/dropout.hpp"
+#include "sluice/autograd/variable.hpp"
+#include "sluice/kernels/units.hpp"
+#include "sluice/tensor/precision.hpp"
 
 namespace sluice {
 

@@ -43,6 +43,8 @@ Variable instance_norm(const Variable& x, const Variable& weight, const Variable
 /// Where batch normalisation keeps the statistics evaluation uses: mean and var [C].
 struct RunningStatistics {
   Tensor mean, var;
+  /// The share that a new batch's have in them.
+  double momentum = 0.1;
 };
 
 /// Over everything but the channels (Ioffe & Szegedy 2015; torch.nn.BatchNorm1d, BatchNorm2d). In
@@ -51,7 +53,6 @@ struct RunningStatistics {
 /// where n counts a channel's values. Else by `running`, which are constants to the gradient.
 /// Throws Error in training when n = 1.
 Variable batch_norm(const Variable& x, const Variable& weight, const Variable& bias,
-                    const RunningStatistics& running, bool training, double momentum = 0.1,
-                    double eps = 1e-5);
+                    const RunningStatistics& running, bool training, double eps = 1e-5);
 
 }  // namespace sluice

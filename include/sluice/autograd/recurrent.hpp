@@ -18,7 +18,9 @@
 
 #include <cstdint>
 
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/variable.hpp"
+#include "sluice/kernels/units.hpp"
+#include "sluice/tensor/precision.hpp"
 #include "sluice/tensor/recurrent_cells.hpp"
 
 namespace sluice {
@@ -64,9 +66,5 @@ Variable mut1_layer(const Variable& x, const RecurrentWeights& weights, Tensor& 
 /// [H, C], weight_hh the vector u [H], bias_ih [H] or undefined. There is no bias_hh.
 Variable indrnn_layer(const Variable& x, const RecurrentWeights& weights, Tensor& h,
                       Precision precision = Precision::f32);
-
-/// Dropout of x [B, T, C] with one mask for all steps (Gal & Ghahramani 2016): element (b, t, c) is
-/// dropped according to word b·C + c of (seed, stream, step).
-Variable dropout_over_time(const Variable& x, const Dropout& dropout);
 
 }  // namespace sluice

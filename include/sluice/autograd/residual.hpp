@@ -1,7 +1,8 @@
 #pragma once
 // Residual connections with dropout on the branch.
 
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/dropout.hpp"
+#include "sluice/autograd/variable.hpp"
 
 namespace sluice {
 

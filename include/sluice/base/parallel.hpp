@@ -11,8 +11,22 @@ namespace sluice {
 /// on (affinity and OMP_NUM_THREADS respected).
 int thread_count();
 
-/// Sets the number of threads; n >= 1, else UsageError.
+/// Sets the number of threads of this library; n >= 1, else UsageError. OpenMP's own setting stays
+/// as its host has it.
 void set_thread_count(int n);
+
+/// Sets the number of threads for as long as it lives; then it is again what it was.
+class ThreadCount {
+ public:
+  /// n >= 1, else UsageError.
+  explicit ThreadCount(int n) : before_(thread_count()) { set_thread_count(n); }
+  ~ThreadCount() { set_thread_count(before_); }
+  ThreadCount(const ThreadCount&) = delete;
+  ThreadCount& operator=(const ThreadCount&) = delete;
+
+ private:
+  int before_;
+};
 
 /// Whether this thread is running a range of a parallel_for that several threads share: what it
 /// calls should then not ask for more threads.

@@ -156,17 +156,31 @@ void reset_backward(const ResetGradient<double>& step, std::size_t rows, std::si
 /// IndRNN (Li et al. 2018, eq. 2), all steps of one sequence: h[t] = relu(z[t] + u ⊙ h[t-1] + bias)
 /// for t < steps, in place: h [steps, n] with rows of `pitch` holds z on entry. `state` is h[-1] on
 /// entry, h[steps-1] on return.
-void indrnn_forward(float* h, float* state, const float* u, const float* bias, std::size_t pitch,
-                    std::size_t steps, std::size_t n);
-void indrnn_forward(double* h, double* state, const double* u, const double* bias,
-                    std::size_t pitch, std::size_t steps, std::size_t n);
+template <class T>
+struct IndRnnSequence {
+  T* h;
+  T* state;
+  const T* u;
+  const T* bias;
+  std::size_t pitch;
+};
+void indrnn_forward(const IndRnnSequence<float>& sequence, std::size_t steps, std::size_t n);
+void indrnn_forward(const IndRnnSequence<double>& sequence, std::size_t steps, std::size_t n);
 
 /// From the last step to the first, dz[t] = (dy[t] + u ⊙ dz[t+1]) where h[t] > 0, else 0, which
 /// replaces dy; du += Σ_t dz[t] ⊙ h[t-1], dbias += Σ_t dz[t] (each null if not wanted). first is
 /// h[-1].
-void indrnn_backward(float* dz, float* du, float* dbias, const float* h, const float* first,
-                     const float* u, std::size_t pitch, std::size_t steps, std::size_t n);
-void indrnn_backward(double* dz, double* du, double* dbias, const double* h, const double* first,
-                     const double* u, std::size_t pitch, std::size_t steps, std::size_t n);
+template <class T>
+struct IndRnnGradient {
+  T* dz;
+  T* du;
+  T* dbias;
+  const T* h;
+  const T* first;
+  const T* u;
+  std::size_t pitch;
+};
+void indrnn_backward(const IndRnnGradient<float>& sequence, std::size_t steps, std::size_t n);
+void indrnn_backward(const IndRnnGradient<double>& sequence, std::size_t steps, std::size_t n);
 
 }  // namespace sluice::kernels

@@ -15,34 +15,50 @@
 //
 // One NaN or ±Inf makes its whole set NaN (as in PyTorch), and through sums dγ and dβ; no other
 // set. RMS norm, which subtracts no mean, makes an infinity NaN and the rest of its row 0.
-//
-// `past_caches`: inputs and results do not stay in the caches; they are fetched ahead, and written
-// past them where that can be (streaming.hpp).
 
 #include <cstddef>
 
+#include "sluice/kernels/traffic.hpp"
+
 namespace sluice::kernels {
 
-/// Sets that are contiguous rows: x, y [positions, groups, n], each row a set; weight, bias
-/// [groups, n] or null; statistics [positions, groups, 3] (shift, scale, offset) is written. Layer
-/// norm (Ba et al. 2016), RMS norm and group norm over the channels of one position.
-void norm_rows_forward(float* y, float* statistics, const float* x, const float* weight,
-                       const float* bias, double eps, bool centred, std::size_t positions,
-                       std::size_t groups, std::size_t n, bool past_caches = false);
-void norm_rows_forward(double* y, double* statistics, const double* x, const double* weight,
-                       const double* bias, double eps, bool centred, std::size_t positions,
-                       std::size_t groups, std::size_t n, bool past_caches = false);
+/// Sets that are contiguous rows: positions × groups of them, n elements each.
+struct RowSets {
+  std::size_t positions, groups, n;
+  bool centred = true;
+};
 
-/// Gradients of norm_rows_forward. dweight and dbias [groups, n] are added to; either may be null,
-/// and dx may be dy or null.
-void norm_rows_backward(float* dx, float* dweight, float* dbias, const float* dy, const float* x,
-                        const float* statistics, const float* weight, bool centred,
-                        std::size_t positions, std::size_t groups, std::size_t n,
-                        bool past_caches = false);
-void norm_rows_backward(double* dx, double* dweight, double* dbias, const double* dy,
-                        const double* x, const double* statistics, const double* weight,
-                        bool centred, std::size_t positions, std::size_t groups, std::size_t n,
-                        bool past_caches = false);
+/// x, y [positions, groups, n]; weight, bias [groups, n] or null; statistics [positions, groups, 3]
+/// (shift, scale, offset) is written. Layer norm (Ba et al. 2016), RMS norm and group norm over the
+/// channels of one position.
+template <class T>
+struct NormRowsForward {
+  T* y;
+  T* statistics;
+  const T* x;
+  const T* weight;
+  const T* bias;
+  double eps;
+  Traffic traffic = Traffic::cached;
+};
+void norm_rows_forward(const NormRowsForward<float>& pass, const RowSets& sets);
+void norm_rows_forward(const NormRowsForward<double>& pass, const RowSets& sets);
+
+/// Its gradient. dweight and dbias [groups, n] are added to; either may be null, and dx may be dy
+/// or null.
+template <class T>
+struct NormRowsBackward {
+  T* dx;
+  T* dweight;
+  T* dbias;
+  const T* dy;
+  const T* x;
+  const T* statistics;
+  const T* weight;
+  Traffic traffic = Traffic::cached;
+};
+void norm_rows_backward(const NormRowsBackward<float>& pass, const RowSets& sets);
+void norm_rows_backward(const NormRowsBackward<double>& pass, const RowSets& sets);
 
 /// How the channels of a matrix lie: `last`, x [length, channels], or `first`, x [channels,
 /// length].
@@ -56,25 +72,46 @@ void channel_moments(double* mean, double* m2, const float* x, ChannelLayout lay
 void channel_moments(double* mean, double* m2, const double* x, ChannelLayout layout);
 
 /// y = (x - shift[c]) · a[c] + b[c]; y may be x.
-void channel_affine(float* y, const float* x, const float* shift, const float* a, const float* b,
-                    ChannelLayout layout, bool past_caches = false);
-void channel_affine(double* y, const double* x, const double* shift, const double* a,
-                    const double* b, ChannelLayout layout, bool past_caches = false);
+template <class T>
+struct ChannelAffine {
+  T* y;
+  const T* x;
+  const T* shift;
+  const T* a;
+  const T* b;
+  Traffic traffic = Traffic::cached;
+};
+void channel_affine(const ChannelAffine<float>& pass, ChannelLayout layout);
+void channel_affine(const ChannelAffine<double>& pass, ChannelLayout layout);
 
 /// sum[c] = Σ dy, product[c] = Σ dy x̂ with x̂ = (x - shift[c]) · scale[c] + offset[c].
-void channel_sums(double* sum, double* product, const float* dy, const float* x, const float* shift,
-                  const float* scale, const float* offset, ChannelLayout layout,
-                  bool past_caches = false);
-void channel_sums(double* sum, double* product, const double* dy, const double* x,
-                  const double* shift, const double* scale, const double* offset,
-                  ChannelLayout layout, bool past_caches = false);
+template <class T>
+struct ChannelSums {
+  double* sum;
+  double* product;
+  const T* dy;
+  const T* x;
+  const T* shift;
+  const T* scale;
+  const T* offset;
+  Traffic traffic = Traffic::cached;
+};
+void channel_sums(const ChannelSums<float>& pass, ChannelLayout layout);
+void channel_sums(const ChannelSums<double>& pass, ChannelLayout layout);
 
 /// dx = a[c] · dy + b[c] · (x - shift[c]) + k[c]; dx may be dy.
-void channel_gradient(float* dx, const float* dy, const float* x, const float* shift,
-                      const float* a, const float* b, const float* k, ChannelLayout layout,
-                      bool past_caches = false);
-void channel_gradient(double* dx, const double* dy, const double* x, const double* shift,
-                      const double* a, const double* b, const double* k, ChannelLayout layout,
-                      bool past_caches = false);
+template <class T>
+struct ChannelGradient {
+  T* dx;
+  const T* dy;
+  const T* x;
+  const T* shift;
+  const T* a;
+  const T* b;
+  const T* k;
+  Traffic traffic = Traffic::cached;
+};
+void channel_gradient(const ChannelGradient<float>& pass, ChannelLayout layout);
+void channel_gradient(const ChannelGradient<double>& pass, ChannelLayout layout);
 
 }  // namespace sluice::kernels

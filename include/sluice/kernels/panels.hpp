@@ -22,11 +22,18 @@ void pack_panel(std::uint16_t* panel, const float* w, std::size_t ld, bool trans
 /// columns <= kPanelColumns: a [rows, inner] with rows of a_pitch, c with rows of c_pitch. Each sum
 /// is taken in order of k, by fused multiply-adds where the target has them, so that it depends on
 /// no other row. float32; a panel of bfloat16 is widened.
-void multiply_panel(float* c, std::size_t c_pitch, const float* a, std::size_t a_pitch,
-                    const float* panel, std::size_t rows, std::size_t inner, std::size_t columns,
-                    bool accumulate);
-void multiply_panel(float* c, std::size_t c_pitch, const float* a, std::size_t a_pitch,
-                    const std::uint16_t* panel, std::size_t rows, std::size_t inner,
-                    std::size_t columns, bool accumulate);
+template <class W>
+struct PanelProduct {
+  float* c;
+  std::size_t c_pitch;
+  const float* a;
+  std::size_t a_pitch;
+  const W* panel;
+  std::size_t inner;
+  bool accumulate;
+};
+void multiply_panel(const PanelProduct<float>& product, std::size_t rows, std::size_t columns);
+void multiply_panel(const PanelProduct<std::uint16_t>& product, std::size_t rows,
+                    std::size_t columns);
 
 }  // namespace sluice::kernels

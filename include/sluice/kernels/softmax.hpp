@@ -1,15 +1,12 @@
 #pragma once
-// Softmax and its cross-entropy, row by row. One thread, no allocation.
+// Softmax and its relatives, row by row. One thread, no allocation.
 
 #include <cstddef>
 #include <cstdint>
 
-namespace sluice::kernels {
+#include "sluice/kernels/traffic.hpp"
 
-/// logits[r] becomes log-softmax(logits[r]) in place; rows of n with pitch n. -Inf logits give
-/// -Inf; a row of only -Inf gives NaN.
-void log_softmax(float* logits, std::size_t rows, std::size_t n);
-void log_softmax(double* logits, std::size_t rows, std::size_t n);
+namespace sluice::kernels {
 
 /// Over each row of x [rows, n]:
 ///   softmax      y = e^x / Σ e^x        dx = y (dy - Σ dy y)
@@ -23,29 +20,19 @@ void log_softmax(double* logits, std::size_t rows, std::size_t n);
 /// largest.
 enum class SoftmaxKind : std::uint8_t { softmax, log_softmax, softmin };
 
-/// y [rows, n] of x; y may be x. `past_caches`: they do not stay in the caches; x is fetched ahead,
-/// and y written past them where that can be (streaming.hpp).
-void softmax_forward(float* y, const float* x, std::size_t rows, std::size_t n, SoftmaxKind kind,
-                     bool past_caches = false);
-void softmax_forward(double* y, const double* x, std::size_t rows, std::size_t n, SoftmaxKind kind,
-                     bool past_caches = false);
+/// What is done with so many rows of n elements.
+struct SoftmaxRows {
+  std::size_t rows, n;
+  SoftmaxKind kind = SoftmaxKind::softmax;
+  Traffic traffic = Traffic::cached;
+};
 
-/// dx from dy and the output y; dx may be dy. `past_caches` as above.
-void softmax_backward(float* dx, const float* dy, const float* y, std::size_t rows, std::size_t n,
-                      SoftmaxKind kind, bool past_caches = false);
-void softmax_backward(double* dx, const double* dy, const double* y, std::size_t rows,
-                      std::size_t n, SoftmaxKind kind, bool past_caches = false);
+/// y of x; y may be x.
+void softmax_forward(float* y, const float* x, const SoftmaxRows& what);
+void softmax_forward(double* y, const double* x, const SoftmaxRows& what);
 
-/// Softmax cross-entropy: nll[r] = logsumexp(logits[r]) - logits[r, target[r]].
-/// When `gradient_scale` is not 0, logits[r] is replaced in place by
-///   gradient_scale · (softmax(logits[r]) - onehot(target[r])),
-/// else logits are left as they are. `bias` [n] or null is added to each row first (and the sum is
-/// what the formulas call logits). nll is accumulated: nll[r] += ... (callers zero it; adaptive
-/// softmax adds head and tail).
-void softmax_cross_entropy(float* nll, float* logits, const float* bias, const std::int32_t* target,
-                           float gradient_scale, std::size_t rows, std::size_t n);
-void softmax_cross_entropy(double* nll, double* logits, const double* bias,
-                           const std::int32_t* target, double gradient_scale, std::size_t rows,
-                           std::size_t n);
+/// dx from dy and the output y; dx may be dy.
+void softmax_backward(float* dx, const float* dy, const float* y, const SoftmaxRows& what);
+void softmax_backward(double* dx, const double* dy, const double* y, const SoftmaxRows& what);
 
 }  // namespace sluice::kernels

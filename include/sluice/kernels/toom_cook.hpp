@@ -46,23 +46,27 @@ const ToomCook& toom_cook(int tile, int kernel);
 /// The stated bound on the relative error with n points (see ToomCook).
 double toom_cook_error(int points);
 
-/// out[i][0..n) = Σ_j matrix[i · columns + j] · in[j][0..n) for i < rows and j < columns, 1 <=
-/// columns <= kMostPoints, summed in the order of j; then times scale[0..n) unless that is null.
-/// Null out rows are skipped. No out row may overlap an in row. The second form rounds to bfloat16
-/// (to nearest even), once.
-void combine_rows(float* const* out, const float* const* in, const float* matrix, std::size_t rows,
-                  std::size_t columns, std::size_t n, const float* scale = nullptr);
-void combine_rows(std::uint16_t* const* out, const float* const* in, const float* matrix,
-                  std::size_t rows, std::size_t columns, std::size_t n,
-                  const float* scale = nullptr);
-void combine_rows(double* const* out, const double* const* in, const double* matrix,
-                  std::size_t rows, std::size_t columns, std::size_t n,
-                  const double* scale = nullptr);
+/// A small matrix, row-major: `rows` × `columns`, 1 <= columns <= kMostPoints.
+template <class T>
+struct SmallMatrix {
+  const T* elements;
+  std::size_t rows, columns;
+};
+
+/// out[i][0..n) = Σ_j matrix[i, j] · in[j][0..n), summed in the order of j; then times scale[0..n)
+/// unless that is null. Null out rows are skipped. No out row may overlap an in row. The second
+/// form rounds to bfloat16 (to nearest even), once.
+void combine_rows(float* const* out, const float* const* in, const SmallMatrix<float>& matrix,
+                  std::size_t n, const float* scale = nullptr);
+void combine_rows(std::uint16_t* const* out, const float* const* in,
+                  const SmallMatrix<float>& matrix, std::size_t n, const float* scale = nullptr);
+void combine_rows(double* const* out, const double* const* in, const SmallMatrix<double>& matrix,
+                  std::size_t n, const double* scale = nullptr);
 
 /// The same, added to what the out rows hold.
-void combine_rows_onto(float* const* out, const float* const* in, const float* matrix,
-                       std::size_t rows, std::size_t columns, std::size_t n);
-void combine_rows_onto(double* const* out, const double* const* in, const double* matrix,
-                       std::size_t rows, std::size_t columns, std::size_t n);
+void combine_rows_onto(float* const* out, const float* const* in, const SmallMatrix<float>& matrix,
+                       std::size_t n);
+void combine_rows_onto(double* const* out, const double* const* in,
+                       const SmallMatrix<double>& matrix, std::size_t n);
 
 }  // namespace sluice::kernels

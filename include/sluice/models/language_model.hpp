@@ -7,12 +7,12 @@
 #include <span>
 #include <vector>
 
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/variable.hpp"
 #include "sluice/models/config.hpp"
 #include "sluice/models/frozen_stack.hpp"
+#include "sluice/nn/forward_options.hpp"
 #include "sluice/nn/frozen_tokens.hpp"
 #include "sluice/nn/module.hpp"
-#include "sluice/nn/probe.hpp"
 
 namespace sluice {
 
@@ -22,20 +22,6 @@ namespace sluice {
 /// once made, so copying a state is cheap and safe.
 struct ModelState {
   std::vector<Tensor> tensors;
-};
-
-/// How a forward pass runs.
-struct ForwardOptions {
-  /// Dropout on, drawn from (seed, step).
-  bool training = false;
-  std::uint64_t seed = 0;
-  std::uint32_t step = 0;
-  Precision precision = Precision::f32;
-  ConvPath conv = ConvPath::automatic;
-  /// Compute projections again for the gradients instead of keeping them.
-  bool recompute = false;
-  /// Sees the token vectors and every layer of hidden(); null: nobody looks, nothing is spent.
-  Probe* probe = nullptr;
 };
 
 /// Throws UsageError when `path` cannot serve one of the model's convolutions.

@@ -34,16 +34,14 @@ class StackModel : public LanguageModel {
   StackModel(const ModelConfig& config, std::int64_t width, std::optional<std::uint64_t> seed,
              DType dtype);
 
-  /// x [B, T, D] to [B, T, width]; reads `state` as what came before and replaces it.
+  /// x [B, T, D] to [B, T, width]; reads `state` as what came before and replaces it. The options'
+  /// dropout is the config's.
   virtual Variable stack(const Variable& x, ModelState& state, const ForwardOptions& options) = 0;
   /// Stream of the dropout on the stack's output; those of the stack's own are below it.
   virtual std::uint32_t output_dropout_stream() const = 0;
   /// The stack's output y [B, T, width] with that dropout: a mask for each position, unless the
   /// model says otherwise.
   virtual Variable drop(const Variable& y, const Dropout& dropout) const;
-
-  /// The config's dropout while training, with random numbers of their own for each stream.
-  Dropout dropout_for(std::uint32_t stream, const ForwardOptions& options) const;
 
   Parameters parameters_;
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/convolution.hpp"
 #include "sluice/nn/frozen_conv.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"

@@ -15,6 +15,8 @@ namespace sluice {
 struct InitKey {
   std::optional<std::uint64_t> seed = 0;
   std::uint32_t stream = 0;
+  /// Tells apart tensors that share a stream.
+  std::uint32_t part = 0;
 };
 
 /// A tensor of normal variates with mean 0 and the given standard deviation.
@@ -80,10 +82,13 @@ Tensor xavier_uniform(Shape shape, DType dtype, Fans fans, double gain, InitKey 
 /// block at a time. Throws Error below rank 2.
 Tensor orthogonal(Shape shape, DType dtype, double gain, InitKey key);
 
-/// Normal variates of `mean` and `deviation` given that they lie in [low, high], drawn by inverting
-/// the distribution function (torch.nn.init.trunc_normal_). Throws UsageError unless
-/// deviation > 0 and low < high.
-Tensor truncated_normal(Shape shape, DType dtype, double mean, double deviation, double low,
-                        double high, InitKey key);
+/// A normal distribution cut off at both ends; the defaults are torch.nn.init.trunc_normal_'s.
+struct TruncatedNormal {
+  double mean = 0, deviation = 1, low = -2, high = 2;
+};
+
+/// Normal variates given that they lie in [low, high], drawn by inverting the distribution function
+/// (torch.nn.init.trunc_normal_). Throws UsageError unless deviation > 0 and low < high.
+Tensor truncated_normal(Shape shape, DType dtype, const TruncatedNormal& distribution, InitKey key);
 
 }  // namespace sluice

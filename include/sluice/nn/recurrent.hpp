@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "sluice/autograd/recurrent.hpp"
+#include "sluice/nn/forward_options.hpp"
 #include "sluice/nn/frozen_recurrent.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/nn/norm.hpp"
-#include "sluice/nn/probe.hpp"
 
 namespace sluice {
 
@@ -108,27 +108,15 @@ struct RecurrentStackOptions {
   std::string norm = "none";
   std::int64_t groups = 1;
   bool residual = false;
+  /// One dropout mask for all time steps (Gal & Ghahramani 2016), the same from chunk to chunk as
+  /// long as the forward pass's step stays.
+  bool variational = false;
 };
 
 /// The options of layer `index` of a stack.
 RecurrentOptions layer_options(const RecurrentStackOptions& options, std::int64_t index);
 /// Number of scalars of a stack's parameters, without building it.
 std::int64_t parameter_count(const RecurrentStackOptions& options);
-
-/// How a stack is run.
-struct RecurrentForward {
-  Precision precision = Precision::f32;
-  /// Of each layer's input but the first's (as torch.nn.LSTM's, between layers). The mask of layer
-  /// i's is drawn from stream dropout.stream + i.
-  Dropout dropout;
-  /// One mask for all time steps (Gal & Ghahramani 2016), the same from chunk to chunk as long as
-  /// dropout.step stays.
-  bool variational = false;
-  /// Batch norm takes the batch's statistics.
-  bool training = false;
-  /// Sees each layer's hidden states, gates and output as layer "layers.I"; may be null.
-  Probe* probe = nullptr;
-};
 
 /// Layers one on another.
 class RecurrentStack {
@@ -141,8 +129,11 @@ class RecurrentStack {
   std::size_t state_count() const;
 
   /// y [B, T, H] from x [B, T, C]; `state` as RecurrentLayer::forward, state_count() tensors.
+  /// Dropout is of each layer's input but the first's (as torch.nn.LSTM's, between layers), layer
+  /// i's drawn from stream i. The probe sees each layer's hidden states, gates and output as layer
+  /// "layers.I".
   Variable forward(const Variable& x, std::vector<Tensor>& state,
-                   const RecurrentForward& how = {}) const;
+                   const ForwardOptions& options = {}) const;
 
   /// For use without training; independent of these layers if options.copy. float32 stacks only.
   FrozenRecurrent freeze(const FreezeOptions& options) const;

@@ -8,10 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/variable.hpp"
 #include "sluice/nn/frozen_tokens.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
+#include "sluice/tensor/precision.hpp"
 #include "sluice/tensor/prepared_weight.hpp"
 
 namespace sluice {

@@ -7,6 +7,7 @@
 
 #include "sluice/nn/attention.hpp"
 #include "sluice/nn/feed_forward.hpp"
+#include "sluice/nn/forward_options.hpp"
 #include "sluice/nn/frozen_transformer.hpp"
 #include "sluice/nn/norm.hpp"
 #include "sluice/nn/probe.hpp"
@@ -30,26 +31,6 @@ struct TransformerOptions {
   bool bias = true;
 };
 
-/// How a Transformer runs.
-struct TransformerPass {
-  bool training = false;
-  /// On the stack's input and on what each half of a block adds; drawn in streams first_stream ..
-  /// first_stream + 2L.
-  float dropout = 0;
-  std::uint64_t seed = 0;
-  std::uint32_t step = 0, first_stream = 0;
-  Precision precision = Precision::f32;
-  /// Compute the feed-forward layers' projections again for the gradients.
-  bool recompute = false;
-  /// Sees each block's feed-forward layer, and its output, as layer "blocks.I"; may be null.
-  Probe* probe = nullptr;
-
-  Dropout dropout_of(std::uint32_t stream) const {
-    if (!training) return {};
-    return {dropout, seed, first_stream + stream, step};
-  }
-};
-
 /// A pre-norm block (Xiong et al. 2020; Radford et al. 2019 §2.3):
 ///   x ← x + dropout(attention(norm(x))),  x ← x + dropout(feed_forward(norm(x)))
 ///
@@ -62,9 +43,8 @@ class TransformerBlock {
   TransformerBlock(const TransformerOptions& options, DType dtype, InitKey key);
 
   /// x [B, T, D] to the same shape; `context` as in CausalSelfAttention::forward. Dropout is drawn
-  /// in streams pass.first_stream + stream and the one behind. `probe` is that of the pass, for
-  /// this block.
-  Variable forward(const Variable& x, Tensor& context, const TransformerPass& pass,
+  /// in streams `stream` and the one behind. `probe` is that of the options, for this block.
+  Variable forward(const Variable& x, Tensor& context, const ForwardOptions& options,
                    std::uint32_t stream, const LayerProbe& probe = {}) const;
 
   /// For use without training; independent of this block if options.copy. float32 blocks only.
@@ -97,9 +77,11 @@ class TransformerStack {
   /// x [B, T, D] to the same shape. `state` is empty at the start of a text, else what the chunk
   /// before left: for each block the keys and values of at most window - 1 positions [B, S, 2D],
   /// then with learned positions the streams' next positions, modulo the window, int32 [B]. It is
-  /// replaced, its tensors are not written. Throws Error for a state of other shapes.
+  /// replaced, its tensors are not written. Dropout, on the input and on what each half of a block
+  /// adds, is drawn in streams 0 .. 2L; the probe sees each block's feed-forward layer, and its
+  /// output, as layer "blocks.I". Throws Error for a state of other shapes.
   Variable forward(const Variable& x, std::vector<Tensor>& state,
-                   const TransformerPass& pass) const;
+                   const ForwardOptions& options) const;
 
   /// For use without training; independent of this stack if options.copy. float32 stacks only.
   FrozenTransformer freeze(const FreezeOptions& options) const;

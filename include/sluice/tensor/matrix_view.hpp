@@ -40,12 +40,12 @@ inline MatrixView transpose(const MatrixView& m) {
 }
 
 /// `rows` × `columns` elements at `data`, rows `ld` apart.
-template <class T>
+template <Element T>
 MatrixView matrix(const T* data, std::int64_t rows, std::int64_t columns, std::int64_t ld) {
   return {data, dtype_of<T>, rows, columns, ld, false};
 }
 /// The same, contiguous.
-template <class T>
+template <Element T>
 MatrixView matrix(const T* data, std::int64_t rows, std::int64_t columns) {
   return matrix(data, rows, columns, columns);
 }

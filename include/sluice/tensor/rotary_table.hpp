@@ -5,6 +5,8 @@
 #include <memory>
 #include <vector>
 
+#include "sluice/kernels/attention.hpp"
+
 namespace sluice {
 
 /// cos and sin of position · 10000^(-i / pairs) for consecutive positions, computed in double.
@@ -14,8 +16,11 @@ struct RotaryTable {
   std::int64_t positions = 0;
   std::vector<T> cosine, sine;  // [positions, pairs]
 
-  const T* cosine_at(std::int64_t position) const { return cosine.data() + position * pairs; }
-  const T* sine_at(std::int64_t position) const { return sine.data() + position * pairs; }
+  /// To a position and by a factor, or `back` from there.
+  kernels::Rotation<T> rotation(std::int64_t position, T factor, bool back) const {
+    const std::int64_t at = position * pairs;
+    return {cosine.data() + at, sine.data() + at, factor, back};
+  }
 };
 
 /// For positions first .. first + count - 1.

@@ -9,21 +9,18 @@
 
 namespace sluice {
 
-/// Rows of x float32 [R, C] by index: [n, C]. Throws Error, naming `what`, for an index outside [0,
-/// R).
+/// Rows of x [R, C] by index: [n, C]. Throws Error, naming `what`, for an index outside [0, R).
+/// Float types, as all here that does not say otherwise.
 Tensor pick_rows(const Tensor& x, std::span<const std::int32_t> index, const char* what);
 
-/// y[index[i]] = rows[i]: rows float32 [n, C] into y [R, C].
+/// y[index[i]] = rows[i]: rows [n, C] into y [R, C].
 void place_rows(const Tensor& y, const Tensor& rows, std::span<const std::int32_t> index);
 
-/// y[r] += bias for every row of y float32 [R, N]; nothing for an undefined bias.
-void add_bias_rows(const Tensor& y, const Tensor& bias);
-
-/// Each row of x float32 [R, N] becomes its log-softmax.
+/// Each row of x [R, N] becomes its log-softmax.
 void log_softmax_rows(const Tensor& x);
 
-/// y[r, first + j] = x[r, j] + offset[r, column] for j < count (undefined offset: 0): all float32
-/// and of as many rows.
+/// y[r, first + j] = x[r, j] + offset[r, column] for j < count (undefined offset: 0): all of one
+/// type and as many rows.
 struct ColumnOffset {
   Tensor of;
   std::int64_t column = 0;

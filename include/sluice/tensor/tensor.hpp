@@ -2,6 +2,7 @@
 // Contiguous row-major tensors over buffers from a caching allocator.
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -20,14 +21,17 @@ std::size_t dtype_size(DType dtype);
 /// "float32", "float64", "bfloat16", "int32".
 std::string_view dtype_name(DType dtype);
 
+/// The types that tensors hold; bfloat16 as its bits.
 template <class T>
-inline constexpr DType dtype_of = DType::f32;
-template <>
-inline constexpr DType dtype_of<double> = DType::f64;
-template <>
-inline constexpr DType dtype_of<std::uint16_t> = DType::bf16;
-template <>
-inline constexpr DType dtype_of<std::int32_t> = DType::i32;
+concept Element = std::same_as<T, float> || std::same_as<T, double> ||
+    std::same_as<T, std::uint16_t> || std::same_as<T, std::int32_t>;
+
+/// The element type of a C++ type; others than Element do not compile.
+template <Element T>
+inline constexpr DType dtype_of = std::same_as<T, double>          ? DType::f64
+                                  : std::same_as<T, std::uint16_t> ? DType::bf16
+                                  : std::same_as<T, std::int32_t>  ? DType::i32
+                                                                   : DType::f32;
 
 /// Up to four dimensions, outermost first.
 class Shape {
@@ -38,6 +42,8 @@ class Shape {
   /// Size of dimension i; negative i counts from the last (-1).
   std::int64_t operator[](int i) const;
   std::int64_t elements() const;
+  /// The same but for dimension i, which there must be; negative i counts from the last.
+  Shape with_dim(int i, std::int64_t size) const;
   bool operator==(const Shape& other) const;
   /// "[16, 128, 512]".
   std::string str() const;
@@ -62,7 +68,7 @@ class Tensor {
   explicit Tensor(Shape shape, DType dtype = DType::f32);
   static Tensor zeros(Shape shape, DType dtype = DType::f32);
   /// Copies `values` in; values.size() must be shape.elements() (Error otherwise).
-  template <class T>
+  template <Element T>
   static Tensor of(Shape shape, std::span<const T> values);
 
   Tensor(const Tensor& other);
@@ -80,10 +86,10 @@ class Tensor {
   std::size_t bytes() const { return static_cast<std::size_t>(elements()) * dtype_size(dtype_); }
 
   /// Pointer to the first element; T must be the tensor's type (asserted).
-  template <class T>
+  template <Element T>
   T* data() const;
   void* raw() const;
-  template <class T>
+  template <Element T>
   std::span<T> span() const {
     return {data<T>(), static_cast<std::size_t>(elements())};
   }
@@ -127,13 +133,13 @@ namespace detail {
 void check_count(const Shape& shape, std::size_t count);
 }  // namespace detail
 
-template <class T>
+template <Element T>
 T* Tensor::data() const {
   if (dtype_of<T> != dtype_) detail::unsupported_dtype(dtype_);
   return static_cast<T*>(raw());
 }
 
-template <class T>
+template <Element T>
 Tensor Tensor::of(Shape shape, std::span<const T> values) {
   detail::check_count(shape, values.size());
   Tensor tensor(shape, dtype_of<T>);

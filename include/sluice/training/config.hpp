@@ -5,7 +5,8 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "sluice/autograd/ops.hpp"
+#include "sluice/autograd/convolution.hpp"
+#include "sluice/tensor/precision.hpp"
 #include "sluice/training/optimizer.hpp"
 #include "sluice/training/schedule.hpp"
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "sluice/autograd/ops.hpp"
 #include "sluice/base/profile.hpp"
+#include "sluice/tensor/precision.hpp"
 
 namespace sluice {
 

@@ -23,20 +23,6 @@ constexpr std::int64_t tokens_to_read = 8192;
 constexpr std::size_t tokens_to_answer = 256;
 constexpr std::size_t tokens_before = 64;
 
-/// Computes with as many threads as runs are trained with.
-class Threads {
- public:
-  explicit Threads(std::int64_t count) : before_(thread_count()) {
-    set_thread_count(static_cast<int>(count));
-  }
-  ~Threads() { set_thread_count(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
-
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -98,7 +84,7 @@ Measure kept_measure(const char* name, const char* unit, const char* description
                   return std::numeric_limits<double>::infinity();
                 }
                 const auto timed = [&] {
-                  const Threads threads(run.comparison.threads());
+                  const ThreadCount threads(static_cast<int>(run.comparison.threads()));
                   return measure(run);
                 };
                 return measuring.kept(run, name, timed).get<double>();

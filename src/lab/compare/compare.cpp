@@ -292,12 +292,7 @@ bool Comparison::grow_rates() {
 }
 
 bool Comparison::run() {
-  const int before = thread_count();
-  struct Restore {
-    int threads;
-    ~Restore() { set_thread_count(threads); }
-  } const restore{before};
-  set_thread_count(static_cast<int>(threads()));
+  const ThreadCount count(static_cast<int>(threads()));
   do {
     add_runs();
     find_kept();

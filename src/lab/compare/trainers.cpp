@@ -4,8 +4,6 @@
 #include <limits>
 #include <thread>
 
-#include "sluice/base/parallel.hpp"
-
 namespace sluice {
 
 bool Trainers::train(std::vector<CompareRun>& runs) {
@@ -25,8 +23,6 @@ bool Trainers::train(std::vector<CompareRun>& runs) {
 }
 
 void Trainers::work() {
-  // OpenMP keeps the number of threads for each thread that asks for some.
-  set_thread_count(static_cast<int>(comparison_.threads()));
   try {
     while (true) {
       pass_on_stop();

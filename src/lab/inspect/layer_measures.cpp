@@ -7,7 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "sluice/autograd/observe.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/fused_units.hpp"
 
 namespace sluice {
 namespace {

@@ -5,7 +5,8 @@
 #include <span>
 
 #include "sluice/autograd/observe.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/autograd/rows.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 
 namespace sluice {
 namespace {

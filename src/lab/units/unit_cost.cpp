@@ -7,7 +7,7 @@
 
 #include "sluice/autograd/variable.hpp"
 #include "sluice/base/parallel.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/nn/unit_layer.hpp"
 #include "sluice/tensor/tensor.hpp"
 
@@ -50,17 +50,6 @@ Tensor spread(std::int64_t elements) {
 constexpr std::int64_t channels = 512;
 constexpr std::int64_t rows = unit_cost_elements / channels;
 
-class OneThread {
- public:
-  OneThread() { set_thread_count(1); }
-  ~OneThread() { set_thread_count(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_ = thread_count();
-};
-
 UnitCost kernel_cost(const Unit& unit) {
   const auto pitch = static_cast<std::size_t>(unit.inputs(channels));
   const Tensor z = spread(unit.inputs(unit_cost_elements));
@@ -68,21 +57,22 @@ UnitCost kernel_cost(const Unit& unit) {
   const Tensor y({unit_cost_elements});
   const Tensor dz(z.shape());
   const auto forward = [&] {
-    kernels::unit_forward(y.data<float>(), z.data<float>(), pitch, nullptr, nullptr, 1, rows,
-                          channels, unit);
+    kernels::unit_forward(kernels::UnitForward<float>{y.data<float>(), z.data<float>(), pitch},
+                          rows, channels, unit);
   };
   UnitCost cost;
   cost.forward_ns = shortest_pass(forward);
   cost.forward_backward_ns = shortest_pass([&] {
     forward();
-    kernels::unit_backward(dz.data<float>(), pitch, nullptr, dy.data<float>(), z.data<float>(),
-                           pitch, nullptr, 1, rows, channels, unit);
+    kernels::unit_backward(kernels::UnitBackward<float>{dz.data<float>(), pitch, nullptr,
+                                                        dy.data<float>(), z.data<float>(), pitch},
+                           rows, channels, unit);
   });
   return cost;
 }
 
 UnitCost layer_cost(const std::string& name) {
-  const OneThread one;
+  const ThreadCount one(1);
   const UnitLayer layer(name, channels, DType::f32, InitKey{});
   const Variable z(spread(rows * layer.inputs()).reshape({rows, layer.inputs()}), true);
   const RandomKey key{};

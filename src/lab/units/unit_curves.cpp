@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "sluice/base/error.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/fused_units.hpp"
 
 namespace sluice {
 namespace {
@@ -256,16 +256,17 @@ void add_row(UnitPicture& picture, const Binary& binary, std::size_t over) {
 
 UnitPicture gate_picture(const UnitInfo& info) {
   const Unit unit = parse_unit(info.name);
-  const Binary binary = {"y", {"a", "b"}, [unit](double a, double b) {
-                           const std::array<double, 2> z = {a, b};
-                           std::array<double, 2> dz{};
-                           const double dy = 1;
-                           double y = 0;
-                           kernels::unit_forward(&y, z.data(), 2, nullptr, nullptr, 1, 1, 1, unit);
-                           kernels::unit_backward(dz.data(), 2, nullptr, &dy, z.data(), 2, nullptr,
-                                                  1, 1, 1, unit);
-                           return std::array<double, 3>{y, dz[0], dz[1]};
-                         }};
+  const Binary binary = {
+      "y", {"a", "b"}, [unit](double a, double b) {
+        const std::array<double, 2> z = {a, b};
+        std::array<double, 2> dz{};
+        const double dy = 1;
+        double y = 0;
+        kernels::unit_forward(kernels::UnitForward<double>{&y, z.data(), 2}, 1, 1, unit);
+        kernels::unit_backward(
+            kernels::UnitBackward<double>{dz.data(), 2, nullptr, &dy, z.data(), 2}, 1, 1, unit);
+        return std::array<double, 3>{y, dz[0], dz[1]};
+      }};
   UnitPicture picture{.title = info.name, .columns = 3, .panels = {}};
   add_row(picture, binary, 0);
   add_row(picture, binary, 1);

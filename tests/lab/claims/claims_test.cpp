@@ -272,7 +272,8 @@ TEST_F(Claims, RunsKeepTheWeightsOfTheirEnd) {
     const auto loss = [&](const LoadedModel& loaded) {
       EvalOptions options;
       options.warm_up = 256;
-      const EvalResult found = evaluate(*FrozenModel::freeze(*loaded.model), *planned->text().valid, options);
+      const EvalResult found =
+          evaluate(*FrozenModel::freeze(*loaded.model), *planned->text().valid, options);
       return found.nll / static_cast<double>(found.tokens);
     };
     EXPECT_NEAR(loss(load_trained(directory)), record.final_loss, 1e-5);

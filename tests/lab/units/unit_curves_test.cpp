@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "sluice/base/error.hpp"
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/fused_units.hpp"
 
 namespace sluice {
 namespace {

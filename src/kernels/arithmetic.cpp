@@ -1,18 +1,18 @@
-// The plain elementwise kernels for float: exponential, scaling, sums, bfloat16.
-#include "sluice/kernels/elementwise.hpp"
+// Sums, products and e^x: float, then double.
+#include "sluice/kernels/arithmetic.hpp"
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "reduce.hpp"
 #include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "elementwise.cpp"
+#define HWY_TARGET_INCLUDE "arithmetic.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "bfloat16-inl.hpp"
 #include "math-inl.hpp"
 #include "span-inl.hpp"
 
@@ -41,6 +41,26 @@ void AddScaled(float* y, const float* x, float a, std::size_t n) {
   ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
     const auto sum = hn::MulAdd(factor, span.Load(d, x + i), span.Load(d, y + i));
     span.Store(sum, d, y + i);
+  });
+}
+
+void AddConstant(float* y, const float* x, float a, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  const auto constant = hn::Set(d, a);
+  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+    span.Store(hn::Add(span.Load(d, x + i), constant), d, y + i);
+  });
+}
+
+void Clamp(float* x, float bound, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  const auto most = hn::Set(d, bound);
+  const auto least = hn::Set(d, -bound);
+  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+    const auto value = span.Load(d, x + i);
+    // Comparisons, which NaN fails, so that it stays.
+    const auto below = hn::IfThenElse(hn::Gt(value, most), most, value);
+    span.Store(hn::IfThenElse(hn::Lt(value, least), least, below), d, x + i);
   });
 }
 
@@ -96,24 +116,6 @@ void SquareSums(double* sums, const float* x, std::size_t n) {
   }
 }
 
-void ToBfloat16(std::uint16_t* y, const float* x, std::size_t n) {
-  const hn::ScalableTag<float> d;
-  const hn::Rebind<std::uint16_t, decltype(d)> d16;
-  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
-    span.Store(RoundToBfloat16(d, span.Load(d, x + i)), d16, y + i);
-  });
-}
-
-void FromBfloat16(float* y, const std::uint16_t* x, std::size_t n) {
-  const hn::ScalableTag<float> d;
-  const hn::RebindToUnsigned<decltype(d)> du;
-  const hn::Rebind<std::uint16_t, decltype(d)> d16;
-  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
-    const auto bits = hn::ShiftLeft<16>(hn::PromoteTo(du, span.Load(d16, x + i)));
-    span.Store(hn::BitCast(d, bits), d, y + i);
-  });
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace sluice::kernels
 HWY_AFTER_NAMESPACE();
@@ -124,10 +126,10 @@ namespace {
 HWY_EXPORT(Exponential);
 HWY_EXPORT(ScaleInto);
 HWY_EXPORT(AddScaled);
+HWY_EXPORT(AddConstant);
+HWY_EXPORT(Clamp);
 HWY_EXPORT(ColumnSums);
 HWY_EXPORT(SquareSums);
-HWY_EXPORT(ToBfloat16);
-HWY_EXPORT(FromBfloat16);
 }  // namespace
 
 void exponential(float* y, const float* x, std::size_t n) {
@@ -142,6 +144,12 @@ void add_scaled(float* y, const float* x, float a, std::size_t n) {
   HWY_DYNAMIC_DISPATCH(AddScaled)(y, x, a, n);
 }
 
+void add_constant(float* y, const float* x, float a, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(AddConstant)(y, x, a, n);
+}
+
+void clamp(float* x, float bound, std::size_t n) { HWY_DYNAMIC_DISPATCH(Clamp)(x, bound, n); }
+
 void column_sums(float* out, const float* x, std::size_t rows, std::size_t n) {
   HWY_DYNAMIC_DISPATCH(ColumnSums)(out, x, rows, n);
 }
@@ -152,12 +160,48 @@ double sum_of_squares(const float* x, std::size_t n) {
   return total(sums);
 }
 
-void to_bfloat16(std::uint16_t* y, const float* x, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(ToBfloat16)(y, x, n);
+void exponential(double* y, const double* x, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = std::exp(x[i]);
 }
 
-void from_bfloat16(float* y, const std::uint16_t* x, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(FromBfloat16)(y, x, n);
+void scale_into(double* y, const double* x, double a, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = a * x[i];
+}
+
+void add_scaled(double* y, const double* x, double a, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] += a * x[i];
+}
+
+void add_constant(double* y, const double* x, double a, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = x[i] + a;
+}
+
+void clamp(double* x, double bound, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) x[i] = std::clamp(x[i], -bound, bound);
+}
+
+double inner_product(const double* x, const double* y, std::size_t n) {
+  // Several sums, so that the additions overlap.
+  constexpr std::size_t kSums = 8;
+  std::array<double, kSums> sums{};
+  std::size_t i = 0;
+  for (; i + kSums <= n; i += kSums) {
+    for (std::size_t k = 0; k < kSums; ++k) sums[k] += x[i + k] * y[i + k];
+  }
+  for (; i < n; ++i) sums[0] += x[i] * y[i];
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
+void column_sums(double* out, const double* x, std::size_t rows, std::size_t n) {
+  for (std::size_t r = 0; r < rows; ++r) add_scaled(out, x + r * n, 1.0, n);
+}
+
+double sum_of_squares(const double* x, std::size_t n) {
+  std::array<double, kSquareSums> sums{};
+  for (std::size_t i = 0; i < n; ++i) sums[i % kSquareSums] += x[i] * x[i];
+  return total(sums);
 }
 
 }  // namespace sluice::kernels

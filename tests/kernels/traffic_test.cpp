@@ -1,17 +1,16 @@
 // Results written past the caches are those written through them.
-#include "sluice/kernels/streaming.hpp"
+#include "sluice/kernels/traffic.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstring>
 #include <iterator>
-#include <limits>
 #include <vector>
 
 #include <fmt/format.h>
 
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/kernels/layer_units.hpp"
 #include "sluice/kernels/norm.hpp"
 #include "sluice/kernels/softmax.hpp"
@@ -20,22 +19,8 @@
 namespace sluice::kernels {
 namespace {
 
-constexpr std::size_t kNever = std::numeric_limits<std::size_t>::max();
 constexpr float kUntouched = 42.0F;
-
-// Sets the threshold for a test's time.
-class Threshold {
- public:
-  explicit Threshold(std::size_t bytes) : before_(streaming_threshold()) {
-    set_streaming_threshold(bytes);
-  }
-  ~Threshold() { set_streaming_threshold(before_); }
-  Threshold(const Threshold&) = delete;
-  Threshold& operator=(const Threshold&) = delete;
-
- private:
-  std::size_t before_;
-};
+constexpr Traffic kPast[] = {Traffic::fetched, Traffic::streamed};
 
 // Floats that begin at the start of a cache line.
 struct alignas(64) Line {
@@ -57,7 +42,8 @@ struct Results {
 // Forward and backward of `unit` on rows that begin `offset` floats into a line, those of z and dz
 // `gap` floats apart.
 Results run(const Unit& unit, std::size_t rows, std::size_t n, std::size_t offset, std::size_t gap,
-            bool fused, float scale = 0.5F) {
+            bool fused, Traffic traffic) {
+  const float scale = fused ? 0.5F : 1.0F;
   const auto m = static_cast<std::size_t>(unit.inputs(static_cast<std::int64_t>(n)));
   const std::size_t pitch = m + gap;
   const auto z = normal_values<float>(rows * pitch, 1);
@@ -67,10 +53,13 @@ Results run(const Unit& unit, std::size_t rows, std::size_t n, std::size_t offse
   Results r{untouched(rows * n + offset), untouched(rows * pitch + offset),
             std::vector<float>(m, 0.0F)};
   const float* const b = fused ? bias.data() : nullptr;
-  unit_forward(r.y.data()->floats + offset, z.data(), pitch, b, fused ? residual.data() : nullptr,
-               scale, rows, n, unit);
-  unit_backward(r.dz.data()->floats + offset, pitch, fused ? r.dbias.data() : nullptr, dy.data(),
-                z.data(), pitch, b, scale, rows, n, unit);
+  unit_forward(UnitForward<float>{r.y.data()->floats + offset, z.data(), pitch, b,
+                                  fused ? residual.data() : nullptr, scale, traffic},
+               rows, n, unit);
+  unit_backward(
+      UnitBackward<float>{r.dz.data()->floats + offset, pitch, fused ? r.dbias.data() : nullptr,
+                          dy.data(), z.data(), pitch, b, scale, traffic},
+      rows, n, unit);
   return r;
 }
 
@@ -87,14 +76,14 @@ TEST(Streaming, GivesTheSameBitsAndTouchesNothingElse) {
         for (const std::size_t offset : {0U, 1U, 5U, 16U}) {
           for (const std::size_t gap : {0U, 5U}) {
             for (const bool fused : {false, true}) {
-              const Threshold never(kNever);
-              const Results through = run(unit, 3, n, offset, gap, fused);
-              set_streaming_threshold(0);
-              const Results past = run(unit, 3, n, offset, gap, fused);
-              const auto where = fmt::format("{} {} {} {}", name, n, offset, gap);
-              ASSERT_TRUE(same_bits(through.y, past.y)) << where;
-              ASSERT_TRUE(same_bits(through.dz, past.dz)) << where;
-              ASSERT_TRUE(same_bits(through.dbias, past.dbias)) << where;
+              const Results through = run(unit, 3, n, offset, gap, fused, Traffic::cached);
+              for (const Traffic traffic : kPast) {
+                const Results past = run(unit, 3, n, offset, gap, fused, traffic);
+                const auto where = fmt::format("{} {} {} {}", name, n, offset, gap);
+                ASSERT_TRUE(same_bits(through.y, past.y)) << where;
+                ASSERT_TRUE(same_bits(through.dz, past.dz)) << where;
+                ASSERT_TRUE(same_bits(through.dbias, past.dbias)) << where;
+              }
             }
           }
         }
@@ -113,10 +102,8 @@ TEST(Streaming, RowsFarApartGiveTheSameBitsAndTouchNothingElse) {
           if (rows * n > 40000) continue;
           for (const std::size_t offset : {0U, 5U}) {
             for (const std::size_t gap : {0U, 5U}) {
-              const Threshold never(kNever);
-              const Results through = run(unit, rows, n, offset, gap, false, 1.0F);
-              set_streaming_threshold(0);
-              const Results past = run(unit, rows, n, offset, gap, false, 1.0F);
+              const Results through = run(unit, rows, n, offset, gap, false, Traffic::cached);
+              const Results past = run(unit, rows, n, offset, gap, false, Traffic::streamed);
               const auto where = fmt::format("{} {} {} {} {}", name, rows, n, offset, gap);
               ASSERT_TRUE(same_bits(through.y, past.y)) << where;
               ASSERT_TRUE(same_bits(through.dz, past.dz)) << where;
@@ -133,15 +120,15 @@ TEST(Streaming, RowsWithoutGapsAreOneRow) {
     const auto x = normal_values<float>(999, 5);
     const auto dy = normal_values<float>(999, 6);
     std::vector<float> through(999), past(999), dx_through(999), dx_past(999);
-    const Threshold never(kNever);
     activation_forward(through.data(), x.data(), x.size(), Activation::silu);
     activation_backward(dx_through.data(), dy.data(), x.data(), x.size(), Activation::silu);
-    set_streaming_threshold(0);
     const Unit silu = parse_unit("silu");
-    const float* const none = nullptr;
-    unit_forward(past.data(), x.data(), 37, none, none, 1.0F, 27, 37, silu);
-    unit_backward(dx_past.data(), 37, static_cast<float*>(nullptr), dy.data(), x.data(), 37, none,
-                  1.0F, 27, 37, silu);
+    unit_forward(
+        UnitForward<float>{past.data(), x.data(), 37, nullptr, nullptr, 1.0F, Traffic::streamed},
+        27, 37, silu);
+    unit_backward(UnitBackward<float>{dx_past.data(), 37, nullptr, dy.data(), x.data(), 37, nullptr,
+                                      1.0F, Traffic::streamed},
+                  27, 37, silu);
     EXPECT_TRUE(same_bits(through, past));
     EXPECT_TRUE(same_bits(dx_through, dx_past));
   });
@@ -151,10 +138,10 @@ TEST(Streaming, InPlaceStaysInTheCaches) {
   const auto x = normal_values<float>(300, 7);
   auto expected = x;
   auto in_place = x;
-  const Threshold never(kNever);
   activation_forward(expected.data(), x.data(), x.size(), Activation::tanh);
-  set_streaming_threshold(0);
-  activation_forward(in_place.data(), in_place.data(), x.size(), Activation::tanh);
+  unit_forward(UnitForward<float>{in_place.data(), in_place.data(), x.size(), nullptr, nullptr,
+                                  1.0F, Traffic::streamed},
+               1, x.size(), parse_unit("tanh"));
   EXPECT_TRUE(same_bits(expected, in_place));
 }
 
@@ -170,10 +157,13 @@ TEST(Streaming, NormsGiveTheSameBitsAndTouchNothingElse) {
                        b = normal_values<float>(channels, 11);
             Lines through = untouched(n + offset), past = through;
             const ChannelLayout layout{last, channels, length};
-            channel_affine(through.data()->floats + offset, x.data(), shift.data(), a.data(),
-                           b.data(), layout, false);
-            channel_affine(past.data()->floats + offset, x.data(), shift.data(), a.data(), b.data(),
-                           layout, true);
+            const auto affine = [&](Lines& to, Traffic traffic) {
+              channel_affine(ChannelAffine<float>{to.data()->floats + offset, x.data(),
+                                                  shift.data(), a.data(), b.data(), traffic},
+                             layout);
+            };
+            affine(through, Traffic::cached);
+            affine(past, Traffic::streamed);
             ASSERT_TRUE(same_bits(through, past)) << channels << " " << length << " " << offset;
           }
         }
@@ -189,23 +179,27 @@ TEST(Streaming, RowNormsAndSoftmaxGiveTheSameBitsAndTouchNothingElse) {
       for (const std::size_t offset : {0U, 1U, 16U}) {
         const auto x = normal_values<float>(kRows * n, 12),
                    dy = normal_values<float>(kRows * n, 13), w = normal_values<float>(n, 14);
-        const auto run = [&](bool past_caches) {
+        const auto run = [&](Traffic traffic) {
           const Lines clean = untouched(kRows * n + offset);
           std::vector<Lines> all;
           const auto next = [&] { return all.emplace_back(clean).data()->floats + offset; };
           std::vector<float> statistics(3 * kRows), dw(n), db(n);
-          norm_rows_forward(next(), statistics.data(), x.data(), w.data(), w.data(), 1e-5, true,
-                            kRows, 1, n, past_caches);
-          norm_rows_backward(next(), dw.data(), db.data(), dy.data(), x.data(), statistics.data(),
-                             w.data(), true, kRows, 1, n, past_caches);
+          const RowSets sets{kRows, 1, n};
+          norm_rows_forward(NormRowsForward<float>{next(), statistics.data(), x.data(), w.data(),
+                                                   w.data(), 1e-5, traffic},
+                            sets);
+          norm_rows_backward(
+              NormRowsBackward<float>{next(), dw.data(), db.data(), dy.data(), x.data(),
+                                      statistics.data(), w.data(), traffic},
+              sets);
           for (const auto kind : {SoftmaxKind::softmax, SoftmaxKind::log_softmax}) {
             float* const y = next();
-            softmax_forward(y, x.data(), kRows, n, kind, past_caches);
-            softmax_backward(next(), dy.data(), y, kRows, n, kind, past_caches);
+            softmax_forward(y, x.data(), {kRows, n, kind, traffic});
+            softmax_backward(next(), dy.data(), y, {kRows, n, kind, traffic});
           }
           return all;
         };
-        const auto through = run(false), past = run(true);
+        const auto through = run(Traffic::cached), past = run(Traffic::streamed);
         for (std::size_t i = 0; i < through.size(); ++i) {
           ASSERT_TRUE(same_bits(through[i], past[i])) << i << " " << n << " " << offset;
         }
@@ -221,24 +215,30 @@ TEST(Streaming, LayerUnitsGiveTheSameBitsAndTouchNothingElse) {
       for (const std::size_t offset : {0U, 1U, 16U}) {
         const auto z = normal_values<float>(kBlocks * kRows * n, 15),
                    dy = normal_values<float>(kRows * n, 16), each = normal_values<float>(n, 17);
-        const auto run = [&](std::size_t threshold) {
-          const Threshold set(threshold);
+        const auto run = [&](Traffic traffic) {
           const Lines clean = untouched(kBlocks * kRows * n + offset);
           std::vector<Lines> all;
           const auto next = [&] { return all.emplace_back(clean).data()->floats + offset; };
           std::vector<float> sums(n);
-          prelu_forward(next(), z.data(), each.data(), kRows, n);
-          prelu_backward(next(), sums.data(), dy.data(), z.data(), each.data(), kRows, n);
-          swish_forward(next(), z.data(), each.data(), kRows, n);
-          swish_backward(next(), sums.data(), dy.data(), z.data(), each.data(), kRows, n);
+          const auto forward = [&] {
+            return LearnedForward<float>{next(), z.data(), each.data(), traffic};
+          };
+          const auto backward = [&] {
+            return LearnedBackward<float>{next(),   sums.data(), dy.data(),
+                                          z.data(), each.data(), traffic};
+          };
+          prelu_forward(forward(), kRows, n);
+          prelu_backward(backward(), kRows, n);
+          swish_forward(forward(), kRows, n);
+          swish_backward(backward(), kRows, n);
           for (const std::uint64_t first : {0U, 3U}) {
-            rrelu(next(), dy.data(), z.data(), kRows * n, 0.1F, 0.3F, RandomKey{1, 2, 3}, first);
+            rrelu(next(), dy.data(), z.data(), kRows * n, {0.1F, 0.3F, {1, 2, 3}, first}, traffic);
           }
-          maxout_forward(next(), z.data(), kRows, n, kBlocks);
-          maxout_backward(next(), dy.data(), z.data(), kRows, n, kBlocks);
+          maxout_forward(next(), z.data(), {kRows, n, kBlocks}, traffic);
+          maxout_backward(next(), dy.data(), z.data(), {kRows, n, kBlocks}, traffic);
           return all;
         };
-        const auto through = run(kNever), past = run(0);
+        const auto through = run(Traffic::cached), past = run(Traffic::streamed);
         for (std::size_t i = 0; i < through.size(); ++i) {
           ASSERT_TRUE(same_bits(through[i], past[i])) << i << " " << n << " " << offset;
         }
@@ -247,14 +247,25 @@ TEST(Streaming, LayerUnitsGiveTheSameBitsAndTouchNothingElse) {
   });
 }
 
+TEST(Traffic, FollowsTheCaches) {
+  EXPECT_EQ(traffic_of(0), Traffic::cached);
+  EXPECT_EQ(traffic_of(1024), Traffic::cached);
+  EXPECT_EQ(traffic_of(0x1p40), Traffic::streamed);
+  bool fetched = false;
+  for (double bytes = 1024; bytes < 0x1p40; bytes *= 2) {
+    EXPECT_LE(traffic_of(bytes), traffic_of(2 * bytes));
+    fetched = fetched || traffic_of(bytes) == Traffic::fetched;
+  }
+  EXPECT_TRUE(fetched);
+}
+
 TEST(Streaming, NothingIsNoWork) {
-  const Threshold always(0);
   activation_forward(static_cast<float*>(nullptr), static_cast<const float*>(nullptr), 0,
                      Activation::relu);
   float y = kUntouched;
   const float z = 1;
-  unit_forward(&y, &z, 1, static_cast<const float*>(nullptr), static_cast<const float*>(nullptr),
-               1.0F, 0, 1, parse_unit("relu"));
+  unit_forward(UnitForward<float>{&y, &z, 1, nullptr, nullptr, 1.0F, Traffic::streamed}, 0, 1,
+               parse_unit("relu"));
   EXPECT_EQ(y, kUntouched);
 }
 

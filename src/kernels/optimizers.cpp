@@ -1,5 +1,5 @@
 // SGD and Adam: one pass over parameters, gradients and moments, bound by memory.
-#include "sluice/kernels/optim.hpp"
+#include "sluice/kernels/optimizers.hpp"
 
 #include <cmath>
 #include <cstddef>
@@ -7,7 +7,7 @@
 #include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "optim.cpp"
+#define HWY_TARGET_INCLUDE "optimizers.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -24,20 +24,21 @@ HWY_INLINE V Flush(D d, V moment) {
   return hn::IfThenZeroElse(hn::Lt(hn::Abs(moment), hn::Set(d, 1e-36F)), moment);
 }
 
-void Sgd(float* w, float* v, const float* grad, float gradient_scale, float lr, float momentum,
-         float weight_decay, bool nesterov, std::size_t n) {
+void Sgd(float* w, float* v, const float* grad, const SgdStep& step, std::size_t n) {
   const hn::ScalableTag<float> d;
-  const auto scales = hn::Set(d, gradient_scale);
-  const auto rate = hn::Set(d, lr);
-  const auto keep = hn::Set(d, momentum);
-  const auto decay = hn::Set(d, weight_decay);
+  const auto scales = hn::Set(d, step.gradient_scale);
+  const auto rate = hn::Set(d, step.lr);
+  const auto keep = hn::Set(d, step.momentum);
+  const auto decay = hn::Set(d, step.weight_decay);
+  const bool heavy = step.momentum != 0.0F;
+  const bool nesterov = step.nesterov;
   const auto none = hn::Mul(scales, hn::Zero(d));
   ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
     const auto weight = span.Load(d, w + i);
     const auto scaled = grad == nullptr ? none : hn::Mul(scales, span.Load(d, grad + i));
     const auto g = hn::MulAdd(decay, weight, scaled);
     auto direction = g;
-    if (momentum != 0.0F) {
+    if (heavy) {
       const auto moment = Flush(d, hn::MulAdd(keep, span.Load(d, v + i), g));
       span.Store(moment, d, v + i);
       direction = nesterov ? hn::MulAdd(keep, moment, g) : moment;
@@ -86,9 +87,8 @@ HWY_EXPORT(Sgd);
 HWY_EXPORT(Adam);
 }  // namespace
 
-void sgd_step(float* w, float* v, const float* grad, float gradient_scale, float lr, float momentum,
-              float weight_decay, bool nesterov, std::size_t n) {
-  HWY_DYNAMIC_DISPATCH(Sgd)(w, v, grad, gradient_scale, lr, momentum, weight_decay, nesterov, n);
+void sgd_step(float* w, float* v, const float* grad, const SgdStep& step, std::size_t n) {
+  HWY_DYNAMIC_DISPATCH(Sgd)(w, v, grad, step, n);
 }
 
 void adam_step(float* w, float* m, float* v, const float* grad, const AdamStep& step,
