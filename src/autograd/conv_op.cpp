@@ -48,8 +48,6 @@ void check_shapes(const Variable& x, const Variable& w, const Variable& bias,
   }
 }
 
-const std::array<std::string, 3> kPathNames{"auto", "direct", "fast"};
-
 template <class T>
 void drop_elements(T* to, const T* x, std::int64_t n, const Dropout& d, std::int64_t offset) {
   const auto count = static_cast<std::size_t>(n);
@@ -69,18 +67,6 @@ void drop(float* to, const float* x, std::int64_t n, const Dropout& dropout, std
 void drop(double* to, const double* x, std::int64_t n, const Dropout& dropout,
           std::int64_t offset) {
   drop_elements(to, x, n, dropout, offset);
-}
-
-const std::string& conv_path_name(ConvPath path) {
-  return kPathNames.at(static_cast<std::size_t>(path));
-}
-
-ConvPath parse_conv_path(std::string_view name) {
-  const auto found = std::find(kPathNames.begin(), kPathNames.end(), name);
-  if (found == kPathNames.end()) {
-    throw UsageError(fmt::format("conv: '{}' is unknown; known are auto, direct and fast", name));
-  }
-  return static_cast<ConvPath>(found - kPathNames.begin());
 }
 
 void check_fast_kernel(std::int64_t kernel) {

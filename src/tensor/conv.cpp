@@ -19,6 +19,13 @@ MatrixView view(const Tensor& x, std::int64_t offset, std::int64_t rows, std::in
 
 }  // namespace
 
+const EnumNames<ConvPath>& enum_names(ConvPath) {
+  static const EnumNames<ConvPath> names(
+      "conv path",
+      {{ConvPath::automatic, "auto"}, {ConvPath::direct, "direct"}, {ConvPath::fast, "fast"}});
+  return names;
+}
+
 void conv_forward(const Tensor& z, const Tensor& xp, const Tensor& w, const ConvShape& s) {
   dispatch_float(z.dtype(), [&](auto zero) {
     using T = decltype(zero);

@@ -266,8 +266,8 @@ TrainConfig choose_training(const json& given, std::int64_t tokens, Notes& notes
   }
   if (!given.contains("optimizer") || !given.contains("lr")) {
     notes.push_back(fmt::format("{} with learning rate {:g}, {} schedule",
-                                optimizer_name(config.optimizer.kind), config.schedule.lr,
-                                schedule_name(config.schedule.kind)));
+                                name_of(config.optimizer.kind), config.schedule.lr,
+                                name_of(config.schedule.kind)));
   }
   if (config.epochs == 0 && config.minutes == 0 && config.steps == 0 && config.tokens == 0) {
     config.epochs = std::clamp<std::int64_t>(tokens_to_read / std::max<std::int64_t>(tokens, 1), 1,

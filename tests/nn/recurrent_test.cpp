@@ -56,7 +56,7 @@ Variable input(const RecurrentStackOptions& o, std::int64_t batch, std::int64_t 
 TEST(RecurrentStack, ParameterCountIsTheOptions) {
   for (const RecurrentStackOptions& o : every_stack()) {
     const RecurrentStack stack(o, DType::f64, {1, 0});
-    EXPECT_EQ(parameter_count(parameters_of(stack)), parameter_count(o)) << cell_name(o.layer.cell);
+    EXPECT_EQ(parameter_count(parameters_of(stack)), parameter_count(o)) << name_of(o.layer.cell);
   }
   RecurrentStackOptions lstm;
   lstm.layer.input = 5;
@@ -88,7 +88,7 @@ TEST(RecurrentStack, ParametersAreNamedAndShapedAsPyTorchs) {
 
 TEST(RecurrentStack, GradientsAreThoseOfCentralDifferences) {
   for (const RecurrentStackOptions& o : every_stack()) {
-    SCOPED_TRACE(cell_name(o.layer.cell));
+    SCOPED_TRACE(name_of(o.layer.cell));
     const RecurrentStack stack(o, DType::f64, {4, 0});
     const Variable x = input(o, 2, 4);
     std::vector<Variable> inputs{x};
@@ -283,12 +283,12 @@ TEST(Cells, NamesAreParsed) {
   std::set<std::string> names;
   for (const CellKind cell :
        {CellKind::rnn, CellKind::lstm, CellKind::gru, CellKind::indrnn, CellKind::mut1}) {
-    EXPECT_EQ(parse_cell(cell_name(cell)), cell);
-    names.insert(cell_name(cell));
+    EXPECT_EQ(parse_enum<CellKind>(name_of(cell)), cell);
+    names.insert(name_of(cell));
   }
   EXPECT_EQ(names.size(), 5U);
   try {
-    parse_cell("lstn");
+    parse_enum<CellKind>("lstn");
     FAIL();
   } catch (const UsageError& error) {
     EXPECT_NE(std::string(error.what()).find("did you mean lstm?"), std::string::npos)

@@ -65,10 +65,6 @@ Variable scatter_rows(const std::vector<RowPart>& parts, std::int64_t rows);
 /// the norm over all dimensions but the last; g [N].
 Variable weight_norm(const Variable& v, const Variable& g);
 
-/// "auto", "direct" or "fast", and its inverse (UsageError for an unknown one).
-const std::string& conv_path_name(ConvPath path);
-ConvPath parse_conv_path(std::string_view name);
-
 /// Throws UsageError when `fast` cannot serve this kernel width.
 void check_fast_kernel(std::int64_t kernel);
 

@@ -15,6 +15,8 @@
 
 namespace sluice {
 
+class FieldTable;
+
 /// A token's number, 0 <= id < Tokenizer::size().
 using TokenId = std::int32_t;
 
@@ -94,7 +96,10 @@ class Tokenizer {
 };
 
 /// The kinds of tokenizer, in the order in which help lists them.
-std::span<const std::string> tokenizer_kinds();
+const std::vector<std::string>& tokenizer_kinds();
+
+/// The fields of TokenizerOptions (base/fields.hpp).
+const FieldTable& tokenizer_fields();
 
 /// Trains a tokenizer on `sources` (see expand_inputs for directories). The result depends on the
 /// options and the text alone. bpe and unigram learn from a sample of the lines when there are more

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
-#include <string>
 
 #include "sluice/autograd/ops.hpp"
 #include "sluice/training/optimizer.hpp"
@@ -62,13 +61,12 @@ struct TrainConfig {
   bool operator==(const TrainConfig&) const = default;
 };
 
+/// Its fields (base/fields.hpp): how it is read, checked and written, and its flags.
+const FieldTable& train_fields();
+
 void to_json(nlohmann::json& json, const TrainConfig& config);
 /// Fields that are missing keep the value `config` has. Throws UsageError naming the first field
 /// that is unknown (with the nearest names) or of the wrong type.
 void from_json(const nlohmann::json& json, TrainConfig& config);
-
-/// "f32" or "bf16", and its inverse (UsageError).
-std::string precision_name(Precision precision);
-Precision parse_precision(const std::string& name);
 
 }  // namespace sluice

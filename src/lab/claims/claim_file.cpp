@@ -158,7 +158,7 @@ class Reader {
   void read_text(const ClaimNode& node) {
     node.only({"tokenizer", "vocabulary", "min_count", "validation"});
     const ClaimNode kind = node.at("tokenizer");
-    const auto kinds = tokenizer_kinds();
+    const auto& kinds = tokenizer_kinds();
     if (std::find(kinds.begin(), kinds.end(), kind.text()) == kinds.end()) {
       kind.refuse(fmt::format("expected one of {}, got '{}'", fmt::join(kinds, ", "), kind.text()));
     }
