@@ -175,6 +175,13 @@ Value write_fields(const FieldParts& parts) {
   return object;
 }
 
+std::vector<std::string> present_fields(const FieldParts& parts) {
+  std::vector<std::string> names;
+  const Value object = write_fields(parts);
+  for (const auto& [name, value] : *object.as<Value::Object>()) names.push_back(name);
+  return names;
+}
+
 Value write_fields(const FieldParts& parts, const std::vector<std::string>& names) {
   Value object = Value::Object{};
   for (const std::string& name : names) {
@@ -300,6 +307,10 @@ Value unsigned_of_text(std::string_view text) {
 }
 
 Value real_of_text(std::string_view text) {
+  // A whole number as it was written: 1, not 1.0.
+  if (text.find_first_not_of("+-0123456789") == std::string_view::npos) {
+    return whole_of_text(text);
+  }
   const auto real = real_number(text);
   return real ? Value(*real) : Value(std::string(text));
 }
@@ -312,10 +323,18 @@ Value bool_of_text(std::string_view text) {
 
 std::vector<std::string> parts_of(std::string_view text) {
   std::vector<std::string> parts;
+  // As JSON has them, too.
+  if (text.starts_with('[') && text.ends_with(']')) text = text.substr(1, text.size() - 2);
   if (text.empty() || text == "none") return parts;
   for (std::size_t start = 0; start <= text.size();) {
     const std::size_t comma = std::min(text.find(',', start), text.size());
-    parts.emplace_back(text.substr(start, comma - start));
+    std::string_view part = text.substr(start, comma - start);
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    while (part.ends_with(' ')) part.remove_suffix(1);
+    if (part.size() > 1 && part.front() == '"' && part.back() == '"') {
+      part = part.substr(1, part.size() - 2);
+    }
+    parts.emplace_back(part);
     start = comma + 1;
   }
   return parts;

@@ -105,6 +105,9 @@ const FieldTable& tokenizer_fields() {
   return table;
 }
 
+FieldParts field_parts(TokenizerOptions& options) { return {{tokenizer_fields(), options}}; }
+FieldParts field_parts(const TokenizerOptions& options) { return {{tokenizer_fields(), options}}; }
+
 std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
                                            const std::vector<TextSource>& sources,
                                            const Progress& progress) {

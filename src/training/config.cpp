@@ -97,6 +97,9 @@ const FieldTable& train_fields() {
   return table;
 }
 
+FieldParts field_parts(TrainConfig& config) { return {{train_fields(), config}}; }
+FieldParts field_parts(const TrainConfig& config) { return {{train_fields(), config}}; }
+
 void TrainConfig::validate() const {
   check_fields({{train_fields(), *this}}, {.where = "training config"});
   optimizer.validate();
@@ -105,10 +108,14 @@ void TrainConfig::validate() const {
         "training config: batch · context must be at most {} tokens per step, got {} · {}",
         most_tokens_per_step, batch, context));
   }
-  if (epochs == 0 && steps == 0 && tokens == 0 && minutes == 0) {
+  if (!has_budget(*this)) {
     throw UsageError(
         "training config: training needs a budget: one of epochs, minutes, steps or tokens");
   }
+}
+
+bool has_budget(const TrainConfig& config) {
+  return config.epochs > 0 || config.minutes > 0 || config.steps > 0 || config.tokens > 0;
 }
 
 std::int64_t TrainConfig::total_steps(std::int64_t steps_per_epoch) const {

@@ -91,6 +91,8 @@ struct FieldSpec {
   bool optional = false;
   /// Of a list: one element may stand for the list of itself.
   bool one_for_list = false;
+  /// Of a list: the flag takes any number of values, rather than one with commas.
+  bool many_values = false;
 };
 
 /// One field of a struct whose type is not known here. `object` is such a struct.
@@ -182,6 +184,8 @@ std::vector<std::string> read_fields(const FieldParts& parts, const Value& objec
 
 /// The object that read_fields() reads.
 Value write_fields(const FieldParts& parts);
+/// Names of the fields that it has.
+std::vector<std::string> present_fields(const FieldParts& parts);
 
 /// Throws as `place` says unless every field holds a value that could be read.
 void check_fields(const FieldParts& parts, const FieldPlace& place);
@@ -219,7 +223,8 @@ struct Given {
   }
   void remove(std::string_view name) { std::erase(names, name); }
   /// Whether any of these was given.
-  bool has_any(std::initializer_list<std::string_view> any) const {
+  template <class Names = std::initializer_list<std::string_view>>
+  bool has_any(const Names& any) const {
     for (const std::string_view name : any) {
       if (has(name)) return true;
     }
@@ -246,7 +251,7 @@ struct Given {
   /// All fields of `complete` become the given ones.
   void become(S complete) {
     values = std::move(complete);
-    names = field_names(field_parts(std::as_const(values)));
+    names = present_fields(field_parts(std::as_const(values)));
   }
 };
 
@@ -268,7 +273,7 @@ Value whole_of_text(std::string_view text);
 Value unsigned_of_text(std::string_view text);
 Value real_of_text(std::string_view text);
 Value bool_of_text(std::string_view text);
-/// What commas separate; none for "" and "none".
+/// What commas separate, perhaps in brackets and quotes as JSON has lists; none for "" and "none".
 std::vector<std::string> parts_of(std::string_view text);
 
 /// `read()`; a UsageError it throws becomes a fault of `place`.
@@ -367,8 +372,15 @@ FieldCodec<M> field_codec(const FieldSpec& spec) {
                 list.push_back(inner.read(v, p));
                 return list;
               }
-              for (const Value& element : detail::read_list(v, p)) {
-                list.push_back(inner.read(element, p.element(list.size())));
+              const Value::List& elements = detail::read_list(v, p);
+              list.reserve(elements.size());
+              for (const Value& element : elements) {
+                try {
+                  list.push_back(inner.read(element, p));
+                } catch (const std::exception&) {  // again, to say which it is
+                  (void)inner.read(element, p.element(list.size()));
+                  throw;
+                }
               }
               return list;
             },

@@ -10,12 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/fields.hpp"
 #include "sluice/base/progress.hpp"
 #include "sluice/text/source.hpp"
 
 namespace sluice {
-
-class FieldTable;
 
 /// A token's number, 0 <= id < Tokenizer::size().
 using TokenId = std::int32_t;
@@ -100,6 +99,8 @@ const std::vector<std::string>& tokenizer_kinds();
 
 /// The fields of TokenizerOptions (base/fields.hpp).
 const FieldTable& tokenizer_fields();
+FieldParts field_parts(TokenizerOptions& options);
+FieldParts field_parts(const TokenizerOptions& options);
 
 /// Trains a tokenizer on `sources` (see expand_inputs for directories). The result depends on the
 /// options and the text alone. bpe and unigram learn from a sample of the lines when there are more
