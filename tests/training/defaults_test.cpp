@@ -144,21 +144,22 @@ TEST(ChooseModel, DefaultCutoffsFitTheLastLayer) {
                                                         {16, 2}, {63, 2}, {64, 3}, {256, 3}};
   for (const auto& [width, cutoffs] : cases) {
     const std::string layers = "[(" + std::to_string(width) + ",2)]";
-    const ModelConfig config = choose_model({{"layers", layers}}, task(1'000'000, 80'000), notes);
+    const ModelConfig config =
+        choose_model(model({{"layers", layers}}), task(1'000'000, 80'000), notes);
     EXPECT_EQ(config.cutoffs.size(), cutoffs) << width;
     EXPECT_EQ(config.softmax, cutoffs == 0 ? "full" : "adaptive") << width;
     const ModelConfig recurrent =
-        choose_model({{"arch", "lstm"}, {"hidden", width}}, task(1'000'000, 80'000), notes);
+        choose_model(model({{"arch", "lstm"}, {"hidden", width}}), task(1'000'000, 80'000), notes);
     EXPECT_EQ(recurrent.cutoffs.size(), cutoffs) << width;
   }
   // Those that were asked for are not silently dropped.
   EXPECT_NE(message_of([&] {
-              choose_model({{"layers", "[(63,2)]"}, {"cutoffs", {4000, 20'000, 60'000}}},
+              choose_model(model({{"layers", "[(63,2)]"}, {"cutoffs", {4000, 20'000, 60'000}}}),
                            task(1'000'000, 80'000), notes);
             }).find("3 cutoffs are too many"),
             std::string::npos);
   EXPECT_NE(message_of([&] {
-              choose_model({{"layers", "[(3,2)]"}, {"softmax", "adaptive"}},
+              choose_model(model({{"layers", "[(3,2)]"}, {"softmax", "adaptive"}}),
                            task(1'000'000, 80'000), notes);
             }).find("full softmax"),
             std::string::npos);
@@ -168,16 +169,16 @@ TEST(ChooseModel, IndRnnsBoundFollowsTheContext) {
   Notes notes;
   const ModelTask short_context{.tokens = 1'000'000, .vocabulary = 100, .context = 16};
   const auto bound = [&](const json& given, const ModelTask& task) {
-    return choose_model(given, task, notes).shape<RecurrentShape>().bound;
+    return choose_model(model(given), task, notes).shape<RecurrentShape>().bound;
   };
   const json given = {{"arch", "indrnn"}};
   EXPECT_FLOAT_EQ(bound(given, short_context), std::exp2(-1 / 16.0F));
   EXPECT_FLOAT_EQ(bound(given, task(1'000'000, 100)), std::exp2(-1 / 128.0F));
   EXPECT_EQ(bound({{"arch", "indrnn"}, {"bound", 1}}, short_context), 1);
-  EXPECT_EQ(choose_model(given, short_context, notes).norm, "layer");
+  EXPECT_EQ(choose_model(model(given), short_context, notes).norm, "layer");
   // What a run was trained with stays, whatever the context is now.
-  const json saved = choose_model(given, task(1'000'000, 100), notes);
-  EXPECT_EQ(json(choose_model(saved, short_context, notes)), saved);
+  const json saved = choose_model(model(given), task(1'000'000, 100), notes);
+  EXPECT_EQ(json(choose_model(model(saved), short_context, notes)), saved);
 }
 
 TEST(ChooseModel, AConfigItGaveComesBackUnchanged) {
