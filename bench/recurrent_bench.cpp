@@ -36,7 +36,7 @@ class Bench {
  public:
   explicit Bench(const Options& o)
       : options_(o),
-        layer_({.cell = parse_cell(o.cell),
+        layer_({.cell = parse_enum<CellKind>(o.cell),
                 .input = o.hidden,
                 .hidden = o.hidden,
                 .reset = o.reset == "after" ? GruReset::after : GruReset::before},

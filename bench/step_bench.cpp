@@ -80,7 +80,7 @@ class Bench {
         model_(make_model(config(options), 1)),
         optimizer_(model_->parameters(), OptimizerConfig{}) {
     forward_.precision = options.precision == "bf16" ? Precision::bf16 : Precision::f32;
-    forward_.conv = parse_conv_path(options.conv);
+    forward_.conv = parse_enum<ConvPath>(options.conv);
     forward_.recompute = options.recompute;
     if (options.mode == "eval") {
       frozen_ =

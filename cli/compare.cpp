@@ -30,7 +30,7 @@ namespace {
 
 /// What the command line said.
 struct CompareFlags {
-  nlohmann::json given = nlohmann::json::object();
+  GivenFlags given;
   std::vector<std::string> vary;
   std::string match = "parameters";
   std::string budget;
@@ -51,18 +51,19 @@ std::vector<double> parse_rates(const std::string& text) {
 }
 
 CompareSpec spec_from(const CompareFlags& flags) {
-  nlohmann::json given = flags.given;
-  if (!flags.budget.empty()) {
-    given["training"]["minutes"] = parse_minutes("--budget", flags.budget);
-  }
   CompareSpec spec;
-  spec.base = merge_settings(nlohmann::json::object(), given);
-  if (spec.base.train_files.empty()) {
+  Notes nothing_left_out;
+  spec.base = flags.given.over(Settings{}, nothing_left_out);
+  if (!flags.budget.empty()) {
+    spec.base.training.set("minutes", parse_minutes("--budget", flags.budget),
+                           {.where = "--budget", .origin = FieldPlace::Origin::flag});
+  }
+  if (spec.base.data.values.train.empty()) {
     throw UsageError("--data is missing: the text to train on");
   }
   if (spec.base.out.empty()) throw UsageError("--out is missing: the directory to write to");
   for (const std::string& text : flags.vary) spec.vary.push_back(parse_variation(text));
-  spec.match = parse_match(flags.match);
+  spec.match = parse_enum<MatchBy>(flags.match);
   spec.rates = parse_rates(flags.rates);
   spec.seeds = flags.seeds;
   spec.jobs = flags.jobs;
@@ -162,10 +163,8 @@ void add_compare_flags(CLI::App& app, CompareFlags& flags) {
       .describe("steps between validations; 0: at the end of each epoch (default: ten in a run)");
   argument(app, "--log-every")
       .describe("steps per line of metrics.jsonl (default: 200 lines in a run, at most 50 steps)");
-  FieldFlags output(app, flags.given);
-  output.begin("", "Output");
-  output.text("--out", "out", "DIR",
-              "directory to write to; runs that are there already are not trained again");
+  add_out_flag(app, flags.given, "DIR",
+               "directory to write to; runs that are there already are not trained again");
 }
 
 }  // namespace

@@ -31,8 +31,8 @@ struct EvalCommand {
 
 void EvalCommand::run() const {
   EvalOptions options;
-  const FreezeOptions freezing{.precision = parse_precision(precision),
-                               .conv = parse_conv_path(conv)};
+  const FreezeOptions freezing{.precision = parse_enum<Precision>(precision),
+                               .conv = parse_enum<ConvPath>(conv)};
   const LoadedFrozenModel loaded = load_frozen_model(model, freezing);
   ProgressDisplay display;
   const TemporaryDirectory cache;

@@ -4,38 +4,21 @@
 
 #include <CLI/CLI.hpp>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
-#include <nlohmann/json.hpp>
 #include <sstream>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
+#include "sluice/base/numbers.hpp"
 #include "sluice/base/parallel.hpp"
 
 namespace sluice::cli {
 namespace {
 
-using nlohmann::json;
-
-std::string absolute(const std::string& path) {
-  return std::filesystem::absolute(path).lexically_normal().string();
-}
-
 CLI::Option* typed(CLI::Option* option, const std::string& type) {
   return option->type_name(type)->expected(1);
-}
-
-void put(json& target, const std::string& section, const std::string& field, const json& value) {
-  (section.empty() ? target : target[section])[field] = value;
-}
-
-/// What commas separate.
-std::vector<std::string> parts_of(const std::string& text) {
-  std::vector<std::string> found;
-  std::istringstream parts(text);
-  for (std::string part; std::getline(parts, part, ',');) found.push_back(part);
-  return found;
 }
 
 Argument read_by(CLI::App& app, const std::string& flag,
@@ -66,41 +49,26 @@ std::string wrapped(const std::string& text) {
 }
 
 std::int64_t parse_integer(const std::string& flag, const std::string& text) {
-  const auto refuse = [&](const char* expected) {
-    throw UsageError(fmt::format("{}: expected {}, got '{}'", flag, expected, text));
-  };
-  constexpr double largest = 9e18;
-  errno = 0;
-  char* end = nullptr;
-  const long long whole = std::strtoll(text.c_str(), &end, 10);
-  if (!text.empty() && *end == '\0' && errno == 0) return whole;
-  const double value = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || value != std::floor(value)) refuse("a whole number");
-  if (std::abs(value) > largest) refuse("a whole number of at most 18 digits");
-  return static_cast<std::int64_t>(value);
+  if (const auto whole = whole_number(text)) return *whole;
+  throw UsageError(fmt::format("{}: expected a whole number, got {}", flag, in_quotes(text)));
 }
 
 double parse_number(const std::string& flag, const std::string& text) {
-  char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || !std::isfinite(value)) {
-    throw UsageError(fmt::format("{}: expected a number, got '{}'", flag, text));
-  }
-  return value;
+  if (const auto real = real_number(text)) return *real;
+  throw UsageError(fmt::format("{}: expected a number, got {}", flag, in_quotes(text)));
 }
 
 double parse_minutes(const std::string& flag, const std::string& text) {
-  const auto refuse = [&] {
-    throw UsageError(fmt::format("{}: expected a time like 90s, 5m or 1.5h, got '{}'", flag, text));
-  };
-  char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end);
-  if (end == text.c_str() || !(value > 0) || !std::isfinite(value)) refuse();
-  const std::string unit = end;
-  if (unit == "s") return value / 60;
-  if (unit == "h") return value * 60;
-  if (unit != "m") refuse();
-  return value;
+  const std::string_view unit = text.empty() ? "" : std::string_view(text).substr(text.size() - 1);
+  const double minutes = unit == "s" ? 1.0 / 60 : unit == "h" ? 60 : 1;
+  const auto value = real_number(std::string_view(text).substr(0, text.size() - unit.size()));
+  const bool known = unit == "s" || unit == "m" || unit == "h";
+  if (!known || !value || !(*value > 0) || !(*value * minutes > 0) ||
+      !std::isfinite(*value * minutes)) {
+    throw UsageError(
+        fmt::format("{}: expected a time like 90s, 5m or 1.5h, got {}", flag, in_quotes(text)));
+  }
+  return unit == "s" ? *value / 60 : *value * minutes;
 }
 
 CLI::App& add_command(CLI::App& program, const std::string& name, const std::string& description) {
@@ -193,71 +161,47 @@ Argument add_threads(CLI::App& app) {
                  "threads to compute with (default: the cores this process may use)", "N");
 }
 
-Argument FieldFlags::finish(CLI::Option* option, const std::string& type) {
-  option->group(group_);
-  return Argument(type.empty() ? option : typed(option, type));
-}
-
-Argument FieldFlags::add(const std::string& flag, const std::string& field, const std::string& type,
-                         const std::string& description,
-                         std::function<json(const std::string&)> read) {
-  const auto set = [&target = target_, section = section_, field, read = std::move(read)](
-                       const std::string& s) { put(target, section, field, read(s)); };
-  return finish(app_.add_option_function<std::string>(flag, set, wrapped(description)), type);
-}
-
-Argument FieldFlags::text(const std::string& flag, const std::string& field,
-                          const std::string& type, const std::string& description) {
-  return add(flag, field, type, description, [](const std::string& s) { return json(s); });
-}
-
-Argument FieldFlags::integer(const std::string& flag, const std::string& field,
-                             const std::string& description) {
-  return add(flag, field, "N", description,
-             [flag](const std::string& s) { return json(parse_integer(flag, s)); });
-}
-
-Argument FieldFlags::number(const std::string& flag, const std::string& field,
-                            const std::string& description) {
-  return add(flag, field, "X", description,
-             [flag](const std::string& s) { return json(parse_number(flag, s)); });
-}
-
-Argument FieldFlags::integers(const std::string& flag, const std::string& field,
-                              const std::string& description) {
-  return add(flag, field, "A,B,..", description, [flag](const std::string& s) {
-    json values = json::array();
-    for (const std::string& part : parts_of(s)) values.push_back(parse_integer(flag, part));
-    return values;
-  });
-}
-
-Argument FieldFlags::texts(const std::string& flag, const std::string& field,
-                           const std::string& type, const std::string& description) {
-  return add(flag, field, type, description,
-             [](const std::string& s) { return json(parts_of(s)); });
-}
-
-Argument FieldFlags::paths(const std::string& flag, const std::string& field,
-                           const std::string& description) {
-  const auto set = [&target = target_, section = section_,
-                    field](const std::vector<std::string>& given) {
-    json values = json::array();
-    for (const std::string& path : given) values.push_back(absolute(path));
-    put(target, section, field, values);
+void add_field_flag(CLI::App& app, const Field& field, const std::string& help,
+                    const std::string& group, const SetField& set) {
+  const FieldSpec& spec = field.spec;
+  const auto flag_place = [](const std::string& flag) {
+    return FieldPlace{.where = flag, .origin = FieldPlace::Origin::flag};
   };
-  return Argument(
-      app_.add_option_function<std::vector<std::string>>(flag, set, wrapped(description))
-          ->group(group_)
-          ->type_name("PATH.."));
+  if (field.yes_no) {
+    for (const auto& [flag, text, value] :
+         {std::tuple{spec.flag, help, true}, std::tuple{spec.off_flag, spec.off_help, false}}) {
+      if (flag.empty()) continue;
+      app.add_flag_callback(
+             flag, [set, &field, place = flag_place(flag), yes = value] { set(field, yes, place); },
+             wrapped(text))
+          ->group(group);
+    }
+    return;
+  }
+  if (spec.flag.empty()) return;
+  const FieldPlace place = flag_place(spec.flag);
+  if (spec.many_values) {
+    const auto all = [set, &field, place](const std::vector<std::string>& given) {
+      Value::List list;
+      for (const std::string& value : given) list.emplace_back(value);
+      set(field, list, place);
+    };
+    app.add_option_function<std::vector<std::string>>(spec.flag, all, wrapped(help))
+        ->group(group)
+        ->type_name(spec.value);
+    return;
+  }
+  const auto one = [set, &field, place](const std::string& text) {
+    set(field, field.from_text(text), place);
+  };
+  typed(app.add_option_function<std::string>(spec.flag, one, wrapped(help)), spec.value)
+      ->group(group);
 }
 
-Argument FieldFlags::toggle(const std::string& flag, const std::string& field, bool value,
-                            const std::string& description) {
-  const auto set = [&target = target_, section = section_, field, value] {
-    put(target, section, field, value);
-  };
-  return finish(app_.add_flag_callback(flag, set, wrapped(description)), "");
+void add_field_flags(CLI::App& app, const FieldTable& table, const SetField& set) {
+  for (const Field& field : table.fields()) {
+    add_field_flag(app, field, field.spec.help, field.spec.group, set);
+  }
 }
 
 }  // namespace sluice::cli

@@ -1,5 +1,5 @@
 #pragma once
-// Arguments of commands: values, flags, and flags that stand for a field of a configuration.
+// Arguments of commands: values, flags, and flags that stand for a field of a table.
 //
 // CLI11 takes seconds to compile: only options.cpp and main.cpp include it, commands say what they
 // take through what is here.
@@ -7,9 +7,10 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
+
+#include "sluice/base/fields.hpp"
 
 namespace CLI {
 class App;
@@ -77,46 +78,13 @@ Argument add_optional_integer(CLI::App& app, const std::string& flag, std::int64
 /// Adds --threads N, which takes effect at once.
 Argument add_threads(CLI::App& app);
 
-/// Flags that set fields of a JSON configuration.
-class FieldFlags {
- public:
-  FieldFlags(CLI::App& app, nlohmann::json& target) : app_(app), target_(target) {}
+/// What is done with the value that a flag gives to a field; `place` is the flag.
+using SetField = std::function<void(const Field&, const Value&, const FieldPlace& place)>;
 
-  /// The fields that follow go into object `section` ("" for the top), their flags into the help
-  /// group `group`.
-  void begin(const std::string& section, const std::string& group) {
-    section_ = section;
-    group_ = group;
-  }
-  Argument text(const std::string& flag, const std::string& field, const std::string& type,
-                const std::string& description);
-  Argument integer(const std::string& flag, const std::string& field,
-                   const std::string& description);
-  Argument number(const std::string& flag, const std::string& field,
-                  const std::string& description);
-  /// Numbers separated by commas.
-  Argument integers(const std::string& flag, const std::string& field,
-                    const std::string& description);
-  /// Words separated by commas.
-  Argument texts(const std::string& flag, const std::string& field, const std::string& type,
-                 const std::string& description);
-  /// One or more paths, made absolute.
-  Argument paths(const std::string& flag, const std::string& field, const std::string& description);
-  /// A flag without a value that sets the field to `value`.
-  Argument toggle(const std::string& flag, const std::string& field, bool value,
-                  const std::string& description);
-
- private:
-  Argument finish(CLI::Option* option, const std::string& type);
-  /// Adds an option whose text, read by `read`, becomes the field's value.
-  Argument add(const std::string& flag, const std::string& field, const std::string& type,
-               const std::string& description,
-               std::function<nlohmann::json(const std::string&)> read);
-
-  CLI::App& app_;
-  nlohmann::json& target_;
-  std::string section_;
-  std::string group_;
-};
+/// Adds a field's flags: the one that sets it, with `help`, and the one that sets it to false.
+void add_field_flag(CLI::App& app, const Field& field, const std::string& help,
+                    const std::string& group, const SetField& set);
+/// Adds the flags of all fields that have some.
+void add_field_flags(CLI::App& app, const FieldTable& table, const SetField& set);
 
 }  // namespace sluice::cli

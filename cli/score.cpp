@@ -65,7 +65,7 @@ void ScoreCommand::run() const {
   ScoreOptions options;
   options.words = words;
   const LoadedFrozenModel loaded =
-      load_frozen_model(model, {.precision = parse_precision(precision)});
+      load_frozen_model(model, {.precision = parse_enum<Precision>(precision)});
   const auto emit = [&](const LineScore& score) {
     print((json ? as_json(score) : as_text(score)) + "\n");
     flush_output();

@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -34,15 +33,15 @@ namespace sluice::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 class TrainRun {
  public:
-  TrainRun(Settings settings, RunDirectory& directory, const TrainFlags& flags)
+  TrainRun(Settings settings, RunDirectory& directory, const TrainFlags& flags, Notes notes)
       : settings_(std::move(settings)),
         directory_(directory),
         resume_(flags.resume),
-        profile_steps_(flags.profile) {}
+        profile_steps_(flags.profile),
+        notes_(std::move(notes)) {}
 
   /// The exit status.
   int run();
@@ -188,9 +187,10 @@ int train_command(const TrainFlags& flags) {
   const Existing existing = flags.resume      ? Existing::resume
                             : flags.overwrite ? Existing::overwrite
                                               : Existing::refuse;
-  Settings settings = settings_from(flags);
+  Notes notes;
+  Settings settings = settings_from(flags, notes);
   // What can be refused without reading the text comes first.
-  check_model_request(settings.model);
+  settings.model.check();
   Notes ignored;
   choose_training(settings.training, std::int64_t{1} << 30, ignored);
   if (settings.threads > 0) set_thread_count(static_cast<int>(settings.threads));
@@ -200,7 +200,7 @@ int train_command(const TrainFlags& flags) {
   // A reader of the output that goes away does not end the training.
   std::signal(SIGPIPE, SIG_IGN);
   RunDirectory directory(settings.out, existing);
-  TrainRun run(std::move(settings), directory, flags);
+  TrainRun run(std::move(settings), directory, flags, std::move(notes));
   try {
     return run.run();
   } catch (const Interrupted& interrupted) {

@@ -1,205 +1,242 @@
 #include "train_flags.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include <vector>
+#include <algorithm>
+#include <filesystem>
+#include <utility>
 
 #include "options.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/models/config.hpp"
+#include "sluice/base/json.hpp"
+#include "sluice/models/architecture.hpp"
 #include "sluice/models/model_directory.hpp"
-#include "sluice/nn/unit_layer.hpp"
 
 namespace sluice::cli {
 namespace {
 
-std::string preset_names() {
-  std::vector<std::string> names;
-  for (const Preset& preset : presets()) names.push_back(preset.name);
-  return fmt::format("{}", fmt::join(names, ", "));
+namespace fs = std::filesystem;
+
+constexpr const char* model_group = "Model";
+constexpr const char* run_group = "Run";
+
+/// Sets a field of one section.
+template <class S>
+SetField into(Given<S>& section) {
+  return [&section](const Field& field, const Value& value, const FieldPlace& place) {
+    section.set(field.name, value, place);
+  };
 }
 
-void add_text_flags(FieldFlags& fields) {
-  fields.begin("data", "Text");
-  fields.paths("--data", "train", "UTF-8 texts to train on: files, or directories of files");
-  fields.paths("--valid", "valid",
-               "texts to validate on (default: the end of the training text, which is then not "
-               "trained on)");
-  fields.number("--valid-fraction", "valid_fraction",
-                "share of the training text to hold out when there is no --valid; 0: no validation "
-                "(default 0.05)");
-  fields.begin("tokenizer", "Text");
-  fields.text("--tokenizer", "kind", "KIND",
-              "word (between blanks), char, byte, bpe or unigram (subwords) (default: word for "
-              "text with its punctuation set apart, else char below 1.5 MB and bpe above)");
-  fields.integer("--vocab", "vocabulary",
-                 "tokens in the vocabulary (default: all for word and char; 4000 to 32000, by the "
-                 "size of the text, for bpe and unigram)");
-  fields.integer("--min-count", "min_count",
-                 "words and characters seen fewer times become <unk> (default 1, but 2 for words "
-                 "of a text without <unk>)");
+fs::path in_full(const fs::path& path) { return fs::absolute(path).lexically_normal(); }
+
+void add_text_flags(CLI::App& app, GivenFlags& given) {
+  const auto set = [&data = given.settings.data](const Field& field, const Value& value,
+                                                 const FieldPlace& place) {
+    data.set(field.name, value, place);
+    for (auto* files : {&data.values.train, &data.values.valid}) {
+      for (fs::path& file : *files) file = in_full(file);
+    }
+  };
+  add_field_flags(app, data_fields(), set);
+  add_field_flags(app, tokenizer_fields(), into(given.settings.tokenizer));
 }
 
-void add_shape_flags(FieldFlags& fields) {
-  fields.begin("model", "Model");
-  fields.text("--arch", "arch", "NAME",
-              fmt::format("{} (default gcnn)", fmt::join(architecture_names(), ", ")));
-  const Argument preset = fields.text(
-      "--preset", "preset", "NAME", "gcnn: a named shape, instead of --layers: " + preset_names());
-  fields
-      .text("--layers", "layers", "SPEC",
-            "gcnn: layers as (channels, kernel[, residual]) joined by + and repeated by *N, like "
-            "'[(512,4)]*8' (default: by the size of the text)")
-      .excludes({preset});
-  fields.integer("--depth", "depth",
-                 "layers of the other architectures (default: by the size of the text)");
-  fields.integer("--dim", "dim",
-                 "embedding width, which is a transformer's width (default: channels of the first "
-                 "layer, or by the size of the text)");
-  fields.text("--unit", "unit", "NAME",
-              fmt::format("gcnn: {}, or F(a)*b or a*F(b) with any activation F (default glu); rnn: "
-                          "the cell's nonlinearity, tanh or relu (default tanh)",
-                          fmt::join(model_unit_names(), ", ")));
-  fields.text("--norm", "norm", "NAME",
-              "none, layer, rms, group or batch, and for gcnn weight (default: weight for gcnn, "
-              "layer for indrnn and transformer, else none)");
-  fields.integer("--groups", "groups", "channel groups of --norm group (default 8)");
-  fields.number("--dropout", "dropout",
-                "probability that an input of a layer is dropped while training (default: 0.2 to "
-                "0, by the size of the text)");
-  fields.text("--softmax", "softmax", "NAME",
-              "adaptive or full (default: adaptive above 5000 tokens)");
-  fields.integers("--cutoffs", "cutoffs",
-                  "ends of the adaptive softmax's bands, in tokens by rank (default: by the "
-                  "vocabulary)");
-  fields.toggle("--tie", "tie", true, "share the embedding with the output");
-  fields.text("--init", "init", "NAME",
-              fmt::format("initial weights of the layers: {} (default: the architecture's own, "
-                          "kaiming for gcnn)",
-                          fmt::join(init_names(), ", ")));
-  fields.number("--init-scale", "init_scale",
-                "what initial weights of the layers are multiplied by "
-                "(default 1)");
+/// What a flag means for one or several architectures.
+struct Meaning {
+  std::vector<std::string> architectures;
+  std::string help;
+};
 
-  fields.begin("model", "Recurrent models (--arch rnn, lstm, gru, indrnn, mut1)");
-  fields.integer("--hidden", "hidden", "hidden size (default: by the size of the text)");
-  fields.toggle("--residual", "residual", true,
-                "layers add their inputs where widths agree (default for indrnn)");
-  fields.toggle("--no-residual", "residual", false, "layers do not add their inputs");
-  fields.toggle("--variational", "variational", true,
-                "one dropout mask for all steps of a chunk (Gal & Ghahramani 2016)");
-  fields.number("--forget-bias", "forget_bias",
-                "lstm: what the forget gate's bias starts at (default 1)");
-  fields.texts("--remove-gates", "removed_gates", "A,B,..",
-               "lstm: gates that are always open, of input, forget and output");
-  fields.text(
-      "--reset", "reset", "WHEN",
-      "gru: whether the reset gate acts before or after the matrix product (default after)");
-  fields.number("--bound", "bound",
-                "indrnn: largest recurrent weight in magnitude (default: 2^(-1/--context), so that "
-                "states halve over the context)");
+/// A flag of architectures' own fields.
+struct OwnFlag {
+  const Field* field;  // of the first that has it
+  std::vector<Meaning> meanings;
+};
 
-  fields.begin("model", "Transformers (--arch transformer)");
-  fields.integer("--heads", "heads", "attention heads (default: of 64 channels)");
-  fields.integer("--window", "window",
-                 "tokens that attention sees, its own position included (default 128)");
-  fields.text("--positions", "positions", "KIND", "rotary, learned or none (default rotary)");
-  fields.text("--ffn", "ffn", "NAME",
-              "unit of the feed-forward layers, any of --unit (default swiglu)");
-  fields.integer("--ffn-width", "ffn_width",
-                 "inner width of the feed-forward layers (default: 4 times --dim, 8/3 for a gated "
-                 "unit, so that parameters match)");
-}
-
-void add_optimizer_flags(FieldFlags& fields) {
-  fields.begin("training", "Optimizer");
-  fields.text("--optimizer", "optimizer", "NAME", "nesterov, sgd, adam or adamw (default adamw)");
-  fields.number("--lr", "lr",
-                "learning rate (default 1 for nesterov and sgd, 0.002 for adam and adamw)");
-  fields.number("--momentum", "momentum", "of nesterov and sgd (default 0.99)");
-  fields.number("--beta1", "beta1", "decay of the first moment, adam and adamw (default 0.9)");
-  fields.number("--beta2", "beta2", "decay of the second moment, adam and adamw (default 0.999)");
-  fields.number("--epsilon", "epsilon", "adam's and adamw's denominator offset (default 1e-8)");
-  fields.number("--clip", "clip",
-                "scale gradients down to this global norm; 0: never (default 0.1 for nesterov and "
-                "sgd, 1 for adam and adamw)");
-  fields.number("--weight-decay", "weight_decay", "decay of weights (default 0)");
-  fields.text("--schedule", "schedule", "NAME",
-              "learning rate over time: plateau (lowered when validation does not improve), cosine "
-              "or constant (default cosine)");
-  fields.integer("--warmup", "warmup", "steps over which the rate climbs (default 0)");
-  fields.number("--floor", "floor", "fraction of --lr that cosine ends at (default 0.01)");
-  fields.number("--factor", "factor", "what plateau multiplies the rate by (default 0.5)");
-}
-
-void add_run_flags(FieldFlags& fields) {
-  fields.begin("training", "Budget (the first that is used up ends the training)");
-  fields.integer("--epochs", "epochs",
-                 "passes over the text (default without any budget: as many as read about 20 "
-                 "million tokens, 1 to 20)");
-  fields.number("--minutes", "minutes", "minutes of training, validation included");
-  fields.integer("--steps", "steps", "steps");
-  fields.integer("--tokens", "tokens", "tokens to train on, each epoch's counted");
-  fields.integer("--patience", "patience",
-                 "stop after N validations in a row without improvement; 0: never (default 0)");
-
-  fields.begin("training", "Run");
-  fields.integer("--batch", "batch",
-                 "streams read side by side (default 16, fewer for small texts)");
-  fields.integer("--context", "context",
-                 "tokens of each stream per step (default 128, fewer for small texts)");
-  fields.toggle("--no-carry", "carry", false,
-                "start each chunk from padding instead of the end of the one before");
-  fields.integer("--validate-every", "validate_every",
-                 "steps between validations; 0: at the end of each epoch (default 0)");
-  fields.integer("--checkpoint-every", "checkpoint_every",
-                 "steps between checkpoints; 0: every five minutes (default 0)");
-  fields.integer("--log-every", "log_every", "steps per line of metrics.jsonl (default 50)");
-  fields.integer("--seed", "seed", "seed of initial weights and dropout (default 1)");
-  fields.text("--precision", "precision", "NAME",
-              "f32, or bf16: bfloat16 matrix products with float32 sums (default f32)");
-  fields.text("--conv", "conv", "NAME",
-              "how convolutions over time compute: direct, fast (Toom-Cook, kernel widths 2 to 7), "
-              "or auto: whichever is faster for the shape (default auto)");
-  fields.toggle("--recompute", "recompute", true,
-                "compute projections again for the gradients instead of keeping them: less memory, "
-                "one more forward pass of the convolutions");
-  fields.begin("", "Run");
-  fields.integer("--threads", "threads",
-                 "threads to compute with (default: the cores this process may use)");
-}
-
-nlohmann::json read_config(const std::string& file) {
-  auto config = nlohmann::json::parse(read_file(file), nullptr, false);
-  if (config.is_discarded()) {
-    throw UsageError(fmt::format("--config: '{}' is not JSON", file));
+/// The flags of all architectures' own fields, in the order of registration.
+std::vector<OwnFlag> own_flags() {
+  std::vector<OwnFlag> flags;
+  for (const Architecture* architecture : architectures()) {
+    for (const Field& field : architecture->fields().fields()) {
+      const auto found = std::find_if(flags.begin(), flags.end(), [&](const OwnFlag& flag) {
+        return flag.field->spec.flag == field.spec.flag &&
+               flag.field->spec.off_flag == field.spec.off_flag;
+      });
+      OwnFlag& flag = found != flags.end() ? *found : flags.emplace_back(OwnFlag{&field, {}});
+      const auto same =
+          std::find_if(flag.meanings.begin(), flag.meanings.end(),
+                       [&](const Meaning& meaning) { return meaning.help == field.spec.help; });
+      Meaning& meaning = same != flag.meanings.end()
+                             ? *same
+                             : flag.meanings.emplace_back(Meaning{{}, field.spec.help});
+      meaning.architectures.push_back(architecture->name());
+    }
   }
-  return config;
+  return flags;
+}
+
+/// The architectures that have fields under a heading.
+std::vector<std::string> architectures_of(const std::string& group) {
+  std::vector<std::string> names;
+  for (const Architecture* architecture : architectures()) {
+    const std::vector<Field>& fields = architecture->fields().fields();
+    if (std::any_of(fields.begin(), fields.end(),
+                    [&](const Field& field) { return field.spec.group == group; })) {
+      names.push_back(architecture->name());
+    }
+  }
+  return names;
+}
+
+/// The help of a flag, with the architectures it is for unless the heading names the same.
+std::string help_of(const OwnFlag& flag, const std::vector<std::string>& in_heading) {
+  std::string help;
+  for (const Meaning& meaning : flag.meanings) {
+    if (!help.empty()) help += "; ";
+    const bool said = flag.meanings.size() == 1 && meaning.architectures == in_heading;
+    if (!said) help += fmt::format("{}: ", fmt::join(meaning.architectures, ", "));
+    help += meaning.help;
+  }
+  return help;
+}
+
+/// Flags that say which model: --arch, --preset.
+void add_choice_flags(CLI::App& app, const SetField& set) {
+  const FieldTable& choice = model_choice_fields();
+  add_field_flag(app, *choice.find("arch"),
+                 fmt::format("{} (default {})", fmt::join(architecture_names(), ", "),
+                             default_architecture().name()),
+                 model_group, set);
+  std::vector<std::string> named;
+  for (const Architecture* architecture : architectures()) {
+    std::vector<std::string> names;
+    for (const Preset& preset : architecture->presets()) names.push_back(preset.name);
+    if (names.empty()) continue;
+    const Field* const size = architecture->fields().find(architecture->size_fields().front());
+    named.push_back(fmt::format("{}: a named shape, instead of {}: {}", architecture->name(),
+                                size->spec.flag, fmt::join(names, ", ")));
+  }
+  if (!named.empty()) {
+    add_field_flag(app, *choice.find("preset"), fmt::format("{}", fmt::join(named, "; ")),
+                   model_group, set);
+  }
+}
+
+/// Values, and the architectures that have each, in the order in which they come.
+using ByValue = std::vector<std::pair<std::string, std::vector<std::string>>>;
+
+void add_value(ByValue& all, const std::string& value, const std::string& architecture) {
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const auto& each) { return each.first == value; });
+  if (found != all.end()) {
+    found->second.push_back(architecture);
+  } else {
+    all.emplace_back(value, std::vector<std::string>{architecture});
+  }
+}
+
+/// What --norm may be, and is unless asked.
+std::string norm_help() {
+  ByValue norms, defaults;
+  for (const Architecture* architecture : architectures()) {
+    for (const std::string& norm : architecture->norms()) {
+      add_value(norms, norm, architecture->name());
+    }
+    add_value(defaults, architecture->default_norm(), architecture->name());
+  }
+  const std::size_t all = architectures().size();
+  std::vector<std::string> common, own, unasked;
+  for (const auto& [norm, names] : norms) {
+    if (names.size() == all) {
+      common.push_back(norm);
+    } else {
+      own.push_back(fmt::format(", and for {} {}", fmt::join(names, ", "), norm));
+    }
+  }
+  for (const auto& [norm, names] : defaults) {
+    unasked.push_back(fmt::format("{} for {}", norm, fmt::join(names, ", ")));
+  }
+  return fmt::format("{}{} (default: {})", fmt::join(common, ", "), fmt::join(own, ""),
+                     fmt::join(unasked, "; "));
+}
+
+void add_model_flags(CLI::App& app, GivenFlags& given) {
+  const auto set = [&model = given.model](const Field& field, const Value& value,
+                                          const FieldPlace& place) {
+    model.push_back({field.name, value, place});
+  };
+  add_choice_flags(app, set);
+  const std::vector<OwnFlag> own = own_flags();
+  const auto add_own = [&](const std::string& group, const std::string& heading,
+                           const std::vector<std::string>& in_heading) {
+    for (const OwnFlag& flag : own) {
+      if (flag.field->spec.group != group) continue;
+      add_field_flag(app, *flag.field, help_of(flag, in_heading), heading, set);
+    }
+  };
+  add_own(model_group, model_group, {});
+  for (const Field& field : common_model_fields().fields()) {
+    add_field_flag(app, field, field.name == "norm" ? norm_help() : field.spec.help,
+                   field.spec.group, set);
+  }
+  std::vector<std::string> done = {model_group};
+  for (const OwnFlag& flag : own) {
+    const std::string& group = flag.field->spec.group;
+    if (std::find(done.begin(), done.end(), group) != done.end()) continue;
+    done.push_back(group);
+    const std::vector<std::string> names = architectures_of(group);
+    add_own(group, fmt::format("{} (--arch {})", group, fmt::join(names, ", ")), names);
+  }
+  for (const Architecture* architecture : architectures()) {
+    if (architecture->presets().empty()) continue;
+    const Field* const size = architecture->fields().find(architecture->size_fields().front());
+    argument(app, size->spec.flag).excludes({argument(app, "--preset")});
+  }
+}
+
+Settings read_config(const std::string& file) {
+  return read_settings(read_file(file), {.where = fmt::format("config '{}'", file)});
 }
 
 }  // namespace
 
-void add_settings_flags(CLI::App& app, nlohmann::json& given) {
-  FieldFlags fields(app, given);
-  add_text_flags(fields);
-  add_shape_flags(fields);
-  add_optimizer_flags(fields);
-  add_run_flags(fields);
+Settings GivenFlags::over(Settings base, Notes& notes) const {
+  Settings flags = settings;
+  flags.out = out;
+  flags.model = read_model_request(model, base.model.architecture());
+  base.overlay(flags, notes);
+  return base;
+}
+
+void add_settings_flags(CLI::App& app, GivenFlags& given) {
+  add_text_flags(app, given);
+  add_model_flags(app, given);
+  add_field_flags(app, train_fields(), into(given.settings.training));
+  add_field_flags(app, settings_fields(),
+                  [&settings = given.settings](const Field& field, const Value& value,
+                                               const FieldPlace& place) {
+                    set_field({{settings_fields(), settings}}, field.name, value, place);
+                  });
+}
+
+void add_out_flag(CLI::App& app, GivenFlags& given, const std::string& type,
+                  const std::string& description) {
+  add_text(app, "--out", given.out, description, type).group("Output");
 }
 
 void add_train_flags(CLI::App& app, TrainFlags& flags) {
   add_settings_flags(app, flags.given);
-  FieldFlags fields(app, flags.given);
   constexpr std::int64_t standard_steps = 10;
   constexpr std::int64_t most_steps = 1'000'000;
   add_optional_integer(
       app, "--profile", flags.profile, standard_steps, most_steps,
       "print where the time of N steps goes, after 3 others, and write a trace of one to "
       "trace.json in MODEL, for chrome://tracing or ui.perfetto.dev (default 10)")
-      .group("Run");
-  fields.begin("", "Output");
-  fields.text("--out", "out", "MODEL", "directory to write the model to");
+      .group(run_group);
+  add_out_flag(app, flags.given, "MODEL", "directory to write the model to");
   const Argument resume =
       add_flag(app, "--resume", flags.resume,
                "continue the run in --out; its config.json stands for the flags that are not given")
@@ -212,24 +249,26 @@ void add_train_flags(CLI::App& app, TrainFlags& flags) {
       .group("Output");
 }
 
-Settings settings_from(const TrainFlags& flags) {
-  nlohmann::json base = nlohmann::json::object();
-  if (!flags.config.empty()) base = read_config(flags.config);
-  Settings settings = merge_settings(base, flags.given);
+Settings settings_from(const TrainFlags& flags, Notes& notes) {
+  Settings settings =
+      flags.given.over(flags.config.empty() ? Settings{} : read_config(flags.config), notes);
   if (settings.out.empty()) throw UsageError("--out is missing: the directory to write to");
   if (flags.resume) {
-    const ModelDirectory out_files(settings.out);
-    if (!out_files.has_checkpoint()) {
-      throw Error(fmt::format("--resume: '{}' holds no checkpoint to continue from",
-                              settings.out.string()));
+    const fs::path out = settings.out;
+    const ModelDirectory files(out);
+    if (!files.has_checkpoint()) {
+      throw Error(fmt::format("--resume: '{}' holds no checkpoint to continue from", out.string()));
     }
-    const nlohmann::json resumed = out_files.config();
-    const std::filesystem::path out = settings.out;
-    if (flags.config.empty()) settings = merge_settings(resumed, flags.given);
+    const Settings resumed = settings_of(value_of(files.config()),
+                                         {.where = fmt::format("settings of '{}'", out.string()),
+                                          .origin = FieldPlace::Origin::file});
+    if (flags.config.empty()) settings = flags.given.over(resumed, notes);
     settings.out = out;
-    check_resumed_tokenizer(resumed, {{"tokenizer", settings.tokenizer}});
+    check_resumed_tokenizer(resumed.tokenizer, settings.tokenizer);
   }
-  if (settings.train_files.empty()) throw UsageError("--data is missing: the text to train on");
+  if (settings.data.values.train.empty()) {
+    throw UsageError("--data is missing: the text to train on");
+  }
   return settings;
 }
 

@@ -1,8 +1,9 @@
 #pragma once
 // The flags of sluice train.
 
-#include <nlohmann/json.hpp>
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "sluice/training/settings.hpp"
 
@@ -12,10 +13,20 @@ class App;
 
 namespace sluice::cli {
 
+/// Settings as flags give them. What a model's fields mean depends on its architecture, which may
+/// be given elsewhere: they are kept as they were given.
+struct GivenFlags {
+  Settings settings;
+  std::vector<FieldChoice> model;
+  std::string out;
+
+  /// The settings over what `base` asks for.
+  Settings over(Settings base, Notes& notes) const;
+};
+
 /// What the command line said.
 struct TrainFlags {
-  /// Fields of a configuration, as in config.json.
-  nlohmann::json given = nlohmann::json::object();
+  GivenFlags given;
   std::string config;
   bool resume = false;
   bool overwrite = false;
@@ -23,14 +34,17 @@ struct TrainFlags {
   std::int64_t profile = 0;
 };
 
-/// Flags for every field of a configuration, which land in `given`.
-void add_settings_flags(CLI::App& app, nlohmann::json& given);
+/// Flags for every field of a configuration, those of all architectures among them.
+void add_settings_flags(CLI::App& app, GivenFlags& given);
+/// --out; `type` is what --help calls its value.
+void add_out_flag(CLI::App& app, GivenFlags& given, const std::string& type,
+                  const std::string& description);
 
 void add_train_flags(CLI::App& app, TrainFlags& flags);
 
 /// The settings of a run: the flags over the --config file, or when it resumes and there is none,
-/// over the config.json of the run it continues. Throws UsageError for what is missing or wrong,
-/// Error when there is no run to resume.
-Settings settings_from(const TrainFlags& flags);
+/// over the config.json of the run it continues. What was left out of them is appended to `notes`.
+/// Throws UsageError for what is missing or wrong, Error when there is no run to resume.
+Settings settings_from(const TrainFlags& flags, Notes& notes);
 
 }  // namespace sluice::cli

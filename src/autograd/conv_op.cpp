@@ -47,21 +47,7 @@ void check_shapes(const Variable& x, const Variable& w, const Variable& bias,
   }
 }
 
-const std::array<std::string, 3> kPathNames{"auto", "direct", "fast"};
-
 }  // namespace
-
-const std::string& conv_path_name(ConvPath path) {
-  return kPathNames.at(static_cast<std::size_t>(path));
-}
-
-ConvPath parse_conv_path(std::string_view name) {
-  const auto found = std::find(kPathNames.begin(), kPathNames.end(), name);
-  if (found == kPathNames.end()) {
-    throw UsageError(fmt::format("conv: '{}' is unknown; known are auto, direct and fast", name));
-  }
-  return static_cast<ConvPath>(found - kPathNames.begin());
-}
 
 void check_fast_kernel(std::int64_t kernel) {
   if (kernel <= FastConv::kMostKernel) return;

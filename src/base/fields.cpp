@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cassert>
 #include <charconv>
 #include <cmath>
 #include <system_error>
@@ -91,7 +92,7 @@ std::string FieldRange::text(const std::string& kind) const {
   const bool lower = std::isfinite(least);
   const bool upper = std::isfinite(most);
   if (lower && upper && !least_excluded && !most_excluded) {
-    return fmt::format("{} from {} to {}", kind, bound_text(least), bound_text(most));
+    return fmt::format("{} from {} to {}{}", kind, bound_text(least), bound_text(most), remedy);
   }
   std::string text = kind;
   if (lower)
@@ -100,12 +101,17 @@ std::string FieldRange::text(const std::string& kind) const {
     text += fmt::format("{} {} {}", lower ? " and" : "", most_excluded ? "below" : "at most",
                         bound_text(most));
   }
-  return text;
+  return text + remedy;
 }
 
 FieldRange at_least(double least) { return {.least = least}; }
 FieldRange above(double bound) { return {.least = bound, .least_excluded = true}; }
 FieldRange between(double least, double most) { return {.least = least, .most = most}; }
+FieldRange above_zero_or_left_out(double least) {
+  return {.least = least,
+          .least_excluded = least == 0,
+          .remedy = " (to set no such limit, leave it out)"};
+}
 FieldRange from_to_below(double least, double bound) {
   return {.least = least, .most = bound, .most_excluded = true};
 }
@@ -169,6 +175,33 @@ Value write_fields(const FieldParts& parts) {
   return object;
 }
 
+std::vector<std::string> present_fields(const FieldParts& parts) {
+  std::vector<std::string> names;
+  const Value object = write_fields(parts);
+  for (const auto& [name, value] : *object.as<Value::Object>()) names.push_back(name);
+  return names;
+}
+
+Value write_fields(const FieldParts& parts, const std::vector<std::string>& names) {
+  Value object = Value::Object{};
+  for (const std::string& name : names) {
+    const auto found = find_field(parts, name);
+    assert(found);
+    object.set(name, found->field->get(found->part->object()));
+  }
+  return object;
+}
+
+void copy_fields(const FieldParts& to, const FieldParts& from,
+                 const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    const auto target = find_field(to, name);
+    const auto source = find_field(from, name);
+    assert(target && source && target->field == source->field);
+    target->field->copy(target->part->writable(), source->part->object());
+  }
+}
+
 void check_fields(const FieldParts& parts, const FieldPlace& place) {
   for (const FieldPart& part : parts) {
     for (const Field& field : part.table().fields()) {
@@ -178,17 +211,17 @@ void check_fields(const FieldParts& parts, const FieldPlace& place) {
   }
 }
 
-void set_field(const FieldParts& parts, std::string_view name, const Value& value,
-               const FieldPlace& place) {
+std::string set_field(const FieldParts& parts, std::string_view name, const Value& value,
+                      const FieldPlace& place) {
   const Found found = known_field(parts, name, place);
   found.field->set(found.part->writable(), value, place_of(place, *found.field));
+  return real_name(*found.field);
 }
 
-void set_field_text(const FieldParts& parts, std::string_view name, std::string_view text,
-                    const FieldPlace& place) {
+std::string set_field_text(const FieldParts& parts, std::string_view name, std::string_view text,
+                           const FieldPlace& place) {
   const Found found = known_field(parts, name, place);
-  found.field->set(found.part->writable(), found.field->from_text(text),
-                   place_of(place, *found.field));
+  return set_field(parts, name, found.field->from_text(text), place);
 }
 
 namespace fields_detail {
@@ -274,6 +307,10 @@ Value unsigned_of_text(std::string_view text) {
 }
 
 Value real_of_text(std::string_view text) {
+  // A whole number as it was written: 1, not 1.0.
+  if (text.find_first_not_of("+-0123456789") == std::string_view::npos) {
+    return whole_of_text(text);
+  }
   const auto real = real_number(text);
   return real ? Value(*real) : Value(std::string(text));
 }
@@ -286,10 +323,18 @@ Value bool_of_text(std::string_view text) {
 
 std::vector<std::string> parts_of(std::string_view text) {
   std::vector<std::string> parts;
+  // As JSON has them, too.
+  if (text.starts_with('[') && text.ends_with(']')) text = text.substr(1, text.size() - 2);
   if (text.empty() || text == "none") return parts;
   for (std::size_t start = 0; start <= text.size();) {
     const std::size_t comma = std::min(text.find(',', start), text.size());
-    parts.emplace_back(text.substr(start, comma - start));
+    std::string_view part = text.substr(start, comma - start);
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    while (part.ends_with(' ')) part.remove_suffix(1);
+    if (part.size() > 1 && part.front() == '"' && part.back() == '"') {
+      part = part.substr(1, part.size() - 2);
+    }
+    parts.emplace_back(part);
     start = comma + 1;
   }
   return parts;

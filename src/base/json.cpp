@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/base/numbers.hpp"
 
@@ -196,6 +197,14 @@ json document_of(const Value& value) {
         }
       },
       value.data);
+}
+
+json json_or_null(std::string_view text) {
+  try {
+    return parse_json_document(text, {.where = "JSON", .origin = FieldPlace::Origin::file});
+  } catch (const Error&) {
+    return nullptr;
+  }
 }
 
 json parse_json_document(std::string_view text, const FieldPlace& place, const JsonLimits& limits) {

@@ -188,6 +188,13 @@ const std::vector<UnitInfo>& layer_infos() {
 
 }  // namespace
 
+const EnumNames<UnitKind>& enum_names(UnitKind) {
+  static const EnumNames<UnitKind> names(
+      "kind of unit",
+      {{UnitKind::gate, "gate"}, {UnitKind::activation, "activation"}, {UnitKind::layer, "layer"}});
+  return names;
+}
+
 const std::vector<UnitInfo>& unit_infos() {
   static const std::vector<UnitInfo> infos = [] {
     std::vector<UnitInfo> all;

@@ -5,6 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "sluice/base/json.hpp"
+#include "sluice/base/value.hpp"
+
 namespace sluice {
 
 /// JSON has no infinities: null stands for them.
@@ -15,6 +18,10 @@ inline nlohmann::json number(double value) {
 /// A value as --vary takes it: strings without quotes.
 inline std::string value_text(const nlohmann::json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
+}
+inline std::string value_text(const Value& value) {
+  const auto* text = value.as<std::string>();
+  return text != nullptr ? *text : json_text(value);
 }
 
 }  // namespace sluice

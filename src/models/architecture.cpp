@@ -90,13 +90,13 @@ void refuse_config(const std::string& fault) {
 
 void check_config_groups(const ModelConfig& config, std::int64_t channels, std::string_view what,
                          std::string_view fields) {
-  if (config.norm != norm_name(NormKind::group) || channels % config.groups == 0) return;
+  if (config.norm != name_of(NormKind::group) || channels % config.groups == 0) return;
   refuse_config(
       fmt::format("{} groups do not divide {}; change groups or {}", config.groups, what, fields));
 }
 
 std::int64_t norm_step(const ModelConfig& config) {
-  return config.norm == norm_name(NormKind::group) ? config.groups : 1;
+  return config.norm == name_of(NormKind::group) ? config.groups : 1;
 }
 
 std::vector<Preset> presets() {

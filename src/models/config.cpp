@@ -124,12 +124,7 @@ const FieldTable& common_model_fields() {
                 .group = "Model",
                 .help = "width of the token vectors (default: by the other widths, or by the size "
                         "of the text)"})
-          .add("norm", &Config::norm,
-               {.flag = "--norm",
-                .group = "Model",
-                .value = "NAME",
-                .help = "none, layer, rms, group, batch, or what the architecture has besides "
-                        "(default: the architecture's own)"})
+          .add("norm", &Config::norm, {.flag = "--norm", .group = "Model", .value = "NAME"})
           .add_alias<bool>("weight_norm", "norm",
                            // Before there were other norms, it said whether there was this one.
                            [](Config& config, bool on) { config.norm = on ? "weight" : "none"; })

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/json.hpp"
 
 namespace sluice {
 namespace {
@@ -94,12 +95,9 @@ nlohmann::json ModelDirectory::config() const {
   const auto fail = [&](const std::string& fault) {
     throw Error(fmt::format("cannot read '{}': {}", file.string(), fault));
   };
-  nlohmann::json config;
-  try {
-    config = nlohmann::json::parse(read_file(file));
-  } catch (const nlohmann::json::exception&) {
-    fail("damaged (not JSON)");
-  }
+  const nlohmann::json config =
+      parse_json_document(read_file(file), {.where = fmt::format("cannot read '{}'", file.string()),
+                                            .origin = FieldPlace::Origin::file});
   if (!config.is_object()) fail("expected a JSON object");
   const auto version = config.find("format_version");
   if (version == config.end() || !version->is_number_integer()) {

@@ -39,7 +39,7 @@ RecurrentStackOptions recurrent_options(const ModelConfig& config) {
   stack.residual = shape.residual;
   stack.variational = shape.variational;
   RecurrentOptions& layer = stack.layer;
-  layer.cell = parse_cell(config.arch());
+  layer.cell = parse_enum<CellKind>(config.arch());
   layer.input = config.dim;
   layer.hidden = shape.hidden;
   if (layer.cell == CellKind::rnn) layer.nonlinearity = parse_activation(shape.unit);
@@ -156,7 +156,7 @@ FieldTable recurrent_fields(CellKind cell) {
 class RecurrentArchitecture final : public ArchitectureOf<RecurrentShape> {
  public:
   explicit RecurrentArchitecture(CellKind cell)
-      : ArchitectureOf(cell_name(cell)), cell_(cell), fields_(recurrent_fields(cell)) {}
+      : ArchitectureOf(name_of(cell)), cell_(cell), fields_(recurrent_fields(cell)) {}
 
   const FieldTable& fields() const override { return fields_; }
   std::vector<std::string> size_fields() const override { return {"depth", "hidden", "dim"}; }

@@ -37,7 +37,7 @@ TransformerOptions transformer_options(const ModelConfig& config) {
           .heads = shape.heads,
           .depth = shape.depth,
           .window = shape.window,
-          .positions = parse_positions(shape.positions),
+          .positions = parse_enum<Positions>(shape.positions),
           .ffn = shape.ffn,
           .ffn_width = shape.ffn_width,
           .norm = config.norm,
@@ -103,7 +103,7 @@ class TransformerArchitecture final : public ArchitectureOf<TransformerShape> {
             .add("positions", &Shape::positions,
                  text_codec<std::string>([](const std::string& name) { return name; },
                                          [](const std::string& name) {
-                                           parse_positions(name);
+                                           parse_enum<Positions>(name);
                                            return name;
                                          },
                                          "a name in quotes", "KIND"),
@@ -137,7 +137,7 @@ class TransformerArchitecture final : public ArchitectureOf<TransformerShape> {
       refuse_config(fmt::format("{} heads do not divide a width (dim) of {}; change heads or dim",
                                 shape.heads, config.dim));
     }
-    const Positions positions = parse_positions(shape.positions);
+    const Positions positions = parse_enum<Positions>(shape.positions);
     if (positions == Positions::rotary && config.dim / shape.heads % 2 != 0) {
       refuse_config(
           fmt::format("rotary positions need an even width per head, got dim {} over {} heads",
@@ -173,7 +173,7 @@ class TransformerArchitecture final : public ArchitectureOf<TransformerShape> {
 
   ModelWidths widths(ModelConfig& config) const override {
     auto& shape = config.shape<TransformerShape>();
-    const std::int64_t halves = parse_positions(shape.positions) == Positions::rotary ? 2 : 1;
+    const std::int64_t halves = parse_enum<Positions>(shape.positions) == Positions::rotary ? 2 : 1;
     const std::int64_t step = std::lcm(norm_step(config), halves * shape.heads);
     // Units change the feed-forward layers only: their width alone may do.
     return {.together = {{&config.dim, step}, {&shape.ffn_width, 1}},

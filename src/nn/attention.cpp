@@ -1,7 +1,6 @@
 #include "sluice/nn/attention.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -11,9 +10,8 @@
 #include "sluice/base/error.hpp"
 
 namespace sluice {
-namespace {
 
-constexpr std::array<std::string_view, 3> kPositions{"none", "rotary", "learned"};
+namespace {
 
 Attention computed(const CausalSelfAttention::Options& options, Precision precision) {
   return {.heads = options.heads,
@@ -24,17 +22,11 @@ Attention computed(const CausalSelfAttention::Options& options, Precision precis
 
 }  // namespace
 
-std::string_view positions_name(Positions positions) {
-  return kPositions.at(static_cast<std::size_t>(positions));
-}
-
-Positions parse_positions(std::string_view name) {
-  const auto found = std::find(kPositions.begin(), kPositions.end(), name);
-  if (found == kPositions.end()) {
-    throw UsageError(
-        fmt::format("positions: '{}' is unknown; known are none, rotary and learned", name));
-  }
-  return static_cast<Positions>(found - kPositions.begin());
+const EnumNames<Positions>& enum_names(Positions) {
+  static const EnumNames<Positions> names(
+      "positions",
+      {{Positions::none, "none"}, {Positions::rotary, "rotary"}, {Positions::learned, "learned"}});
+  return names;
 }
 
 CausalSelfAttention::CausalSelfAttention(const Options& options, DType dtype, InitKey key)

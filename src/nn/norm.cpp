@@ -11,22 +11,20 @@
 
 namespace sluice {
 
-const std::vector<std::string>& norm_names() {
-  static const std::vector<std::string> names = {"none",     "batch", "layer",
-                                                 "instance", "group", "rms"};
+const EnumNames<NormKind>& enum_names(NormKind) {
+  static const EnumNames<NormKind> names("norm", {{NormKind::none, "none"},
+                                                  {NormKind::batch, "batch"},
+                                                  {NormKind::layer, "layer"},
+                                                  {NormKind::instance, "instance"},
+                                                  {NormKind::group, "group"},
+                                                  {NormKind::rms, "rms"}});
   return names;
 }
 
 std::vector<std::string> causal_norm_names() {
-  std::vector<std::string> names = norm_names();
-  std::erase(names, norm_name(NormKind::instance));
+  std::vector<std::string> names = enum_names(NormKind{}).names();
+  std::erase(names, name_of(NormKind::instance));
   return names;
-}
-
-std::string_view norm_name(NormKind kind) { return norm_names()[static_cast<std::size_t>(kind)]; }
-
-NormKind parse_norm(std::string_view name) {
-  return static_cast<NormKind>(parse_name("norm", name, norm_names()));
 }
 
 Norm::Norm(NormKind kind, std::int64_t channels, const NormOptions& options, DType dtype)
@@ -63,8 +61,8 @@ Variable Norm::forward(const Variable& x, bool training) const {
   const int rank = x.shape().rank();
   const bool image = rank == 4;
   if (rank < 2 || (image && options_.causal) || x.shape()[image ? 1 : -1] != channels_) {
-    throw Error(fmt::format("norm '{}': expected x [R, {}]{} [B, T, {}]{}, got {}",
-                            norm_name(kind_), channels_, options_.causal ? " or" : ",", channels_,
+    throw Error(fmt::format("norm '{}': expected x [R, {}]{} [B, T, {}]{}, got {}", name_of(kind_),
+                            channels_, options_.causal ? " or" : ",", channels_,
                             options_.causal ? "" : fmt::format(" or [N, {}, H, W]", channels_),
                             x.shape().str()));
   }
@@ -117,7 +115,7 @@ Norm make_causal_norm(std::string_view name, std::int64_t channels, std::int64_t
   NormOptions options;
   options.groups = groups;
   options.causal = true;
-  return {parse_norm(name), channels, options, dtype};
+  return {parse_enum<NormKind>(name), channels, options, dtype};
 }
 
 }  // namespace sluice

@@ -1,7 +1,6 @@
 #include "sluice/nn/recurrent.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -14,11 +13,6 @@
 
 namespace sluice {
 namespace {
-
-const std::array<std::string, 5>& cell_names() {
-  static const std::array<std::string, 5> names{"rnn", "lstm", "gru", "indrnn", "mut1"};
-  return names;
-}
 
 LstmGates gates_of(const RecurrentOptions& o) {
   return {!o.without_input_gate, !o.without_forget_gate, !o.without_output_gate};
@@ -59,7 +53,7 @@ double gain_of(const RecurrentOptions& o) {
 }
 
 void check(const RecurrentOptions& o) {
-  const std::string& name = cell_name(o.cell);
+  const std::string& name = name_of(o.cell);
   if (o.input < 1 || o.hidden < 1) {
     throw UsageError(fmt::format("{} layer: sizes must be at least 1, got {} to {} channels", name,
                                  o.input, o.hidden));
@@ -93,13 +87,13 @@ Tensor initial_bias(const RecurrentOptions& o, Shape shape, DType dtype, InitKey
 
 }  // namespace
 
-const std::string& cell_name(CellKind cell) {
-  return cell_names().at(static_cast<std::size_t>(cell));
-}
-
-CellKind parse_cell(std::string_view name) {
-  const std::vector<std::string> known(cell_names().begin(), cell_names().end());
-  return static_cast<CellKind>(parse_name("recurrent cell", name, known));
+const EnumNames<CellKind>& enum_names(CellKind) {
+  static const EnumNames<CellKind> names("recurrent cell", {{CellKind::rnn, "rnn"},
+                                                            {CellKind::lstm, "lstm"},
+                                                            {CellKind::gru, "gru"},
+                                                            {CellKind::indrnn, "indrnn"},
+                                                            {CellKind::mut1, "mut1"}});
+  return names;
 }
 
 std::int64_t parameter_count(const RecurrentOptions& options) {
@@ -139,7 +133,7 @@ Variable RecurrentLayer::forward(const Variable& x, std::vector<Tensor>& state,
                                  Precision precision) const {
   if (!state.empty() && state.size() != state_count()) {
     throw Error(fmt::format("{} layer: the state must hold {} tensors or none, got {}",
-                            cell_name(options_.cell), state_count(), state.size()));
+                            name_of(options_.cell), state_count(), state.size()));
   }
   state.resize(state_count());
   switch (options_.cell) {
@@ -235,7 +229,7 @@ Variable RecurrentStack::forward(const Variable& x, std::vector<Tensor>& state,
   if (!state.empty() && state.size() != state_count()) {
     throw Error(
         fmt::format("a stack of {} {} layers: the state must hold {} tensors or none, got {}",
-                    layers_.size(), cell_name(options_.layer.cell), state_count(), state.size()));
+                    layers_.size(), name_of(options_.layer.cell), state_count(), state.size()));
   }
   state.resize(state_count());
   const std::size_t each = layers_.front().state_count();
@@ -250,7 +244,7 @@ Variable RecurrentStack::forward(const Variable& x, std::vector<Tensor>& state,
     std::vector<Tensor> own(first, first + static_cast<std::ptrdiff_t>(each));
     LayerProbe probe;
     if (options.probe != nullptr) {
-      probe = {options.probe, fmt::format("layers.{}", i), cell_name(options_.layer.cell)};
+      probe = {options.probe, fmt::format("layers.{}", i), name_of(options_.layer.cell)};
     }
     const Tensor before = own.front();
     Variable out = layers_[i].forward(input, own, options.precision);

@@ -12,6 +12,13 @@ MatrixView tap(const Tensor& w, const ConvShape& s, std::int64_t k) {
 
 }  // namespace
 
+const EnumNames<ConvPath>& enum_names(ConvPath) {
+  static const EnumNames<ConvPath> names(
+      "conv path",
+      {{ConvPath::automatic, "auto"}, {ConvPath::direct, "direct"}, {ConvPath::fast, "fast"}});
+  return names;
+}
+
 void conv_forward(const Tensor& z, const Tensor& xp, const Tensor& w, const ConvShape& s) {
   dispatch_float(z.dtype(), [&](auto zero) {
     using T = decltype(zero);

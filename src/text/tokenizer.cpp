@@ -1,15 +1,14 @@
 #include "sluice/text/tokenizer.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <limits>
 
 #include "counting.hpp"
 #include "kinds.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/fields.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/names.hpp"
 
@@ -65,21 +64,54 @@ std::uint64_t Tokenizer::fingerprint() const {
   return checksum(bytes.data(), bytes.size());
 }
 
-std::span<const std::string> tokenizer_kinds() {
-  static const std::array<std::string, 5> kinds = {"word", "char", "byte", "bpe", "unigram"};
+const std::vector<std::string>& tokenizer_kinds() {
+  static const std::vector<std::string> kinds = {"word", "char", "byte", "bpe", "unigram"};
   return kinds;
 }
+
+namespace {
+
+/// `kind`; throws UsageError when there is none of that name.
+std::string known_kind(const std::string& kind) {
+  parse_name("tokenizer", kind, tokenizer_kinds());
+  return kind;
+}
+
+}  // namespace
+
+const FieldTable& tokenizer_fields() {
+  static const FieldTable table =
+      FieldsOf<TokenizerOptions>()
+          .add("kind", &TokenizerOptions::kind,
+               text_codec<std::string>([](const std::string& kind) { return kind; }, known_kind,
+                                       "a name in quotes", "KIND"),
+               {.flag = "--tokenizer",
+                .group = "Text",
+                .help = "word (between blanks), char, byte, bpe or unigram (subwords) (default: "
+                        "word for text with its punctuation set apart, else char below 1.5 MB and "
+                        "bpe above)"})
+          .add("vocabulary", &TokenizerOptions::vocabulary,
+               {.range = between(0, std::numeric_limits<TokenId>::max()),
+                .flag = "--vocab",
+                .group = "Text",
+                .help = "tokens in the vocabulary (default: all for word and char; 4000 to 32000, "
+                        "by the size of the text, for bpe and unigram)"})
+          .add("min_count", &TokenizerOptions::min_count,
+               {.range = at_least(1),
+                .flag = "--min-count",
+                .group = "Text",
+                .help = "words and characters seen fewer times become <unk> (default 1, but 2 for "
+                        "words of a text without <unk>)"});
+  return table;
+}
+
+FieldParts field_parts(TokenizerOptions& options) { return {{tokenizer_fields(), options}}; }
+FieldParts field_parts(const TokenizerOptions& options) { return {{tokenizer_fields(), options}}; }
 
 std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
                                            const std::vector<TextSource>& sources,
                                            const Progress& progress) {
-  const auto kinds = tokenizer_kinds();
-  if (std::find(kinds.begin(), kinds.end(), options.kind) == kinds.end()) {
-    const std::string near = nearest_names(options.kind, {kinds.begin(), kinds.end()}, 1);
-    throw UsageError(fmt::format("unknown tokenizer '{}', expected one of {}{}", options.kind,
-                                 fmt::join(kinds, ", "),
-                                 near.empty() ? "" : fmt::format("; did you mean {}?", near)));
-  }
+  known_kind(options.kind);
   const bool counted = options.kind == "word" || options.kind == "char";
   const bool subword = options.kind == "bpe" || options.kind == "unigram";
   // What 256 bytes, eos and unk take.

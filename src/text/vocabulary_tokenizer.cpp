@@ -11,7 +11,9 @@
 #include "counting.hpp"
 #include "kinds.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/fields.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/json.hpp"
 #include "splitting.hpp"
 
 namespace sluice {
@@ -140,12 +142,35 @@ std::string tokens_checksum(const std::vector<std::string>& tokens) {
   return checksum_hex(joined.data(), joined.size());
 }
 
+/// What a tokenizer's file holds.
+struct VocabularyFile {
+  std::string format;
+  std::int64_t version = 0;
+  std::string kind;
+  std::string checksum;
+  std::vector<std::string> tokens;
+};
+
+constexpr const char* file_format = "sluice-tokenizer";
+constexpr int file_version = 1;
+
+const FieldTable& vocabulary_file_fields() {
+  using File = VocabularyFile;
+  static const FieldTable table = FieldsOf<File>()
+                                      .add("format", &File::format)
+                                      .add("version", &File::version)
+                                      .add("kind", &File::kind)
+                                      .add("checksum", &File::checksum)
+                                      .add("tokens", &File::tokens);
+  return table;
+}
+
 }  // namespace
 
 std::string vocabulary_json(std::string_view kind, const std::vector<std::string>& tokens) {
   nlohmann::ordered_json json;
-  json["format"] = "sluice-tokenizer";
-  json["version"] = 1;
+  json["format"] = file_format;
+  json["version"] = file_version;
   json["kind"] = kind;
   json["checksum"] = tokens_checksum(tokens);
   json["tokens"] = tokens;
@@ -194,21 +219,22 @@ std::unique_ptr<Tokenizer> parse_vocabulary_tokenizer(std::string_view bytes,
   const auto refuse = [&](const char* why) {
     return Error(fmt::format("cannot load the tokenizer '{}': {}", name, why));
   };
-  const auto json = nlohmann::json::parse(bytes, nullptr, false);
-  if (json.is_discarded()) throw refuse("it is not JSON, or cut short");
-  std::string kind;
-  std::vector<std::string> tokens;
-  try {
-    if (json.at("format") != "sluice-tokenizer") throw refuse("it is not a tokenizer");
-    if (json.at("version") != 1) throw refuse("it was written by a newer version");
-    kind = json.at("kind").get<std::string>();
-    tokens = json.at("tokens").get<std::vector<std::string>>();
-    if (json.at("checksum") != tokens_checksum(tokens)) {
-      throw refuse("its tokens do not match their checksum, so it is damaged");
-    }
-  } catch (const nlohmann::json::exception&) {
-    throw refuse("it is not a tokenizer");
+  const FieldPlace place{.where = fmt::format("cannot load the tokenizer '{}'", name),
+                         .origin = FieldPlace::Origin::file};
+  const Value json = parse_json(bytes, place);
+  const Value* const format = json.find("format");
+  if (format == nullptr || *format != Value(file_format)) throw refuse("it is not a tokenizer");
+  const Value* const version = json.find("version");
+  if (version != nullptr && *version != Value(file_version)) {
+    throw refuse("it was written by a newer version");
   }
+  VocabularyFile file;
+  read_fields({{vocabulary_file_fields(), file}}, json, place, Reading::complete);
+  if (file.checksum != tokens_checksum(file.tokens)) {
+    throw refuse("its tokens do not match their checksum, so it is damaged");
+  }
+  const std::string& kind = file.kind;
+  std::vector<std::string>& tokens = file.tokens;
   if (kind == "byte") return make_byte_tokenizer();
   if (kind != "word" && kind != "char") throw refuse("its kind is unknown");
   const std::string_view eos_name = kind == "word" ? word_eos_name : "\n";

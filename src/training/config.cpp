@@ -3,163 +3,119 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "sluice/base/error.hpp"
-#include "sluice/base/names.hpp"
+#include "sluice/base/fields.hpp"
+#include "sluice/base/json.hpp"
 
 namespace sluice {
 namespace {
 
-/// Calls field(name, value) for every field, in the order of the struct.
-template <class Config, class Field>
-void for_each_field(Config& config, Field&& field) {
-  field("batch", config.batch);
-  field("context", config.context);
-  field("optimizer", config.optimizer.kind);
-  field("momentum", config.optimizer.momentum);
-  field("beta1", config.optimizer.beta1);
-  field("beta2", config.optimizer.beta2);
-  field("epsilon", config.optimizer.epsilon);
-  field("weight_decay", config.optimizer.weight_decay);
-  field("schedule", config.schedule.kind);
-  field("lr", config.schedule.lr);
-  field("warmup", config.schedule.warmup);
-  field("floor", config.schedule.floor);
-  field("factor", config.schedule.factor);
-  field("clip", config.clip);
-  field("epochs", config.epochs);
-  field("minutes", config.minutes);
-  field("steps", config.steps);
-  field("tokens", config.tokens);
-  field("patience", config.patience);
-  field("validate_every", config.validate_every);
-  field("checkpoint_every", config.checkpoint_every);
-  field("log_every", config.log_every);
-  field("carry", config.carry);
-  field("seed", config.seed);
-  field("precision", config.precision);
-  field("conv", config.conv);
-  field("recompute", config.recompute);
+constexpr std::int64_t most_tokens_per_step = std::int64_t{1} << 24;
+constexpr const char* budget_group = "Budget (the first that is used up ends the training)";
+constexpr const char* run_group = "Run";
+
+/// A number of something that ends the training; 0: none.
+FieldSpec budget_field(const char* flag, const char* help) {
+  return {.range = at_least(0),
+          .asked = above_zero_or_left_out(1),
+          .flag = flag,
+          .group = budget_group,
+          .help = help};
 }
 
-struct Writer {
-  nlohmann::json& json;
-  template <class T>
-  void operator()(const char* name, const T& value) const {
-    json[name] = value;
-  }
-  void operator()(const char* name, OptimizerKind kind) const { json[name] = optimizer_name(kind); }
-  void operator()(const char* name, ScheduleKind kind) const { json[name] = schedule_name(kind); }
-  void operator()(const char* name, Precision value) const { json[name] = precision_name(value); }
-  void operator()(const char* name, ConvPath value) const { json[name] = conv_path_name(value); }
-};
-
-struct Reader {
-  const nlohmann::json& json;
-
-  void operator()(const char* name, std::int64_t& value) const { read(name, value, integer); }
-  void operator()(const char* name, std::uint64_t& value) const {
-    read(
-        name, value,
-        [](const nlohmann::json& j) {
-          return j.is_number_unsigned() || (j.is_number_integer() && j.get<std::int64_t>() >= 0);
-        },
-        "a whole number that is not negative");
-  }
-  void operator()(const char* name, double& value) const {
-    read(
-        name, value, [](const nlohmann::json& j) { return j.is_number(); }, "a number");
-  }
-  void operator()(const char* name, bool& value) const {
-    read(
-        name, value, [](const nlohmann::json& j) { return j.is_boolean(); }, "true or false");
-  }
-  void operator()(const char* name, OptimizerKind& kind) const {
-    std::string text(optimizer_name(kind));
-    read_text(name, text);
-    kind = parse_optimizer(text);
-  }
-  void operator()(const char* name, ScheduleKind& kind) const {
-    std::string text(schedule_name(kind));
-    read_text(name, text);
-    kind = parse_schedule(text);
-  }
-  void operator()(const char* name, Precision& precision) const {
-    std::string text = precision_name(precision);
-    read_text(name, text);
-    precision = parse_precision(text);
-  }
-  void operator()(const char* name, ConvPath& path) const {
-    std::string text = conv_path_name(path);
-    read_text(name, text);
-    path = parse_conv_path(text);
-  }
-
- private:
-  static bool integer(const nlohmann::json& j) {
-    return j.is_number_integer() &&
-           !(j.is_number_unsigned() && j.get<std::uint64_t>() > std::uint64_t{INT64_MAX});
-  }
-  void read_text(const char* name, std::string& text) const {
-    read(
-        name, text, [](const nlohmann::json& j) { return j.is_string(); }, "a name in quotes");
-  }
-  template <class T, class Accepts>
-  void read(const char* name, T& value, Accepts accepts,
-            std::string_view expected = "a whole number") const {
-    const auto it = json.find(name);
-    if (it == json.end()) return;
-    if (!accepts(*it)) {
-      throw UsageError(
-          fmt::format("training config: '{}' must be {}, got {}", name, expected, it->dump()));
-    }
-    it->get_to(value);
-  }
-};
-
-std::vector<std::string> field_names() {
-  std::vector<std::string> names;
-  const TrainConfig config;
-  for_each_field(config, [&](const char* name, const auto&) { names.emplace_back(name); });
-  return names;
+FieldSpec run_field(FieldRange range, const char* flag, const char* help) {
+  return {.range = std::move(range), .flag = flag, .group = run_group, .help = help};
 }
 
-void at_least(std::int64_t least, const char* name, std::int64_t value) {
-  if (value < least) {
-    throw UsageError(fmt::format("{} must be at least {}, got {}", name, least, value));
-  }
+FieldTable make_fields() {
+  using C = TrainConfig;
+  FieldSpec minutes = budget_field("--minutes", "minutes of training, validation included");
+  minutes.asked = above_zero_or_left_out(0);
+  const FieldSpec no_carry{
+      .group = run_group,
+      .off_flag = "--no-carry",
+      .off_help = "start each chunk from padding instead of the end of the one before"};
+  return FieldsOf<C>()
+      .add_all(&C::optimizer, optimizer_fields())
+      .add_all(&C::schedule, schedule_fields())
+      .add("clip", &C::clip,
+           {.range = at_least(0),
+            .flag = "--clip",
+            .group = "Optimizer",
+            .help = "scale gradients down to this global norm; 0: never (default 0.1 for nesterov "
+                    "and sgd, 1 for adam and adamw)"})
+      .add(
+          "epochs", &C::epochs,
+          budget_field("--epochs",
+                       "passes over the text (default without any budget: as many as read about 20 "
+                       "million tokens, 1 to 20)"))
+      .add("minutes", &C::minutes, minutes)
+      .add("steps", &C::steps, budget_field("--steps", "steps"))
+      .add("tokens", &C::tokens,
+           budget_field("--tokens", "tokens to train on, each epoch's counted"))
+      .add("patience", &C::patience,
+           {.range = at_least(0),
+            .flag = "--patience",
+            .group = budget_group,
+            .help = "stop after N validations in a row without improvement; 0: never (default 0)"})
+      .add("batch", &C::batch,
+           run_field(between(1, most_tokens_per_step), "--batch",
+                     "streams read side by side (default 16, fewer for small texts)"))
+      .add("context", &C::context,
+           run_field(between(1, most_tokens_per_step), "--context",
+                     "tokens of each stream per step (default 128, fewer for small texts)"))
+      .add("carry", &C::carry, no_carry)
+      .add("validate_every", &C::validate_every,
+           run_field(at_least(0), "--validate-every",
+                     "steps between validations; 0: at the end of each epoch (default 0)"))
+      .add("checkpoint_every", &C::checkpoint_every,
+           run_field(at_least(0), "--checkpoint-every",
+                     "steps between checkpoints; 0: every five minutes (default 0)"))
+      .add("log_every", &C::log_every,
+           run_field(at_least(1), "--log-every", "steps per line of metrics.jsonl (default 50)"))
+      .add("seed", &C::seed,
+           run_field({}, "--seed", "seed of initial weights and dropout (default 1)"))
+      .add("precision", &C::precision,
+           run_field({}, "--precision",
+                     "f32, or bf16: bfloat16 matrix products with float32 sums (default f32)"))
+      .add("conv", &C::conv,
+           run_field({}, "--conv",
+                     "how convolutions over time compute: direct, fast (Toom-Cook, kernel widths 2 "
+                     "to 7), or auto: whichever is faster for the shape (default auto)"))
+      .add("recompute", &C::recompute,
+           run_field({}, "--recompute",
+                     "compute projections again for the gradients instead of keeping them: less "
+                     "memory, one more forward pass of the convolutions"));
 }
 
 }  // namespace
 
+const FieldTable& train_fields() {
+  static const FieldTable table = make_fields();
+  return table;
+}
+
+FieldParts field_parts(TrainConfig& config) { return {{train_fields(), config}}; }
+FieldParts field_parts(const TrainConfig& config) { return {{train_fields(), config}}; }
+
 void TrainConfig::validate() const {
-  constexpr std::int64_t most = std::int64_t{1} << 24;
-  at_least(1, "batch", batch);
-  at_least(1, "context", context);
-  if (batch > most / context) {
-    throw UsageError(fmt::format("batch · context must be at most {} tokens per step, got {} · {}",
-                                 most, batch, context));
-  }
+  check_fields({{train_fields(), *this}}, {.where = "training config"});
   optimizer.validate();
-  schedule.validate();
-  if (!(clip >= 0) || !std::isfinite(clip)) {
-    throw UsageError(fmt::format("clip must be finite and not negative, got {}", clip));
+  if (batch > most_tokens_per_step / context) {
+    throw UsageError(fmt::format(
+        "training config: batch · context must be at most {} tokens per step, got {} · {}",
+        most_tokens_per_step, batch, context));
   }
-  at_least(0, "epochs", epochs);
-  at_least(0, "steps", steps);
-  at_least(0, "tokens", tokens);
-  if (!(minutes >= 0) || !std::isfinite(minutes)) {
-    throw UsageError(fmt::format("minutes must be finite and not negative, got {}", minutes));
+  if (!has_budget(*this)) {
+    throw UsageError(
+        "training config: training needs a budget: one of epochs, minutes, steps or tokens");
   }
-  if (epochs == 0 && steps == 0 && tokens == 0 && minutes == 0) {
-    throw UsageError("training needs a budget: one of epochs, minutes, steps or tokens");
-  }
-  at_least(0, "patience", patience);
-  at_least(0, "validate_every", validate_every);
-  at_least(0, "checkpoint_every", checkpoint_every);
-  at_least(1, "log_every", log_every);
+}
+
+bool has_budget(const TrainConfig& config) {
+  return config.epochs > 0 || config.minutes > 0 || config.steps > 0 || config.tokens > 0;
 }
 
 std::int64_t TrainConfig::total_steps(std::int64_t steps_per_epoch) const {
@@ -175,27 +131,13 @@ std::int64_t TrainConfig::total_steps(std::int64_t steps_per_epoch) const {
 }
 
 void to_json(nlohmann::json& json, const TrainConfig& config) {
-  json = nlohmann::json::object();
-  for_each_field(config, Writer{json});
+  json = document_of(write_fields({{train_fields(), config}}));
 }
 
 void from_json(const nlohmann::json& json, TrainConfig& config) {
-  if (!json.is_object()) {
-    throw UsageError(fmt::format("training config: expected an object, got {}", json.type_name()));
-  }
-  const std::vector<std::string> names = field_names();
-  for (const auto& item : json.items()) parse_name("training field", item.key(), names);
   TrainConfig read = config;
-  for_each_field(read, Reader{json});
+  read_fields({{train_fields(), read}}, value_of(json), {.where = "training config"});
   config = read;
-}
-
-std::string precision_name(Precision precision) {
-  return precision == Precision::bf16 ? "bf16" : "f32";
-}
-
-Precision parse_precision(const std::string& name) {
-  return static_cast<Precision>(parse_name("precision", name, {"f32", "bf16"}));
 }
 
 }  // namespace sluice

@@ -4,45 +4,15 @@
 
 #include <algorithm>
 #include <cctype>
-#include <nlohmann/json.hpp>
 #include <string_view>
-#include <type_traits>
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/base/json.hpp"
-#include "sluice/base/names.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/tensor/gemm.hpp"
 
 namespace sluice {
 namespace {
-
-using nlohmann::json;
-
-void check_fields(const char* section, const json& given, const std::vector<std::string>& known) {
-  if (!given.is_object()) {
-    throw UsageError(
-        fmt::format("{} config: expected an object, got {}", section, given.type_name()));
-  }
-  for (const auto& item : given.items()) {
-    parse_name(fmt::format("{} field", section), item.key(), known);
-  }
-}
-
-template <class T>
-T value_or(const char* section, const json& given, const char* name, T otherwise) {
-  const auto found = given.find(name);
-  if (found == given.end()) return otherwise;
-  try {
-    if constexpr (std::is_same_v<T, std::int64_t>) {
-      if (!found->is_number_integer()) throw UsageError("");
-    }
-    return found->get<T>();
-  } catch (const std::exception&) {
-    throw UsageError(fmt::format("{} config: '{}' cannot be {}", section, name, found->dump()));
-  }
-}
 
 /// Less dropout the more there is to learn from.
 float default_dropout(TextSize size) {
@@ -66,67 +36,27 @@ std::int64_t subword_vocabulary(std::int64_t bytes) {
   return 32'000;
 }
 
-/// Whether a request for a model of this architecture may have the field.
-bool takes_field(const Architecture& architecture, const std::string& name) {
-  if (name == "arch") return true;
-  if (name == "preset") return !architecture.presets().empty();
-  return common_model_fields().find(name) != nullptr || architecture.fields().find(name) != nullptr;
-}
-
-/// Throws UsageError unless every field of `given` is one that the architecture has.
-void check_model_fields(const json& given, const Architecture& architecture) {
-  for (const auto& item : given.items()) {
-    const std::string& name = item.key();
-    if (takes_field(architecture, name)) continue;
-    for (const Architecture* other : architectures()) {
-      if (!takes_field(*other, name)) continue;
-      throw UsageError(fmt::format(
-          "model config: '{}' is not a choice of arch {} (it is of {}); its choices are {}", name,
-          architecture.name(), other->name(), fmt::join(model_fields(architecture.name()), ", ")));
-    }
-    parse_name("model field", name, request_fields(architecture));
-  }
-}
-
-/// The architecture that is asked for.
-const Architecture& requested_architecture(const json& given) {
-  if (!given.is_object()) {
-    throw UsageError(fmt::format("model config: expected an object, got {}", given.type_name()));
-  }
-  if (given.contains("arch")) {
-    return find_architecture(value_or<std::string>("model", given, "arch", ""));
-  }
-  if (!given.contains("preset")) return ModelConfig().architecture();
-  return find_preset(value_or<std::string>("model", given, "preset", "")).config.architecture();
-}
-
-/// What was given over the sizes that befit the task, and the names of what was given: all that is
-/// known before fields that follow from others.
-struct RequestedModel {
-  ModelConfig config;
-  GivenFields given;
-};
-
-RequestedModel requested_model(const json& given, const ModelTask& task) {
-  const Architecture& architecture = requested_architecture(given);
-  check_model_fields(given, architecture);
-  RequestedModel model{ModelConfig(architecture.name()), {}};
-  if (given.contains("preset")) {
-    model.given.insert("preset");
-    model.config = preset_config(find_preset(value_or<std::string>("model", given, "preset", "")),
-                                 task.vocabulary);
+/// What was given over the sizes that befit the task: all that is known before fields that follow
+/// from others.
+ModelConfig requested_model(const ModelRequest& given, const ModelTask& task) {
+  ModelConfig config(given.architecture().name());
+  if (given.preset.empty()) {
+    config.architecture().choose_size(config, text_size(task.tokens));
+    config.cutoffs = default_cutoffs(task.vocabulary);
   } else {
-    architecture.choose_size(model.config, text_size(task.tokens));
-    model.config.cutoffs = default_cutoffs(task.vocabulary);
+    config = preset_config(find_preset(given.preset), task.vocabulary);
   }
-  model.config.dropout = default_dropout(text_size(task.tokens));
-  json fields = given;
-  for (const char* choice : {"arch", "preset"}) fields.erase(choice);
-  const auto names =
-      read_fields(model_parts(model.config), value_of(fields), {.where = "model config"});
-  model.given.insert(names.begin(), names.end());
-  model.config.vocabulary = task.vocabulary;
-  return model;
+  config.dropout = default_dropout(text_size(task.tokens));
+  given.fields.apply(config);
+  config.vocabulary = task.vocabulary;
+  return config;
+}
+
+/// The names that Architecture::complete() asks for.
+GivenFields given_fields(const ModelRequest& given) {
+  GivenFields names(given.fields.names.begin(), given.fields.names.end());
+  if (!given.preset.empty()) names.insert("preset");
+  return names;
 }
 
 /// Sets softmax and cutoffs where they were not given, as befits the vocabulary and as far as the
@@ -146,12 +76,6 @@ void complete_softmax(ModelConfig& config, const GivenFields& given) {
 }
 
 }  // namespace
-
-std::vector<std::string> request_fields(const Architecture& architecture) {
-  std::vector<std::string> fields = model_fields(architecture.name());
-  if (!architecture.presets().empty()) fields.emplace_back("preset");
-  return fields;
-}
 
 TextFacts inspect_text(const std::vector<TextSource>& sources) {
   constexpr std::size_t sample_size = 1 << 20;
@@ -185,12 +109,10 @@ TextFacts inspect_text(const std::vector<TextSource>& sources) {
   return facts;
 }
 
-TokenizerOptions choose_tokenizer(const json& given, const TextFacts& facts, Notes& notes) {
-  constexpr const char* section = "tokenizer";
-  check_fields(section, given, {"kind", "vocabulary", "min_count"});
-  TokenizerOptions options;
-  options.kind = value_or<std::string>(section, given, "kind", "");
-  const bool picked_kind = options.kind.empty();
+TokenizerOptions choose_tokenizer(const Given<TokenizerOptions>& given, const TextFacts& facts,
+                                  Notes& notes) {
+  TokenizerOptions options = given.values;
+  const bool picked_kind = !given.has("kind");
   const char* reason = "";
   if (picked_kind) {
     if (facts.spaced_punctuation) {
@@ -204,27 +126,27 @@ TokenizerOptions choose_tokenizer(const json& given, const TextFacts& facts, Not
     }
   }
   const bool subwords = options.kind == "bpe" || options.kind == "unigram";
-  options.vocabulary = value_or<std::int64_t>(section, given, "vocabulary",
-                                              subwords ? subword_vocabulary(facts.bytes) : 0);
-  const std::int64_t min_count = options.kind == "word" && !facts.has_unk ? 2 : 1;
-  options.min_count = value_or<std::int64_t>(section, given, "min_count", min_count);
+  if (!given.has("vocabulary")) {
+    options.vocabulary = subwords ? subword_vocabulary(facts.bytes) : 0;
+  }
+  if (!given.has("min_count")) {
+    options.min_count = options.kind == "word" && !facts.has_unk ? 2 : 1;
+  }
 
   std::string note = fmt::format("tokenizer {}", options.kind);
   if (subwords) note += fmt::format(", {} tokens", grouped(options.vocabulary));
   if (options.min_count > 1) note += fmt::format(", of words seen {} times", options.min_count);
-  if (picked_kind || (subwords && !given.contains("vocabulary")) ||
-      (options.min_count > 1 && !given.contains("min_count"))) {
+  if (picked_kind || (subwords && !given.has("vocabulary")) ||
+      (options.min_count > 1 && !given.has("min_count"))) {
     notes.push_back(note + reason);
   }
   return options;
 }
 
-void check_model_request(const json& given) {
-  requested_model(given, {.tokens = 1, .vocabulary = 1, .context = 1});
-}
-
-ModelConfig choose_model(const json& given, const ModelTask& task, Notes& notes) {
-  auto [config, fields] = requested_model(given, task);
+ModelConfig choose_model(const ModelRequest& given, const ModelTask& task, Notes& notes) {
+  given.check();
+  ModelConfig config = requested_model(given, task);
+  const GivenFields fields = given_fields(given);
   const Architecture& architecture = config.architecture();
   architecture.complete(config, task, fields);
   complete_softmax(config, fields);
@@ -245,31 +167,34 @@ ModelConfig choose_model(const json& given, const ModelTask& task, Notes& notes)
   return config;
 }
 
-TrainConfig choose_training(const json& given, std::int64_t tokens, Notes& notes) {
+TrainConfig choose_training(const Given<TrainConfig>& given, std::int64_t tokens, Notes& notes) {
   constexpr std::int64_t tokens_to_read = 20'000'000;
   constexpr std::int64_t most_epochs = 20;
-  TrainConfig asked;
-  from_json(given, asked);
-
   TrainConfig config;
   // A small text still makes some tens of steps per epoch.
   while (config.batch > 1 && tokens / (config.batch * config.context) < 50) config.batch /= 2;
   while (config.context > 16 && tokens / (config.batch * config.context) < 50) config.context /= 2;
   // The paper's nesterov needs many epochs at a rate found by trial; adamw learns more in few.
-  config.optimizer.kind = given.contains("optimizer") ? asked.optimizer.kind : OptimizerKind::adamw;
+  config.optimizer.kind =
+      given.has("optimizer") ? given.values.optimizer.kind : OptimizerKind::adamw;
   config.schedule.lr = default_learning_rate(config.optimizer.kind);
   config.clip = default_clip(config.optimizer.kind);
-  from_json(given, config);
+  given.apply(config);
 
-  if (!given.contains("batch") || !given.contains("context")) {
+  if (!given.has("batch") || !given.has("context")) {
     notes.push_back(fmt::format("batch {} × context {}", config.batch, config.context));
   }
-  if (!given.contains("optimizer") || !given.contains("lr")) {
+  if (!given.has("optimizer") || !given.has("lr")) {
     notes.push_back(fmt::format("{} with learning rate {:g}, {} schedule",
-                                optimizer_name(config.optimizer.kind), config.schedule.lr,
-                                schedule_name(config.schedule.kind)));
+                                name_of(config.optimizer.kind), config.schedule.lr,
+                                name_of(config.schedule.kind)));
   }
-  if (config.epochs == 0 && config.minutes == 0 && config.steps == 0 && config.tokens == 0) {
+  if (!has_budget(config)) {
+    if (given.has_any(budget_fields)) {
+      throw UsageError(
+          "training config: a budget of 0 trains nothing; give one of epochs, minutes, steps or "
+          "tokens above 0, or none of them for a default");
+    }
     config.epochs = std::clamp<std::int64_t>(tokens_to_read / std::max<std::int64_t>(tokens, 1), 1,
                                              most_epochs);
     notes.push_back(fmt::format("{} epoch{}", config.epochs, config.epochs == 1 ? "" : "s"));

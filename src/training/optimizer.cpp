@@ -8,7 +8,7 @@
 #include <span>
 
 #include "sluice/base/error.hpp"
-#include "sluice/base/names.hpp"
+#include "sluice/base/fields.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/arithmetic.hpp"
@@ -44,23 +44,14 @@ void for_each_piece(GradientSlot& gradient, std::int64_t begin, std::int64_t end
   if (begin < end) body(begin, end, nullptr);
 }
 
-void check_range(bool ok, std::string_view name, double value, std::string_view expected) {
-  if (!ok) throw UsageError(fmt::format("{} must be {}, got {}", name, expected, value));
-}
-
 }  // namespace
 
-const std::vector<std::string>& optimizer_names() {
-  static const std::vector<std::string> names{"nesterov", "sgd", "adam", "adamw"};
+const EnumNames<OptimizerKind>& enum_names(OptimizerKind) {
+  static const EnumNames<OptimizerKind> names("optimizer", {{OptimizerKind::nesterov, "nesterov"},
+                                                            {OptimizerKind::sgd, "sgd"},
+                                                            {OptimizerKind::adam, "adam"},
+                                                            {OptimizerKind::adamw, "adamw"}});
   return names;
-}
-
-std::string_view optimizer_name(OptimizerKind kind) {
-  return optimizer_names()[static_cast<std::size_t>(kind)];
-}
-
-OptimizerKind parse_optimizer(std::string_view name) {
-  return static_cast<OptimizerKind>(parse_name("optimizer", name, optimizer_names()));
 }
 
 double default_learning_rate(OptimizerKind kind) {
@@ -71,15 +62,48 @@ double default_clip(OptimizerKind kind) {
   return kind == OptimizerKind::nesterov || kind == OptimizerKind::sgd ? 0.1 : 1;
 }
 
+const FieldTable& optimizer_fields() {
+  static const char* const group = "Optimizer";
+  static const FieldTable table =
+      FieldsOf<OptimizerConfig>()
+          .add("optimizer", &OptimizerConfig::kind,
+               {.flag = "--optimizer",
+                .group = group,
+                .help = "nesterov, sgd, adam or adamw (default adamw)"})
+          .add("momentum", &OptimizerConfig::momentum,
+               {.range = from_to_below(0, 1),
+                .flag = "--momentum",
+                .group = group,
+                .help = "of nesterov and sgd (default 0.99)"})
+          .add("beta1", &OptimizerConfig::beta1,
+               {.range = from_to_below(0, 1),
+                .flag = "--beta1",
+                .group = group,
+                .help = "decay of the first moment, adam and adamw (default 0.9)"})
+          .add("beta2", &OptimizerConfig::beta2,
+               {.range = from_to_below(0, 1),
+                .flag = "--beta2",
+                .group = group,
+                .help = "decay of the second moment, adam and adamw (default 0.999)"})
+          .add("epsilon", &OptimizerConfig::epsilon,
+               {.range = {.least = 0, .most = 1, .least_excluded = true, .most_excluded = true},
+                .flag = "--epsilon",
+                .group = group,
+                .help = "adam's and adamw's denominator offset (default 1e-8)"})
+          .add("weight_decay", &OptimizerConfig::weight_decay,
+               {.range = at_least(0),
+                .flag = "--weight-decay",
+                .group = group,
+                .help = "decay of weights (default 0)"});
+  return table;
+}
+
 void OptimizerConfig::validate() const {
-  const bool nesterov = kind == OptimizerKind::nesterov;
-  check_range(momentum >= 0 && momentum < 1 && (momentum > 0 || !nesterov), "momentum", momentum,
-              nesterov ? "in (0, 1) for nesterov" : "in [0, 1)");
-  check_range(beta1 >= 0 && beta1 < 1, "beta1", beta1, "in [0, 1)");
-  check_range(beta2 >= 0 && beta2 < 1, "beta2", beta2, "in [0, 1)");
-  check_range(epsilon > 0 && epsilon < 1, "epsilon", epsilon, "in (0, 1)");
-  check_range(weight_decay >= 0 && std::isfinite(weight_decay), "weight_decay", weight_decay,
-              "finite and not negative");
+  check_fields({{optimizer_fields(), *this}}, {.where = "training config"});
+  if (kind == OptimizerKind::nesterov && momentum == 0) {
+    throw UsageError(
+        "training config: nesterov needs a momentum above 0, got 0; use sgd to train without one");
+  }
 }
 
 Optimizer::Optimizer(const Parameters& parameters, const OptimizerConfig& config)

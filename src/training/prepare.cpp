@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
@@ -15,20 +14,20 @@ namespace sluice {
 
 PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache, Notes& notes,
                           const Progress& progress, std::unique_ptr<Tokenizer> tokenizer) {
-  const std::vector<TextSource> sources = expand_inputs(settings.train_files);
+  const DataSettings& data = settings.data.values;
+  const std::vector<TextSource> sources = expand_inputs(data.train);
   const TextFacts facts = inspect_text(sources);
   const TokenizerOptions options = choose_tokenizer(settings.tokenizer, facts, notes);
   HeldOut parts{sources, {}};
-  if (!settings.valid_files.empty()) {
-    parts.valid = expand_inputs(settings.valid_files);
-  } else if (settings.valid_fraction > 0) {
-    parts = hold_out(sources, settings.valid_fraction);
+  if (!data.valid.empty()) {
+    parts.valid = expand_inputs(data.valid);
+  } else if (data.valid_fraction > 0) {
+    parts = hold_out(sources, data.valid_fraction);
     notes.push_back(fmt::format("the last {:g}% of the text held out for validation",
-                                100 * settings.valid_fraction));
+                                100 * data.valid_fraction));
   }
   if (!tokenizer) tokenizer = train_tokenizer(options, parts.train, progress);
-  settings.tokenizer = {
-      {"kind", options.kind}, {"vocabulary", options.vocabulary}, {"min_count", options.min_count}};
+  settings.tokenizer.become(options);
   TokenShards train = tokenize_corpus(parts.train, *tokenizer, cache, progress);
   std::optional<TokenShards> valid;
   if (!parts.valid.empty()) valid = tokenize_corpus(parts.valid, *tokenizer, cache, progress);

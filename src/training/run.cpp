@@ -1,13 +1,12 @@
 #include "sluice/training/run.hpp"
 
-#include <nlohmann/json.hpp>
 #include <utility>
 
 namespace sluice {
 
 TrainPlan plan_of(Settings settings, const ModelConfig& model, const TrainConfig& training) {
-  settings.model = model;
-  settings.training = training;
+  settings.model.become(model);
+  settings.training.become(training);
   return {std::move(settings), model, training};
 }
 

@@ -1,40 +1,54 @@
 #include "sluice/training/schedule.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
-#include "sluice/base/error.hpp"
-#include "sluice/base/names.hpp"
+#include "sluice/base/fields.hpp"
 
 namespace sluice {
 
-const std::vector<std::string>& schedule_names() {
-  static const std::vector<std::string> names{"plateau", "cosine", "constant"};
+const EnumNames<ScheduleKind>& enum_names(ScheduleKind) {
+  static const EnumNames<ScheduleKind> names("schedule", {{ScheduleKind::plateau, "plateau"},
+                                                          {ScheduleKind::cosine, "cosine"},
+                                                          {ScheduleKind::constant, "constant"}});
   return names;
 }
 
-std::string_view schedule_name(ScheduleKind kind) {
-  return schedule_names()[static_cast<std::size_t>(kind)];
-}
-
-ScheduleKind parse_schedule(std::string_view name) {
-  return static_cast<ScheduleKind>(parse_name("schedule", name, schedule_names()));
+const FieldTable& schedule_fields() {
+  static const char* const group = "Optimizer";
+  static const FieldTable table =
+      FieldsOf<ScheduleConfig>()
+          .add("lr", &ScheduleConfig::lr,
+               {.range = above(0),
+                .flag = "--lr",
+                .group = group,
+                .help = "learning rate (default 1 for nesterov and sgd, 0.002 for adam and adamw)"})
+          .add("schedule", &ScheduleConfig::kind,
+               {.flag = "--schedule",
+                .group = group,
+                .help = "learning rate over time: plateau (lowered when validation does not "
+                        "improve), cosine or constant (default cosine)"})
+          .add("warmup", &ScheduleConfig::warmup,
+               {.range = at_least(0),
+                .flag = "--warmup",
+                .group = group,
+                .help = "steps over which the rate climbs (default 0)"})
+          .add("floor", &ScheduleConfig::floor,
+               {.range = between(0, 1),
+                .flag = "--floor",
+                .group = group,
+                .help = "fraction of --lr that cosine ends at (default 0.01)"})
+          .add("factor", &ScheduleConfig::factor,
+               {.range = {.least = 0, .most = 1, .least_excluded = true, .most_excluded = true},
+                .flag = "--factor",
+                .group = group,
+                .help = "what plateau multiplies the rate by (default 0.5)"});
+  return table;
 }
 
 void ScheduleConfig::validate() const {
-  if (!(lr > 0) || !std::isfinite(lr)) {
-    throw UsageError(fmt::format("lr must be positive and finite, got {}", lr));
-  }
-  if (warmup < 0) throw UsageError(fmt::format("warmup must not be negative, got {}", warmup));
-  if (!(floor >= 0 && floor <= 1)) {
-    throw UsageError(fmt::format("floor must be in [0, 1], got {}", floor));
-  }
-  if (!(factor > 0 && factor < 1)) {
-    throw UsageError(fmt::format("factor must be in (0, 1), got {}", factor));
-  }
+  check_fields({{schedule_fields(), *this}}, {.where = "training config"});
 }
 
 Schedule::Schedule(const ScheduleConfig& config) : config_(config) { config_.validate(); }

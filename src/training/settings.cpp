@@ -2,145 +2,155 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <utility>
-
 #include "sluice/base/error.hpp"
-#include "sluice/base/names.hpp"
+#include "sluice/base/json.hpp"
 #include "sluice/models/model_directory.hpp"
 
 namespace sluice {
 namespace {
 
-using nlohmann::json;
-namespace fs = std::filesystem;
-
-void check_known(const std::string& what, const json& object,
-                 const std::vector<std::string>& known) {
-  if (!object.is_object()) {
-    throw UsageError(fmt::format("{}: expected an object, got {}", what, object.type_name()));
-  }
-  for (const auto& item : object.items()) parse_name(what + " field", item.key(), known);
+/// A section of which the fields that were given are kept.
+template <class S>
+Field section(std::string name, Given<S> Settings::*member) {
+  return {.name = std::move(name),
+          .spec = {},
+          .expected = "an object",
+          .set =
+              [member](void* settings, const Value& value, const FieldPlace& place) {
+                (static_cast<Settings*>(settings)->*member).read(value, place);
+              },
+          .get =
+              [member](const void* settings) {
+                return (static_cast<const Settings*>(settings)->*member).write();
+              }};
 }
 
-void check_structure(const json& settings) {
-  check_known("config", settings,
-              {"format_version", "model", "training", "tokenizer", "data", "threads", "out"});
-  if (settings.contains("data")) {
-    check_known("data", settings["data"], {"train", "valid", "valid_fraction"});
-  }
-  for (const char* section : {"model", "training", "tokenizer"}) {
-    if (settings.contains(section) && !settings[section].is_object()) {
-      throw UsageError(fmt::format("config: '{}' must be an object, got {}", section,
-                                   settings[section].type_name()));
-    }
-  }
+/// The model's section: its architecture says which fields there are.
+Field model_section() {
+  return {.name = "model",
+          .spec = {},
+          .expected = "an object",
+          .set =
+              [](void* settings, const Value& value, const FieldPlace& place) {
+                static_cast<Settings*>(settings)->model =
+                    read_model_request(value, place, default_architecture());
+              },
+          .get =
+              [](const void* settings) {
+                return static_cast<const Settings*>(settings)->model.write();
+              }};
 }
 
-bool has(const json& settings, const char* section, const char* field) {
-  return settings.contains(section) && settings[section].contains(field);
-}
-
-std::vector<fs::path> paths(const json& data, const char* field) {
-  std::vector<fs::path> found;
-  if (!data.contains(field)) return found;
-  const json& value = data[field];
-  // One path may stand for itself.
-  const json list = value.is_string() ? json::array({value}) : value;
-  const bool strings = list.is_array() && std::all_of(list.begin(), list.end(),
-                                                      [](const json& j) { return j.is_string(); });
-  if (!strings) {
-    throw UsageError(
-        fmt::format("config: 'data.{}' must be a list of paths, got {}", field, value.dump()));
-  }
-  for (const json& path : list) found.emplace_back(path.get<std::string>());
-  return found;
-}
-
-json path_list(const std::vector<fs::path>& files) {
-  json list = json::array();
-  for (const fs::path& file : files) list.push_back(file.string());
-  return list;
+Field version_field() {
+  return {.name = "format_version",
+          .spec = {},
+          .expected = "a whole number",
+          .set =
+              [](void*, const Value& value, const FieldPlace& place) {
+                (void)fields_detail::read_whole(value, between(1, model_format_version), place);
+              },
+          .get = [](const void*) { return Value(std::int64_t{model_format_version}); }};
 }
 
 }  // namespace
 
-std::string Settings::text() const {
-  const json all = {{"format_version", model_format_version},
-                    {"model", model},
-                    {"training", training},
-                    {"tokenizer", tokenizer},
-                    {"data",
-                     {{"train", path_list(train_files)},
-                      {"valid", path_list(valid_files)},
-                      {"valid_fraction", valid_fraction}}},
-                    {"threads", threads}};
-  return all.dump(2) + "\n";
+const FieldTable& settings_fields() {
+  static const FieldTable table =
+      FieldsOf<Settings>()
+          .add_field(version_field())
+          .add("out", &Settings::out)
+          .only_if([](const Settings&) { return false; })
+          .add("threads", &Settings::threads,
+               {.range = between(1, most_threads),
+                .flag = "--threads",
+                .group = "Run",
+                .help = "threads to compute with (default: the cores this process may use)"})
+          .add_field(section("data", &Settings::data))
+          .add_field(section("tokenizer", &Settings::tokenizer))
+          .add_field(model_section())
+          .add_field(section("training", &Settings::training));
+  return table;
 }
 
-Settings merge_settings(const json& base, const json& given) {
-  constexpr std::int64_t most_threads = 4096;
-  check_structure(base);
-  check_structure(given);
-  json all = base;
-  if (has(given, "model", "preset") && all.contains("model")) {
-    for (const char* field : {"layers", "dim", "softmax", "cutoffs"}) all["model"].erase(field);
-  }
-  if (has(given, "model", "layers") && all.contains("model")) all["model"].erase("preset");
-  if (has(given, "data", "valid_fraction") && all.contains("data")) all["data"].erase("valid");
-  // Not merge_patch: a null in a file is a value of the wrong type, no request to erase.
-  for (const auto& item : given.items()) {
-    if (item.value().is_object() && all.contains(item.key())) {
-      all[item.key()].update(item.value());
-    } else {
-      all[item.key()] = item.value();
-    }
-  }
+const FieldTable& data_fields() {
+  using Data = DataSettings;
+  static const char* const group = "Text";
+  static const FieldTable table =
+      FieldsOf<Data>()
+          .add("train", &Data::train,
+               {.flag = "--data",
+                .group = group,
+                .value = "PATH..",
+                .help = "UTF-8 texts to train on: files, or directories of files",
+                .one_for_list = true,
+                .many_values = true})
+          .add("valid", &Data::valid,
+               {.flag = "--valid",
+                .group = group,
+                .value = "PATH..",
+                .help = "texts to validate on (default: the end of the training text, which is "
+                        "then not trained on)",
+                .one_for_list = true,
+                .many_values = true})
+          .add("valid_fraction", &Data::valid_fraction,
+               {.range = from_to_below(0, 1),
+                .flag = "--valid-fraction",
+                .group = group,
+                .help = "share of the training text to hold out when there is no --valid; 0: no "
+                        "validation (default 0.05)"});
+  return table;
+}
 
+FieldParts field_parts(DataSettings& data) { return {{data_fields(), data}}; }
+FieldParts field_parts(const DataSettings& data) { return {{data_fields(), data}}; }
+
+std::string Settings::text() const {
+  Value all = write_fields({{settings_fields(), *this}});
+  all.set("data", write_fields(field_parts(data.values)));
+  return json_text(all, 2) + "\n";
+}
+
+void Settings::overlay(const Settings& over, Notes& notes) {
+  if (over.data.has("valid_fraction") && !over.data.has("valid")) {
+    data.remove("valid");
+    data.values.valid.clear();
+  }
+  const bool other_text = over.data.has("train") && over.data.values.train != data.values.train;
+  if (other_text && !over.data.has("valid") && !data.values.valid.empty()) {
+    notes.push_back(fmt::format("not validated on {}, which goes with another training text",
+                                in_quotes(data.values.valid.front().string())));
+    data.remove("valid");
+    data.values.valid.clear();
+  }
+  data.overlay(over.data);
+  tokenizer.overlay(over.tokenizer);
+  model.overlay(over.model, {.where = "model config"});
+  training.overlay(over.training);
+  if (!over.out.empty()) out = over.out;
+  if (over.threads != 0) threads = over.threads;
+}
+
+Settings read_settings(std::string_view text, const FieldPlace& place) {
+  return settings_of(parse_json(text, place), place);
+}
+
+Settings settings_of(const Value& object, const FieldPlace& place) {
   Settings settings;
-  if (all.contains("out")) {
-    if (!all["out"].is_string()) throw UsageError("config: 'out' must be a path");
-    settings.out = all["out"].get<std::string>();
-  }
-  if (all.contains("threads")) {
-    const json& threads = all["threads"];
-    if (!threads.is_number_integer() || threads < 1 || threads > most_threads) {
-      throw UsageError(
-          fmt::format("threads must be from 1 to {}, got {}", most_threads, threads.dump()));
-    }
-    settings.threads = threads.get<std::int64_t>();
-  }
-  if (all.contains("data")) {
-    const json& data = all["data"];
-    settings.train_files = paths(data, "train");
-    settings.valid_files = paths(data, "valid");
-    if (data.contains("valid_fraction")) {
-      const json& fraction = data["valid_fraction"];
-      if (!fraction.is_number() || fraction < 0 || fraction >= 1) {
-        throw UsageError(fmt::format(
-            "the fraction to hold out for validation must be 0 or more and less than 1, got {}",
-            fraction.dump()));
-      }
-      settings.valid_fraction = fraction.get<double>();
-    }
-  }
-  for (auto [name, section] : {std::pair{"tokenizer", &settings.tokenizer},
-                               {"model", &settings.model},
-                               {"training", &settings.training}}) {
-    if (all.contains(name)) *section = all[name];
-  }
+  read_fields({{settings_fields(), settings}}, object, place);
   return settings;
 }
 
-void check_resumed_tokenizer(const json& base, const json& given) {
-  if (!given.contains("tokenizer") || !base.contains("tokenizer")) return;
-  for (const auto& item : given["tokenizer"].items()) {
-    const auto before = base["tokenizer"].find(item.key());
-    if (before == base["tokenizer"].end() || *before == item.value()) continue;
+void check_resumed_tokenizer(const Given<TokenizerOptions>& resumed,
+                             const Given<TokenizerOptions>& given) {
+  for (const std::string& name : given.names) {
+    if (!resumed.has(name)) continue;
+    const Value now = write_fields(field_parts(given.values), {name});
+    const Value before = write_fields(field_parts(resumed.values), {name});
+    if (now == before) continue;
     throw Error(
-        fmt::format("cannot resume with another tokenizer: {} is {} and was {}; leave the flag out "
-                    "or start a new run",
-                    item.key(), item.value().dump(), before->dump()));
+        fmt::format("cannot resume with another tokenizer: {} is {} and was {}; leave it "
+                    "out or start a new run",
+                    name, shown(*now.find(name)), shown(*before.find(name))));
   }
 }
 

@@ -51,7 +51,7 @@ Fingerprint fingerprint_of(const LanguageModel& model, const TokenShards& train,
   out["batch"] = std::to_string(config.batch);
   out["context"] = std::to_string(config.context);
   out["carry"] = config.carry ? "on" : "off";
-  out["optimizer"] = optimizer_name(config.optimizer.kind);
+  out["optimizer"] = name_of(config.optimizer.kind);
   out["training data"] = data_fingerprint(train);
   out["validation data"] = valid != nullptr ? data_fingerprint(*valid) : "none";
   return out;

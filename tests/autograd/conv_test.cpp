@@ -162,7 +162,7 @@ TEST(CausalConvUnit, FastSaysWhatItServes) {
   }
   conv.path = ConvPath::automatic;
   EXPECT_TRUE(causal_conv_unit(x, w, b, {}, conv).defined());
-  EXPECT_THROW(parse_conv_path("winograd"), UsageError);
+  EXPECT_THROW(parse_enum<ConvPath>("winograd"), UsageError);
 }
 
 // Widths that are stored in spaced rows (op_support.hpp): float32 against float64.

@@ -272,21 +272,60 @@ TEST(Fields, TablesAreJoinedWhereTheyAreUsed) {
   }
 }
 
+FieldParts field_parts(Inner& inner) { return {{inner_fields(), inner}}; }
+FieldParts field_parts(const Inner& inner) { return {{inner_fields(), inner}}; }
+
 TEST(Fields, WhatWasGivenIsRememberedAndMerged) {
   Given<Inner> base;
-  read_given(base, inner_fields(), Value::Object{{"n", 2}, {"text", "a"}}, place);
+  base.read(Value::Object{{"n", 2}, {"text", "a"}}, place);
   Given<Inner> over;
-  set_given(over, inner_fields(), "n", 5, place);
+  over.set("n", 5, place);
   EXPECT_TRUE(over.has("n"));
   EXPECT_FALSE(over.has("text"));
-  overlay(base, inner_fields(), over);
+  EXPECT_TRUE(over.has_any({"text", "n"}));
+  base.overlay(over);
   EXPECT_EQ(base.values.n, 5);
   EXPECT_EQ(base.values.text, "a");
-  EXPECT_EQ(write_given(inner_fields(), over), Value(Value::Object{{"n", 5}}));
+  EXPECT_EQ(over.write(), Value(Value::Object{{"n", 5}}));
   Inner defaults{7, "default"};
-  apply_given(defaults, inner_fields(), over);
+  over.apply(defaults);
   EXPECT_EQ(defaults.n, 5);
   EXPECT_EQ(defaults.text, "default");
+  over.become({3, "all"});
+  EXPECT_EQ(over.write(), Value(Value::Object{{"n", 3}, {"text", "all"}}));
+}
+
+struct Both {
+  Inner first, second;
+};
+
+TEST(Fields, APartsFieldsMayStandBesideOthers) {
+  static const FieldTable table = FieldsOf<Both>().add_all(&Both::second, inner_fields());
+  Both both;
+  read_fields({{table, both}}, Value::Object{{"n", 4}}, place);
+  EXPECT_EQ(both.first.n, 1);
+  EXPECT_EQ(both.second.n, 4);
+  const Both copy = both;
+  EXPECT_EQ(write_fields({{table, copy}}), Value(Value::Object{{"n", 4}, {"text", "t"}}));
+}
+
+TEST(Fields, AFlagMayAskForLessThanAFile) {
+  struct Budget {
+    std::int64_t steps = 0;
+  };
+  static const FieldTable table = FieldsOf<Budget>().add(
+      "steps", &Budget::steps, {.range = at_least(0), .asked = above_zero_or_left_out(1)});
+  Budget budget;
+  set_field_text({{table, budget}}, "steps", "0", place);
+  try {
+    set_field_text({{table, budget}}, "steps", "0",
+                   {.where = "--steps", .origin = FieldPlace::Origin::flag});
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_STREQ(error.what(),
+                 "--steps: expected a whole number of at least 1 (to set no such limit, leave it "
+                 "out), got 0");
+  }
 }
 
 TEST(Fields, AFaultOfAFileIsNoFaultOfTheRequest) {

@@ -191,6 +191,21 @@ TEST_F(Train, AConfigFileStandsForFlagsAndFlagsWin) {
   EXPECT_EQ(json::parse(read_file(again + "/config.json")), config());
 }
 
+TEST_F(Train, AnotherTextIsNotValidatedOnTheOldOnesFiles) {
+  const std::string held = write("held.txt", sample_text(60));
+  ASSERT_EQ(train({"--steps", "3", "--valid", held}).status, 0);
+  EXPECT_EQ(config()["data"]["valid"], json::array({held}));
+  const std::string other = write("other.txt", sample_text(300));
+  const std::string again = path("again");
+  const Outcome moved =
+      run({"train", "--config", model() + "/config.json", "--data", other, "--out", again});
+  ASSERT_EQ(moved.status, 0) << moved.err;
+  EXPECT_NE(moved.out.find("not validated on '" + held + "'"), std::string::npos) << moved.out;
+  const json data = json::parse(read_file(again + "/config.json"))["data"];
+  EXPECT_EQ(data["train"], json::array({other}));
+  EXPECT_TRUE(data["valid"].empty());
+}
+
 TEST_F(Train, ATextThatIsRefusedLeavesTheOldModelAlone) {
   ASSERT_EQ(train({"--steps", "3"}).status, 0);
   const std::string before = read_file(model() + "/model.safetensors");

@@ -63,7 +63,7 @@ TEST_F(TrainUsage, RefusesUnknownNames) {
   expect_refused({"--optimizer", "adma"}, "adam");
   expect_refused({"--schedule", "cosin"}, "cosine");
   expect_refused({"--precision", "f16"}, "bf16");
-  expect_refused({"--conv", "winograd"}, "auto, direct and fast");
+  expect_refused({"--conv", "winograd"}, "auto, direct, fast");
 }
 
 TEST_F(TrainUsage, RefusesMalformedLayerSpecsWithThePosition) {
@@ -82,9 +82,32 @@ TEST_F(TrainUsage, RefusesBadValues) {
   expect_refused({"--threads", "0"}, "threads");
   expect_refused({"--profile", "0"}, "--profile: expected 1 to 1000000, got 0");
   expect_refused({"--profile", "some"}, "--profile: expected a whole number, got 'some'");
-  expect_refused({"--valid-fraction", "1"}, "less than 1");
+  expect_refused({"--valid-fraction", "1"}, "below 1");
   expect_refused({"--preset", "tiny", "--layers", "[(4,4)]"}, "--layers");
   expect_refused({"--resume", "--overwrite"}, "--overwrite");
+}
+
+TEST_F(TrainUsage, RefusesBudgetsOfNothingAndNumbersThatAreLost) {
+  expect_refused({"--steps", "0"},
+                 "--steps: expected a whole number of at least 1 (to set no such limit, leave it "
+                 "out), got 0");
+  expect_refused({"--epochs", "0"}, "--epochs: expected");
+  expect_refused({"--tokens", "0"}, "--tokens: expected");
+  expect_refused({"--minutes", "0"}, "--minutes: expected a number above 0");
+  expect_refused({"--minutes", "1e-400"}, "--minutes: expected a number above 0");
+  expect_refused({"--lr", "1e400"}, "--lr: expected a number above 0, got '1e400'");
+  expect_refused({"--dropout", "1e-60"}, "--dropout: expected");
+  expect_refused({"--norm", "group", "--groups", "0"},
+                 "--groups: expected a whole number of at least 1, got 0");
+  expect_refused({"--batch", "18446744073709551617"}, "--batch: expected");
+  expect_refused({"--context", "1e15"}, "--context: expected a whole number from 1 to 16777216");
+}
+
+TEST_F(TrainUsage, FieldsOfAnotherArchitectureAreNamed) {
+  expect_refused({"--hidden", "64"}, "'hidden' is not a choice of arch gcnn (it is of rnn)");
+  expect_refused({"--arch", "lstm", "--layers", "[(4,4)]"},
+                 "'layers' is not a choice of arch lstm (it is of gcnn)");
+  expect_refused({"--arch", "lsmt"}, "did you mean lstm?");
 }
 
 TEST_F(TrainUsage, NeedsDataAndOut) {
@@ -100,7 +123,7 @@ TEST_F(TrainUsage, RefusesConfigFilesThatAreWrong) {
     if (text.find("data") == std::string::npos) arguments.insert(arguments.end(), {"--data", "x"});
     EXPECT_TRUE(complains(run(arguments), 2, "train", part)) << text;
   };
-  refused("{", "not JSON");
+  refused("{", "line 1, column 2");
   refused("[]", "object");
   refused(R"({"modle": {}})", "model");
   refused(R"({"model": {"layer": "[(4,4)]"}})", "layers");
@@ -109,6 +132,11 @@ TEST_F(TrainUsage, RefusesConfigFilesThatAreWrong) {
   refused(R"({"training": {"lr": "high"}})", "lr");
   refused(R"({"tokenizer": 7})", "tokenizer");
   refused(R"({"data": {"train": 7}})", "data.train");
+  refused(R"({"training": {"steps": 0}})", "a budget of 0 trains nothing");
+  refused(R"({"training": {"minutes": 1e-400}})", "too small to be told from 0");
+  std::string deep;
+  for (int i = 0; i < 100'000; ++i) deep += R"({"model":)";
+  refused(deep, "nested deeper than 64 levels");
   EXPECT_TRUE(complains(
       run({"train", "--data", "x", "--out", path("model"), "--config", path("missing.json")}), 1,
       "train", "missing.json"));

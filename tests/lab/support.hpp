@@ -33,6 +33,15 @@ inline std::string sample_text(int lines) {
   return text;
 }
 
+/// Gives fields of all variants' model or training.
+inline void set_model(CompareSpec& spec, const Value::Object& fields) {
+  const FieldPlace place{.where = "model config"};
+  spec.base.model.overlay(read_model_request(fields, place, spec.base.model.architecture()), place);
+}
+inline void set_training(CompareSpec& spec, const Value::Object& fields) {
+  spec.base.training.read(fields, {.where = "training config"});
+}
+
 /// A directory with a text in it, removed after the test.
 class Lab : public ::testing::Test {
  protected:
@@ -47,11 +56,12 @@ class Lab : public ::testing::Test {
   /// tanh and glu, two layers of 12, 20 steps, two seeds, one rate.
   CompareSpec spec() const {
     CompareSpec spec;
-    spec.base.train_files = {directory_ / "text.txt"};
-    spec.base.tokenizer = {{"kind", "word"}, {"min_count", 1}};
-    spec.base.valid_fraction = 0.1;
-    spec.base.model = {{"layers", "[(12,3)]*2"}, {"softmax", "full"}};
-    spec.base.training = {{"batch", 4}, {"context", 8}, {"tokens", 640}};
+    spec.base.data.values.train = {directory_ / "text.txt"};
+    spec.base.data.values.valid_fraction = 0.1;
+    spec.base.tokenizer.read(Value::Object{{"kind", "word"}, {"min_count", 1}},
+                             {.where = "tokenizer"});
+    set_model(spec, {{"layers", "[(12,3)]*2"}, {"softmax", "full"}});
+    set_training(spec, {{"batch", 4}, {"context", 8}, {"tokens", 640}});
     spec.vary = {parse_variation("unit=tanh,glu")};
     spec.seeds = 2;
     spec.rates = {0.01};

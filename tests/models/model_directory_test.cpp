@@ -125,7 +125,7 @@ TEST_F(ModelDirectoryTest, DamagedDirectoriesAreRefused) {
   write_config(2);
   expect_error("format version is 2, this program reads up to 1");
   write_file(directory_ / "config.json", "{\"format_version\": 1, \"model\": {\"arch\": \"gcnn\"");
-  expect_error("damaged (not JSON)");
+  expect_error("line 1, column ");
   write_file(directory_ / "config.json", "[]");
   expect_error("expected a JSON object");
   write_file(directory_ / "config.json", "{}");

@@ -75,7 +75,7 @@ TEST(NormGolden, EveryNormIsPyTorchs) {
       NormOptions options;
       options.groups = std::stoi(metadata.at("groups"));
       options.affine = name.ends_with(".affine");
-      const Norm norm(parse_norm(kind), 6, options, dtype);
+      const Norm norm(parse_enum<NormKind>(kind), 6, options, dtype);
       Parameters parameters;
       norm.collect(parameters, "");
       for (const Parameter& p : parameters) {

@@ -55,8 +55,6 @@ bool has_word(const std::string& text, const std::string& word) {
 /// src/models/gcnn_presets.cpp.
 bool own(const fs::path& file) {
   const std::string name = file.filename();
-  // Until flags come from the architectures' tables of fields.
-  if (name == "train_flags.cpp") return true;
   if (file.parent_path().filename() != "models") return false;
   return std::ranges::any_of(std::vector<std::string>{"gcnn", "recurrent", "transformer"},
                              [&](const std::string& stem) { return name.starts_with(stem); });

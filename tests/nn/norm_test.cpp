@@ -26,9 +26,11 @@ bool contains(const std::string& text, const std::string& part) {
 }
 
 TEST(Norm, NamesReadBackAndUnknownOnesListTheNearest) {
-  for (const std::string& name : norm_names()) EXPECT_EQ(norm_name(parse_norm(name)), name);
-  EXPECT_TRUE(contains(error_of([] { parse_norm("layre"); }), "did you mean layer?"));
-  EXPECT_TRUE(contains(error_of([] { parse_norm("spectral"); }), "known are none, batch"));
+  for (const std::string& name : enum_names(NormKind{}).names())
+    EXPECT_EQ(name_of(parse_enum<NormKind>(name)), name);
+  EXPECT_TRUE(contains(error_of([] { parse_enum<NormKind>("layre"); }), "did you mean layer?"));
+  EXPECT_TRUE(
+      contains(error_of([] { parse_enum<NormKind>("spectral"); }), "known are none, batch"));
 }
 
 TEST(Norm, ParametersAreNamedAsPyTorchNamesThem) {

@@ -56,7 +56,7 @@ Variable input(const RecurrentStackOptions& o, std::int64_t batch, std::int64_t 
 TEST(RecurrentStack, ParameterCountIsTheOptions) {
   for (const RecurrentStackOptions& o : every_stack()) {
     const RecurrentStack stack(o, DType::f64, {1, 0});
-    EXPECT_EQ(parameter_count(parameters_of(stack)), parameter_count(o)) << cell_name(o.layer.cell);
+    EXPECT_EQ(parameter_count(parameters_of(stack)), parameter_count(o)) << name_of(o.layer.cell);
   }
   RecurrentStackOptions lstm;
   lstm.layer.input = 5;
@@ -90,7 +90,7 @@ TEST(RecurrentStack, GradientsAreThoseOfCentralDifferences) {
   const ForwardOptions how{.training = true, .dropout = 0.3F, .seed = 5, .step = 7};
   for (RecurrentStackOptions o : every_stack()) {
     for (const bool variational : {false, true}) {
-      SCOPED_TRACE(cell_name(o.layer.cell));
+      SCOPED_TRACE(name_of(o.layer.cell));
       o.variational = variational;
       const RecurrentStack stack(o, DType::f64, {4, 0});
       const Variable x = input(o, 2, 4);
@@ -280,12 +280,12 @@ TEST(Cells, NamesAreParsed) {
   std::set<std::string> names;
   for (const CellKind cell :
        {CellKind::rnn, CellKind::lstm, CellKind::gru, CellKind::indrnn, CellKind::mut1}) {
-    EXPECT_EQ(parse_cell(cell_name(cell)), cell);
-    names.insert(cell_name(cell));
+    EXPECT_EQ(parse_enum<CellKind>(name_of(cell)), cell);
+    names.insert(name_of(cell));
   }
   EXPECT_EQ(names.size(), 5U);
   try {
-    parse_cell("lstn");
+    parse_enum<CellKind>("lstn");
     FAIL();
   } catch (const UsageError& error) {
     EXPECT_NE(std::string(error.what()).find("did you mean lstm?"), std::string::npos)

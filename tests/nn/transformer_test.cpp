@@ -277,8 +277,8 @@ TEST(Transformer, RefusesWhatDoesNotFit) {
   options = small();
   options.norm = "instance";
   EXPECT_NE(message(options), "accepted");
-  EXPECT_THROW(parse_positions("sinusoidal"), UsageError);
-  EXPECT_EQ(positions_name(parse_positions("learned")), "learned");
+  EXPECT_THROW(parse_enum<Positions>("sinusoidal"), UsageError);
+  EXPECT_EQ(name_of(parse_enum<Positions>("learned")), "learned");
 
   const TransformerStack stack(small(Positions::learned), DType::f32, {1, 0});
   std::vector<Tensor> state;

@@ -253,10 +253,7 @@ TEST_F(TextTest, SaysWhyATokenizerCannotBeTrained) {
   const auto message = [&](const TokenizerOptions& options, const std::filesystem::path& from) {
     return message_of([&] { train_tokenizer(options, {from}); });
   };
-  EXPECT_EQ(
-      message({"wrod", 0, 1}, text),
-      "unknown tokenizer 'wrod', expected one of word, char, byte, bpe, unigram; did you mean "
-      "word?");
+  EXPECT_EQ(message({"wrod", 0, 1}, text), "unknown tokenizer 'wrod'; did you mean word?");
   EXPECT_THROW(train_tokenizer({"wrod", 0, 1}, {text}), UsageError);
   EXPECT_EQ(message({"byte", 300, 1}, text),
             "a byte tokenizer has a vocabulary of 256, got 300; leave the vocabulary size out");

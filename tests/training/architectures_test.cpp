@@ -78,9 +78,11 @@ TEST(DeepIndRnn, SixteenResidualLayersLearn) {
   config.validate_every = 10;
   config.schedule.lr = 0.003;
   Notes ignored;
-  ModelConfig shape =
-      choose_model({{"arch", "indrnn"}, {"depth", 16}, {"hidden", 24}, {"dropout", 0}},
-                   {.tokens = 1000, .vocabulary = vocabulary, .context = config.context}, ignored);
+  const ModelConfig shape = choose_model(
+      read_model_request(
+          Value::Object{{"arch", "indrnn"}, {"depth", 16}, {"hidden", 24}, {"dropout", 0}},
+          {.where = "model config"}, default_architecture()),
+      {.tokens = 1000, .vocabulary = vocabulary, .context = config.context}, ignored);
   ASSERT_TRUE(shape.shape<RecurrentShape>().residual);
   double most = 0;
   TrainOptions options;

@@ -62,11 +62,12 @@ TEST(Memory, EstimateIsWhatTrainingTakes) {
       TrainConfig training = config();
       training.recompute = recompute;
       Notes ignored;
-      ModelConfig shape = choose_model(
-          {{"arch", arch}},
+      const ModelConfig shape = choose_model(
+          read_model_request(Value::Object{{"arch", arch}}, {.where = "model config"},
+                             default_architecture()),
           {.tokens = 1'000'000, .vocabulary = kVocabulary, .context = training.context}, ignored);
-      const auto estimate = static_cast<double>(training_memory_estimate(
-          shape, training.batch, training.context, 2, training.recompute));
+      const auto estimate = static_cast<double>(
+          training_memory_estimate(shape, training.batch, training.context, 2, training.recompute));
       const auto peak = static_cast<double>(peak_of(shape, training));
       ASSERT_GT(peak, 1e6) << arch;
       EXPECT_GT(estimate / peak, 0.75) << arch << (recompute ? ", recomputing" : "");

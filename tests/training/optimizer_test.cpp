@@ -82,7 +82,7 @@ class OptimizerKinds : public testing::TestWithParam<OptimizerKind> {};
 INSTANTIATE_TEST_SUITE_P(All, OptimizerKinds,
                          testing::Values(OptimizerKind::nesterov, OptimizerKind::sgd,
                                          OptimizerKind::adam, OptimizerKind::adamw),
-                         [](const auto& kind) { return std::string(optimizer_name(kind.param)); });
+                         [](const auto& kind) { return std::string(name_of(kind.param)); });
 
 // Tolerance 2e-5 absolute on weights of size 1 moved by steps of 0.1: float32 rounding over five
 // updates, Adam's square root included.
@@ -319,10 +319,10 @@ TEST(Optimizer, RefusesDoubleParameters) {
 }
 
 TEST(Optimizer, NamesReadBack) {
-  for (const std::string& name : optimizer_names()) {
-    EXPECT_EQ(optimizer_name(parse_optimizer(name)), name);
+  for (const std::string& name : enum_names(OptimizerKind{}).names()) {
+    EXPECT_EQ(name_of(parse_enum<OptimizerKind>(name)), name);
   }
-  EXPECT_THROW(parse_optimizer("adagrad"), UsageError);
+  EXPECT_THROW(parse_enum<OptimizerKind>("adagrad"), UsageError);
 }
 
 }  // namespace

@@ -26,9 +26,9 @@ TEST(Prepare, HoldsOutTheEndOfATextWithoutCopyingIt) {
   write_file(directory / "text.txt", text);
 
   Settings settings;
-  settings.train_files = {directory / "text.txt"};
-  settings.tokenizer = {{"kind", "word"}};
-  settings.valid_fraction = 0.1;
+  settings.data.values.train = {directory / "text.txt"};
+  settings.tokenizer.set("kind", "word", {.where = "tokenizer"});
+  settings.data.values.valid_fraction = 0.1;
   Notes notes;
   const PreparedText prepared = prepare_text(settings, directory / "cache", notes, {});
   ASSERT_TRUE(prepared.valid);

@@ -358,7 +358,7 @@ TEST(Resume, NothingIsSaidOfARateThatGoesOnAsItWas) {
     for (const std::int64_t stop : {1, 11, 30, 1000}) {
       std::vector<double> rates;
       EXPECT_TRUE(notes_of_resuming(config, config, stop, &rates).empty())
-          << schedule_name(kind) << " at " << stop;
+          << name_of(kind) << " at " << stop;
     }
   }
   TrainConfig constant = tiny_training(OptimizerKind::nesterov, ScheduleKind::constant);

@@ -44,7 +44,7 @@ TEST(Schedule, Rates) {
     config.warmup = c.warmup;
     config.floor = c.floor;
     EXPECT_NEAR(Schedule(config).rate(c.step, c.progress), c.rate, 1e-12)
-        << schedule_name(c.kind) << " warmup " << c.warmup << " step " << c.step << " progress "
+        << name_of(c.kind) << " warmup " << c.warmup << " step " << c.step << " progress "
         << c.progress;
   }
 }
@@ -91,11 +91,11 @@ TEST(Schedule, RefusesValuesOutOfRange) {
 }
 
 TEST(Schedule, NamesReadBack) {
-  for (const std::string& name : schedule_names()) {
-    EXPECT_EQ(schedule_name(parse_schedule(name)), name);
+  for (const std::string& name : enum_names(ScheduleKind{}).names()) {
+    EXPECT_EQ(name_of(parse_enum<ScheduleKind>(name)), name);
   }
   try {
-    parse_schedule("cosin");
+    parse_enum<ScheduleKind>("cosin");
     FAIL();
   } catch (const UsageError& e) {
     EXPECT_NE(std::string(e.what()).find("cosine"), std::string::npos) << e.what();

@@ -41,8 +41,8 @@ TEST(Train, LearnsARepeatingSequence) {
     config.steps = 300;
     const TrainResult result = train(*model, text, &text, config, directory.path());
     EXPECT_EQ(result.status, TrainStatus::finished);
-    EXPECT_LT(result.best_loss, 0.05) << optimizer_name(kind);
-    EXPECT_LT(result.smoothed_loss, 0.1) << optimizer_name(kind);
+    EXPECT_LT(result.best_loss, 0.05) << name_of(kind);
+    EXPECT_LT(result.smoothed_loss, 0.1) << name_of(kind);
   }
 }
 

@@ -13,10 +13,6 @@
 
 namespace sluice {
 
-/// "auto", "direct" or "fast", and its inverse (UsageError for an unknown one).
-const std::string& conv_path_name(ConvPath path);
-ConvPath parse_conv_path(std::string_view name);
-
 /// Throws UsageError when `fast` cannot serve this kernel width.
 void check_fast_kernel(std::int64_t kernel);
 

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <string>
@@ -60,6 +61,8 @@ struct FieldRange {
   double most = std::numeric_limits<double>::infinity();
   /// The bound itself is not in the range.
   bool least_excluded = false, most_excluded = false;
+  /// Said after the range: what to do instead of what is out of it.
+  const char* remedy = "";
 
   bool holds(double value) const;
   /// "a whole number" with " from 1 to 9", " of at least 1", " above 0", ...
@@ -71,9 +74,14 @@ FieldRange between(double least, double most);
 /// least <= x < bound.
 FieldRange from_to_below(double least, double bound);
 
+/// What a FieldSpec::asked says of a field that 0 turns off.
+FieldRange above_zero_or_left_out(double least);
+
 /// What a table says of a field besides its name and its place in the struct.
 struct FieldSpec {
   FieldRange range = {};
+  /// What a flag may ask for, where that is less: of a field that 0 turns off, say.
+  std::optional<FieldRange> asked = std::nullopt;
   /// The flag that sets it ("" for none), the heading of --help it stands under, what --help calls
   /// its value ("": by its type), and what it says.
   std::string flag = "", group = "", value = "", help = "";
@@ -83,6 +91,8 @@ struct FieldSpec {
   bool optional = false;
   /// Of a list: one element may stand for the list of itself.
   bool one_for_list = false;
+  /// Of a list: the flag takes any number of values, rather than one with commas.
+  bool many_values = false;
 };
 
 /// One field of a struct whose type is not known here. `object` is such a struct.
@@ -174,22 +184,33 @@ std::vector<std::string> read_fields(const FieldParts& parts, const Value& objec
 
 /// The object that read_fields() reads.
 Value write_fields(const FieldParts& parts);
+/// Names of the fields that it has.
+std::vector<std::string> present_fields(const FieldParts& parts);
 
 /// Throws as `place` says unless every field holds a value that could be read.
 void check_fields(const FieldParts& parts, const FieldPlace& place);
 
-/// Sets one field; `place` is where the fields stand, or the flag. Throws as read_fields() does.
-void set_field(const FieldParts& parts, std::string_view name, const Value& value,
-               const FieldPlace& place);
+/// Sets one field; `place` is where the fields stand, or the flag. Returns the field's name, that
+/// of another when it stands for it. Throws as read_fields() does.
+std::string set_field(const FieldParts& parts, std::string_view name, const Value& value,
+                      const FieldPlace& place);
 /// The same from a text as flags have it.
-void set_field_text(const FieldParts& parts, std::string_view name, std::string_view text,
-                    const FieldPlace& place);
+std::string set_field_text(const FieldParts& parts, std::string_view name, std::string_view text,
+                           const FieldPlace& place);
+
+/// Copies fields between structs that have the same tables.
+void copy_fields(const FieldParts& to, const FieldParts& from,
+                 const std::vector<std::string>& names);
+
+/// The object of some of the fields.
+Value write_fields(const FieldParts& parts, const std::vector<std::string>& names);
 
 /// A struct of which some fields were given: what a file or flags ask for, the rest being defaults.
+/// For S there are `FieldParts field_parts(S&)` and the same of a const one.
 template <class S>
 struct Given {
   S values{};
-  std::vector<std::string> names;
+  std::vector<std::string> names = {};
 
   bool has(std::string_view name) const {
     for (const std::string& given : names) {
@@ -201,48 +222,38 @@ struct Given {
     if (!has(name)) names.push_back(name);
   }
   void remove(std::string_view name) { std::erase(names, name); }
+  /// Whether any of these was given.
+  template <class Names = std::initializer_list<std::string_view>>
+  bool has_any(const Names& any) const {
+    for (const std::string_view name : any) {
+      if (has(name)) return true;
+    }
+    return false;
+  }
+
+  /// read_fields(), remembering the names.
+  void read(const Value& object, const FieldPlace& place) {
+    for (const std::string& name : read_fields(field_parts(values), object, place)) add(name);
+  }
+  /// set_field(), remembering the name.
+  void set(std::string_view name, const Value& value, const FieldPlace& place) {
+    add(set_field(field_parts(values), name, value, place));
+  }
+  /// Copies the given fields into `to`.
+  void apply(S& to) const { copy_fields(field_parts(to), field_parts(values), names); }
+  /// Those of `over` win.
+  void overlay(const Given& over) {
+    over.apply(values);
+    for (const std::string& name : over.names) add(name);
+  }
+  /// The object of the given fields alone.
+  Value write() const { return write_fields(field_parts(values), names); }
+  /// All fields of `complete` become the given ones.
+  void become(S complete) {
+    values = std::move(complete);
+    names = present_fields(field_parts(std::as_const(values)));
+  }
 };
-
-/// read_fields() into `given`, which remembers their names.
-template <class S>
-void read_given(Given<S>& given, const FieldTable& table, const Value& object,
-                const FieldPlace& place) {
-  for (const std::string& name : read_fields({{table, given.values}}, object, place)) {
-    given.add(name);
-  }
-}
-
-/// Sets one field of `given`.
-template <class S>
-void set_given(Given<S>& given, const FieldTable& table, const std::string& name,
-               const Value& value, const FieldPlace& place) {
-  set_field({{table, given.values}}, name, value, place);
-  const Field* const field = table.find(name);
-  given.add(field->stands_for.empty() ? name : field->stands_for);
-}
-
-/// Copies the given fields into `values`.
-template <class S>
-void apply_given(S& values, const FieldTable& table, const Given<S>& given) {
-  for (const std::string& name : given.names) table.find(name)->copy(&values, &given.values);
-}
-
-/// The fields of `over` over those of `base`.
-template <class S>
-void overlay(Given<S>& base, const FieldTable& table, const Given<S>& over) {
-  apply_given(base.values, table, over);
-  for (const std::string& name : over.names) base.add(name);
-}
-
-/// The object of the given fields alone.
-template <class S>
-Value write_given(const FieldTable& table, const Given<S>& given) {
-  Value object = Value::Object{};
-  for (const std::string& name : given.names) {
-    object.set(name, table.find(name)->get(&given.values));
-  }
-  return object;
-}
 
 namespace fields_detail {
 
@@ -262,7 +273,7 @@ Value whole_of_text(std::string_view text);
 Value unsigned_of_text(std::string_view text);
 Value real_of_text(std::string_view text);
 Value bool_of_text(std::string_view text);
-/// What commas separate; none for "" and "none".
+/// What commas separate, perhaps in brackets and quotes as JSON has lists; none for "" and "none".
 std::vector<std::string> parts_of(std::string_view text);
 
 /// `read()`; a UsageError it throws becomes a fault of `place`.
@@ -307,26 +318,33 @@ template <class M>
 FieldCodec<M> field_codec(const FieldSpec& spec) {
   namespace detail = fields_detail;
   const FieldRange range = spec.range;
+  const auto range_at = [range, asked = spec.asked.value_or(range)](const FieldPlace& place) {
+    return place.origin == FieldPlace::Origin::flag ? asked : range;
+  };
   if constexpr (std::is_same_v<M, bool>) {
     return {"true or false", "", detail::read_bool, [](const bool& v) { return Value(v); },
             detail::bool_of_text};
   } else if constexpr (std::is_same_v<M, std::int64_t>) {
-    return {
-        range.text("a whole number"), "N",
-        [range](const Value& v, const FieldPlace& p) { return detail::read_whole(v, range, p); },
-        [](const M& v) { return Value(v); }, detail::whole_of_text};
+    return {range.text("a whole number"), "N",
+            [range_at](const Value& v, const FieldPlace& p) {
+              return detail::read_whole(v, range_at(p), p);
+            },
+            [](const M& v) { return Value(v); }, detail::whole_of_text};
   } else if constexpr (std::is_same_v<M, std::uint64_t>) {
     return {"a whole number that is not negative", "N", detail::read_unsigned,
             [](const M& v) { return Value(v); }, detail::unsigned_of_text};
   } else if constexpr (std::is_same_v<M, double>) {
     return {range.text("a number"), "X",
-            [range](const Value& v, const FieldPlace& p) { return detail::read_real(v, range, p); },
+            [range_at](const Value& v, const FieldPlace& p) {
+              return detail::read_real(v, range_at(p), p);
+            },
             [](const M& v) { return Value(v); }, detail::real_of_text};
   } else if constexpr (std::is_same_v<M, float>) {
-    return {
-        range.text("a number"), "X",
-        [range](const Value& v, const FieldPlace& p) { return detail::read_float(v, range, p); },
-        [](const M& v) { return Value(detail::shortest(v)); }, detail::real_of_text};
+    return {range.text("a number"), "X",
+            [range_at](const Value& v, const FieldPlace& p) {
+              return detail::read_float(v, range_at(p), p);
+            },
+            [](const M& v) { return Value(detail::shortest(v)); }, detail::real_of_text};
   } else if constexpr (std::is_same_v<M, std::string>) {
     return text_codec<M>([](const M& v) { return v; }, [](const std::string& v) { return v; });
   } else if constexpr (std::is_same_v<M, std::filesystem::path>) {
@@ -354,8 +372,15 @@ FieldCodec<M> field_codec(const FieldSpec& spec) {
                 list.push_back(inner.read(v, p));
                 return list;
               }
-              for (const Value& element : detail::read_list(v, p)) {
-                list.push_back(inner.read(element, p.element(list.size())));
+              const Value::List& elements = detail::read_list(v, p);
+              list.reserve(elements.size());
+              for (const Value& element : elements) {
+                try {
+                  list.push_back(inner.read(element, p));
+                } catch (const std::exception&) {  // again, to say which it is
+                  (void)inner.read(element, p.element(list.size()));
+                  throw;
+                }
               }
               return list;
             },
@@ -503,6 +528,42 @@ class FieldsOf {
     fields_.back().applies = [has = std::move(has)](const void* object) {
       return has(*static_cast<const S*>(object));
     };
+    return *this;
+  }
+
+  /// The fields of a part of the struct, as if they were its own.
+  template <class Access>
+  FieldsOf& add_all(Access access, const FieldTable& table) {
+    assert(table.type() == typeid(Member<Access>));
+    const auto to = [access](void* object) -> void* {
+      return &std::invoke(access, *static_cast<S*>(object));
+    };
+    const auto from = [access](const void* object) -> const void* {
+      return &std::invoke(access, *static_cast<const S*>(object));
+    };
+    for (Field field : table.fields()) {
+      field.set = [to, set = field.set](void* object, const Value& value, const FieldPlace& place) {
+        set(to(object), value, place);
+      };
+      if (field.get) {
+        field.get = [from, get = field.get](const void* object) { return get(from(object)); };
+        field.copy = [to, from, copy = field.copy](void* a, const void* b) {
+          copy(to(a), from(b));
+        };
+      }
+      if (field.applies) {
+        field.applies = [from, applies = field.applies](const void* object) {
+          return applies(from(object));
+        };
+      }
+      fields_.push_back(std::move(field));
+    }
+    return *this;
+  }
+
+  /// A field that is none of these.
+  FieldsOf& add_field(Field field) {
+    fields_.push_back(std::move(field));
     return *this;
   }
 

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/names.hpp"
+
 namespace sluice {
 
 /// How far a float kernel may be from the exact result, on every SIMD target, at the default
@@ -26,6 +28,8 @@ struct UnitParameter {
 /// `layer` units are no elementwise kernels: they have parameters that are learned, draw random
 /// numbers or look at several channels (nn/unit_layer.hpp).
 enum class UnitKind : std::uint8_t { gate, activation, layer };
+/// "gate", "activation", "layer".
+const EnumNames<UnitKind>& enum_names(UnitKind);
 
 struct UnitInfo {
   std::string name;

@@ -86,6 +86,8 @@ const FieldTable& common_model_fields();
 /// The fields of a config, "arch" excepted.
 FieldParts model_parts(ModelConfig& config);
 FieldParts model_parts(const ModelConfig& config);
+inline FieldParts field_parts(ModelConfig& config) { return model_parts(config); }
+inline FieldParts field_parts(const ModelConfig& config) { return model_parts(config); }
 /// Names of the fields of config.json's "model" object that a model of this architecture has.
 /// Throws UsageError for an unknown architecture, naming the nearest.
 std::vector<std::string> model_fields(std::string_view arch);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "sluice/autograd/attention.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/nn/frozen_transformer.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
@@ -16,9 +17,8 @@ namespace sluice {
 /// keys (Su et al. 2021), or by learned vectors added to the tokens' (Vaswani et al. 2017 §3.5).
 enum class Positions : std::uint8_t { none, rotary, learned };
 
-/// "none", "rotary", "learned", and its inverse (UsageError for an unknown one).
-std::string_view positions_name(Positions positions);
-Positions parse_positions(std::string_view name);
+/// "none", "rotary", "learned".
+const EnumNames<Positions>& enum_names(Positions);
 
 /// y = attention(x·W_qkvᵀ + b_qkv)·W_outᵀ + b_out, multi-head, causal, over a sliding window
 /// (causal_self_attention). What it carries from chunk to chunk are keys and values, not rotated,

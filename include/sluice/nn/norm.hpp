@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/tensor/prepared_weight.hpp"
 
@@ -26,11 +27,8 @@ namespace sluice {
 /// InstanceNorm1d, InstanceNorm2d; group GroupNorm (its [N, C, L] is our [B, T, C]).
 enum class NormKind : std::uint8_t { none, batch, layer, instance, group, rms };
 
-/// "none", "batch", .., and its inverse (UsageError naming the nearest for an unknown one).
-std::string_view norm_name(NormKind kind);
-NormKind parse_norm(std::string_view name);
-/// All of them.
-const std::vector<std::string>& norm_names();
+/// "none", "batch", "layer", "instance", "group", "rms".
+const EnumNames<NormKind>& enum_names(NormKind);
 /// Those that a language model may have: each position's norm sees no later one.
 std::vector<std::string> causal_norm_names();
 

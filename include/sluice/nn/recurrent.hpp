@@ -9,6 +9,7 @@
 
 #include "sluice/autograd/recurrent.hpp"
 #include "sluice/nn/forward_options.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/nn/frozen_recurrent.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
@@ -19,10 +20,8 @@ namespace sluice {
 /// The cells of autograd/recurrent.hpp.
 enum class CellKind : std::uint8_t { rnn, lstm, gru, indrnn, mut1 };
 
-/// "rnn", "lstm", "gru", "indrnn", "mut1", and its inverse (UsageError for an unknown one, naming
-/// the nearest).
-const std::string& cell_name(CellKind cell);
-CellKind parse_cell(std::string_view name);
+/// "rnn", "lstm", "gru", "indrnn", "mut1".
+const EnumNames<CellKind>& enum_names(CellKind);
 
 /// One recurrent layer, from C (input) to H (hidden) channels. What other cells have is ignored.
 struct RecurrentOptions {

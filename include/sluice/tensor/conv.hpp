@@ -11,6 +11,7 @@
 
 #include <cstdint>
 
+#include "sluice/base/names.hpp"
 #include "sluice/tensor/tensor.hpp"
 
 namespace sluice {
@@ -20,6 +21,8 @@ namespace sluice {
 /// faster for the shape (float64: direct). A kernel width of 1, and single steps, are always
 /// direct.
 enum class ConvPath : std::uint8_t { automatic, direct, fast };
+/// "auto", "direct", "fast".
+const EnumNames<ConvPath>& enum_names(ConvPath);
 
 struct ConvShape {
   std::int64_t batch = 0, time = 0, channels = 0, outputs = 0, kernel = 1;

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/fields.hpp"
 #include "sluice/base/progress.hpp"
 #include "sluice/text/source.hpp"
 
@@ -94,7 +95,12 @@ class Tokenizer {
 };
 
 /// The kinds of tokenizer, in the order in which help lists them.
-std::span<const std::string> tokenizer_kinds();
+const std::vector<std::string>& tokenizer_kinds();
+
+/// The fields of TokenizerOptions (base/fields.hpp).
+const FieldTable& tokenizer_fields();
+FieldParts field_parts(TokenizerOptions& options);
+FieldParts field_parts(const TokenizerOptions& options);
 
 /// Trains a tokenizer on `sources` (see expand_inputs for directories). The result depends on the
 /// options and the text alone. bpe and unigram learn from a sample of the lines when there are more

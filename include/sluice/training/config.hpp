@@ -1,11 +1,13 @@
 #pragma once
 // How to train: config.json's "training" object.
 
+#include <array>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
-#include <string>
+#include <string_view>
 
 #include "sluice/autograd/convolution.hpp"
+#include "sluice/base/fields.hpp"
 #include "sluice/tensor/precision.hpp"
 #include "sluice/training/optimizer.hpp"
 #include "sluice/training/schedule.hpp"
@@ -63,13 +65,20 @@ struct TrainConfig {
   bool operator==(const TrainConfig&) const = default;
 };
 
+/// The fields that say when training ends, of which one is needed.
+inline constexpr std::array<std::string_view, 4> budget_fields = {"epochs", "minutes", "steps",
+                                                                  "tokens"};
+/// Whether one of them is above 0.
+bool has_budget(const TrainConfig& config);
+
+/// Its fields (base/fields.hpp): how it is read, checked and written, and its flags.
+const FieldTable& train_fields();
+FieldParts field_parts(TrainConfig& config);
+FieldParts field_parts(const TrainConfig& config);
+
 void to_json(nlohmann::json& json, const TrainConfig& config);
 /// Fields that are missing keep the value `config` has. Throws UsageError naming the first field
 /// that is unknown (with the nearest names) or of the wrong type.
 void from_json(const nlohmann::json& json, TrainConfig& config);
-
-/// "f32" or "bf16", and its inverse (UsageError).
-std::string precision_name(Precision precision);
-Precision parse_precision(const std::string& name);
 
 }  // namespace sluice

@@ -6,18 +6,18 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/names.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/nn/module.hpp"
 
 namespace sluice {
 
+class FieldTable;
+
 enum class OptimizerKind : std::uint8_t { nesterov, sgd, adam, adamw };
 
-/// "nesterov", "sgd", "adam", "adamw", in that order.
-const std::vector<std::string>& optimizer_names();
-std::string_view optimizer_name(OptimizerKind kind);
-/// The inverse of optimizer_name. Throws UsageError naming the nearest names.
-OptimizerKind parse_optimizer(std::string_view name);
+/// "nesterov", "sgd", "adam", "adamw".
+const EnumNames<OptimizerKind>& enum_names(OptimizerKind);
 /// A learning rate to start from when nothing else is known: 1 for nesterov and sgd (with clipping
 /// at 0.1, as Dauphin et al. 2017, §4.2 train), 0.002 for adam and adamw.
 double default_learning_rate(OptimizerKind kind);
@@ -41,6 +41,9 @@ struct OptimizerConfig {
   void validate() const;
   bool operator==(const OptimizerConfig&) const = default;
 };
+
+/// Its fields (base/fields.hpp), `kind` as "optimizer".
+const FieldTable& optimizer_fields();
 
 /// Updates parameters in place from their gradients, all in one parallel pass over fixed blocks;
 /// the result does not depend on the number of threads. The rules are torch.optim.SGD's (dampening

@@ -22,8 +22,8 @@ struct PreparedText {
   std::optional<TokenShards> valid;
 };
 
-/// Chooses a tokenizer for settings.train_files and trains it, holds a part of them out unless
-/// there are settings.valid_files, and tokenises both into `cache` (made when missing).
+/// Chooses a tokenizer for the training files and trains it, holds a part of them out unless there
+/// are files to validate on, and tokenises both into `cache` (made when missing).
 /// settings.tokenizer becomes what was chosen; choices are appended to `notes`. `tokenizer`: the
 /// one to cut with, instead of training one. Throws as choose_tokenizer, hold_out, train_tokenizer
 /// and tokenize_corpus do, and whatever `progress` throws.

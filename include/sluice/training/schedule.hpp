@@ -2,19 +2,17 @@
 // Learning rates over time.
 
 #include <cstdint>
-#include <string>
-#include <string_view>
-#include <vector>
+
+#include "sluice/base/names.hpp"
 
 namespace sluice {
 
+class FieldTable;
+
 enum class ScheduleKind : std::uint8_t { plateau, cosine, constant };
 
-/// "plateau", "cosine", "constant", in that order.
-const std::vector<std::string>& schedule_names();
-std::string_view schedule_name(ScheduleKind kind);
-/// The inverse of schedule_name. Throws UsageError naming the nearest names.
-ScheduleKind parse_schedule(std::string_view name);
+/// "plateau", "cosine", "constant".
+const EnumNames<ScheduleKind>& enum_names(ScheduleKind);
 
 struct ScheduleConfig {
   ScheduleKind kind = ScheduleKind::cosine;
@@ -31,6 +29,9 @@ struct ScheduleConfig {
   void validate() const;
   bool operator==(const ScheduleConfig&) const = default;
 };
+
+/// Its fields (base/fields.hpp), `kind` as "schedule".
+const FieldTable& schedule_fields();
 
 /// lr · min(1, (s + 1) / warmup) · d, where d is
 ///   constant  1

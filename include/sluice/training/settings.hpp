@@ -1,43 +1,74 @@
 #pragma once
-// A training run's settings: config.json, and the same object as a file or from flags.
+// A training run's settings: config.json, and the same from a file of one's own or from flags.
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "sluice/base/fields.hpp"
+#include "sluice/models/request.hpp"
+#include "sluice/text/tokenizer.hpp"
+#include "sluice/training/config.hpp"
+#include "sluice/training/defaults.hpp"
+
 namespace sluice {
+
+/// Where a run's texts are.
+struct DataSettings {
+  std::vector<std::filesystem::path> train;
+  std::vector<std::filesystem::path> valid;
+  /// Share of the training text to hold out when there are no files to validate on; 0: no
+  /// validation.
+  double valid_fraction = 0.05;
+};
+
+/// Its fields (base/fields.hpp).
+const FieldTable& data_fields();
+FieldParts field_parts(DataSettings& data);
+FieldParts field_parts(const DataSettings& data);
+
+/// Threads that a run may be asked to use at most.
+inline constexpr std::int64_t most_threads = 4096;
 
 /// What a run is asked to do. The sections hold what was given; training/defaults.hpp fills in the
 /// rest.
 struct Settings {
   /// The model directory; empty: not given.
   std::filesystem::path out;
-  std::vector<std::filesystem::path> train_files;
-  std::vector<std::filesystem::path> valid_files;
-  /// Share of the training text to hold out when there are no valid_files; 0: no validation.
-  double valid_fraction = 0.05;
-  /// 0: all cores.
+  /// 0: not given, which is all cores.
   std::int64_t threads = 0;
-  nlohmann::json tokenizer = nlohmann::json::object();
-  nlohmann::json model = nlohmann::json::object();
-  nlohmann::json training = nlohmann::json::object();
+  Given<DataSettings> data;
+  Given<TokenizerOptions> tokenizer;
+  ModelRequest model;
+  Given<TrainConfig> training;
+
+  /// The settings of `over` win, field by field, and displace what says the same in another way: a
+  /// preset or layers, files or a fraction to validate on. Other files to train on displace the
+  /// files to validate on, which go with the text they were chosen for: this is appended to
+  /// `notes`. `over` must have been read with this one's architecture as the one to take when it
+  /// names none. Throws as ModelRequest::overlay does.
+  void overlay(const Settings& over, Notes& notes);
 
   /// What config.json holds: {"format_version", "model", "training", "tokenizer", "data": {"train",
-  /// "valid", "valid_fraction"}, "threads"}, indented.
+  /// "valid", "valid_fraction"}, "threads"}, indented; of the sections what was given.
   std::string text() const;
 };
 
-/// Merges `given` (flags) over `base` (a configuration file), both objects as in config.json with
-/// every field optional and "out" added. Fields of `given` win, and displace those of `base` that
-/// say the same in another way (a preset or layers, files or a fraction to validate on). Throws
-/// UsageError naming the first field that is unknown (with the nearest names), of the wrong type or
-/// out of range.
-Settings merge_settings(const nlohmann::json& base, const nlohmann::json& given);
+/// Its fields, the sections among them (base/fields.hpp).
+const FieldTable& settings_fields();
 
-/// Throws Error naming the first field of given["tokenizer"] that differs from `base`, the
-/// configuration of the run to be resumed: its vocabulary is what its model was built for.
-void check_resumed_tokenizer(const nlohmann::json& base, const nlohmann::json& given);
+/// The settings that a text in JSON has, an object as config.json holds, every field optional, and
+/// "out" added. Throws as `place` says, naming the first field that is unknown (with the nearest
+/// names), of the wrong type or out of range, or where it is not JSON.
+Settings read_settings(std::string_view text, const FieldPlace& place);
+/// The same of such an object.
+Settings settings_of(const Value& object, const FieldPlace& place);
+
+/// Throws Error naming the first field of `given` that differs from the tokenizer of the run to be
+/// resumed: its vocabulary is what its model was built for.
+void check_resumed_tokenizer(const Given<TokenizerOptions>& resumed,
+                             const Given<TokenizerOptions>& given);
 
 }  // namespace sluice

@@ -63,12 +63,12 @@ Variation read_variation(const ClaimNode& node) {
 /// Throws unless every variant's configuration is one that could be trained.
 void check_variants(const ClaimNode& node, const ClaimComparison& comparison) {
   node.checked([&] {
-    const json base = {{"model", comparison.model}, {"training", comparison.training}};
     Notes ignored;
     for (const Variant& variant : all_variants(comparison.vary)) {
-      const json settings = apply_variant(base, variant);
-      check_model_request(settings["model"]);
-      choose_training(settings["training"], any_tokens, ignored);
+      const VariantSettings settings =
+          apply_variant({comparison.model, comparison.training}, variant);
+      settings.model.check();
+      choose_training(settings.training, any_tokens, ignored);
     }
   });
 }
@@ -83,6 +83,18 @@ void refuse_budget(const ClaimNode& training) {
   }
 }
 
+const FieldPlace model_place{.where = "model config"};
+const FieldPlace training_place{.where = "training config"};
+
+/// Takes over what "model" and "training" objects say.
+void read_model(ModelRequest& model, const json& fields) {
+  model.overlay(read_model_request(value_of(fields), model_place, model.architecture()),
+                model_place);
+}
+void read_training(Given<TrainConfig>& training, const json& fields) {
+  training.read(value_of(fields), training_place);
+}
+
 ClaimComparison read_comparison(const ClaimNode& node, const json& quick) {
   node.only({"model", "training", "tokens", "vary", "match", "seeds", "rates"});
   ClaimComparison comparison;
@@ -90,21 +102,25 @@ ClaimComparison read_comparison(const ClaimNode& node, const json& quick) {
   if (!names_directory(comparison.name)) {
     node.refuse("a comparison's name is a directory's, too: letters, digits, - and _");
   }
-  if (const auto model = node.find("model")) comparison.model = model->object();
+  if (const auto model = node.find("model")) {
+    model->checked([&] { read_model(comparison.model, model->value()); });
+  }
   if (const auto training = node.find("training")) {
     refuse_budget(*training);
-    comparison.training = training->object();
+    training->checked([&] { read_training(comparison.training, training->value()); });
   }
   if (quick.is_object()) {
-    comparison.model.update(quick.value("model", json::object()));
-    comparison.training.update(quick.value("training", json::object()));
+    node.checked([&] {
+      read_model(comparison.model, quick.value("model", json::object()));
+      read_training(comparison.training, quick.value("training", json::object()));
+    });
   }
-  comparison.training["tokens"] = node.at("tokens").integer(1, most_tokens);
+  comparison.training.set("tokens", node.at("tokens").integer(1, most_tokens), training_place);
   for (const ClaimNode& field : node.at("vary").elements()) {
     comparison.vary.push_back(read_variation(field));
   }
   if (const auto match = node.find("match")) {
-    comparison.match = match->checked([&] { return parse_match(match->text()); });
+    comparison.match = match->checked([&] { return parse_enum<MatchBy>(match->text()); });
   }
   comparison.seeds = node.at("seeds").integer(1, most_compare_seeds);
   comparison.rates = read_rates(node.at("rates"));
@@ -158,14 +174,11 @@ class Reader {
   void read_text(const ClaimNode& node) {
     node.only({"tokenizer", "vocabulary", "min_count", "validation"});
     const ClaimNode kind = node.at("tokenizer");
-    const auto kinds = tokenizer_kinds();
-    if (std::find(kinds.begin(), kinds.end(), kind.text()) == kinds.end()) {
-      kind.refuse(fmt::format("expected one of {}, got '{}'", fmt::join(kinds, ", "), kind.text()));
-    }
-    claim_.tokenizer["kind"] = kind.text();
+    const FieldPlace place{.where = "tokenizer config"};
+    kind.checked([&] { claim_.tokenizer.set("kind", kind.text(), place); });
     for (const char* field : {"vocabulary", "min_count"}) {
       if (const auto value = node.find(field)) {
-        claim_.tokenizer[field] = value->integer(1, most_tokens);
+        value->checked([&] { claim_.tokenizer.set(field, value->integer(1, most_tokens), place); });
       }
     }
     claim_.validation = node.at("validation").integer(least_validation, most_tokens);
@@ -193,7 +206,7 @@ class Reader {
     check_pairs(node, part);
     part.effect = read_effect(node, measure, part);
     const ClaimNode expect = node.at("expect");
-    part.expect = expect.checked([&] { return parse_expect(expect.text()); });
+    part.expect = expect.checked([&] { return parse_enum<Expect>(expect.text()); });
     part.threshold = part.effect == EffectKind::ratio ? 1 : 0;
     const auto threshold = node.find("threshold");
     if (threshold) part.threshold = threshold->number();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sluice/base/json.hpp"
 #include "sluice/base/names.hpp"
 
 namespace sluice {
@@ -85,16 +86,18 @@ std::vector<ClaimNode> ClaimNode::elements() const {
 
 std::string ClaimNode::key() const { return unescaped(path_.substr(path_.rfind('/') + 1)); }
 
+std::string ClaimNode::quotation() const { return shown(value_of(*value_)); }
+
 std::string ClaimNode::text() const {
   if (!value_->is_string() || value_->get_ref<const std::string&>().empty()) {
-    refuse(fmt::format("expected text, got {}", value_->dump()));
+    refuse(fmt::format("expected text, got {}", quotation()));
   }
   return value_->get<std::string>();
 }
 
 double ClaimNode::number() const {
   if (!value_->is_number() || !std::isfinite(value_->get<double>())) {
-    refuse(fmt::format("expected a number, got {}", value_->dump()));
+    refuse(fmt::format("expected a number, got {}", quotation()));
   }
   return value_->get<double>();
 }
@@ -103,8 +106,7 @@ std::int64_t ClaimNode::integer(std::int64_t least, std::int64_t most) const {
   const double given = number();
   if (given != std::floor(given) || given < static_cast<double>(least) ||
       given > static_cast<double>(most)) {
-    refuse(
-        fmt::format("expected a whole number from {} to {}, got {}", least, most, value_->dump()));
+    refuse(fmt::format("expected a whole number from {} to {}, got {}", least, most, quotation()));
   }
   return static_cast<std::int64_t>(given);
 }
@@ -115,29 +117,7 @@ const json& ClaimNode::object() const {
 }
 
 json parse_claim_json(std::string_view text, const std::string& file) {
-  // What reads JSON afterwards calls itself for each level.
-  constexpr int deepest = 64;
-  const auto shallow = [&](int depth, json::parse_event_t, json&) {
-    if (depth > deepest) {
-      throw UsageError(fmt::format("claim '{}': nested deeper than {} levels", file, deepest));
-    }
-    return true;
-  };
-  try {
-    return json::parse(text, shallow);
-  } catch (const json::parse_error& error) {
-    const std::size_t byte = std::clamp<std::size_t>(error.byte, 1, text.size() + 1) - 1;
-    const std::string_view before = text.substr(0, byte);
-    const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-    const std::size_t start = before.rfind('\n');
-    const std::size_t column = start == std::string_view::npos ? byte + 1 : byte - start;
-    // What the parser says behind its own account of the place.
-    std::string fault = error.what();
-    if (const std::size_t colon = fault.find(": "); colon != std::string::npos) {
-      fault = fault.substr(colon + 2);
-    }
-    throw UsageError(fmt::format("claim '{}', line {}, column {}: {}", file, line, column, fault));
-  }
+  return parse_json_document(text, {.where = fmt::format("claim '{}'", file)});
 }
 
 }  // namespace sluice

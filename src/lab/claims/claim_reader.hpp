@@ -49,6 +49,8 @@ class ClaimNode {
   const nlohmann::json& object() const;
 
  private:
+  /// The value as messages quote it.
+  std::string quotation() const;
   ClaimNode child(const nlohmann::json& value, const std::string& key) const;
 
   const nlohmann::json* value_;

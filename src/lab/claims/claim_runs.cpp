@@ -11,6 +11,7 @@
 #include "json_values.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/json.hpp"
 #include "sluice/base/version.hpp"
 #include "sluice/lab/claims/measures.hpp"
 #include "sluice/lab/compare/results.hpp"
@@ -34,18 +35,6 @@ double validation_share(const Claim& claim, const std::vector<fs::path>& data) {
   }
   return bytes > 0 ? std::min(most_validation, static_cast<double>(claim.validation) / bytes)
                    : most_validation;
-}
-
-const char* effect_name(EffectKind kind) {
-  switch (kind) {
-    case EffectKind::ratio:
-      return "ratio";
-    case EffectKind::share:
-      return "share";
-    case EffectKind::difference:
-      break;
-  }
-  return "difference";
 }
 
 /// "gtu", "0.1", "glu|reglu", "none" for an empty list.
@@ -116,7 +105,7 @@ class ClaimRun {
                 {"title", claim_.title},
                 {"statement", claim_.statement},
                 {"source", claim_.source},
-                {"verdict", claim_verdict_name(combine(verdicts))},
+                {"verdict", name_of(combine(verdicts))},
                 {"parts", parts},
                 {"budget", claim_.budget()},
                 {"seconds", seconds_},
@@ -244,11 +233,11 @@ class ClaimRun {
                  const std::vector<double>& a, const std::vector<double>& b,
                  ClaimVerdict verdict) const {
     return {{"statement", part.statement},
-            {"verdict", claim_verdict_name(verdict)},
+            {"verdict", name_of(verdict)},
             {"measure", part.measure},
             {"at", measure.has_at ? json(part.at) : json()},
-            {"kind", effect_name(part.effect)},
-            {"expect", expect_name(part.expect)},
+            {"kind", name_of(part.effect)},
+            {"expect", name_of(part.expect)},
             {"threshold", part.threshold},
             {"unit", measure.unit},
             {"side_a", side_name(part.a)},
@@ -301,8 +290,9 @@ bool selects(const json& wanted, const Variant& variant) {
     const json& value = item.value();
     return std::any_of(variant.fields.begin(), variant.fields.end(), [&](const auto& field) {
       if (field.first != item.key()) return false;
-      return value == field.second || (value.is_array() && std::find(value.begin(), value.end(),
-                                                                     field.second) != value.end());
+      const json varied = document_of(field.second);
+      return value == varied ||
+             (value.is_array() && std::find(value.begin(), value.end(), varied) != value.end());
     });
   });
 }
@@ -312,8 +302,8 @@ std::unique_ptr<Comparison> plan_comparison(const Claim& claim, const ClaimCompa
                                             const ClaimCallbacks& callbacks,
                                             const std::atomic<int>* stop) {
   CompareSpec spec;
-  spec.base.train_files = request.data;
-  spec.base.valid_fraction = validation_share(claim, request.data);
+  spec.base.data.values.train = request.data;
+  spec.base.data.values.valid_fraction = validation_share(claim, request.data);
   spec.base.threads = request.threads;
   spec.base.tokenizer = claim.tokenizer;
   spec.base.model = comparison.model;
@@ -339,7 +329,7 @@ std::optional<json> run_claim(const Claim& claim, const ClaimRequest& request,
 void check_claim_results(const ClaimRequest& request, bool quick) {
   const fs::path file = request.out / claims_file;
   if (!fs::exists(file)) return;
-  const json before = json::parse(read_file(file), nullptr, false);
+  const json before = json_or_null(read_file(file));
   if (!before.is_object() || !before.contains("quick") || !before.contains("data")) return;
   const auto refuse = [&](const std::string& what) {
     throw UsageError(fmt::format(
@@ -360,7 +350,7 @@ void add_claim_result(const ClaimRequest& request, bool quick, const json& eleme
               {"data", data_json(request)},
               {"claims", json::array()}};
   if (fs::exists(file)) {
-    const json before = json::parse(read_file(file), nullptr, false);
+    const json before = json_or_null(read_file(file));
     const auto same = [&](const char* field) {
       return before.is_object() && before.contains(field) && before[field] == all[field];
     };

@@ -9,6 +9,7 @@
 #include "claims/measure_groups.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/json.hpp"
 #include "sluice/base/names.hpp"
 
 namespace sluice {
@@ -157,7 +158,7 @@ json Measuring::kept(const MeasuredRun& run, const std::string& key,
   };
   json values = json::object();
   if (fs::exists(file)) {
-    const json read = json::parse(read_file(file), nullptr, false);
+    const json read = json_or_null(read_file(file));
     if (read.is_object() && read.contains("values") && read["values"].is_object() &&
         read.value("checksum", json()) == checksum(read["values"])) {
       values = read["values"];

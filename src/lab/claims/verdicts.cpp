@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/math/distributions/binomial.hpp>
 #include <cmath>
 #include <limits>
@@ -15,7 +14,6 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<const char*, 3> expect_names = {"less", "greater", "within"};
 constexpr double no_value = std::numeric_limits<double>::quiet_NaN();
 
 bool are_finite(std::span<const double> values) {
@@ -85,25 +83,26 @@ void set_share_intervals(Effect& effect, std::span<const double> a, std::span<co
 
 }  // namespace
 
-std::string_view expect_name(Expect expect) {
-  return expect_names[static_cast<std::size_t>(expect)];
+const EnumNames<Expect>& enum_names(Expect) {
+  static const EnumNames<Expect> names(
+      "expectation",
+      {{Expect::less, "less"}, {Expect::greater, "greater"}, {Expect::within, "within"}});
+  return names;
 }
 
-Expect parse_expect(const std::string& name) {
-  const std::vector<std::string> known(expect_names.begin(), expect_names.end());
-  return static_cast<Expect>(parse_name("expectation", name, known));
+const EnumNames<ClaimVerdict>& enum_names(ClaimVerdict) {
+  static const EnumNames<ClaimVerdict> names("verdict",
+                                             {{ClaimVerdict::holds, "holds"},
+                                              {ClaimVerdict::fails, "fails"},
+                                              {ClaimVerdict::inconclusive, "inconclusive"}});
+  return names;
 }
 
-std::string_view claim_verdict_name(ClaimVerdict verdict) {
-  switch (verdict) {
-    case ClaimVerdict::holds:
-      return "holds";
-    case ClaimVerdict::fails:
-      return "fails";
-    case ClaimVerdict::inconclusive:
-      break;
-  }
-  return "inconclusive";
+const EnumNames<EffectKind>& enum_names(EffectKind) {
+  static const EnumNames<EffectKind> names("effect", {{EffectKind::difference, "difference"},
+                                                      {EffectKind::ratio, "ratio"},
+                                                      {EffectKind::share, "share"}});
+  return names;
 }
 
 Interval share_interval(std::size_t k, std::size_t n, double confidence) {

@@ -67,30 +67,25 @@ void check_request(const CompareSpec& spec) {
       throw UsageError(fmt::format("learning rates must be above 0 and finite, got {}", rate));
     }
   }
-  if (spec.base.train_files.empty()) {
+  const DataSettings& data = spec.base.data.values;
+  if (data.train.empty()) {
     throw UsageError("the text to train on is missing");
   }
-  if (spec.base.valid_files.empty() && spec.base.valid_fraction <= 0) {
+  if (data.valid.empty() && data.valid_fraction <= 0) {
     throw UsageError(
         "variants are compared by their loss on validation text: give a text to validate "
         "on, or a fraction of the training text to hold out");
   }
-  const json& given = spec.base.training;
-  const bool budget = std::any_of(given.items().begin(), given.items().end(), [](const auto& item) {
-    const std::string& name = item.key();
-    return name == "tokens" || name == "steps" || name == "epochs" || name == "minutes";
-  });
-  if (!budget) {
+  if (!spec.base.training.has_any(budget_fields)) {
     throw UsageError(
         "a comparison needs a budget for each run, in tokens, steps, epochs or minutes");
   }
-  const json base = {{"model", spec.base.model}, {"training", spec.base.training}};
   Notes ignored;
   for (const Variant& variant : all_variants(spec.vary)) {
-    const json settings = apply_variant(base, variant);
-    check_model_request(settings["model"]);
-    choose_training(settings["training"], std::int64_t{1} << 30, ignored);
-    if (variant.training.contains("lr") && !spec.rates.empty()) {
+    const VariantSettings settings = apply_variant({spec.base.model, spec.base.training}, variant);
+    settings.model.check();
+    choose_training(settings.training, std::int64_t{1} << 30, ignored);
+    if (variant.find("lr") != nullptr && !spec.rates.empty()) {
       throw UsageError(
           "the learning rate is varied and rates to choose from are given: give one of them");
     }
@@ -128,8 +123,7 @@ Comparison::Comparison(CompareSpec spec, fs::path out, CompareCallbacks callback
 }
 
 PlannedVariant Comparison::plan_variant(const Variant& variant) {
-  const json base = {{"model", spec_.base.model}, {"training", spec_.base.training}};
-  const json settings = apply_variant(base, variant);
+  const VariantSettings settings = apply_variant({spec_.base.model, spec_.base.training}, variant);
   Notes ignored;
   Notes& notes = variants_.empty() ? notes_ : ignored;
 
@@ -137,9 +131,9 @@ PlannedVariant Comparison::plan_variant(const Variant& variant) {
   planned.variant = variant;
   const std::int64_t tokens = text_.train.size();
   Notes of_training;
-  planned.training = choose_training(settings["training"], tokens, of_training);
+  planned.training = choose_training(settings.training, tokens, of_training);
   const ModelConfig model = choose_model(
-      settings["model"], {tokens, text_.tokenizer->size(), planned.training.context}, notes);
+      settings.model, {tokens, text_.tokenizer->size(), planned.training.context}, notes);
   notes.insert(notes.end(), of_training.begin(), of_training.end());
   const std::int64_t target = variants_.empty() ? match_count(model, spec_.match)
                                                 : match_count(variants_.front().model, spec_.match);
@@ -157,10 +151,10 @@ PlannedVariant Comparison::plan_variant(const Variant& variant) {
 
   const BatchStream stream(text_.train, planned.training.batch, planned.training.context);
   const std::int64_t steps = planned.training.total_steps(stream.steps_per_epoch());
-  if (!settings["training"].contains("validate_every") && steps > 0) {
+  if (!settings.training.has("validate_every") && steps > 0) {
     planned.training.validate_every = std::max<std::int64_t>(1, steps / default_validations);
   }
-  if (!settings["training"].contains("log_every") && steps > 0) {
+  if (!settings.training.has("log_every") && steps > 0) {
     planned.training.log_every =
         std::clamp<std::int64_t>(steps / default_lines, 1, planned.training.log_every);
   }
@@ -170,7 +164,7 @@ PlannedVariant Comparison::plan_variant(const Variant& variant) {
       training_memory_estimate(planned.model, planned.training.batch, planned.training.context,
                                optimizer_states(planned.training), planned.training.recompute);
   planned.rates = spec_.rates;
-  if (variant.training.contains("lr")) {
+  if (variant.find("lr") != nullptr) {
     planned.rates = {planned.training.schedule.lr};
   } else if (planned.rates.empty()) {
     planned.rates = rate_grid(planned.training.schedule.lr);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -11,13 +10,10 @@
 #include <vector>
 
 #include "sluice/base/error.hpp"
-#include "sluice/base/names.hpp"
 #include "sluice/models/architecture.hpp"
 
 namespace sluice {
 namespace {
-
-constexpr std::array<const char*, 3> match_names = {"width", "parameters", "flops"};
 
 ModelWidths widths_of(ModelConfig& model) { return model.architecture().widths(model); }
 
@@ -99,11 +95,11 @@ void tune(Nearest& nearest, ModelConfig model, double factor, MatchBy by, std::i
 
 }  // namespace
 
-std::string match_name(MatchBy by) { return match_names[static_cast<std::size_t>(by)]; }
-
-MatchBy parse_match(const std::string& name) {
-  const std::vector<std::string> known(match_names.begin(), match_names.end());
-  return static_cast<MatchBy>(parse_name("match", name, known));
+const EnumNames<MatchBy>& enum_names(MatchBy) {
+  static const EnumNames<MatchBy> names(
+      "match",
+      {{MatchBy::width, "width"}, {MatchBy::parameters, "parameters"}, {MatchBy::flops, "flops"}});
+  return names;
 }
 
 std::int64_t flops_per_token(const ModelConfig& model) {

@@ -131,7 +131,7 @@ json variant_json(const Comparison& comparison, std::size_t v) {
   const auto runs = chosen_runs(comparison, v);
   const std::size_t chosen = comparison.chosen_rate(v);
   json fields = json::object();
-  for (const auto& [name, value] : variant.variant.fields) fields[name] = value;
+  for (const auto& [name, value] : variant.variant.fields) fields[name] = document_of(value);
   json training = variant.training;
   for (const char* name : {"lr", "seed"}) training.erase(name);
   const json speed = summary(collect(runs, [](const RunRecord& r) { return r.tokens_per_second; }));
@@ -167,7 +167,7 @@ json pair_json(const Comparison& comparison, const PairResult& pair) {
   const auto& variants = comparison.variants();
   json out = {{"a", variants[pair.a].variant.name},
               {"b", variants[pair.b].variant.name},
-              {"verdict", verdict_name(pair.verdict)}};
+              {"verdict", name_of(pair.verdict)}};
   const bool tested = pair.verdict != Verdict::untested;
   const auto put = [&](const char* name, double value) {
     out[name] = tested ? number(value) : json();
@@ -226,9 +226,8 @@ json results_of(const Comparison& comparison) {
   for (const Variation& variation : spec.vary) fields.push_back(variation.field);
 
   json data = comparison.data();
-  const json settings = json::parse(base.text());
-  data["files"] = settings["data"];
-  data["tokenizer"] = base.tokenizer;
+  data["files"] = document_of(write_fields(field_parts(base.data.values)));
+  data["tokenizer"] = document_of(base.tokenizer.write());
   data["tokenizer"]["fingerprint"] = comparison.data()["tokenizer"];
   return {{"format_version", results_format_version},
           {"version", library_version()},
@@ -238,7 +237,7 @@ json results_of(const Comparison& comparison) {
           {"data", data},
           {"varied", fields},
           {"budget", budget_json(comparison.variants().front().training)},
-          {"match", match_name(spec.match)},
+          {"match", name_of(spec.match)},
           {"seeds", comparison.seeds()},
           {"threads", comparison.threads()},
           {"jobs", comparison.jobs()},

@@ -130,7 +130,7 @@ std::string runs_csv(const json& results) {
 std::string pair_sentence(const json& pair) {
   const auto a = pair["a"].get<std::string>();
   const auto b = pair["b"].get<std::string>();
-  if (pair["verdict"] == verdict_name(Verdict::untested)) {
+  if (pair["verdict"] == name_of(Verdict::untested)) {
     return fmt::format("{} against {}: untested, since a run diverged", a, b);
   }
   const auto difference = pair["difference"].get<double>();
@@ -139,7 +139,7 @@ std::string pair_sentence(const json& pair) {
   const std::string numbers =
       fmt::format("difference {:+.4f} ({:+.4f} to {:+.4f}), {} after Holm's correction", difference,
                   low, high, p_value(pair["p_holm"].get<double>()));
-  if (pair["verdict"] == verdict_name(Verdict::not_distinguishable)) {
+  if (pair["verdict"] == name_of(Verdict::not_distinguishable)) {
     return fmt::format("{} and {} are not distinguishable at this budget: {}", a, b, numbers);
   }
   return fmt::format("{} is {} than {}: {}", a, pair["verdict"].get<std::string>(), b, numbers);

@@ -3,30 +3,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <string_view>
 
 #include "json_values.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/base/names.hpp"
 #include "sluice/models/architecture.hpp"
-#include "sluice/training/config.hpp"
-#include "sluice/training/defaults.hpp"
-#include "sluice/training/settings.hpp"
 
 namespace sluice {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::size_t most_variants = 1000;
 
-bool contains(const std::vector<std::string>& names, const std::string& name) {
+bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-/// The fields of "model" that some architecture has.
+/// The fields of a model that some architecture has.
 std::vector<std::string> model_field_names() {
   std::vector<std::string> names;
   for (const Architecture* architecture : architectures()) {
@@ -37,22 +28,11 @@ std::vector<std::string> model_field_names() {
   return names;
 }
 
-/// `model` without the fields that only other architectures than `arch` have.
-json fitting(const json& model, const std::string& arch) {
-  const std::vector<std::string> any = model_field_names();
-  const std::vector<std::string> own = request_fields(find_architecture(arch));
-  json kept = json::object();
-  for (const auto& item : model.items()) {
-    if (contains(own, item.key()) || !contains(any, item.key())) kept[item.key()] = item.value();
-  }
-  return kept;
-}
-
 /// Why a field cannot be varied; "" when it can.
 std::string_view refusal(std::string_view field) {
   if (field == "vocabulary") return "losses over different vocabularies do not compare";
   if (field == "seed") return "every variant is trained with the same seeds";
-  for (const std::string_view budget : {"tokens", "steps", "epochs", "minutes"}) {
+  for (const std::string_view budget : budget_fields) {
     if (field == budget) return "every variant gets the same budget";
   }
   return "";
@@ -76,36 +56,39 @@ std::vector<std::string> split(const std::string& text) {
   return parts;
 }
 
-/// The field's value in a configuration of its kind, for its type; null when there is none.
-json example(const std::string& field, bool training) {
-  if (training) return json(TrainConfig{}).value(field, json());
-  for (const Architecture* architecture : architectures()) {
-    const json model = ModelConfig(architecture->name());
-    if (model.contains(field)) return model[field];
+/// The field of that name that may be varied.
+const Field& varied_field(const std::string& name) {
+  const Field* field = train_fields().find(name);
+  if (field == nullptr && contains(model_field_names(), name)) field = find_request_field(name);
+  if (field == nullptr) {
+    std::vector<std::string> known = model_field_names();
+    for (const Field& each : train_fields().fields()) known.push_back(each.name);
+    std::erase_if(known, [](const std::string& each) { return !refusal(each).empty(); });
+    throw UsageError(
+        fmt::format("there is no field {} to vary; {}", in_quotes(name), suggestion(name, known)));
   }
-  return {};
+  if (const std::string_view why = refusal(name); !why.empty()) {
+    throw UsageError(fmt::format("'{}' cannot be varied: {}", name, why));
+  }
+  return *field;
 }
 
-json parse_value(const std::string& field, const std::string& text, const json& like) {
-  const auto refuse = [&](const char* expected) {
-    throw UsageError(fmt::format("values of '{}': expected {}, got '{}'", field, expected, text));
-  };
-  if (text.empty()) refuse("a value");
-  if (like.is_string()) return text;
-  json value = json::parse(text, nullptr, false);
-  if (value.is_discarded()) value = text;
-  if (like.is_number_integer() && value.is_number_float()) {
-    const auto number = value.get<double>();  // 1e4
-    if (std::abs(number) < 1e15 && number == std::floor(number)) {
-      value = static_cast<std::int64_t>(number);
+/// A value that some model has for the field: which one, the architecture says.
+void check_value(const Field& field, const Value& value, const FieldPlace& place) {
+  try {
+    field.check(value, place);
+  } catch (const UsageError&) {
+    for (const Architecture* architecture : architectures()) {
+      const Field* const other = architecture->fields().find(field.name);
+      if (other == nullptr || other == &field) continue;
+      try {
+        other->check(value, place);
+        return;
+      } catch (const UsageError&) {  // nor this one
+      }
     }
+    throw;
   }
-  if (like.is_number_integer() && !value.is_number_integer()) refuse("a whole number");
-  if (like.is_number() && !value.is_number()) refuse("a number");
-  if (like.is_boolean() && !value.is_boolean()) refuse("true or false");
-  if (like.is_array() && !value.is_array())
-    value = value == "none" ? json::array() : json::array({value});
-  return value;
 }
 
 }  // namespace
@@ -114,40 +97,36 @@ Variation parse_variation(const std::string& text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
     throw UsageError(
-        fmt::format("expected a field and its values as FIELD=A,B,.., got '{}'", text));
+        fmt::format("expected a field and its values as FIELD=A,B,.., got {}", in_quotes(text)));
   }
   return make_variation(text.substr(0, equals), split(text.substr(equals + 1)));
 }
 
 Variation make_variation(const std::string& field, const std::vector<std::string>& values) {
-  const json training_fields = TrainConfig{};
-  const std::vector<std::string> model_names = model_field_names();
-  const bool training = training_fields.contains(field);
-  if (!training && !contains(model_names, field)) {
-    std::vector<std::string> known = model_names;
-    for (const auto& item : training_fields.items()) known.push_back(item.key());
-    std::erase_if(known, [](const std::string& name) { return !refusal(name).empty(); });
-    throw UsageError(
-        fmt::format("there is no field '{}' to vary; {}", field, suggestion(field, known)));
-  }
-  if (const std::string_view why = refusal(field); !why.empty()) {
-    throw UsageError(fmt::format("'{}' cannot be varied: {}", field, why));
-  }
+  const Field& varied = varied_field(field);
+  const FieldPlace place{.where = fmt::format("values of '{}'", field),
+                         .origin = FieldPlace::Origin::flag};
   Variation variation{field, {}};
-  const json like = example(field, training);
-  for (const std::string& part : values) {
-    const json value = parse_value(field, part, like);
+  for (const std::string& text : values) {
+    if (text.empty()) place.refuse("expected a value, got ''");
+    const Value value = varied.from_text(text);
+    check_value(varied, value, place);
     if (std::find(variation.values.begin(), variation.values.end(), value) !=
         variation.values.end()) {
-      throw UsageError(fmt::format("values of '{}': '{}' is given twice", field, part));
+      place.refuse(fmt::format("{} is given twice", in_quotes(text)));
     }
     variation.values.push_back(value);
   }
   return variation;
 }
 
+const Value* Variant::find(std::string_view field) const {
+  const auto found = std::find_if(fields.begin(), fields.end(),
+                                  [&](const auto& each) { return each.first == field; });
+  return found == fields.end() ? nullptr : &found->second;
+}
+
 std::vector<Variant> all_variants(const std::vector<Variation>& variations) {
-  const json training_fields = TrainConfig{};
   std::vector<Variant> variants(1);
   for (std::size_t i = 0; i < variations.size(); ++i) {
     const Variation& variation = variations[i];
@@ -159,13 +138,11 @@ std::vector<Variant> all_variants(const std::vector<Variation>& variations) {
     }
     std::vector<Variant> longer;
     for (const Variant& variant : variants) {
-      for (const json& value : variation.values) {
+      for (const Value& value : variation.values) {
         Variant next = variant;
         next.name += fmt::format("{}{}={}", next.name.empty() ? "" : " ", variation.field,
                                  value_text(value));
         next.fields.emplace_back(variation.field, value);
-        (training_fields.contains(variation.field) ? next.training : next.model)[variation.field] =
-            value;
         longer.push_back(std::move(next));
       }
     }
@@ -181,15 +158,21 @@ std::vector<Variant> all_variants(const std::vector<Variation>& variations) {
   return variants;
 }
 
-json apply_variant(const json& base, const Variant& variant) {
-  json kept = {{"model", base.value("model", json::object())},
-               {"training", base.value("training", json::object())}};
-  if (variant.model.contains("arch")) {
-    kept["model"] = fitting(kept["model"], variant.model["arch"].get<std::string>());
+VariantSettings apply_variant(const VariantSettings& base, const Variant& variant) {
+  const FieldPlace model_place{.where = "model config"};
+  VariantSettings settings = base;
+  std::vector<FieldChoice> model;
+  for (const auto& [name, value] : variant.fields) {
+    if (train_fields().find(name) != nullptr) {
+      settings.training.set(name, value, {.where = "training config"});
+    } else {
+      model.push_back({name, value, model_place});
+    }
   }
-  const Settings merged =
-      merge_settings(kept, {{"model", variant.model}, {"training", variant.training}});
-  return {{"model", merged.model}, {"training", merged.training}};
+  const ModelRequest over = read_model_request(model, base.model.architecture());
+  if (over.arch_given) settings.model.adapt(over.architecture());
+  settings.model.overlay(over, model_place);
+  return settings;
 }
 
 }  // namespace sluice

@@ -11,6 +11,7 @@
 #include "report/report_page.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/json.hpp"
 #include "sluice/lab/claims/claim_runs.hpp"
 #include "sluice/lab/compare/results.hpp"
 #include "sluice/lab/compare/run.hpp"
@@ -79,7 +80,7 @@ report::Page make_page(const json& results, const json& inspection, const json& 
 json read_json(const fs::path& directory, const Source& source) {
   const fs::path path = directory / source.file;
   if (!fs::exists(path)) return {};
-  json object = json::parse(read_file(path), nullptr, false);
+  json object = json_or_null(read_file(path));
   if (!object.is_object()) {
     throw Error(fmt::format(
         "'{}' is damaged (no JSON object): write it again with the {} command that made "

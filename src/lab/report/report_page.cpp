@@ -15,24 +15,6 @@ namespace {
 
 using nlohmann::json;
 
-const char* kind_name(ChartKind kind) {
-  switch (kind) {
-    case ChartKind::line:
-      return "line";
-    case ChartKind::step:
-      return "step";
-    case ChartKind::points:
-      return "points";
-    case ChartKind::bar:
-      return "bar";
-    case ChartKind::stack:
-      return "stack";
-    case ChartKind::interval:
-      return "interval";
-  }
-  throw Error("report: an unknown kind of chart");
-}
-
 json axis_json(const Axis& axis) {
   return {{"label", axis.label},
           {"column", axis.column},
@@ -57,11 +39,9 @@ json chart_json(const Chart& chart) {
     if (one.marked >= 0) entry["marked"] = one.marked;
     series.push_back(std::move(entry));
   }
-  return {{"label", chart.label},     {"kind", kind_name(chart.kind)},
-          {"x", axis_json(chart.x)},  {"y", axis_json(chart.y)},
-          {"keys", chart.keys},       {"series", series},
-          {"ordered", chart.ordered}, {"reference", chart.reference},
-          {"summary", chart.summary}};
+  return {{"label", chart.label},     {"kind", name_of(chart.kind)},  {"x", axis_json(chart.x)},
+          {"y", axis_json(chart.y)},  {"keys", chart.keys},           {"series", series},
+          {"ordered", chart.ordered}, {"reference", chart.reference}, {"summary", chart.summary}};
 }
 
 /// One line per point: the series' keys, x, y and the interval's ends.
@@ -170,6 +150,16 @@ std::string script_json(const json& value) {
 
 }  // namespace
 
+const EnumNames<ChartKind>& enum_names(ChartKind) {
+  static const EnumNames<ChartKind> names("chart", {{ChartKind::line, "line"},
+                                                    {ChartKind::step, "step"},
+                                                    {ChartKind::points, "points"},
+                                                    {ChartKind::bar, "bar"},
+                                                    {ChartKind::stack, "stack"},
+                                                    {ChartKind::interval, "interval"}});
+  return names;
+}
+
 void Page::say(std::string_view verdict, const std::string& html) {
   verdicts_ +=
       fmt::format("<li>{} <span>{}</span></li>\n", verdict.empty() ? "" : badge(verdict), html);
@@ -205,8 +195,8 @@ void Page::add(const Figure& figure) {
       "<div class=\"plot {3}\"></div>\n<noscript><p>{4} The numbers: "
       "{5}</p></noscript>\n</figure>\n",
       ids, escape(figure.title),
-      figure.note.empty() ? "" : fmt::format("<p>{}</p>", escape(figure.note)),
-      kind_name(first.kind), escape(first.summary), links, figure.level);
+      figure.note.empty() ? "" : fmt::format("<p>{}</p>", escape(figure.note)), name_of(first.kind),
+      escape(first.summary), links, figure.level);
 }
 
 void Page::add(const Table& table) {

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/base/names.hpp"
+
 namespace sluice::report {
 
 /// `text` with whatever HTML would read as markup written as entities.
@@ -56,6 +58,8 @@ struct Axis {
 /// What a chart looks like: lines (with bands where there are intervals), steps, points with error
 /// bars on lines, bars, bars on one another, or points with intervals lying in rows.
 enum class ChartKind : std::uint8_t { line, step, points, bar, stack, interval };
+/// "line", "step", ...
+const EnumNames<ChartKind>& enum_names(ChartKind);
 
 struct Chart {
   /// Unique in the page: its CSV is report/ID.csv.

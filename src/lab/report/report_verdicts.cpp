@@ -51,14 +51,14 @@ Told told(const json& pair) {
 
 void say_pair(Page& page, const json& pair) {
   const std::string verdict = verdict_of(pair);
-  if (verdict == verdict_name(Verdict::untested)) {
+  if (verdict == name_of(Verdict::untested)) {
     page.say(verdict, fmt::format("{} against {}: a run diverged, which leaves nothing to test.",
                                   strong(pair.at("a")), strong(pair.at("b"))));
     return;
   }
   const Told pairing = told(pair);
   const std::string p = escape(p_value(pair.at("p_holm").get<double>()));
-  if (verdict == verdict_name(Verdict::not_distinguishable)) {
+  if (verdict == name_of(Verdict::not_distinguishable)) {
     page.say(
         verdict,
         fmt::format("{} and {} at this budget: the difference is {:+.4f} nats per token "
@@ -89,7 +89,7 @@ void say_best(Page& page, const json& results, const json& best) {
     const json& other = pair.at(pair.at("a") == best.at("name") ? "b" : "a");
     const std::string verdict = verdict_of(pair);
     if (verdict == "better" || verdict == "worse") beaten.push_back(strong(other));
-    if (verdict == verdict_name(Verdict::not_distinguishable)) equals.push_back(strong(other));
+    if (verdict == name_of(Verdict::not_distinguishable)) equals.push_back(strong(other));
   }
   const auto named = [](const std::vector<std::string>& names) {
     return names.size() <= 6 ? listed(names) : fmt::format("{} others", names.size());

@@ -66,18 +66,6 @@ std::string parameters_text(const UnitInfo& info) {
   return text;
 }
 
-std::string_view kind_name(UnitKind kind) {
-  switch (kind) {
-    case UnitKind::gate:
-      return "gate";
-    case UnitKind::activation:
-      return "activation";
-    case UnitKind::layer:
-      return "layer";
-  }
-  return "";
-}
-
 /// A float as the number it was written as, not as the nearest double.
 double shortest(float value) { return std::stod(fmt::format("{}", value)); }
 
@@ -201,7 +189,7 @@ std::string unit_list_text(const std::vector<ListedUnit>& units) {
 std::string unit_text(const ListedUnit& unit) {
   constexpr std::size_t label_column = 13;
   const UnitInfo& info = unit.info;
-  std::string text = fmt::format("{} ({})\n\n", info.name, kind_name(info.kind));
+  std::string text = fmt::format("{} ({})\n\n", info.name, name_of(info.kind));
   const auto line = [&](const char* label, const std::string& what) {
     if (!what.empty()) text += hanging(padded(label, label_column), what);
   };
@@ -231,7 +219,7 @@ nlohmann::ordered_json units_json(const std::vector<ListedUnit>& units) {
                             {"most", shortest(parameter.most)}});
     }
     nlohmann::ordered_json entry = {{"name", info.name},
-                                    {"kind", kind_name(info.kind)},
+                                    {"kind", name_of(info.kind)},
                                     {"formula", info.formula},
                                     {"derivative", info.derivative},
                                     {"range", info.range},

@@ -21,7 +21,7 @@ TEST(ClaimFile, IsRead) {
   EXPECT_EQ(claim.title, "GLU and tanh");
   EXPECT_EQ(claim.minutes, 0.1);
   EXPECT_FALSE(claim.quick);
-  EXPECT_EQ(claim.tokenizer, (json{{"kind", "word"}, {"min_count", 1}}));
+  EXPECT_EQ(claim.tokenizer.write(), Value(Value::Object{{"kind", "word"}, {"min_count", 1}}));
   EXPECT_EQ(claim.validation, 1500);
   ASSERT_EQ(claim.comparisons.size(), 1U);
   const ClaimComparison& comparison = claim.comparison("main");
@@ -48,8 +48,8 @@ TEST(ClaimFile, QuickFieldsTakeTheOthersPlaces) {
   EXPECT_TRUE(claim.quick);
   EXPECT_EQ(claim.comparisons[0].tokens(), 320);
   EXPECT_EQ(claim.comparisons[0].rates, (std::vector<double>{0.01}));
-  EXPECT_EQ(claim.comparisons[0].training["validate_every"], 5);
-  EXPECT_EQ(claim.comparisons[0].training["batch"], 4);
+  EXPECT_EQ(claim.comparisons[0].training.values.validate_every, 5);
+  EXPECT_EQ(claim.comparisons[0].training.values.batch, 4);
   EXPECT_EQ(claim.budget(), "4 runs of 320 tokens");
 }
 
@@ -111,7 +111,8 @@ TEST(ClaimFile, FaultsNameTheirPlace) {
   refused([](json& c) { c["statement"] = 3; }, "/statement", "expected text, got 3");
   refused([](json& c) { c["format_version"] = 2; }, "/format_version", "format 1");
   refused([](json& c) { c["minutes"] = "long"; }, "/minutes", "expected a number");
-  refused([](json& c) { c["text"]["tokenizer"] = "words"; }, "/text/tokenizer", "word, char");
+  refused([](json& c) { c["text"]["tokenizer"] = "words"; }, "/text/tokenizer",
+          "did you mean word");
   refused([](json& c) { c["text"]["validation"] = 3; }, "/text/validation", "from 1000");
   refused([](json& c) { c["comparisons"] = json::object(); }, "/comparisons", "at least one");
   refused([](json& c) { c["comparisons"]["a/b"] = c["comparisons"]["main"]; }, "/comparisons/a~1b",
@@ -131,10 +132,10 @@ TEST(ClaimFile, FaultsNameTheirPlace) {
   main([](json& m) { m["vary"]["unit"] = "glu"; }, "/vary/unit", "a list of values");
   main([](json& m) { m["vary"]["unit"] = {"glu", "glu"}; }, "/vary/unit", "given twice");
   main([](json& m) { m["vary"]["unit"] = {"glu"}; }, "", "at least two variants");
-  main([](json& m) { m["vary"]["unit"] = {"glu", "gul"}; }, "", "glu");
-  main([](json& m) { m["model"]["layrs"] = 3; }, "", "layers");
+  main([](json& m) { m["vary"]["unit"] = {"glu", "gul"}; }, "/vary/unit", "glu");
+  main([](json& m) { m["model"]["layrs"] = 3; }, "/model", "layers");
   main([](json& m) { m["training"]["steps"] = 3; }, "/training/steps", "the budget is in 'tokens'");
-  main([](json& m) { m["training"]["cilp"] = 3; }, "", "clip");
+  main([](json& m) { m["training"]["cilp"] = 3; }, "/training", "clip");
 
   const auto first = [&](const std::function<void(json&)>& change, const std::string& place,
                          const std::string& part) {

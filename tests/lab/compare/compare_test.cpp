@@ -64,7 +64,7 @@ TEST_F(Lab, SeedsAreAllThatDiffersBetweenRunsOfAVariant) {
   turned.vary = {parse_variation("unit=glu,tanh")};
   turned.match = MatchBy::width;
   request.match = MatchBy::width;
-  turned.base.training["seed"] = 2;
+  set_training(turned, {{"seed", 2}});
   turned.seeds = 2;
   fs::create_directories(directory_ / "b");
   fs::create_directories(directory_ / "c");
@@ -205,8 +205,7 @@ TEST_F(Lab, RunsOfAnotherVersionAreLeftOut) {
 TEST_F(Lab, ADivergedRunIsAResult) {
   CompareSpec request = spec();
   request.vary = {parse_variation("optimizer=adamw,sgd")};
-  request.base.training["clip"] = 0;
-  request.base.training["momentum"] = 0;
+  set_training(request, {{"clip", 0}, {"momentum", 0}});
   request.rates = {0.01, 1e30};
   Comparison comparison(request, out());
   ASSERT_TRUE(comparison.run());
@@ -228,7 +227,7 @@ TEST_F(Lab, ADivergedRunIsAResult) {
 TEST_F(Lab, RatesGrowWhileTheBestIsAtAnEnd) {
   CompareSpec request = spec();
   request.rates.clear();
-  request.base.training["lr"] = 1e-6;  // far too low
+  set_training(request, {{"lr", 1e-6}});  // far too low
   request.seeds = 1;
   Counter counter;
   Comparison comparison(request, out(), counter.callbacks());
@@ -242,7 +241,7 @@ TEST_F(Lab, RatesGrowWhileTheBestIsAtAnEnd) {
 
 TEST_F(Lab, SizesAreMatched) {
   CompareSpec request = spec();
-  request.base.model["layers"] = "[(32,3)]*3";
+  set_model(request, {{"layers", "[(32,3)]*3"}});
   const Comparison comparison(request, out());
   const auto& variants = comparison.variants();
   EXPECT_EQ(variants[0].model.shape<GcnnShape>().layers, parse_layers("[(32,3)]*3"));
@@ -260,24 +259,24 @@ TEST_F(Lab, RefusesWhatCannotBeCompared) {
     EXPECT_NE(said.find(part), std::string::npos) << said;
     EXPECT_EQ(said.find('\n'), std::string::npos);
   };
-  refused([](CompareSpec& s) { s.base.training.erase("tokens"); }, "needs a budget");
-  refused([](CompareSpec& s) { s.base.valid_fraction = 0; }, "validation text");
-  refused([](CompareSpec& s) { s.base.valid_fraction = 0.01; }, "too few to tell variants apart");
+  refused([](CompareSpec& s) { s.base.training.remove("tokens"); }, "needs a budget");
+  refused([](CompareSpec& s) { s.base.data.values.valid_fraction = 0; }, "validation text");
+  refused([](CompareSpec& s) { s.base.data.values.valid_fraction = 0.01; },
+          "too few to tell variants apart");
   refused([](CompareSpec& s) { s.seeds = 0; }, "seeds: expected 1 to 1000, got 0");
   refused([](CompareSpec& s) { s.rates = {0.1, -1}; }, "rates must be above 0");
-  refused([](CompareSpec& s) { s.vary = {parse_variation("unit=tanh,gluu")}; }, "glu");
-  refused([](CompareSpec& s) { s.base.model["layrs"] = 1; }, "layers");
   refused(
       [](CompareSpec& s) {
         s.vary = {parse_variation("batch=4,64")};
-        s.base.training.erase("tokens");
-        s.base.training["steps"] = 10;
+        s.base.training.remove("tokens");
+        set_training(s, {{"steps", 10}});
       },
       "give it in tokens");
-  refused([](CompareSpec& s) { s.base.model["tie"] = true; }, "cannot be matched within 1%");
+  refused([](CompareSpec& s) { set_model(s, {{"tie", true}}); }, "cannot be matched within 1%");
   refused([](CompareSpec& s) { s.vary = {parse_variation("layers=[(12,3)]*2,[(12,3)]+[(12,3)]")}; },
           "are the same configuration");
-  refused([](CompareSpec& s) { s.base.train_files.front() += ".missing"; }, "text.txt.missing");
+  refused([](CompareSpec& s) { s.base.data.values.train.front() += ".missing"; },
+          "text.txt.missing");
 }
 
 TEST_F(Lab, ThreadsAreRestored) {

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/json.hpp"
 #include "sluice/lab/compare/variants.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/training/defaults.hpp"
@@ -128,10 +129,10 @@ TEST(Matching, SaysTheNearestWhenThereIsNoMatch) {
 
 TEST(Matching, NamesAndNearestNames) {
   for (const char* name : {"width", "parameters", "flops"}) {
-    EXPECT_EQ(match_name(parse_match(name)), name);
+    EXPECT_EQ(name_of(parse_enum<MatchBy>(name)), name);
   }
   try {
-    parse_match("flop");
+    parse_enum<MatchBy>("flop");
     FAIL();
   } catch (const UsageError& error) {
     EXPECT_NE(std::string(error.what()).find("flops"), std::string::npos);
@@ -139,9 +140,14 @@ TEST(Matching, NamesAndNearestNames) {
   EXPECT_EQ(widths_string(gcnn("[(8,4)]*2", 6, "glu")), "layers [(8,4)]*2, dim 6");
 }
 
+ModelRequest model_of(const json& fields) {
+  return read_model_request(value_of(fields), {.where = "model config"}, default_architecture());
+}
+
 ModelConfig chosen(const json& request) {
   Notes ignored;
-  return choose_model(request, {.tokens = 1'000'000, .vocabulary = 65, .context = 128}, ignored);
+  return choose_model(model_of(request), {.tokens = 1'000'000, .vocabulary = 65, .context = 128},
+                      ignored);
 }
 
 const std::vector<json> every_architecture = {
@@ -172,7 +178,7 @@ TEST(Matching, EveryArchitectureToEveryOther) {
       for (const json& second : every_architecture) {
         const Match match = match_model(chosen(second), by, target);
         EXPECT_TRUE(match.matched) << second.dump() << " to " << first.dump() << " by "
-                                   << match_name(by) << ": " << match.error;
+                                   << name_of(by) << ": " << match.error;
         EXPECT_EQ(match.count, match_count(match.model, by));
         EXPECT_NO_THROW(match.model.validate());
       }
@@ -204,16 +210,20 @@ std::string refusal(const std::string& variation) {
 
 TEST(Variations, ReadValuesAsTheFieldsType) {
   EXPECT_EQ(parse_variation("unit=tanh,relu(a)*b").values,
-            (std::vector<json>{"tanh", "relu(a)*b"}));
-  EXPECT_EQ(parse_variation("dropout=0,0.1").values, (std::vector<json>{0, 0.1}));
-  EXPECT_EQ(parse_variation("batch=8,1e2").values, (std::vector<json>{8, 100}));
-  EXPECT_EQ(parse_variation("tie=true,false").values, (std::vector<json>{true, false}));
+            (std::vector<Value>{"tanh", "relu(a)*b"}));
+  EXPECT_EQ(parse_variation("dropout=0,0.1").values, (std::vector<Value>{0, 0.1}));
+  EXPECT_EQ(parse_variation("batch=8,1e2").values, (std::vector<Value>{8, 100}));
+  EXPECT_EQ(parse_variation("tie=true,false").values, (std::vector<Value>{true, false}));
   EXPECT_EQ(parse_variation("layers=[(64,4)]*4,[(32,4)]*8").values,
-            (std::vector<json>{"[(64,4)]*4", "[(32,4)]*8"}));
+            (std::vector<Value>{"[(64,4)]*4", "[(32,4)]*8"}));
 }
 
 TEST(Variations, RefuseInOneSentence) {
   EXPECT_NE(refusal("unti=tanh").find("did you mean unit"), std::string::npos);
+  EXPECT_NE(refusal("unit=tanh,gluu").find("did you mean glu"), std::string::npos);
+  EXPECT_EQ(refusal("positions=none,learned"), "accepted");
+  EXPECT_EQ(refusal("groups=4,0"),
+            "values of 'groups': expected a whole number of at least 1, got 0");
   EXPECT_NE(refusal("unit").find("FIELD=A,B"), std::string::npos);
   EXPECT_NE(refusal("batch=8,many").find("a whole number, got 'many'"), std::string::npos);
   EXPECT_NE(refusal("dropout=0,").find("a value"), std::string::npos);
@@ -229,35 +239,41 @@ TEST(Variations, CombineInOrder) {
   ASSERT_EQ(variants.size(), 4U);
   EXPECT_EQ(variants[0].name, "unit=tanh optimizer=adamw");
   EXPECT_EQ(variants[1].name, "unit=tanh optimizer=sgd");
-  EXPECT_EQ(variants[2].model["unit"], "glu");
-  EXPECT_EQ(variants[3].training["optimizer"], "sgd");
+  EXPECT_EQ(*variants[2].find("unit"), Value("glu"));
+  EXPECT_EQ(*variants[3].find("optimizer"), Value("sgd"));
+  EXPECT_EQ(variants[3].find("norm"), nullptr);
   EXPECT_THROW(all_variants({}), UsageError);
   EXPECT_THROW(all_variants({parse_variation("unit=glu")}), UsageError);
   EXPECT_THROW(all_variants({parse_variation("unit=glu"), parse_variation("unit=gtu")}),
                UsageError);
 }
 
+VariantSettings asking_for(const json& model) { return {model_of(model), {}}; }
+
 TEST(Variations, DisplaceWhatSaysTheSame) {
-  const json base = {{"model", {{"layers", "[(64,4)]*4"}, {"unit", "glu"}}}};
+  const VariantSettings base = asking_for({{"layers", "[(64,4)]*4"}, {"unit", "glu"}});
   const auto variants = all_variants({parse_variation("preset=tiny,gcnn-8")});
-  const json settings = apply_variant(base, variants[0]);
-  EXPECT_FALSE(settings["model"].contains("layers"));
-  EXPECT_EQ(settings["model"]["unit"], "glu");
+  const VariantSettings settings = apply_variant(base, variants[0]);
+  EXPECT_FALSE(settings.model.has("layers"));
+  EXPECT_EQ(settings.model.preset, "tiny");
+  EXPECT_TRUE(settings.model.has("unit"));
 }
 
 TEST(Variations, ArchitecturesTakeTheFieldsTheyHave) {
-  const json base = {
-      {"model", {{"layers", "[(64,4)]*4"}, {"hidden", 96}, {"dropout", 0.1}, {"hiden", 1}}}};
+  const VariantSettings base =
+      asking_for({{"layers", "[(64,4)]*4"}, {"hidden", 96}, {"dropout", 0.1}});
   const auto variants = all_variants({parse_variation("arch=gcnn,lstm")});
-  const json gcnn = apply_variant(base, variants[0])["model"];
-  const json lstm = apply_variant(base, variants[1])["model"];
-  EXPECT_TRUE(gcnn.contains("layers") && !gcnn.contains("hidden"));
-  EXPECT_TRUE(lstm.contains("hidden") && !lstm.contains("layers"));
-  EXPECT_EQ(lstm["dropout"], 0.1);
-  EXPECT_TRUE(lstm.contains("hiden"));  // to be refused
+  const ModelRequest gcnn = apply_variant(base, variants[0]).model;
+  const ModelRequest lstm = apply_variant(base, variants[1]).model;
+  EXPECT_NO_THROW(gcnn.check());
+  EXPECT_NO_THROW(lstm.check());
+  EXPECT_TRUE(gcnn.has("layers") && !gcnn.has("hidden"));
+  EXPECT_TRUE(lstm.has("hidden") && !lstm.has("layers"));
+  EXPECT_EQ(lstm.fields.values.dropout, 0.1F);
+  EXPECT_THROW(asking_for({{"hiden", 1}}), UsageError);
   EXPECT_NE(refusal("arhc=lstm").find("arch"), std::string::npos);
   EXPECT_EQ(parse_variation("removed_gates=none,input").values,
-            (std::vector<json>{json::array(), {"input"}}));
+            (std::vector<Value>{Value::List{}, Value::List{"input"}}));
 }
 
 }  // namespace

@@ -84,8 +84,7 @@ TEST_F(Lab, OneSeedGetsNoIntervals) {
 TEST_F(Lab, DivergedVariantsAreSaidToBe) {
   CompareSpec request = spec();
   request.vary = {parse_variation("optimizer=adamw,sgd")};
-  request.base.training["clip"] = 0;
-  request.base.training["momentum"] = 0;
+  set_training(request, {{"clip", 0}, {"momentum", 0}});
   request.rates = {1e30};
   Comparison comparison(request, out());
   ASSERT_TRUE(comparison.run());

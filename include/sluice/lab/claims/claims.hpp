@@ -14,6 +14,7 @@
 #include "sluice/lab/claims/verdicts.hpp"
 #include "sluice/lab/compare/matching.hpp"
 #include "sluice/lab/compare/variants.hpp"
+#include "sluice/text/tokenizer.hpp"
 
 namespace sluice {
 
@@ -62,16 +63,16 @@ struct ClaimPart {
 
 struct ClaimComparison {
   std::string name;
-  /// As in config.json; training["tokens"] is the budget of each run.
-  nlohmann::json model = nlohmann::json::object();
-  nlohmann::json training = nlohmann::json::object();
+  /// `tokens` is the budget of each run.
+  ModelRequest model;
+  Given<TrainConfig> training;
   std::vector<Variation> vary;
   MatchBy match = MatchBy::parameters;
   std::int64_t seeds = 0;
   /// Ascending.
   std::vector<double> rates;
 
-  std::int64_t tokens() const { return training.at("tokens").get<std::int64_t>(); }
+  std::int64_t tokens() const { return training.values.tokens; }
   /// Runs that it trains.
   std::int64_t runs() const;
 };
@@ -85,8 +86,7 @@ struct Claim {
   /// About how many minutes it takes on two cores, as its author says.
   double minutes = 0;
   bool quick = false;
-  /// As in config.json's "tokenizer".
-  nlohmann::json tokenizer = nlohmann::json::object();
+  Given<TokenizerOptions> tokenizer;
   /// Bytes at the end of the text to validate on, at most a tenth of it.
   std::int64_t validation = 0;
   std::vector<ClaimComparison> comparisons;

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "sluice/base/names.hpp"
 #include "sluice/lab/compare/statistics.hpp"
 
 namespace sluice {
@@ -14,13 +15,12 @@ namespace sluice {
 /// What a claim says of an effect: it lies below a threshold, above it, or nearer to no effect
 /// than it.
 enum class Expect : std::uint8_t { less, greater, within };
-/// "less", "greater", "within", and its inverse (UsageError naming the nearest).
-std::string_view expect_name(Expect expect);
-Expect parse_expect(const std::string& name);
+/// "less", "greater", "within".
+const EnumNames<Expect>& enum_names(Expect);
 
 enum class ClaimVerdict : std::uint8_t { holds, fails, inconclusive };
 /// "holds", "fails", "inconclusive".
-std::string_view claim_verdict_name(ClaimVerdict verdict);
+const EnumNames<ClaimVerdict>& enum_names(ClaimVerdict);
 
 /// How the sides of a claim are held against each other.
 enum class EffectKind : std::uint8_t {
@@ -33,6 +33,8 @@ enum class EffectKind : std::uint8_t {
   /// method 10), those exact ones; of a alone the exact one.
   share,
 };
+/// "difference", "ratio", "share".
+const EnumNames<EffectKind>& enum_names(EffectKind);
 
 /// An effect and how sure it is.
 struct Effect {

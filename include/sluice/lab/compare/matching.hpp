@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "sluice/base/names.hpp"
 #include "sluice/models/config.hpp"
 
 namespace sluice {
@@ -13,9 +14,8 @@ namespace sluice {
 /// What is made equal: nothing (the widths are those asked for), ModelConfig::parameter_count(), or
 /// flops_per_token().
 enum class MatchBy : std::uint8_t { width, parameters, flops };
-/// "width", "parameters" or "flops", and its inverse (UsageError naming the nearest).
-std::string match_name(MatchBy by);
-MatchBy parse_match(const std::string& name);
+/// "width", "parameters", "flops".
+const EnumNames<MatchBy>& enum_names(MatchBy);
 
 /// Floating-point operations of the forward pass per token; training takes three times as many. A
 /// multiplication and an addition for

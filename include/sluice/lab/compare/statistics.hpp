@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/names.hpp"
+
 namespace sluice {
 
 /// The level of every interval and verdict: 95%.
@@ -66,7 +68,7 @@ enum class Verdict : std::uint8_t {
   untested,
 };
 /// "better", "worse", "not distinguishable", "untested".
-std::string_view verdict_name(Verdict verdict);
+const EnumNames<Verdict>& enum_names(Verdict);
 
 /// One pair of several that are compared with each other.
 struct PairResult {
