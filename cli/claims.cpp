@@ -6,7 +6,6 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -191,11 +190,11 @@ int ClaimsCommand::run() {
     for (std::size_t i = 0; i < claims.size(); ++i) {
       place_ = fmt::format("{}/{} {}", i + 1, claims.size(), claims[i].name);
       display_.set_place(place_);
-      auto element = run_claim(claims[i], request, with, &StopSignals::received());
-      if (!element) return interrupted();
-      (*element)["command"] = command(claims[i].name);
-      add_claim_result(request, flags_.quick, *element);
-      display_.say("\n" + format_claim(*element));
+      auto result = run_claim(claims[i], request, with, &StopSignals::received());
+      if (!result) return interrupted();
+      result->command = command(claims[i].name);
+      add_claim_result(request, flags_.quick, *result);
+      display_.say("\n" + format_claim(*result));
     }
     display_.say(fmt::format("results: {}", (request.out / "claims.json").string()));
     write_report(request.out);

@@ -117,7 +117,7 @@ int CompareCommand::run(const CompareFlags& flags) {
                       out.string()));
       return 128 + StopSignals::received();
     }
-    const nlohmann::json results = results_of(comparison);
+    const Results results = results_of(comparison);
     write_results(out, results);
     display_.say("\n" + format_results(results) +
                  fmt::format("results: {}", (out / "results.json").string()));

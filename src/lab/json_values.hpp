@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "sluice/base/json.hpp"
+
 namespace sluice {
 
 /// JSON has no infinities: null stands for them.
@@ -12,9 +14,14 @@ inline nlohmann::json number(double value) {
   return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
 }
 
-/// A value as --vary takes it: strings without quotes.
+/// A value as people write it: strings without quotes.
 inline std::string value_text(const nlohmann::json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+inline std::string value_text(const Value& value) {
+  const auto* const words = value.as<std::string>();
+  return words != nullptr ? *words : json_text(value);
 }
 
 }  // namespace sluice

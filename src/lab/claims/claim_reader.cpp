@@ -115,7 +115,7 @@ const json& ClaimNode::object() const {
 }
 
 json parse_claim_json(std::string_view text, const std::string& file) {
-  // What reads JSON afterwards calls itself for each level.
+  // The readers recurse once per level.
   constexpr int deepest = 64;
   const auto shallow = [&](int depth, json::parse_event_t, json&) {
     if (depth > deepest) {
@@ -131,7 +131,7 @@ json parse_claim_json(std::string_view text, const std::string& file) {
     const auto line = 1 + std::count(before.begin(), before.end(), '\n');
     const std::size_t start = before.rfind('\n');
     const std::size_t column = start == std::string_view::npos ? byte + 1 : byte - start;
-    // What the parser says behind its own account of the place.
+    // The parser's message without its own description of the place.
     std::string fault = error.what();
     if (const std::size_t colon = fault.find(": "); colon != std::string::npos) {
       fault = fault.substr(colon + 2);

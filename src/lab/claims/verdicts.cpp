@@ -3,20 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/math/distributions/binomial.hpp>
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "sluice/base/error.hpp"
-#include "sluice/base/names.hpp"
 
 namespace sluice {
 namespace {
 
-constexpr std::array<const char*, 3> expect_names = {"less", "greater", "within"};
-constexpr double no_value = std::numeric_limits<double>::quiet_NaN();
+constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
 
 bool are_finite(std::span<const double> values) {
   return std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); });
@@ -85,25 +82,26 @@ void set_share_intervals(Effect& effect, std::span<const double> a, std::span<co
 
 }  // namespace
 
-std::string_view expect_name(Expect expect) {
-  return expect_names[static_cast<std::size_t>(expect)];
+const EnumNames<Expect>& enum_names(Expect) {
+  static const EnumNames<Expect> names(
+      "expectation",
+      {{Expect::less, "less"}, {Expect::greater, "greater"}, {Expect::within, "within"}});
+  return names;
 }
 
-Expect parse_expect(const std::string& name) {
-  const std::vector<std::string> known(expect_names.begin(), expect_names.end());
-  return static_cast<Expect>(parse_name("expectation", name, known));
+const EnumNames<ClaimVerdict>& enum_names(ClaimVerdict) {
+  static const EnumNames<ClaimVerdict> names("verdict",
+                                             {{ClaimVerdict::holds, "holds"},
+                                              {ClaimVerdict::fails, "fails"},
+                                              {ClaimVerdict::inconclusive, "inconclusive"}});
+  return names;
 }
 
-std::string_view claim_verdict_name(ClaimVerdict verdict) {
-  switch (verdict) {
-    case ClaimVerdict::holds:
-      return "holds";
-    case ClaimVerdict::fails:
-      return "fails";
-    case ClaimVerdict::inconclusive:
-      break;
-  }
-  return "inconclusive";
+const EnumNames<EffectKind>& enum_names(EffectKind) {
+  static const EnumNames<EffectKind> names("effect", {{EffectKind::difference, "difference"},
+                                                      {EffectKind::ratio, "ratio"},
+                                                      {EffectKind::share, "share"}});
+  return names;
 }
 
 Interval share_interval(std::size_t k, std::size_t n, double confidence) {
@@ -121,13 +119,13 @@ Effect effect_of(EffectKind kind, std::span<const double> a, std::span<const dou
     throw Error(fmt::format("effect: expected as many values on both sides, got {} and {}",
                             a.size(), b.size()));
   }
-  Effect effect{.kind = kind, .interval = {no_value, no_value}, .wide = {no_value, no_value}};
-  effect.a = a.empty() ? no_value : mean(a);
-  effect.b = b.empty() ? no_value : mean(b);
+  Effect effect{.kind = kind, .interval = {no_number, no_number}, .wide = {no_number, no_number}};
+  effect.a = a.empty() ? no_number : mean(a);
+  effect.b = b.empty() ? no_number : mean(b);
   effect.effect = b.empty() ? effect.a : effect.a - effect.b;
   if (!are_finite(a) || !are_finite(b) || a.empty()) return effect;
   if (kind == EffectKind::ratio) {
-    effect.effect = no_value;
+    effect.effect = no_number;
     if (!are_positive(a) || !are_positive(b)) return effect;
     const std::vector<double> log_a = logarithms(a);
     const std::vector<double> log_b = logarithms(b);

@@ -108,18 +108,13 @@ std::vector<double> holm(std::span<const double> p) {
   return corrected;
 }
 
-std::string_view verdict_name(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::better:
-      return "better";
-    case Verdict::worse:
-      return "worse";
-    case Verdict::not_distinguishable:
-      return "not distinguishable";
-    case Verdict::untested:
-      break;
-  }
-  return "untested";
+const EnumNames<Verdict>& enum_names(Verdict) {
+  static const EnumNames<Verdict> names("verdict",
+                                        {{Verdict::better, "better"},
+                                         {Verdict::worse, "worse"},
+                                         {Verdict::not_distinguishable, "not distinguishable"},
+                                         {Verdict::untested, "untested"}});
+  return names;
 }
 
 std::vector<PairResult> compare_all(const std::vector<std::vector<double>>& values,

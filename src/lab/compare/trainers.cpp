@@ -25,7 +25,7 @@ bool Trainers::train(std::vector<CompareRun>& runs) {
 }
 
 void Trainers::work() {
-  // OpenMP keeps the number of threads for each thread that asks for some.
+  // OpenMP keeps the number of threads separately for each calling thread.
   set_thread_count(static_cast<int>(comparison_.threads()));
   try {
     while (true) {

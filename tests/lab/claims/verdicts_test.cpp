@@ -285,10 +285,10 @@ TEST(Verdicts, EffectsAreFound) {
 }
 
 TEST(Verdicts, NamesOfExpectations) {
-  EXPECT_EQ(parse_expect("within"), Expect::within);
-  EXPECT_EQ(expect_name(Expect::greater), "greater");
-  EXPECT_EQ(claim_verdict_name(ClaimVerdict::fails), "fails");
-  EXPECT_THROW(parse_expect("lesser"), UsageError);
+  EXPECT_EQ(parse_enum<Expect>("within"), Expect::within);
+  EXPECT_EQ(name_of(Expect::greater), "greater");
+  EXPECT_EQ(name_of(ClaimVerdict::fails), "fails");
+  EXPECT_THROW(parse_enum<Expect>("lesser"), UsageError);
 }
 
 }  // namespace
