@@ -1,4 +1,4 @@
-// sluice claims: sentences about models, checked on a text.
+// sluice claims: statements about models, checked on a text.
 
 #include <fmt/format.h>
 
@@ -131,7 +131,7 @@ ClaimRequest ClaimsCommand::request() const {
 }
 
 std::string ClaimsCommand::command(const std::string& name) const {
-  // A claim of the user's own is found by its file.
+  // The user's own claims are given by their files.
   std::string given = name;
   for (const std::string& other : flags_.names) {
     if (std::filesystem::path(other).stem() == name) given = other;
@@ -170,7 +170,7 @@ int ClaimsCommand::run() {
   const std::vector<Claim> claims = this->claims();
   const ClaimRequest request = this->request();
   const StopSignals signals;
-  // A reader of the output that goes away does not end the runs.
+  // The runs continue when the reader of the output goes away.
   std::signal(SIGPIPE, SIG_IGN);
   RunDirectory directory(request.out, Existing::resume);
   check_claim_results(request, flags_.quick);

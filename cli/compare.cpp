@@ -103,7 +103,7 @@ int CompareCommand::run(const CompareFlags& flags) {
   CompareSpec spec = spec_from(flags);
   const std::filesystem::path out = spec.base.out;
   const StopSignals signals;
-  // A reader of the output that goes away does not end the comparison.
+  // The comparison continues when the reader of the output goes away.
   std::signal(SIGPIPE, SIG_IGN);
   RunDirectory directory(out, Existing::resume);
   try {
