@@ -1,4 +1,4 @@
-// sluice claims: sentences about models, checked on a text.
+// sluice claims: statements about models, checked on a text.
 
 #include <fmt/format.h>
 
@@ -6,7 +6,6 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -132,7 +131,7 @@ ClaimRequest ClaimsCommand::request() const {
 }
 
 std::string ClaimsCommand::command(const std::string& name) const {
-  // A claim of the user's own is found by its file.
+  // The user's own claims are given by their files.
   std::string given = name;
   for (const std::string& other : flags_.names) {
     if (std::filesystem::path(other).stem() == name) given = other;
@@ -171,7 +170,7 @@ int ClaimsCommand::run() {
   const std::vector<Claim> claims = this->claims();
   const ClaimRequest request = this->request();
   const StopSignals signals;
-  // A reader of the output that goes away does not end the runs.
+  // The runs continue when the reader of the output goes away.
   std::signal(SIGPIPE, SIG_IGN);
   RunDirectory directory(request.out, Existing::resume);
   check_claim_results(request, flags_.quick);
@@ -191,11 +190,11 @@ int ClaimsCommand::run() {
     for (std::size_t i = 0; i < claims.size(); ++i) {
       place_ = fmt::format("{}/{} {}", i + 1, claims.size(), claims[i].name);
       display_.set_place(place_);
-      auto element = run_claim(claims[i], request, with, &StopSignals::received());
-      if (!element) return interrupted();
-      (*element)["command"] = command(claims[i].name);
-      add_claim_result(request, flags_.quick, *element);
-      display_.say("\n" + format_claim(*element));
+      auto result = run_claim(claims[i], request, with, &StopSignals::received());
+      if (!result) return interrupted();
+      result->command = command(claims[i].name);
+      add_claim_result(request, flags_.quick, *result);
+      display_.say("\n" + format_claim(*result));
     }
     display_.say(fmt::format("results: {}", (request.out / "claims.json").string()));
     write_report(request.out);

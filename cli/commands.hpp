@@ -1,5 +1,5 @@
 #pragma once
-// The commands: each adds itself to the program, and runs when it was chosen.
+// The commands: each adds itself to the program and runs when chosen.
 
 namespace CLI {
 class App;
@@ -7,7 +7,7 @@ class App;
 
 namespace sluice::cli {
 
-/// Each sets `status` to the exit status when it has run; what goes wrong is thrown.
+/// Each sets `status` to the exit status after running; errors are thrown.
 void add_train(CLI::App& program, int& status);
 void add_compare(CLI::App& program, int& status);
 void add_inspect(CLI::App& program, int& status);

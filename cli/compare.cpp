@@ -104,7 +104,7 @@ int CompareCommand::run(const CompareFlags& flags) {
   CompareSpec spec = spec_from(flags);
   const std::filesystem::path out = spec.base.out;
   const StopSignals signals;
-  // A reader of the output that goes away does not end the comparison.
+  // The comparison continues when the reader of the output goes away.
   std::signal(SIGPIPE, SIG_IGN);
   RunDirectory directory(out, Existing::resume);
   try {
@@ -118,7 +118,7 @@ int CompareCommand::run(const CompareFlags& flags) {
                       out.string()));
       return 128 + StopSignals::received();
     }
-    const nlohmann::json results = results_of(comparison);
+    const Results results = results_of(comparison);
     write_results(out, results);
     display_.say("\n" + format_results(results) +
                  fmt::format("results: {}", (out / "results.json").string()));

@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "commands.hpp"
@@ -67,8 +66,7 @@ int InspectCommand::run() const {
     options.tokens = tokens;
     options.file = text;
     options.progress = progress;
-    const nlohmann::json inspection =
-        inspect_model(*loaded.model, *loaded.tokenizer, corpus, options);
+    const Inspection inspection = inspect_model(*loaded.model, *loaded.tokenizer, corpus, options);
     write_inspection(out, inspection);
     directory.keep();
     display.clear();

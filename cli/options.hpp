@@ -1,8 +1,8 @@
 #pragma once
 // Arguments of commands: values, flags, and flags that stand for a field of a table.
 //
-// CLI11 takes seconds to compile: only options.cpp and main.cpp include it, commands say what they
-// take through what is here.
+// CLI11 takes seconds to compile, so only options.cpp and main.cpp include it; commands declare
+// their arguments through this header.
 
 #include <cstdint>
 #include <functional>

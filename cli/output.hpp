@@ -7,10 +7,10 @@
 
 namespace sluice::cli {
 
-/// Writes to standard output. Throws Error when it cannot be written (a full disk); a reader that
-/// has gone away (EPIPE) is no error: what follows is dropped.
+/// Writes to standard output. Throws Error when it cannot be written (a full disk); a closed
+/// reader (EPIPE) is not an error: further output is dropped.
 void print(std::string_view text);
-/// Hands what was printed to the system; throws like print().
+/// Flushes standard output; throws like print().
 void flush_output();
 
 /// Progress on standard error: on a terminal a line that is redrawn at most ten times a second,

@@ -1,4 +1,4 @@
-// sluice report: the page of a comparison, an inspection or claims, made again from their files.
+// sluice report: the page of a comparison, an inspection or claims, rebuilt from their files.
 
 #include <fmt/format.h>
 

@@ -8,7 +8,7 @@
 
 namespace sluice::cli {
 
-/// While it lives, the first SIGINT or SIGTERM is only noted; the next of that kind ends the
+/// While it exists, the first SIGINT or SIGTERM is only recorded; the next of that kind ends the
 /// process at once.
 class StopSignals {
  public:

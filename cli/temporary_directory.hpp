@@ -1,5 +1,5 @@
 #pragma once
-// A directory that goes away with its owner.
+// A directory that is removed with its owner.
 
 #include <filesystem>
 

@@ -51,7 +51,7 @@ std::vector<UnitInfo> UnitsCommand::wanted() const {
   return infos;
 }
 
-/// What is drawn: an activation has its default parameters.
+/// The second part of the title: an activation is drawn at its default parameters.
 std::string caption(const UnitInfo& info) {
   std::string text = info.formula;
   if (info.kind != UnitKind::activation || info.parameters.empty()) return text;
@@ -67,7 +67,7 @@ void UnitsCommand::draw(const std::vector<UnitInfo>& infos) const {
   bool made = false;
   for (const UnitInfo& info : infos) {
     const std::string svg = run_gnuplot(gnuplot_script(unit_picture(info), caption(info)));
-    // Only now: without gnuplot, nothing is left behind.
+    // Only after the first picture, so that nothing is left behind without gnuplot.
     if (!made) {
       std::error_code cause;
       fs::create_directories(directory, cause);

@@ -15,13 +15,14 @@ inline nlohmann::json number(double value) {
   return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
 }
 
-/// A value as --vary takes it: strings without quotes.
+/// A value as people write it: strings without quotes.
 inline std::string value_text(const nlohmann::json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
+
 inline std::string value_text(const Value& value) {
-  const auto* text = value.as<std::string>();
-  return text != nullptr ? *text : json_text(value);
+  const auto* const words = value.as<std::string>();
+  return words != nullptr ? *words : json_text(value);
 }
 
 }  // namespace sluice

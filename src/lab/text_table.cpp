@@ -4,14 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
+
+#include "sluice/base/json.hpp"
 
 namespace sluice {
 
-std::string csv_cell(const nlohmann::json& value) {
-  const bool number = !value.is_number_float() || std::isfinite(value.get<double>());
-  if (value.is_null() || !number) return "";
-  std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+std::string csv_cell(const Value& value) {
+  const auto* const number = value.as<double>();
+  if (value.is_null() || (number != nullptr && !std::isfinite(*number))) return "";
+  const auto* const words = value.as<std::string>();
+  const std::string text = words != nullptr ? *words : json_text(value);
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) {
@@ -23,6 +25,13 @@ std::string csv_cell(const nlohmann::json& value) {
 
 std::string csv_line(const std::vector<std::string>& cells) {
   return fmt::format("{}\n", fmt::join(cells, ","));
+}
+
+std::string csv_values(const std::vector<Value>& values) {
+  std::vector<std::string> cells;
+  cells.reserve(values.size());
+  for (const Value& value : values) cells.push_back(csv_cell(value));
+  return csv_line(cells);
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

@@ -1,16 +1,20 @@
 #pragma once
 // Results as text: CSV (RFC 4180), tables and numbers for people.
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
+#include "sluice/base/value.hpp"
+
 namespace sluice {
 
-/// A value as CSV: quoted where it must be, null and what is no number empty.
-std::string csv_cell(const nlohmann::json& value);
-/// Cells as a line.
+/// A value as a cell of CSV: quoted where it must be; null and numbers that are not finite are
+/// empty.
+std::string csv_cell(const Value& value);
+/// Cells, as csv_cell() gives them, as a line.
 std::string csv_line(const std::vector<std::string>& cells);
+/// Values as a line.
+std::string csv_values(const std::vector<Value>& values);
 
 /// Columns as wide as their widest cell, the first to the left, the others to the right.
 std::string table(const std::vector<std::vector<std::string>>& rows);

@@ -1,5 +1,5 @@
 #pragma once
-// Counting what a text is made of, to choose a vocabulary from.
+// Counting the words or characters of a text, to choose a vocabulary.
 
 #include <cstdint>
 #include <functional>
@@ -42,7 +42,7 @@ enum class Unit {
 TextCounts count_units(const std::vector<TextSource>& sources, Unit unit, std::int64_t sample_bytes,
                        const Progress& progress);
 
-/// By falling count, ties by bytes.
+/// Sorted by descending count, ties by bytes.
 std::vector<std::pair<std::string, std::int64_t>> by_frequency(Counts counts);
 
 /// Length of the UTF-8 sequence that starts `text` (1 for a byte that starts none); text not empty.

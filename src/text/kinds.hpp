@@ -12,12 +12,12 @@
 
 namespace sluice {
 
-/// word or char from counted text.
+/// Trains a word or char tokenizer.
 std::unique_ptr<Tokenizer> train_vocabulary_tokenizer(const TokenizerOptions& options,
                                                       const std::vector<TextSource>& sources,
                                                       const Progress& progress);
 
-/// bpe or unigram.
+/// Trains a bpe or unigram tokenizer.
 std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& options,
                                                    const std::vector<TextSource>& sources,
                                                    const Progress& progress);

@@ -9,8 +9,9 @@
 namespace sluice {
 
 /// `model` with its pieces in another order: piece i is what was piece order[i]. A model's ids are
-/// its pieces' places and its segmentation depends on their scores alone, so the result cuts text
-/// alike. Throws Error when `model` is malformed or `order` is not as long as its list of pieces.
+/// its pieces' places and its segmentation depends on their scores alone, so the result segments
+/// text alike. Throws Error when `model` is malformed or `order` is not as long as its list of
+/// pieces.
 std::string reorder_pieces(std::string_view model, const std::vector<std::size_t>& order);
 
 /// "bpe" or "unigram", or "" when the model is of another kind or malformed.

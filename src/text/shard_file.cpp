@@ -27,7 +27,7 @@ struct Footer {
 static_assert(sizeof(Footer) == 80);
 
 constexpr std::array<char, 8> shard_magic = {'S', 'L', 'U', 'I', 'T', 'O', 'K', '\n'};
-/// Changes with the format of the file and with what any tokenizer makes of a text.
+/// To be raised when the format of the file changes, or the tokens that any tokenizer gives.
 constexpr std::uint32_t shard_version = 1;
 
 }  // namespace

@@ -27,8 +27,8 @@ constexpr std::int64_t default_vocabulary = 8000;
 constexpr std::int64_t sample_bytes = 100'000'000;
 constexpr std::string_view blank_mark = "\xE2\x96\x81";  // U+2581, SentencePiece's blank
 
-/// What was encoded before on this thread: text repeats its words, and looking one up is about
-/// twenty times faster than segmenting it.
+/// Segments that were encoded before on this thread: text repeats its words, and a lookup is about
+/// twenty times faster than segmentation.
 class SegmentCache {
  public:
   /// Forgets what belongs to another tokenizer.
@@ -135,7 +135,7 @@ class SubwordTokenizer final : public Tokenizer {
 
  private:
   void encode_segment(std::string_view segment, std::vector<TokenId>& out) const {
-    // SentencePiece would take a U+2581 in the text for a blank: it goes in as its bytes.
+    // SentencePiece would read a U+2581 in the text as a blank, so it is encoded as bytes.
     while (!segment.empty()) {
       const std::size_t mark = segment.find(blank_mark);
       const std::string_view plain = segment.substr(0, mark);

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -86,7 +87,11 @@ inline std::string refusal(const CompareSpec& spec, const fs::path& out) {
   return "accepted";
 }
 
-/// Counts the runs it is told of.
+inline nlohmann::json as_json(const Results& results) {
+  return nlohmann::json::parse(results_json(results));
+}
+
+/// Counts the finished runs.
 struct Counter {
   CompareCallbacks callbacks() {
     CompareCallbacks callbacks;

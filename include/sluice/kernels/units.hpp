@@ -68,7 +68,7 @@ struct Unit {
 };
 
 /// Parses a unit: an activation with its parameters or without ("relu", "elu(0.5)",
-/// "hardtanh(-2,2)"), a gate of DESIGN §4 ("glu", "swiglu"), or the generic forms "F(a)*b" and
+/// "hardtanh(-2,2)"), a named gate ("glu", "swiglu"), or the generic forms "F(a)*b" and
 /// "a*G(b)" with any activation ("silu(a)*b", "leaky_relu(0.2)(a)*b"). Throws UsageError naming the
 /// nearest known names, or the parameter that is out of range.
 Unit parse_unit(std::string_view name);

@@ -7,7 +7,7 @@
 
 namespace sluice {
 
-/// The order in which training reads a corpus (DESIGN §5). With S = floor(tokens / (B·T)) steps per
+/// The order in which training reads a corpus. With S = floor(tokens / (B·T)) steps per
 /// epoch, stream b is the S·T contiguous targets that start at o + b·S·T, and step s of an epoch
 /// takes targets [s·T, (s+1)·T) of every stream: row b of a step continues row b of the step
 /// before. Inputs are the tokens one place earlier (eos before the first of the text). The

@@ -28,7 +28,7 @@ struct CorpusInfo {
 /// and for a directory without files.
 std::vector<TextSource> expand_inputs(const std::vector<std::filesystem::path>& paths);
 
-/// A tokenised corpus, read where it lies in the page cache, so it may be larger than memory.
+/// A tokenised corpus, read through the page cache, so it may be larger than memory.
 /// Cheap to copy; copies share the mapping.
 class TokenShards {
  public:
@@ -67,8 +67,8 @@ class TokenShards {
 /// Tokenises `sources`, one after another, on all cores and in bounded memory, into one file in
 /// `cache_directory` (made when missing), named after their paths and ranges. The file records the
 /// tokenizer's fingerprint and a checksum of the text; when both still hold and the file is whole,
-/// it is used as it is, else it is replaced. Reading the text to take its checksum is the only cost
-/// of reuse. Two processes may do this at once.
+/// it is used as it is, else it is replaced. Reuse costs only reading the
+/// text for its checksum. Two processes may do this at once.
 ///
 /// Throws Error for files that are missing, unreadable or directories, for a corpus without a
 /// single byte, for NUL bytes or invalid UTF-8 (see Tokenizer::check_text) and when the cache

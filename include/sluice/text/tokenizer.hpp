@@ -25,14 +25,14 @@ struct TokenizerOptions {
   /// "byte": bytes. "bpe", "unigram": subwords trained by SentencePiece.
   std::string kind = "word";
   /// Tokens in the vocabulary, `<eos>` and `<unk>` included: the most frequent are kept. 0 means
-  /// all for word and char, 8000 for bpe and unigram; byte has always 256. bpe and unigram stop at
-  /// fewer when the text has no more to give, and need at least 258 plus the text's alphabet.
+  /// all for word and char, 8000 for bpe and unigram; byte has always 256. bpe and unigram stop
+  /// early when the text offers no more subwords, and need at least 258 plus the text's alphabet.
   std::int64_t vocabulary = 0;
   /// word and char: tokens seen fewer times than this become `<unk>`.
   std::int64_t min_count = 1;
 };
 
-/// A vocabulary and the way text is cut into it.
+/// A vocabulary, and the rules for splitting text into it.
 ///
 /// Text is lines ended by '\n'; every line, blank ones and an unterminated last one included, is
 /// followed by eos(). All but "byte" drop one '\r' at the end of a line, so Windows line ends read
@@ -53,14 +53,14 @@ class Tokenizer {
   virtual std::int64_t size() const = 0;
   /// The token that ends each line.
   virtual TokenId eos() const = 0;
-  /// The token that stands for what the vocabulary lacks; -1 when nothing can be lacking (byte, and
-  /// bpe and unigram, which fall back to bytes).
+  /// The token for text outside the vocabulary; -1 when there is no such text (byte, and bpe and
+  /// unigram, which fall back to bytes).
   virtual TokenId unk() const = 0;
 
   /// Appends the tokens of one line, without its '\n' and without eos(), to `out`. The text must be
   /// valid (check_text); invalid UTF-8 gives unk() or a replacement, never undefined behaviour.
-  /// Returns how many of the tokens are unk() because the vocabulary lacks what the text has there;
-  /// a "<unk>" that a prepared text itself contains is a word like others.
+  /// Returns how many of the tokens are unk() because the text is not in the vocabulary; a "<unk>"
+  /// in the text itself is an ordinary word.
   virtual std::int64_t encode(std::string_view line, std::vector<TokenId>& out) const = 0;
 
   /// The text to print for `next` when `previous` was printed before it (eos() at the start): a
@@ -78,19 +78,21 @@ class Tokenizer {
   /// that other programs read, too).
   virtual std::string_view file_name() const = 0;
 
-  /// The tokens of text that may go on: eos() for every '\n', none after an unterminated last line.
+  /// The tokens of a text to be continued: eos() for every '\n', none after an unterminated last
+  /// line.
   std::vector<TokenId> encode_prompt(std::string_view text) const;
   /// The tokens of a whole text: of every line, each followed by eos().
   std::vector<TokenId> encode_text(std::string_view text) const;
-  /// The text of tokens that start a line; what encode_text took apart, but for what `<unk>`,
-  /// blanks around words ("word") and '\r' before '\n' have lost.
+  /// The text of tokens that start a line: the inverse of encode_text(), except for words that
+  /// became
+  /// `<unk>`, extra blanks between words ("word") and '\r' before '\n'.
   std::string decode(std::span<const TokenId> tokens) const;
   /// Throws Error naming `name` and the offset (plus `offset`) of the first bad byte when the
   /// tokenizer cannot take `text`: NUL bytes or invalid UTF-8, for all but "byte".
   void check_text(std::string_view text, const std::string& name, std::int64_t offset = 0) const;
   /// Replaces DIRECTORY/file_name() atomically, and removes other tokenizers' files.
   void save(const std::filesystem::path& directory) const;
-  /// A checksum of serialize(): equal for tokenizers that cut text alike.
+  /// A checksum of serialize(): equal for tokenizers that tokenise alike.
   std::uint64_t fingerprint() const;
 };
 

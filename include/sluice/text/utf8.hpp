@@ -1,5 +1,5 @@
 #pragma once
-// UTF-8: where it is broken, and how many characters it holds.
+// Validating UTF-8 and counting its characters.
 
 #include <cstddef>
 #include <cstdint>

@@ -29,7 +29,7 @@ constexpr int claim_format_version = 1;
 constexpr std::int64_t most_tokens = 1'000'000'000'000;
 constexpr std::size_t most_rates = 100;
 constexpr std::int64_t least_validation = 1000;
-/// Tokens of a text are far more than this: what is checked with it does not depend on them.
+/// A stand-in for the size of the text where the checks do not depend on it.
 constexpr std::int64_t any_tokens = std::int64_t{1} << 30;
 
 bool names_directory(const std::string& name) {
@@ -52,7 +52,7 @@ std::vector<double> read_rates(const ClaimNode& node) {
   return rates;
 }
 
-/// The values of a field, checked as --vary's are.
+/// The values of a varied field.
 Variation read_variation(const ClaimNode& node) {
   if (!node.value().is_array()) node.refuse("expected a list of values");
   std::vector<std::string> values;
@@ -73,7 +73,7 @@ void check_variants(const ClaimNode& node, const ClaimComparison& comparison) {
   });
 }
 
-/// Refuses what a claim says elsewhere in a "training" section.
+/// Refuses fields of "training" that a claim states elsewhere.
 void refuse_budget(const ClaimNode& training) {
   for (const char* field : {"tokens", "steps", "epochs", "minutes", "seed", "lr"}) {
     if (const auto given = training.find(field)) {
@@ -128,7 +128,7 @@ ClaimComparison read_comparison(const ClaimNode& node, const json& quick) {
   return comparison;
 }
 
-/// What "quick" says takes the place of what comparisons and text say.
+/// The claim with the fields of "quick" in place of those of its comparisons and text.
 json with_quick(const json& all, const ClaimNode& quick) {
   quick.only({"model", "training", "tokens", "seeds", "rates", "validation"});
   if (const auto training = quick.find("training")) refuse_budget(*training);
@@ -239,7 +239,7 @@ class Reader {
     return name == "ratio" ? EffectKind::ratio : EffectKind::difference;
   }
 
-  /// Sides are held against each other seed by seed.
+  /// Sides are compared seed by seed.
   void check_pairs(const ClaimNode& node, const ClaimPart& part) const {
     const std::int64_t seeds = claim_.comparison(part.a.of.comparison).seeds;
     const auto same = [&](const std::optional<ClaimSelection>& selection) {
@@ -353,7 +353,7 @@ Claim parse_claim(std::string_view text, const std::string& file, bool quick) {
   Claim claim;
   claim.name = fs::path(file).filename().string();
   if (claim.name.ends_with(".json")) claim.name.erase(claim.name.size() - 5);
-  // Other directories and files of --out have these names.
+  // Names of other directories and files in the directory of results.
   const std::set<std::string> taken = {"runs", "cache", "measured", "report"};
   if (!names_directory(claim.name) || taken.contains(claim.name)) {
     root.refuse(fmt::format(

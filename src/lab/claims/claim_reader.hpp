@@ -1,5 +1,5 @@
 #pragma once
-// JSON that knows where it stands, so that what is wrong with it can be named.
+// JSON values that know their path, so that errors can name it.
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -23,7 +23,7 @@ class ClaimNode {
 
   /// Throws UsageError: "claim 'FILE', PATH: FAULT".
   [[noreturn]] void refuse(const std::string& fault) const;
-  /// Calls `check`; a UsageError it throws becomes one of this place.
+  /// Calls `check`, and adds this place to a UsageError that it throws.
   template <class Check>
   auto checked(const Check& check) const {
     try {
@@ -33,7 +33,7 @@ class ClaimNode {
     }
   }
 
-  /// Throws unless it is an object whose fields are all of `known`, naming the nearest.
+  /// Throws unless it is an object whose fields are all in `known`; suggests the nearest name.
   void only(const std::vector<std::string>& known) const;
   /// A field of an object: one that must be there, or none.
   ClaimNode at(const std::string& field) const;

@@ -8,7 +8,6 @@
 #include <map>
 #include <utility>
 
-#include "json_values.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/json.hpp"
@@ -26,7 +25,7 @@ using Clock = std::chrono::steady_clock;
 
 /// The largest part of a text that is held out for validation.
 constexpr double most_validation = 0.1;
-constexpr const char* claims_file = "claims.json";
+constexpr const char* claims_file_name = "claims.json";
 
 double validation_share(const Claim& claim, const std::vector<fs::path>& data) {
   double bytes = 0;
@@ -88,28 +87,32 @@ class ClaimRun {
         stop_(stop),
         measuring_(request.out, stop) {}
 
-  std::optional<json> run() {
+  std::optional<ClaimResult> run() {
     for (const ClaimComparison& comparison : claim_.comparisons) {
       if (!train(comparison)) return std::nullopt;
     }
-    json parts = json::array();
+    ClaimResult result;
     std::vector<ClaimVerdict> verdicts;
     const auto start = Clock::now();
     try {
-      for (const ClaimPart& part : claim_.parts) parts.push_back(judged(part, verdicts));
+      for (const ClaimPart& part : claim_.parts) {
+        announce(part, verdicts.size());
+        result.parts.push_back(judged(part));
+        verdicts.push_back(result.parts.back().verdict);
+      }
     } catch (const MeasuringStopped&) {
       return std::nullopt;
     }
     seconds_ += std::chrono::duration<double>(Clock::now() - start).count();
-    return json{{"name", claim_.name},
-                {"title", claim_.title},
-                {"statement", claim_.statement},
-                {"source", claim_.source},
-                {"verdict", name_of(combine(verdicts))},
-                {"parts", parts},
-                {"budget", claim_.budget()},
-                {"seconds", seconds_},
-                {"directories", directories_}};
+    result.name = claim_.name;
+    result.title = claim_.title;
+    result.statement = claim_.statement;
+    result.source = claim_.source;
+    result.verdict = combine(verdicts);
+    result.budget = claim_.budget();
+    result.seconds = seconds_;
+    result.directories = directories_;
+    return result;
   }
 
  private:
@@ -182,13 +185,14 @@ class ClaimRun {
     return side.minus ? of - value(measure, part, *side.minus, seed) : of;
   }
 
-  json judged(const ClaimPart& part, std::vector<ClaimVerdict>& verdicts) {
+  void announce(const ClaimPart& part, std::size_t done) const {
+    if (!callbacks_.measuring) return;
+    callbacks_.measuring(static_cast<double>(done) / static_cast<double>(claim_.parts.size()),
+                         part.measure);
+  }
+
+  PartResult judged(const ClaimPart& part) {
     const Measure& measure = find_measure(part.measure);
-    if (callbacks_.measuring) {
-      callbacks_.measuring(
-          static_cast<double>(verdicts.size()) / static_cast<double>(claim_.parts.size()),
-          part.measure);
-    }
     std::vector<double> a;
     std::vector<double> b;
     for (const std::uint64_t seed : comparison(part.a.of).seeds()) {
@@ -203,58 +207,53 @@ class ClaimRun {
       a.push_back(value(measure, part, part.a, seed));
       if (part.b) b.push_back(value(measure, part, *part.b, seed));
     }
-    const Effect effect = effect_of(part.effect, a, b, claim_.parts.size());
-    verdicts.push_back(judge(effect, part.expect, part.threshold));
-    return part_json(part, measure, effect, a, b, verdicts.back());
+    PartResult result = described(part, measure);
+    result.values_a = std::move(a);
+    result.values_b = std::move(b);
+    const Effect effect =
+        effect_of(part.effect, result.values_a, result.values_b, claim_.parts.size());
+    result.verdict = judge(effect, part.expect, part.threshold);
+    result.a = effect.a;
+    result.b = effect.b;
+    result.effect = effect.effect;
+    result.low = effect.interval.low;
+    result.high = effect.interval.high;
+    result.wide_low = effect.wide.low;
+    result.wide_high = effect.wide.high;
+    result.n = static_cast<std::int64_t>(effect.n);
+    return result;
   }
 
-  static json values_json(const std::vector<double>& values) {
-    json list = json::array();
-    for (const double value : values) list.push_back(number(value));
-    return list;
+  /// What is claimed, and of which sides.
+  PartResult described(const ClaimPart& part, const Measure& measure) const {
+    PartResult result;
+    result.statement = part.statement;
+    result.measure = part.measure;
+    if (measure.has_at) result.at = part.at;
+    result.kind = part.effect;
+    result.expect = part.expect;
+    result.threshold = part.threshold;
+    result.unit = measure.unit;
+    result.side_a = side_name(part.a);
+    result.rates_a = rates_of_side(part.a.of);
+    if (part.b) {
+      result.side_b = side_name(*part.b);
+      result.rates_b = rates_of_side(part.b->of);
+    }
+    return result;
   }
 
-  /// The learning rates of a selection's variants, and whether any was chosen at an end of those
-  /// tried.
-  json rates_json(const ClaimSelection& selection) const {
-    json rates = json::array();
-    bool at_edge = false;
+  SideRates rates_of_side(const ClaimSelection& selection) const {
+    SideRates rates;
     for (const std::size_t v : variants_of(selection)) {
       const std::vector<double>& tried = comparison(selection).variants()[v].rates;
       const double rate = rate_of(selection, v);
-      rates.push_back(rate);
-      at_edge = at_edge || (selection.rate.kind == ClaimRate::Kind::chosen && tried.size() > 1 &&
+      rates.lr.push_back(rate);
+      rates.at_edge =
+          rates.at_edge || (selection.rate.kind == ClaimRate::Kind::chosen && tried.size() > 1 &&
                             (rate == tried.front() || rate == tried.back()));
     }
-    return {{"lr", rates}, {"at_edge", at_edge}};
-  }
-
-  json part_json(const ClaimPart& part, const Measure& measure, const Effect& effect,
-                 const std::vector<double>& a, const std::vector<double>& b,
-                 ClaimVerdict verdict) const {
-    return {{"statement", part.statement},
-            {"verdict", name_of(verdict)},
-            {"measure", part.measure},
-            {"at", measure.has_at ? json(part.at) : json()},
-            {"kind", name_of(part.effect)},
-            {"expect", name_of(part.expect)},
-            {"threshold", part.threshold},
-            {"unit", measure.unit},
-            {"side_a", side_name(part.a)},
-            {"side_b", part.b ? json(side_name(*part.b)) : json()},
-            {"rates_a", rates_json(part.a.of)},
-            {"rates_b", part.b ? rates_json(part.b->of) : json()},
-            {"values_a", values_json(a)},
-            {"values_b", values_json(b)},
-            {"a", number(effect.a)},
-            {"b", number(effect.b)},
-            {"effect", number(effect.effect)},
-            {"low", number(effect.interval.low)},
-            {"high", number(effect.interval.high)},
-            {"confidence", default_confidence},
-            {"wide_low", number(effect.wide.low)},
-            {"wide_high", number(effect.wide.high)},
-            {"n", effect.n}};
+    return rates;
   }
 
   const Claim claim_;
@@ -263,24 +262,32 @@ class ClaimRun {
   const std::atomic<int>* stop_;
   Measuring measuring_;
   std::map<std::string, std::unique_ptr<Comparison>> comparisons_;
-  json directories_ = json::array();
+  std::vector<std::string> directories_;
   double seconds_ = 0;
 };
 
-/// The data of a request as claims.json has it.
-json data_json(const ClaimRequest& request) {
-  json files = json::array();
-  std::uint64_t bytes = 0;
+ClaimData data_of(const ClaimRequest& request) {
+  ClaimData data;
   std::string checksums;
   for (const TextSource& source : expand_inputs(request.data)) {
     const MappedText mapped(source);
-    files.push_back(source.path.string());
-    bytes += mapped.text().size();
+    data.files.push_back(source.path.string());
+    data.bytes += static_cast<std::int64_t>(mapped.text().size());
     checksums += checksum_hex(mapped.text().data(), mapped.text().size());
   }
-  return {{"files", files},
-          {"bytes", bytes},
-          {"checksum", checksum_hex(checksums.data(), checksums.size())}};
+  data.checksum = checksum_hex(checksums.data(), checksums.size());
+  return data;
+}
+
+/// claims.json in `directory`; nothing when there is none, or it cannot be read.
+std::optional<ClaimResults> earlier_results(const fs::path& directory) {
+  const fs::path file = directory / claims_file_name;
+  if (!fs::exists(file)) return std::nullopt;
+  try {
+    return parse_claim_results(read_file(file), file.string());
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 }  // namespace
@@ -321,54 +328,44 @@ std::unique_ptr<Comparison> plan_comparison(const Claim& claim, const ClaimCompa
   }
 }
 
-std::optional<json> run_claim(const Claim& claim, const ClaimRequest& request,
-                              const ClaimCallbacks& callbacks, const std::atomic<int>* stop) {
+std::optional<ClaimResult> run_claim(const Claim& claim, const ClaimRequest& request,
+                                     const ClaimCallbacks& callbacks,
+                                     const std::atomic<int>* stop) {
   return ClaimRun(claim, request, callbacks, stop).run();
 }
 
 void check_claim_results(const ClaimRequest& request, bool quick) {
-  const fs::path file = request.out / claims_file;
-  if (!fs::exists(file)) return;
-  const json before = json_or_null(read_file(file));
-  if (!before.is_object() || !before.contains("quick") || !before.contains("data")) return;
+  const std::optional<ClaimResults> before = earlier_results(request.out);
+  if (!before) return;
   const auto refuse = [&](const std::string& what) {
-    throw UsageError(fmt::format(
-        "'{}' has verdicts {}: give another directory, or remove that file", file.string(), what));
+    throw UsageError(
+        fmt::format("'{}' has verdicts {}: give another directory, or remove that file",
+                    (request.out / claims_file_name).string(), what));
   };
-  if (before["quick"] != quick) refuse(quick ? "of full runs" : "of quick runs");
-  if (before["data"].value("checksum", json()) != data_json(request)["checksum"]) {
-    refuse("on another text");
-  }
+  if (before->quick != quick) refuse(quick ? "of full runs" : "of quick runs");
+  if (before->data.checksum != data_of(request).checksum) refuse("on another text");
 }
 
-void add_claim_result(const ClaimRequest& request, bool quick, const json& element) {
-  const fs::path file = request.out / claims_file;
-  json all = {{"format_version", claims_format_version},
-              {"version", library_version()},
-              {"date", utc_now()},
-              {"quick", quick},
-              {"data", data_json(request)},
-              {"claims", json::array()}};
-  if (fs::exists(file)) {
-    const json before = json_or_null(read_file(file));
-    const auto same = [&](const char* field) {
-      return before.is_object() && before.contains(field) && before[field] == all[field];
-    };
-    if (same("format_version") && same("version") && same("quick") && same("data") &&
-        before.contains("claims") && before["claims"].is_array()) {
-      all["claims"] = before["claims"];
-    }
+void add_claim_result(const ClaimRequest& request, bool quick, const ClaimResult& result) {
+  ClaimResults all;
+  all.version = library_version();
+  all.date = utc_now();
+  all.quick = quick;
+  all.data = data_of(request);
+  std::optional<ClaimResults> before = earlier_results(request.out);
+  if (before && before->version == all.version && before->quick == quick &&
+      before->data == all.data) {
+    all.claims = std::move(before->claims);
   }
-  json& claims = all["claims"];
-  const auto found = std::find_if(claims.begin(), claims.end(), [&](const json& each) {
-    return each.is_object() && each.value("name", "") == element["name"].get<std::string>();
-  });
-  if (found == claims.end()) {
-    claims.push_back(element);
+  const auto found =
+      std::find_if(all.claims.begin(), all.claims.end(),
+                   [&](const ClaimResult& each) { return each.name == result.name; });
+  if (found == all.claims.end()) {
+    all.claims.push_back(result);
   } else {
-    *found = element;
+    *found = result;
   }
-  write_file(file, all.dump(1) + "\n");
+  write_file(request.out / claims_file_name, claims_json(all));
 }
 
 }  // namespace sluice

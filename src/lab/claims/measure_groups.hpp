@@ -1,5 +1,5 @@
 #pragma once
-// The measures that have files of their own.
+// Groups of measures, one source file each.
 
 #include <vector>
 

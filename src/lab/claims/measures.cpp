@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "claims/measure_groups.hpp"
+#include "codecs.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/json.hpp"
@@ -15,8 +16,16 @@
 namespace sluice {
 namespace {
 
-using nlohmann::json;
 namespace fs = std::filesystem;
+
+/// What `text` says, or null when it is no JSON.
+Value parse_or_null(const std::string& text) {
+  try {
+    return parse_json(text, in_file("measured values"));
+  } catch (const Error&) {
+    return {};
+  }
+}
 
 Curve validation_curve(const MeasuredRun& measured, double CurvePoint::*x) {
   const TrainConfig& training = measured.variant().training;
@@ -32,7 +41,7 @@ double uniform_loss(const MeasuredRun& measured) {
   return measured.comparison.uniform_loss(measured.run.variant);
 }
 
-/// At most that of knowing nothing.
+/// At most the loss of a uniform distribution over the vocabulary.
 double final_loss(const MeasuredRun& measured) {
   return std::min(measured.run.record.final_loss, uniform_loss(measured));
 }
@@ -42,7 +51,7 @@ bool both_finished(const MeasuredRun& a, const MeasuredRun& b) {
   return a.run.record.status == RunStatus::finished && b.run.record.status == RunStatus::finished;
 }
 
-std::pair<double, double> cannot_tell() {
+std::pair<double, double> no_values() {
   return {std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
 }
 
@@ -63,7 +72,7 @@ std::vector<Measure> loss_measures() {
       .unit = "nats per token",
       .description =
           "validation loss at the end of the budget, at most ln V, that of "
-          "knowing nothing: so of runs that diverged",
+          "a uniform distribution, which runs that diverged get",
       .of_run = [](Measuring&, const MeasuredRun& run, double) { return final_loss(run); },
       .of_pair = {}};
   Measure below{.name = "below_unigram",
@@ -79,7 +88,7 @@ std::vector<Measure> loss_measures() {
       .unit = "share of runs",
       .description =
           "runs that ended in numbers that are not finite, or with a "
-          "validation loss above ln V, that of knowing nothing",
+          "validation loss above ln V, that of a uniform distribution",
       .effect = EffectKind::share,
       .of_run = [](Measuring&, const MeasuredRun& run,
                    double) { return run.run.record.final_loss > uniform_loss(run) ? 1.0 : 0.0; },
@@ -91,8 +100,7 @@ std::vector<Measure> curve_measures() {
   const auto pair_of = [](double CurvePoint::*x,
                           std::pair<double, double> (*of)(const Curve&, const Curve&)) {
     return [x, of](const MeasuredRun& a, const MeasuredRun& b) {
-      return both_finished(a, b) ? of(validation_curve(a, x), validation_curve(b, x))
-                                 : cannot_tell();
+      return both_finished(a, b) ? of(validation_curve(a, x), validation_curve(b, x)) : no_values();
     };
   };
   Measure tokens{.name = "tokens_to_loss",
@@ -147,29 +155,36 @@ const Measure& find_measure(const std::string& name) {
   throw UsageError(fmt::format("unknown measure '{}'; {}", name, suggestion(name, names)));
 }
 
-json Measuring::kept(const MeasuredRun& run, const std::string& key,
-                     const std::function<json()>& make) {
+Value Measuring::kept(const MeasuredRun& run, const std::string& key,
+                      const std::function<Value()>& make) {
   const fs::path file = out_ / "measured" / (run.run.plan.hash + ".json");
   const std::string record = read_file(run_record_file(run.directory()));
-  // Of the run as it is and of the values: what is of an earlier run or damaged is measured anew.
-  const auto checksum = [&](const json& values) {
-    const std::string all = record + values.dump();
+  // Covers the run's record and the values: those of an earlier run and damaged ones are measured
+  // again.
+  const auto checksum_of = [&](const Value& values) {
+    const std::string all = record + json_text(values);
     return checksum_hex(all.data(), all.size());
   };
-  json values = json::object();
+  Value values = Value::Object{};
   if (fs::exists(file)) {
-    const json read = json_or_null(read_file(file));
-    if (read.is_object() && read.contains("values") && read["values"].is_object() &&
-        read.value("checksum", json()) == checksum(read["values"])) {
-      values = read["values"];
+    const Value read = parse_or_null(read_file(file));
+    const Value* const found = read.find("values");
+    const Value* const checksum = read.find("checksum");
+    if (found != nullptr && found->as<Value::Object>() != nullptr && checksum != nullptr &&
+        *checksum == Value(checksum_of(*found))) {
+      values = *found;
     }
   }
-  if (values.contains(key)) return values[key];
+  if (const Value* const known = values.find(key)) return *known;
   check_stop();
-  values[key] = make();
+  Value made = make();
+  values.set(key, made);
   fs::create_directories(file.parent_path());
-  write_file(file, json{{"checksum", checksum(values)}, {"values", values}}.dump(1) + "\n");
-  return values[key];
+  Value all = Value::Object{};
+  all.set("checksum", checksum_of(values));
+  all.set("values", std::move(values));
+  write_file(file, json_text(all, 1) + "\n");
+  return made;
 }
 
 void Measuring::check_stop() const {

@@ -1,6 +1,6 @@
-// Measures of speed, with as many threads as each run was trained with. Nothing is trained beside
-// reading a text and answering a token; the speed of training is that beside the other runs (as
-// many as jobs). What else the machine does shows in all of them.
+// Measures of speed, with as many threads as each run was trained with. No training runs while text
+// speed and token latency are measured; training speed is measured beside the other jobs. All of
+// them suffer from other load on the machine.
 
 #include <algorithm>
 #include <chrono>
@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "claims/measure_groups.hpp"
+#include "codecs.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/inference/evaluate.hpp"
 #include "sluice/inference/session.hpp"
@@ -36,8 +37,8 @@ std::vector<TokenId> first_tokens(const MeasuredRun& run, std::int64_t most) {
   return tokens;
 }
 
-/// Tokens per second of one text, read from beginning to end: parallel over time where the model
-/// is, over nothing else.
+/// Tokens per second when reading one text from beginning to end, parallel over time if the model
+/// allows it.
 double text_speed(const MeasuredRun& run) {
   const LoadedFrozenModel loaded = load_frozen_model(run.directory());
   const PreparedText& text = run.comparison.text();
@@ -71,7 +72,12 @@ double token_latency(const MeasuredRun& run) {
   return median(times);
 }
 
-/// `measure` of a run that has a model, kept under `key`.
+/// A number that was kept.
+double number_of(const Value& value) {
+  return field_codec<double>({}).read(value, in_file("measured values"));
+}
+
+/// `measure` of a run that has a model, kept under its name.
 Measure kept_measure(const char* name, const char* unit, const char* description,
                      double (*measure)(const MeasuredRun&)) {
   return {.name = name,
@@ -83,11 +89,11 @@ Measure kept_measure(const char* name, const char* unit, const char* description
                 if (run.run.record.status == RunStatus::diverged) {
                   return std::numeric_limits<double>::infinity();
                 }
-                const auto timed = [&] {
+                const auto timed = [&]() -> Value {
                   const ThreadCount threads(static_cast<int>(run.comparison.threads()));
                   return measure(run);
                 };
-                return measuring.kept(run, name, timed).get<double>();
+                return number_of(measuring.kept(run, name, timed));
               },
           .of_pair = {}};
 }

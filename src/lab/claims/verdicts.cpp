@@ -9,12 +9,11 @@
 #include <vector>
 
 #include "sluice/base/error.hpp"
-#include "sluice/base/names.hpp"
 
 namespace sluice {
 namespace {
 
-constexpr double no_value = std::numeric_limits<double>::quiet_NaN();
+constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
 
 bool are_finite(std::span<const double> values) {
   return std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); });
@@ -120,13 +119,13 @@ Effect effect_of(EffectKind kind, std::span<const double> a, std::span<const dou
     throw Error(fmt::format("effect: expected as many values on both sides, got {} and {}",
                             a.size(), b.size()));
   }
-  Effect effect{.kind = kind, .interval = {no_value, no_value}, .wide = {no_value, no_value}};
-  effect.a = a.empty() ? no_value : mean(a);
-  effect.b = b.empty() ? no_value : mean(b);
+  Effect effect{.kind = kind, .interval = {no_number, no_number}, .wide = {no_number, no_number}};
+  effect.a = a.empty() ? no_number : mean(a);
+  effect.b = b.empty() ? no_number : mean(b);
   effect.effect = b.empty() ? effect.a : effect.a - effect.b;
   if (!are_finite(a) || !are_finite(b) || a.empty()) return effect;
   if (kind == EffectKind::ratio) {
-    effect.effect = no_value;
+    effect.effect = no_number;
     if (!are_positive(a) || !are_positive(b)) return effect;
     const std::vector<double> log_a = logarithms(a);
     const std::vector<double> log_b = logarithms(b);

@@ -257,7 +257,7 @@ void Comparison::find_kept() {
     FoundRun found = find_run(directory_of(run), run.plan.hash);
     if (found.state == RunState::damaged) {
       note(fmt::format(
-          "run {} ({}, learning rate {:g}, seed {}) is damaged and is trained anew: {}",
+          "run {} ({}, learning rate {:g}, seed {}) is damaged and is trained again: {}",
           run.plan.hash, variants_[run.variant].variant.name, run.rate, run.seed, found.fault));
     }
     if (found.state != RunState::whole) continue;

@@ -4,12 +4,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "json_values.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/json.hpp"
 #include "sluice/base/version.hpp"
-#include "sluice/lab/compare/curves.hpp"
-#include "sluice/lab/compare/statistics.hpp"
 #include "utc_now.hpp"
 
 namespace sluice {
@@ -20,48 +17,38 @@ using nlohmann::json;
 /// Trained tokens cost three forward passes: one forward, two for the gradients.
 constexpr double training_passes = 3;
 
-/// Mean, deviation and interval of values; null where there are too few, or one is not finite.
-json summary(const std::vector<double>& values) {
-  json out = {{"values", json::array()},
-              {"mean", nullptr},
-              {"deviation", nullptr},
-              {"low", nullptr},
-              {"high", nullptr}};
-  bool finite = true;
-  for (const double value : values) {
-    out["values"].push_back(number(value));
-    finite = finite && std::isfinite(value);
+Summary summary(const std::vector<double>& values) {
+  Summary out{.values = values};
+  if (!std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); })) {
+    return out;
   }
-  if (!finite) return out;
-  out["mean"] = mean(values);
+  out.mean = mean(values);
   if (values.size() < 2) return out;
   const Interval interval = mean_interval(values);
-  out["deviation"] = standard_deviation(values);
-  out["low"] = interval.low;
-  out["high"] = interval.high;
+  out.deviation = standard_deviation(values);
+  out.low = interval.low;
+  out.high = interval.high;
   return out;
 }
 
-json band_json(const Band& band) {
-  return {{"x", band.x}, {"mean", band.mean}, {"low", band.low}, {"high", band.high}};
-}
+using Runs = std::vector<const CompareRun*>;
 
 /// The runs of a variant at the rate it is judged by, by seed.
-std::vector<const CompareRun*> chosen_runs(const Comparison& comparison, std::size_t variant) {
+Runs chosen_runs(const Comparison& comparison, std::size_t variant) {
   const double rate = comparison.variants()[variant].rates[comparison.chosen_rate(variant)];
-  std::vector<const CompareRun*> runs;
+  Runs runs;
   for (const std::uint64_t seed : comparison.seeds()) {
     runs.push_back(&comparison.run_of(variant, rate, seed));
   }
   return runs;
 }
 
-std::vector<double> collect(const std::vector<const CompareRun*>& runs,
-                            double (*value)(const RunRecord&)) {
+template <class Number>
+Summary summary_of(const Runs& runs, Number RunRecord::*field) {
   std::vector<double> values;
   values.reserve(runs.size());
-  for (const CompareRun* run : runs) values.push_back(value(run->record));
-  return values;
+  for (const CompareRun* run : runs) values.push_back(static_cast<double>(run->record.*field));
+  return summary(values);
 }
 
 Curve curve_of(const std::vector<CurvePoint>& points, double CurvePoint::*x) {
@@ -72,8 +59,8 @@ Curve curve_of(const std::vector<CurvePoint>& points, double CurvePoint::*x) {
 }
 
 /// Loss against tokens and against seconds, in training and validation, over the seeds.
-json curves_json(const Comparison& comparison, const PlannedVariant& variant,
-                 const std::vector<const CompareRun*>& runs) {
+VariantCurves curves_of(const Comparison& comparison, const PlannedVariant& variant,
+                        const Runs& runs) {
   std::vector<RunCurves> histories;
   histories.reserve(runs.size());
   for (const CompareRun* run : runs) {
@@ -84,172 +71,168 @@ json curves_json(const Comparison& comparison, const PlannedVariant& variant,
     std::vector<Curve> curves;
     curves.reserve(histories.size());
     for (const RunCurves& history : histories) curves.push_back(curve_of(history.*kind, x));
-    return band_json(band_of(curves));
+    return band_of(curves);
   };
-  return {{"train",
-           {{"tokens", band(&RunCurves::train, &CurvePoint::tokens)},
-            {"seconds", band(&RunCurves::train, &CurvePoint::seconds)}}},
-          {"validation",
-           {{"tokens", band(&RunCurves::validation, &CurvePoint::tokens)},
-            {"seconds", band(&RunCurves::validation, &CurvePoint::seconds)}}}};
+  const auto bands = [&](std::vector<CurvePoint> RunCurves::*kind) {
+    return CurveBands{.tokens = band(kind, &CurvePoint::tokens),
+                      .seconds = band(kind, &CurvePoint::seconds)};
+  };
+  return {.train = bands(&RunCurves::train), .validation = bands(&RunCurves::validation)};
 }
 
-json rates_json(const Comparison& comparison, std::size_t v) {
+std::vector<RateResult> rates_of(const Comparison& comparison, std::size_t v) {
   const PlannedVariant& variant = comparison.variants()[v];
   const auto losses = comparison.losses(v);
   const std::size_t chosen = comparison.chosen_rate(v);
   const double worst = comparison.uniform_loss(v);
-  json rates = json::array();
+  std::vector<RateResult> rates;
   for (std::size_t i = 0; i < losses.size(); ++i) {
-    rates.push_back({{"lr", variant.rates[i]},
-                     {"loss", summary(losses[i])},
-                     {"diverged", std::count_if(losses[i].begin(), losses[i].end(),
-                                                [&](double x) { return !(x <= worst); })},
-                     {"chosen", i == chosen}});
+    rates.push_back({.lr = variant.rates[i],
+                     .loss = summary(losses[i]),
+                     .diverged = std::count_if(losses[i].begin(), losses[i].end(),
+                                               [&](double x) { return !(x <= worst); }),
+                     .chosen = i == chosen});
   }
   return rates;
 }
 
-/// What the runs of the rates that were not chosen cost.
-json search_json(const Comparison& comparison, std::size_t v) {
+SearchCost search_cost(const Comparison& comparison, std::size_t v) {
   const PlannedVariant& variant = comparison.variants()[v];
   const double chosen = variant.rates[comparison.chosen_rate(v)];
-  std::int64_t runs = 0;
-  std::int64_t tokens = 0;
-  double seconds = 0;
+  SearchCost cost;
   for (const CompareRun& run : comparison.runs()) {
     if (run.variant != v || run.rate == chosen) continue;
-    ++runs;
-    tokens += run.record.tokens;
-    seconds += run.record.seconds;
+    ++cost.runs;
+    cost.tokens += run.record.tokens;
+    cost.seconds += run.record.seconds;
   }
-  return {{"runs", runs}, {"tokens", tokens}, {"seconds", seconds}};
+  return cost;
 }
 
-json variant_json(const Comparison& comparison, std::size_t v) {
+VariantResult variant_result(const Comparison& comparison, std::size_t v) {
   const PlannedVariant& variant = comparison.variants()[v];
-  const auto runs = chosen_runs(comparison, v);
+  const Runs runs = chosen_runs(comparison, v);
   const std::size_t chosen = comparison.chosen_rate(v);
-  json fields = json::object();
-  for (const auto& [name, value] : variant.variant.fields) fields[name] = document_of(value);
+  VariantResult result;
+  result.name = variant.variant.name;
+  result.fields = Value::Object{};
+  for (const auto& [name, value] : variant.variant.fields) result.fields.set(name, value_of(value));
+  result.model = write_model(variant.model);
   json training = variant.training;
   for (const char* name : {"lr", "seed"}) training.erase(name);
-  const json speed = summary(collect(runs, [](const RunRecord& r) { return r.tokens_per_second; }));
-  const json tokens =
-      summary(collect(runs, [](const RunRecord& r) { return static_cast<double>(r.tokens); }));
-  return {{"name", variant.variant.name},
-          {"fields", fields},
-          {"model", variant.model},
-          {"training", training},
-          {"parameters", variant.parameters},
-          {"flops_per_token", variant.flops_per_token},
-          {"training_flops", training_passes * static_cast<double>(variant.flops_per_token) *
-                                 tokens["mean"].get<double>()},
-          {"memory", variant.memory},
-          {"match",
-           {{"factor", variant.match.factor},
-            {"count", variant.match.count},
-            {"error", variant.match.error}}},
-          {"rates", rates_json(comparison, v)},
-          {"lr", variant.rates[chosen]},
-          {"lr_at_edge",
-           variant.rates.size() > 1 && (chosen == 0 || chosen + 1 == variant.rates.size())},
-          {"search", search_json(comparison, v)},
-          {"loss", summary(collect(runs, [](const RunRecord& r) { return r.final_loss; }))},
-          {"best_loss", summary(collect(runs, [](const RunRecord& r) { return r.best_loss; }))},
-          {"train_loss", summary(collect(runs, [](const RunRecord& r) { return r.train_loss; }))},
-          {"seconds", summary(collect(runs, [](const RunRecord& r) { return r.seconds; }))},
-          {"tokens_per_second", speed},
-          {"curves", curves_json(comparison, variant, runs)}};
+  result.training = value_of(training);
+  result.parameters = variant.parameters;
+  result.flops_per_token = variant.flops_per_token;
+  result.training_flops = training_passes * static_cast<double>(variant.flops_per_token) *
+                          summary_of(runs, &RunRecord::tokens).mean;
+  result.memory = static_cast<std::int64_t>(variant.memory);
+  result.match = {
+      .factor = variant.match.factor, .count = variant.match.count, .error = variant.match.error};
+  result.rates = rates_of(comparison, v);
+  result.lr = variant.rates[chosen];
+  result.lr_at_edge =
+      variant.rates.size() > 1 && (chosen == 0 || chosen + 1 == variant.rates.size());
+  result.search = search_cost(comparison, v);
+  result.loss = summary_of(runs, &RunRecord::final_loss);
+  result.best_loss = summary_of(runs, &RunRecord::best_loss);
+  result.train_loss = summary_of(runs, &RunRecord::train_loss);
+  result.seconds = summary_of(runs, &RunRecord::seconds);
+  result.tokens_per_second = summary_of(runs, &RunRecord::tokens_per_second);
+  result.curves = curves_of(comparison, variant, runs);
+  return result;
 }
 
-json pair_json(const Comparison& comparison, const PairResult& pair) {
+std::vector<PairRecord> pairs_of(const Comparison& comparison) {
   const auto& variants = comparison.variants();
-  json out = {{"a", variants[pair.a].variant.name},
-              {"b", variants[pair.b].variant.name},
-              {"verdict", name_of(pair.verdict)}};
-  const bool tested = pair.verdict != Verdict::untested;
-  const auto put = [&](const char* name, double value) {
-    out[name] = tested ? number(value) : json();
-  };
-  out["n"] = pair.test.n;
-  put("difference", pair.test.difference);
-  put("low", pair.test.interval.low);
-  put("high", pair.test.interval.high);
-  put("t", pair.test.t);
-  put("p", pair.test.p);
-  put("p_holm", pair.corrected_p);
-  return out;
-}
-
-json pairs_json(const Comparison& comparison) {
   std::vector<std::vector<double>> losses;
-  for (std::size_t v = 0; v < comparison.variants().size(); ++v) {
+  for (std::size_t v = 0; v < variants.size(); ++v) {
     losses.push_back(comparison.losses(v)[comparison.chosen_rate(v)]);
   }
-  json pairs = json::array();
-  for (const PairResult& pair : compare_all(losses)) pairs.push_back(pair_json(comparison, pair));
+  std::vector<PairRecord> pairs;
+  for (const PairResult& pair : compare_all(losses)) {
+    PairRecord record{.a = variants[pair.a].variant.name,
+                      .b = variants[pair.b].variant.name,
+                      .n = static_cast<std::int64_t>(pair.test.n),
+                      .verdict = pair.verdict};
+    if (pair.verdict != Verdict::untested) {
+      record.difference = pair.test.difference;
+      record.low = pair.test.interval.low;
+      record.high = pair.test.interval.high;
+      record.t = pair.test.t;
+      record.p = pair.test.p;
+      record.p_holm = pair.corrected_p;
+    }
+    pairs.push_back(std::move(record));
+  }
   return pairs;
 }
 
-json run_json(const Comparison& comparison, const CompareRun& run) {
+RunResult run_result(const Comparison& comparison, const CompareRun& run) {
   const PlannedVariant& variant = comparison.variants()[run.variant];
-  const double chosen = variant.rates[comparison.chosen_rate(run.variant)];
-  json all = document_of(write_fields({{run_record_fields(), run.record}}));
-  all.update({{"run", run.plan.hash},
-              {"variant", variant.variant.name},
-              {"lr", run.rate},
-              {"seed", run.seed},
-              {"chosen", run.rate == chosen}});
-  return all;
+  RunResult result;
+  static_cast<RunRecord&>(result) = run.record;
+  result.run = run.plan.hash;
+  result.variant = variant.variant.name;
+  result.lr = run.rate;
+  result.seed = run.seed;
+  result.chosen = run.rate == variant.rates[comparison.chosen_rate(run.variant)];
+  return result;
 }
 
-json budget_json(const TrainConfig& training) {
-  return {{"epochs", training.epochs},
-          {"minutes", training.minutes},
-          {"steps", training.steps},
-          {"tokens", training.tokens}};
+ResultData data_of(const Comparison& comparison) {
+  const Settings& base = comparison.spec().base;
+  const auto names = [](const std::vector<std::filesystem::path>& files) {
+    std::vector<std::string> strings;
+    for (const auto& file : files) strings.push_back(file.string());
+    return strings;
+  };
+  const json& facts = comparison.data();
+  return {.files = {.train = names(base.train_files),
+                    .valid = names(base.valid_files),
+                    .valid_fraction = base.valid_fraction},
+          .tokenizer = {.kind = base.tokenizer.at("kind").get<std::string>(),
+                        .vocabulary = base.tokenizer.at("vocabulary").get<std::int64_t>(),
+                        .min_count = base.tokenizer.at("min_count").get<std::int64_t>(),
+                        .fingerprint = facts.at("tokenizer").get<std::string>()},
+          .train = facts.at("train").get<std::string>(),
+          .valid = facts.at("valid").get<std::string>(),
+          .train_tokens = facts.at("train_tokens").get<std::int64_t>(),
+          .valid_tokens = facts.at("valid_tokens").get<std::int64_t>()};
 }
 
 }  // namespace
 
-json results_of(const Comparison& comparison) {
+Results results_of(const Comparison& comparison) {
   const CompareSpec& spec = comparison.spec();
-  const Settings& base = spec.base;
-  json variants = json::array();
+  Results results;
+  results.version = library_version();
+  results.date = utc_now();
+  results.measure = "final validation loss, nats per token";
+  results.data = data_of(comparison);
+  for (const Variation& variation : spec.vary) results.varied.push_back(variation.field);
+  const TrainConfig& training = comparison.variants().front().training;
+  results.budget = {.epochs = training.epochs,
+                    .minutes = training.minutes,
+                    .steps = training.steps,
+                    .tokens = training.tokens};
+  results.match = spec.match;
+  results.seeds = comparison.seeds();
+  results.threads = comparison.threads();
+  results.jobs = comparison.jobs();
+  results.same_batches = comparison.same_batches();
   for (std::size_t v = 0; v < comparison.variants().size(); ++v) {
-    variants.push_back(variant_json(comparison, v));
+    results.variants.push_back(variant_result(comparison, v));
   }
-  json runs = json::array();
-  for (const CompareRun& run : comparison.runs()) runs.push_back(run_json(comparison, run));
-  json fields = json::array();
-  for (const Variation& variation : spec.vary) fields.push_back(variation.field);
-
-  json data = comparison.data();
-  data["files"] = document_of(write_fields(field_parts(base.data.values)));
-  data["tokenizer"] = document_of(base.tokenizer.write());
-  data["tokenizer"]["fingerprint"] = comparison.data()["tokenizer"];
-  return {{"format_version", results_format_version},
-          {"version", library_version()},
-          {"date", utc_now()},
-          {"measure", "final validation loss, nats per token"},
-          {"confidence", default_confidence},
-          {"data", data},
-          {"varied", fields},
-          {"budget", budget_json(comparison.variants().front().training)},
-          {"match", name_of(spec.match)},
-          {"seeds", comparison.seeds()},
-          {"threads", comparison.threads()},
-          {"jobs", comparison.jobs()},
-          {"same_batches", comparison.same_batches()},
-          {"variants", variants},
-          {"pairs", pairs_json(comparison)},
-          {"runs", runs}};
+  results.pairs = pairs_of(comparison);
+  for (const CompareRun& run : comparison.runs()) {
+    results.runs.push_back(run_result(comparison, run));
+  }
+  return results;
 }
 
-void write_results(const std::filesystem::path& directory, const json& results) {
+void write_results(const std::filesystem::path& directory, const Results& results) {
   write_file(directory / "runs.csv", runs_csv(results));
-  write_file(directory / "results.json", results.dump(1) + "\n");
+  write_file(directory / "results.json", results_json(results));
 }
 
 }  // namespace sluice

@@ -12,8 +12,8 @@
 
 namespace sluice {
 
-/// Trains runs, Comparison::jobs() at a time, each with Comparison::threads() threads: what a run
-/// learns does not depend on what is trained beside it.
+/// Trains Comparison::jobs() runs at a time, each with Comparison::threads() threads. The result of
+/// a run does not depend on the runs beside it.
 class Trainers {
  public:
   Trainers(const Comparison& comparison, const CompareCallbacks& callbacks,
@@ -33,7 +33,7 @@ class Trainers {
   const Comparison& comparison_;
   const CompareCallbacks& callbacks_;
   const std::atomic<int>* stop_;
-  /// What the runs are asked to stop by: a signal's number, or that another run failed.
+  /// Asks the runs to stop: a signal's number, or -1 when another run failed.
   std::atomic<int> halt_{0};
 
   std::mutex mutex_;  // for all below, and for the callbacks

@@ -10,6 +10,7 @@
 #include "inspect/layer_measures.hpp"
 #include "inspect/time_measures.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/json.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/base/version.hpp"
 #include "utc_now.hpp"
@@ -17,12 +18,10 @@
 namespace sluice {
 namespace {
 
-using nlohmann::json;
-
-/// Positions of a chunk of the pass that looks at layers.
+/// Positions per chunk of the pass that measures layers.
 constexpr std::int64_t chunk = 512;
 
-/// Of how many tokens one position is taken for the measures over time, and how many at most.
+/// Measures over time take one position for so many tokens, and at most so many positions.
 constexpr std::int64_t tokens_per_lag_position = 160;
 constexpr std::int64_t most_lag_positions = 1'000;
 constexpr std::int64_t tokens_per_context_position = 80;
@@ -51,11 +50,11 @@ std::int64_t positions_of(std::int64_t asked, std::int64_t tokens, std::int64_t 
   return asked > 0 ? asked : std::clamp<std::int64_t>(tokens / each, 1, most);
 }
 
-/// One inspection under way.
-class Inspection {
+/// One inspection while it is being made.
+class Inspector {
  public:
-  Inspection(LanguageModel& model, const Tokenizer& tokenizer, const TokenShards& text,
-             const InspectOptions& options)
+  Inspector(LanguageModel& model, const Tokenizer& tokenizer, const TokenShards& text,
+            const InspectOptions& options)
       : model_(model),
         tokenizer_(tokenizer),
         text_(text),
@@ -72,27 +71,22 @@ class Inspection {
             (options.context ? contexts_.cost : 0);
   }
 
-  json run() {
-    const json surprisal = read();
-    json result = {{"format_version", inspect_format_version},
-                   {"version", library_version()},
-                   {"date", utc_now()},
-                   {"model", model_json()},
-                   {"text", {{"file", options_.file}, {"tokens", text_.size()}}},
-                   {"probed_tokens", tokens_},
-                   {"loss", loss_ / static_cast<double>(tokens_)},
-                   {"layers", nullptr},
-                   {"embedded", nullptr},
-                   {"lags", nullptr},
-                   {"context", nullptr},
-                   {"surprisal", surprisal}};
+  Inspection run() {
+    Inspection found;
+    found.surprisal = read();
+    found.version = library_version();
+    found.date = utc_now();
+    found.model = inspected_model();
+    found.text = {.file = options_.file, .tokens = text_.size()};
+    found.probed_tokens = tokens_;
+    found.loss = loss_ / static_cast<double>(tokens_);
     if (options_.layers) {
-      result["layers"] = layers_.layers();
-      result["embedded"] = {{"gradient", {{"norm", layers_.embedded_gradient()}}}};
+      found.layers = layers_.layers();
+      found.embedded = EmbeddedInspection{{.norm = layers_.embedded_gradient()}};
     }
-    if (options_.lags) result["lags"] = lags_json();
-    if (options_.context) result["context"] = context_json();
-    return result;
+    if (options_.lags) found.lags = lag_gradients();
+    if (options_.context) found.context = losses_over_context();
+    return found;
   }
 
  private:
@@ -107,18 +101,18 @@ class Inspection {
     for (const Parameter& parameter : model_.parameters()) parameter.variable.zero_grad();
   }
 
-  json model_json() const {
+  InspectedModel inspected_model() const {
     const ModelConfig& config = model_.config();
-    const auto field = model_.receptive_field();
-    return {{"summary", config.summary()},
-            {"parameters", parameter_count(model_.parameters())},
-            {"receptive_field", field ? json(*field) : json()},
-            {"config", config}};
+    return {.summary = config.summary(),
+            .parameters = parameter_count(model_.parameters()),
+            .receptive_field = model_.receptive_field(),
+            .config = write_model(config)};
   }
 
-  /// Reads the text's first tokens_ tokens, shows their layers to layers_; the surprisals.
-  json read() {
-    json surprisal = json::array();
+  /// Reads the first tokens_ tokens of the text, with layers_ as the probe, and returns their
+  /// surprisal.
+  std::vector<TokenSurprisal> read() {
+    std::vector<TokenSurprisal> surprisal;
     ModelState state;
     std::vector<TokenId> ids;
     std::vector<TokenId> targets;
@@ -131,7 +125,7 @@ class Inspection {
       for (std::size_t i = 0; i < nll.size(); ++i) {
         loss_ += nll[i];
         if (begin + static_cast<std::int64_t>(i) < options_.surprisals) {
-          surprisal.push_back({{"text", tokenizer_.token(targets[i])}, {"nats", nll[i]}});
+          surprisal.push_back({.text = tokenizer_.token(targets[i]), .nats = nll[i]});
         }
       }
     }
@@ -144,7 +138,7 @@ class Inspection {
     ForwardOptions forward{.conv = ConvPath::direct};
     Tensor nll;
     if (options_.layers) {
-      // The loss of the chunk is a mean over its tokens, that of the whole over all.
+      // A chunk's loss is the mean over its tokens; the measured loss is the mean over all tokens.
       layers_.gradient_scale = static_cast<double>(time) / static_cast<double>(tokens_);
       forward.probe = &layers_;
       Tape tape;
@@ -162,24 +156,25 @@ class Inspection {
     });
   }
 
-  json lags_json() {
-    const std::vector<double> norms =
-        lag_norms(model_, text_, lags_, [this](std::int64_t cost) { spend(cost, "lags"); });
+  LagGradients lag_gradients() {
+    LagGradients lags;
+    lags.norm = lag_norms(model_, text_, lags_, [this](std::int64_t cost) { spend(cost, "lags"); });
     clear_gradients();
-    json k = json::array();
-    for (std::size_t i = 0; i < norms.size(); ++i) k.push_back(i);
-    return {{"k", k}, {"norm", norms}, {"positions", lags_.targets.size()}};
+    for (std::size_t i = 0; i < lags.norm.size(); ++i) {
+      lags.k.push_back(static_cast<std::int64_t>(i));
+    }
+    lags.positions = static_cast<std::int64_t>(lags_.targets.size());
+    return lags;
   }
 
-  json context_json() {
-    const std::vector<double> losses = context_losses(
-        model_, text_, contexts_, [this](std::int64_t cost) { spend(cost, "contexts"); });
-    json perplexity = json::array();
-    for (const double loss : losses) perplexity.push_back(std::exp(loss));
-    return {{"tokens", contexts_of(contexts_)},
-            {"loss", losses},
-            {"perplexity", perplexity},
-            {"positions", contexts_.targets.size()}};
+  ContextLosses losses_over_context() {
+    ContextLosses context;
+    context.tokens = contexts_of(contexts_);
+    context.loss = context_losses(model_, text_, contexts_,
+                                  [this](std::int64_t cost) { spend(cost, "contexts"); });
+    for (const double loss : context.loss) context.perplexity.push_back(std::exp(loss));
+    context.positions = static_cast<std::int64_t>(contexts_.targets.size());
+    return context;
   }
 
   LanguageModel& model_;
@@ -195,10 +190,10 @@ class Inspection {
 
 }  // namespace
 
-json inspect_model(LanguageModel& model, const Tokenizer& tokenizer, const TokenShards& text,
-                   const InspectOptions& options) {
+Inspection inspect_model(LanguageModel& model, const Tokenizer& tokenizer, const TokenShards& text,
+                         const InspectOptions& options) {
   check(model, text, options);
-  return Inspection(model, tokenizer, text, options).run();
+  return Inspector(model, tokenizer, text, options).run();
 }
 
 }  // namespace sluice

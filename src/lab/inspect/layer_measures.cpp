@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "sluice/autograd/observe.hpp"
 #include "sluice/kernels/arithmetic.hpp"
@@ -12,8 +11,6 @@
 
 namespace sluice {
 namespace {
-
-using nlohmann::json;
 
 constexpr double nearly_closed = 0.05;
 constexpr double nearly_open = 0.95;
@@ -55,8 +52,8 @@ double squares_of(const Tensor& x, std::int64_t columns, std::int64_t first, std
 
 double squares_of(const Tensor& x) { return squares_of(x, x.elements(), 0, x.elements()); }
 
-/// Null where the whole is 0.
-json share(double part, double whole) { return whole > 0 ? json(part / whole) : json(); }
+/// NaN where the whole is 0.
+double share(double part, double whole) { return whole > 0 ? part / whole : no_measure; }
 
 }  // namespace
 
@@ -68,24 +65,24 @@ std::optional<UnitGate> gate_of(const UnitSpec& unit) {
 }
 
 void GateMeasure::add(double value) {
-  // Not a number counts as open, rather than as an index.
+  // NaN counts as open; it must not become an index.
   const bool inside = value > 0 && value < 1;
-  const auto bin = inside ? static_cast<std::size_t>(value * static_cast<double>(bins))
-                          : (value <= 0 ? 0 : bins - 1);
-  ++histogram_[std::min(bin, bins - 1)];
+  const auto bin = inside ? static_cast<std::size_t>(value * static_cast<double>(gate_bins))
+                          : (value <= 0 ? 0 : gate_bins - 1);
+  ++histogram_[std::min(bin, gate_bins - 1)];
   ++count_;
   sum_ += value;
   if (value < nearly_closed || value > nearly_open) ++saturated_;
 }
 
-json GateMeasure::as_json(const std::string& of) const {
+GateOpenness GateMeasure::openness(const std::string& of) const {
   const auto count = static_cast<double>(count_);
-  json histogram = json::array();
-  for (const std::int64_t n : histogram_) histogram.push_back(static_cast<double>(n) / count);
-  return {{"of", of},
-          {"mean", sum_ / count},
-          {"saturated_share", static_cast<double>(saturated_) / count},
-          {"histogram", histogram}};
+  GateOpenness gate{.of = of,
+                    .mean = sum_ / count,
+                    .saturated_share = static_cast<double>(saturated_) / count,
+                    .histogram = {}};
+  for (const std::int64_t n : histogram_) gate.histogram.push_back(static_cast<double>(n) / count);
+  return gate;
 }
 
 LayerMeasures::Layer& LayerMeasures::at(const ProbePlace& place) {
@@ -111,7 +108,7 @@ void LayerMeasures::add_gate(GateMeasure& measure, const Tensor& z, const UnitGa
       const T* from = z.data<T>() + r * columns + (gate.second ? columns / 2 : 0);
       std::copy_n(from, count, x.begin());
       if (gate.divided) {
-        // The gate is continuous: what it is at 0 it is next to it.
+        // The gate is continuous, so its value at 0 is that next to 0.
         constexpr T least = T(1e-12);
         for (T& value : x) value = std::abs(value) < least ? least : value;
       }
@@ -184,38 +181,39 @@ Variable LayerMeasures::see(const ProbePlace& place, const Variable& value) {
   }
 }
 
-json LayerMeasures::Layer::gradient() const {
+LayerGradient LayerMeasures::Layer::gradient() const {
   const bool halves = spec && spec->fused() && spec->unit.gated;
-  const auto gain = [&](double path) -> json { return share(std::sqrt(path), std::sqrt(d_unit)); };
-  return {{"norm", std::sqrt(d_output)},
-          {"linear_share", halves ? share(da, da + db) : json()},
-          {"gate_share", halves ? share(db, da + db) : json()},
-          {"linear_gain", spec ? gain(da) : json()},
-          {"gate_gain", halves ? gain(db) : json()}};
+  const auto gain = [&](double path) { return share(std::sqrt(path), std::sqrt(d_unit)); };
+  return {.norm = std::sqrt(d_output),
+          .linear_share = halves ? share(da, da + db) : no_measure,
+          .gate_share = halves ? share(db, da + db) : no_measure,
+          .linear_gain = spec ? gain(da) : no_measure,
+          .gate_gain = halves ? gain(db) : no_measure};
 }
 
-json LayerMeasures::Layer::as_json() const {
+LayerInspection LayerMeasures::Layer::inspection() const {
   const double mean = sum / values;
   const auto dead = std::count(active.begin(), active.end(), 0);
-  json layer = {
-      {"name", name},
-      {"unit", unit},
-      {"gate", nullptr},
-      {"activation", {{"mean", mean}, {"variance", std::max(squares / values - mean * mean, 0.0)}}},
-      {"dead_share", static_cast<double>(dead) / static_cast<double>(active.size())},
-      {"gradient", gradient()}};
-  if (gate) layer["gate"] = openness.as_json(gate->formula);
+  LayerInspection layer{
+      .name = name,
+      .unit = unit,
+      .gate = {},
+      .activation = {.mean = mean, .variance = std::max(squares / values - mean * mean, 0.0)},
+      .dead_share = static_cast<double>(dead) / static_cast<double>(active.size()),
+      .gradient = gradient(),
+      .gates = {}};
+  if (gate) layer.gate = openness.openness(gate->formula);
   for (const auto& [of, measure] : cell_gates) {
-    layer["gates"].push_back(measure.as_json(of));
+    layer.gates.push_back(measure.openness(of));
     // The gate that keeps, or replaces, what the cell remembers.
-    if (of == "forget" || of == "update") layer["gate"] = layer["gates"].back();
+    if (of == "forget" || of == "update") layer.gate = layer.gates.back();
   }
   return layer;
 }
 
-json LayerMeasures::layers() const {
-  json all = json::array();
-  for (const auto& layer : layers_) all.push_back(layer->as_json());
+std::vector<LayerInspection> LayerMeasures::layers() const {
+  std::vector<LayerInspection> all;
+  for (const auto& layer : layers_) all.push_back(layer->inspection());
   return all;
 }
 

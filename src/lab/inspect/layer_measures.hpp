@@ -1,16 +1,16 @@
 #pragma once
-// What a pass over a text shows of each layer: gates, activations, gradients.
+// Measures of each layer during a pass over a text: gates, activations, gradients.
 
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "sluice/kernels/units.hpp"
+#include "sluice/lab/inspect/inspection.hpp"
 #include "sluice/nn/probe.hpp"
 #include "sluice/nn/unit_layer.hpp"
 
@@ -31,29 +31,26 @@ std::optional<UnitGate> gate_of(const UnitSpec& unit);
 /// The distribution of a gate's values.
 class GateMeasure {
  public:
-  static constexpr std::size_t bins = 20;
-
   void add(double value);
-  nlohmann::json as_json(const std::string& of) const;
+  GateOpenness openness(const std::string& of) const;
 
  private:
-  std::array<std::int64_t, bins> histogram_{};
+  std::array<std::int64_t, gate_bins> histogram_{};
   std::int64_t count_ = 0, saturated_ = 0;
   double sum_ = 0;
 };
 
-/// Adds up, over chunks, what passes with a tape show; see inspect_model. Gradients are those of
-/// the loss times gradient_scale.
+/// Accumulates measures over chunks that are run with a tape; see inspect_model(). Gradients are
+/// those of the loss times gradient_scale.
 class LayerMeasures final : public Probe {
  public:
   bool wants(ProbePoint) const override { return true; }
   Variable see(const ProbePlace& place, const Variable& value) override;
 
-  /// Of the gradients from here on.
+  /// Applies to the gradients that follow.
   double gradient_scale = 1;
 
-  /// inspect.json's `layers`.
-  nlohmann::json layers() const;
+  std::vector<LayerInspection> layers() const;
   /// ‖dL/dx‖ of the token vectors.
   double embedded_gradient() const;
 
@@ -67,8 +64,8 @@ class LayerMeasures final : public Probe {
     double sum = 0, squares = 0, values = 0;
     std::vector<std::uint8_t> active;                 // by channel
     double da = 0, db = 0, d_unit = 0, d_output = 0;  // squares of gradients
-    nlohmann::json as_json() const;
-    nlohmann::json gradient() const;
+    LayerInspection inspection() const;
+    LayerGradient gradient() const;
   };
 
   Layer& at(const ProbePlace& place);

@@ -10,7 +10,7 @@
 
 namespace sluice {
 
-/// Told of tokens that went through the model, each as many times as it cost a forward pass.
+/// Called with the cost of work done: tokens times forward passes.
 using Spent = std::function<void(std::int64_t)>;
 
 /// A backward pass costs two forward passes.
@@ -38,7 +38,7 @@ std::vector<double> lag_norms(LanguageModel& model, const TokenShards& text, con
 
 /// The contexts of a plan: 1, 2, 4 .. reach.
 std::vector<std::int64_t> contexts_of(const TimePlan& plan);
-/// For each of them the mean loss of the plan's targets. Wants no tape.
+/// The mean loss of the plan's targets for each context. Needs no tape.
 std::vector<double> context_losses(LanguageModel& model, const TokenShards& text,
                                    const TimePlan& plan, const Spent& spent);
 

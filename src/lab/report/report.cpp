@@ -3,103 +3,47 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
-#include <map>
-#include <nlohmann/json.hpp>
+#include <optional>
 
 #include "report/report_page.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/base/json.hpp"
-#include "sluice/lab/claims/claim_runs.hpp"
-#include "sluice/lab/compare/results.hpp"
 #include "sluice/lab/compare/run.hpp"
-#include "sluice/lab/inspect/inspect.hpp"
 
 namespace sluice {
 namespace {
 
-using nlohmann::json;
 namespace fs = std::filesystem;
 
-/// A file that a report is made of: its name, the newest format that is known here, and the command
-/// that writes it.
-struct Source {
-  const char* file;
-  int format_version;
-  const char* command;
-  void (*add)(report::Page&, const json&);
+constexpr const char* results_name = "results.json";
+constexpr const char* inspection_name = "inspect.json";
+constexpr const char* claims_name = "claims.json";
+
+/// The file in `directory` as `parse` reads it; nothing when there is none.
+template <class S>
+std::optional<S> read_part(const fs::path& directory, const char* file,
+                           S (*parse)(std::string_view, const std::string&)) {
+  const fs::path path = directory / file;
+  if (!fs::exists(path)) return std::nullopt;
+  return parse(read_file(path), path.string());
+}
+
+/// All that a page is made of.
+struct Reported {
+  std::optional<report::ReportedResults> results;
+  std::optional<Inspection> inspection;
+  std::optional<report::ReportedClaims> claims;
+
+  bool empty() const { return !results && !inspection && !claims; }
 };
 
-constexpr Source results_source = {"results.json", results_format_version, "sluice compare",
-                                   report::add_comparison};
-constexpr Source inspection_source = {"inspect.json", inspect_format_version, "sluice inspect",
-                                      report::add_inspection};
-constexpr Source claims_source = {"claims.json", claims_format_version, "sluice claims run",
-                                  report::add_claims};
-
-/// Adds what `object` has to show. Throws Error about `name`, the file as the user knows it.
-void add_source(report::Page& page, const Source& source, const json& object,
-                const std::string& name) {
-  if (object.is_null()) return;
-  const auto damaged = [&](const std::string& what) {
-    return Error(
-        fmt::format("'{}' is damaged ({}): write it again with the {} command that made it", name,
-                    what, source.command));
-  };
-  try {
-    const auto version = object.at("format_version").get<int>();
-    if (version > source.format_version || version < 1) {
-      throw Error(
-          fmt::format("'{}' has format {}, and this version of Sluice reads formats up to {}: read "
-                      "it with the version that wrote it, or write it again with {}",
-                      name, version, source.format_version, source.command));
-    }
-    source.add(page, object);
-  } catch (const json::exception& error) {
-    // Without the library's "[json.exception..] ".
-    const std::string what = error.what();
-    throw damaged(what.substr(what.find("] ") + 2));
-  }
-}
-
-/// The page; names[i] says where the three objects are from.
-report::Page make_page(const json& results, const json& inspection, const json& claims,
-                       const std::array<std::string, 3>& names) {
-  if (results.is_null() && inspection.is_null() && claims.is_null()) {
-    throw Error("report: there is nothing to report on");
-  }
+report::Page make_page(const Reported& reported) {
   report::Page page;
-  add_source(page, claims_source, claims, names[2]);
-  add_source(page, results_source, results, names[0]);
-  add_source(page, inspection_source, inspection, names[1]);
+  if (reported.claims) report::add_claims(page, *reported.claims);
+  if (reported.results) report::add_comparison(page, *reported.results);
+  if (reported.inspection) report::add_inspection(page, *reported.inspection);
   return page;
-}
-
-json read_json(const fs::path& directory, const Source& source) {
-  const fs::path path = directory / source.file;
-  if (!fs::exists(path)) return {};
-  json object = json_or_null(read_file(path));
-  if (!object.is_object()) {
-    throw Error(fmt::format(
-        "'{}' is damaged (no JSON object): write it again with the {} command that made "
-        "it",
-        path.string(), source.command));
-  }
-  return object;
-}
-
-json curve_json(const std::vector<CurvePoint>& points) {
-  json tokens = json::array();
-  json seconds = json::array();
-  json loss = json::array();
-  for (const CurvePoint& point : points) {
-    tokens.push_back(point.tokens);
-    seconds.push_back(point.seconds);
-    loss.push_back(point.loss);
-  }
-  return {{"tokens", tokens}, {"seconds", seconds}, {"loss", loss}};
 }
 
 /// Where a run's history is: in runs/ beside the results, or, of a claim's comparison, one or two
@@ -111,60 +55,57 @@ fs::path run_directory(const fs::path& directory, const std::string& hash) {
   return directory / "runs" / hash;
 }
 
-/// Puts the histories of the runs into results["runs"]; those that cannot be read are noted in
-/// results["missing_histories"].
-void add_histories(json& results, const fs::path& directory) {
-  std::map<std::string, std::int64_t> tokens_per_step;
-  for (const json& variant : results.at("variants")) {
-    const json& training = variant.at("training");
-    tokens_per_step[variant.at("name")] =
-        training.at("batch").get<std::int64_t>() * training.at("context").get<std::int64_t>();
-  }
-  json missing = json::array();
-  for (json& run : results.at("runs")) {
-    const auto hash = run.at("run").get<std::string>();
-    const auto step = tokens_per_step.find(run.at("variant").get<std::string>());
-    if (step == tokens_per_step.end()) continue;
+/// The results with the histories of their runs.
+report::ReportedResults with_histories(Results results, const fs::path& directory) {
+  report::ReportedResults reported{.results = std::move(results), .histories = {}, .missing = {}};
+  for (const RunResult& run : reported.results.runs) {
+    reported.histories.emplace_back();
+    const VariantResult* const variant = reported.results.find_variant(run.variant);
     try {
-      const RunCurves curves = read_curves(run_directory(directory, hash), step->second);
-      run["curves"] = {{"train", curve_json(curves.train)},
-                       {"validation", curve_json(curves.validation)}};
+      reported.histories.back() =
+          read_curves(run_directory(directory, run.run), variant->tokens_per_step());
     } catch (const Error& error) {
-      missing.push_back(error.what());
+      reported.missing.emplace_back(error.what());
     }
   }
-  if (!missing.empty()) results["missing_histories"] = missing;
+  return reported;
 }
 
-/// Whether `name` is a place below the directory it is looked up in.
+/// Whether `name`, relative to a directory, is a place below it and not that directory itself.
 bool is_below(const fs::path& name) {
-  return !name.empty() && name.is_relative() &&
-         std::none_of(name.begin(), name.end(), [](const fs::path& part) { return part == ".."; });
+  const fs::path normal = name.lexically_normal();
+  return !normal.empty() && normal.is_relative() && normal != "." && normal != "./" &&
+         *normal.begin() != "..";
 }
 
-/// Reports on the comparisons that claims were decided by. Leaves out of the claims' lists what
-/// there is no report on; what cannot be read becomes a sentence in claim["unread"].
-void report_directories(json& claims, const fs::path& directory) {
-  for (json& claim : claims.at("claims")) {
-    json found = json::array();
-    json unread = json::array();
-    for (const json& entry : claim.value("directories", json::array())) {
-      const fs::path name = entry.get<std::string>();
-      const fs::path place = directory / name;
-      if (!is_below(name)) continue;
-      if (!fs::exists(place / results_source.file) && !fs::exists(place / inspection_source.file)) {
-        continue;
-      }
-      try {
-        write_report(place);
-        found.push_back(entry);
-      } catch (const Error& error) {
-        unread.push_back(error.what());
-      }
-    }
-    claim["directories"] = found;
-    claim["unread"] = unread;
+/// Writes a report on a directory that holds no claims, or whose claims are not to be followed.
+void write_page(const fs::path& directory, const Reported& reported);
+
+Reported read_reported(const fs::path& directory) {
+  Reported reported;
+  if (auto results = read_part<Results>(directory, results_name, parse_results)) {
+    reported.results = with_histories(std::move(*results), directory);
   }
+  reported.inspection = read_part<Inspection>(directory, inspection_name, parse_inspection);
+  return reported;
+}
+
+/// Reports on the comparisons that a claim was decided by.
+report::ReportedClaims::Directories report_directories(const ClaimResult& claim,
+                                                       const fs::path& directory) {
+  report::ReportedClaims::Directories directories;
+  for (const std::string& name : claim.directories) {
+    if (!is_below(name)) continue;
+    try {
+      const Reported reported = read_reported(directory / name);
+      if (reported.empty()) continue;
+      write_page(directory / name, reported);
+      directories.found.push_back(name);
+    } catch (const Error& error) {
+      directories.unread.emplace_back(error.what());
+    }
+  }
+  return directories;
 }
 
 /// Writes the CSVs, and removes those of an earlier report that are not among them.
@@ -180,35 +121,38 @@ void write_csvs(const fs::path& directory, const report::Page& page) {
   for (const auto& [name, text] : page.files()) write_file(directory / (name + ".csv"), text);
 }
 
+void write_page(const fs::path& directory, const Reported& reported) {
+  const report::Page page = make_page(reported);
+  write_csvs(directory / "report", page);
+  write_file(directory / "report.html", page.html());
+}
+
 }  // namespace
 
-std::string report_html(const json& results, const json& inspection, const json& claims) {
-  return make_page(results, inspection, claims, {"results.json", "inspect.json", "claims.json"})
-      .html();
+std::string report_html(const ReportParts& parts) {
+  Reported reported;
+  if (parts.results) reported.results = {.results = *parts.results, .histories = {}, .missing = {}};
+  if (parts.inspection) reported.inspection = *parts.inspection;
+  if (parts.claims) reported.claims = {.results = *parts.claims, .directories = {}};
+  if (reported.empty()) throw Error("report: there is nothing to report on");
+  return make_page(reported).html();
 }
 
 void write_report(const fs::path& directory) {
-  json results = read_json(directory, results_source);
-  const json inspection = read_json(directory, inspection_source);
-  json claims = read_json(directory, claims_source);
-  if (results.is_null() && inspection.is_null() && claims.is_null()) {
+  Reported reported = read_reported(directory);
+  if (auto claims = read_part<ClaimResults>(directory, claims_name, parse_claim_results)) {
+    reported.claims = {.results = std::move(*claims), .directories = {}};
+    for (const ClaimResult& claim : reported.claims->results.claims) {
+      reported.claims->directories.push_back(report_directories(claim, directory));
+    }
+  }
+  if (reported.empty()) {
     throw Error(
         fmt::format("'{}' has no results.json, inspect.json or claims.json: give a directory that "
                     "sluice compare, inspect or claims wrote",
                     directory.string()));
   }
-  // What is not as documented is told by make_page().
-  try {
-    if (!results.is_null()) add_histories(results, directory);
-    if (!claims.is_null()) report_directories(claims, directory);
-  } catch (const json::exception&) {
-  }
-  const report::Page page =
-      make_page(results, inspection, claims,
-                {(directory / "results.json").string(), (directory / "inspect.json").string(),
-                 (directory / "claims.json").string()});
-  write_csvs(directory / "report", page);
-  write_file(directory / "report.html", page.html());
+  write_page(directory, reported);
 }
 
 }  // namespace sluice

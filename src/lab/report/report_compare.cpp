@@ -11,22 +11,19 @@
 namespace sluice::report {
 namespace {
 
-using nlohmann::json;
-
-/// So many pairs are drawn; beyond, those with the best variant.
+/// At most this many pairs are drawn; beyond that only those with the best variant.
 constexpr std::size_t pairs_drawn = 30;
 
-std::string plus_minus(const json& summary) {
-  if (summary.at("mean").is_null()) return "diverged";
-  std::string text = fixed(summary.at("mean"), 4);
-  if (!summary.at("low").is_null()) {
-    text += fmt::format(" ± {:.4f}",
-                        (summary.at("high").get<double>() - summary.at("low").get<double>()) / 2);
+std::string plus_minus(const Summary& summary) {
+  if (!std::isfinite(summary.mean)) return "diverged";
+  std::string text = fixed(summary.mean, 4);
+  if (std::isfinite(summary.low)) {
+    text += fmt::format(" ± {:.4f}", (summary.high - summary.low) / 2);
   }
   return text;
 }
 
-Table variants_table(const json& results) {
+Table variants_table(const Results& results) {
   Table table{
       .id = "variants",
       .caption = "Variants, each at the learning rate it is judged by; ± is half the 95% interval",
@@ -41,31 +38,31 @@ Table variants_table(const json& results) {
                   {"Time", "seconds"},
                   {"Memory", "memory"},
                   {"FLOP/token", "flops_per_token"}}};
-  for (const json& variant : results.at("variants")) {
-    const json& loss = variant.at("loss");
-    const json& mean = loss.at("mean");
-    const json perplexity = mean.is_null() ? json() : json(std::exp(mean.get<double>()));
-    const auto name = variant.at("name").get<std::string>();
-    const json& speed = variant.at("tokens_per_second").at("mean");
-    const json& seconds = variant.at("seconds").at("mean");
-    const std::string edge = variant.at("lr_at_edge").get<bool>() ? "*" : "";
-    table.rows.push_back({{name, name},
-                          {mean, plus_minus(loss)},
-                          {loss.at("low"), fixed(loss.at("low"), 4)},
-                          {loss.at("high"), fixed(loss.at("high"), 4)},
+  for (const VariantResult& variant : results.variants) {
+    const Summary& loss = variant.loss;
+    const double perplexity = std::exp(loss.mean);
+    const double speed = variant.tokens_per_second.mean;
+    const double seconds = variant.seconds.mean;
+    const auto whole = [](std::int64_t number) {
+      return Cell{number, count(static_cast<double>(number))};
+    };
+    table.rows.push_back({{variant.name, variant.name},
+                          {loss.mean, plus_minus(loss)},
+                          {loss.low, fixed(loss.low, 4)},
+                          {loss.high, fixed(loss.high, 4)},
                           {perplexity, fixed(perplexity, 2)},
-                          {variant.at("parameters"), count(variant.at("parameters"))},
-                          {variant.at("lr"), significant(variant.at("lr")) + edge},
+                          whole(variant.parameters),
+                          {variant.lr, significant(variant.lr) + (variant.lr_at_edge ? "*" : "")},
                           {speed, count(speed)},
                           {seconds, span_of_time(seconds)},
-                          {variant.at("memory"), bytes(variant.at("memory"))},
-                          {variant.at("flops_per_token"), count(variant.at("flops_per_token"))}});
+                          {variant.memory, bytes(static_cast<double>(variant.memory))},
+                          whole(variant.flops_per_token)});
   }
   return table;
 }
 
 /// Final losses, the best first.
-Figure final_losses(const json& results) {
+Figure final_losses(const Results& results) {
   Chart chart{.id = "final-loss",
               .label = "Final loss",
               .kind = ChartKind::interval,
@@ -73,21 +70,18 @@ Figure final_losses(const json& results) {
               .y = {"Final validation loss, nats per token", "loss"},
               .keys = {},
               .summary = "Final validation loss of each variant with its 95% interval."};
-  std::vector<std::pair<const json*, std::size_t>> order;
-  for (const json& variant : results.at("variants")) order.emplace_back(&variant, order.size());
-  std::erase_if(order,
-                [](const auto& entry) { return entry.first->at("loss").at("mean").is_null(); });
+  std::vector<std::pair<const VariantResult*, std::size_t>> order;
+  for (const VariantResult& variant : results.variants) order.emplace_back(&variant, order.size());
+  std::erase_if(order, [](const auto& entry) { return !std::isfinite(entry.first->loss.mean); });
   std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
-    return a.first->at("loss").at("mean") < b.first->at("loss").at("mean");
+    return a.first->loss.mean < b.first->loss.mean;
   });
   for (const auto& [variant, index] : order) {
-    const json& loss = variant->at("loss");
-    Series series{.name = variant->at("name").get<std::string>(), .color = index};
-    series.x = json::array({variant->at("name")});
-    series.y = json::array({loss.at("mean")});
-    if (!loss.at("low").is_null()) {
-      series.low = json::array({loss.at("low")});
-      series.high = json::array({loss.at("high")});
+    const Summary& loss = variant->loss;
+    Series series{.name = variant->name, .x = {variant->name}, .y = {loss.mean}, .color = index};
+    if (std::isfinite(loss.low)) {
+      series.low = {loss.low};
+      series.high = {loss.high};
     }
     chart.series.push_back(std::move(series));
   }
@@ -98,84 +92,95 @@ Figure final_losses(const json& results) {
 
 Axis loss_axis() { return {"Loss, nats per token", "loss"}; }
 
-Axis progress_axis(const std::string& x) {
-  return x == "tokens" ? Axis{"Tokens trained on", "tokens", "linear", "count"}
-                       : Axis{"Seconds of training", "seconds", "linear", "seconds"};
+/// What learning curves are drawn over.
+enum class Over : std::uint8_t { tokens, seconds };
+
+const char* over_name(Over over) { return over == Over::tokens ? "tokens" : "seconds"; }
+
+Axis progress_axis(Over over) {
+  return over == Over::tokens ? Axis{"Tokens trained on", "tokens", "linear", "count"}
+                              : Axis{"Seconds of training", "seconds", "linear", "seconds"};
 }
 
 /// The mean and band of every variant.
-Chart band_chart(const json& results, const std::string& kind, const std::string& x) {
-  Chart chart{
-      .id = fmt::format("loss-{}-{}", x, kind),
-      .label = kind == "train" ? "Training" : "Validation",
-      .kind = ChartKind::line,
-      .x = progress_axis(x),
-      .y = loss_axis(),
-      .keys = {"variant"},
-      .summary = fmt::format("{} loss of each variant against {}, mean over the seeds with its "
-                             "95% band.",
-                             kind == "train" ? "Training" : "Validation", x)};
+Chart band_chart(const Results& results, CurveBands VariantCurves::*kind, const char* kind_name,
+                 Over over) {
+  const std::string label = kind == &VariantCurves::train ? "Training" : "Validation";
+  Chart chart{.id = fmt::format("loss-{}-{}", over_name(over), kind_name),
+              .label = label,
+              .kind = ChartKind::line,
+              .x = progress_axis(over),
+              .y = loss_axis(),
+              .keys = {"variant"},
+              .summary = fmt::format("{} loss of each variant against {}, mean over the seeds with "
+                                     "its 95% band.",
+                                     label, over_name(over))};
   std::size_t index = 0;
-  for (const json& variant : results.at("variants")) {
-    const json& band = variant.at("curves").at(kind).at(x);
-    Series series{.name = variant.at("name").get<std::string>(), .color = index++};
-    if (band.at("x").empty()) continue;
-    series.keys = {variant.at("name")};
-    series.x = band.at("x");
-    series.y = band.at("mean");
-    series.low = band.at("low");
-    series.high = band.at("high");
-    chart.series.push_back(std::move(series));
+  for (const VariantResult& variant : results.variants) {
+    const CurveBands& bands = variant.curves.*kind;
+    const Band& band = over == Over::tokens ? bands.tokens : bands.seconds;
+    const std::size_t color = index++;
+    if (band.x.empty()) continue;
+    chart.series.push_back({.name = variant.name,
+                            .keys = {variant.name},
+                            .x = {band.x.begin(), band.x.end()},
+                            .y = band.mean,
+                            .low = band.low,
+                            .high = band.high,
+                            .color = color});
   }
   return chart;
 }
 
-/// The training loss of every run whose history is here.
-Chart runs_chart(const json& results, const std::string& x) {
-  Chart chart{.id = fmt::format("loss-{}-runs", x),
+/// The training loss of every run whose history could be read.
+Chart runs_chart(const ReportedResults& reported, Over over) {
+  const Results& results = reported.results;
+  Chart chart{.id = fmt::format("loss-{}-runs", over_name(over)),
               .label = "Every run",
               .kind = ChartKind::line,
-              .x = progress_axis(x),
+              .x = progress_axis(over),
               .y = {"Training loss, nats per token", "loss"},
               .keys = {"variant", "lr", "seed", "run"},
               .summary = fmt::format("Training loss of every run against {}, other learning rates "
                                      "included.",
-                                     x)};
+                                     over_name(over))};
   std::map<std::string, std::size_t> colors;
-  for (const json& variant : results.at("variants")) {
-    colors.emplace(variant.at("name").get<std::string>(), colors.size());
+  for (const VariantResult& variant : results.variants) {
+    colors.emplace(variant.name, colors.size());
   }
-  for (const json& run : results.at("runs")) {
-    if (!run.contains("curves")) continue;
-    const json& history = run.at("curves").at("train");
-    if (history.at("loss").empty()) continue;
-    const auto variant = run.at("variant").get<std::string>();
-    Series series{.name = fmt::format("{}, rate {}, seed {}", variant, significant(run.at("lr")),
-                                      run.at("seed").dump()),
-                  .color = colors[variant]};
-    series.keys = {variant, run.at("lr"), run.at("seed"), run.at("run")};
-    series.x = history.at(x);
-    series.y = history.at("loss");
+  for (std::size_t i = 0; i < reported.histories.size(); ++i) {
+    if (!reported.histories[i] || reported.histories[i]->train.empty()) continue;
+    const RunResult& run = results.runs[i];
+    Series series{
+        .name = fmt::format("{}, rate {}, seed {}", run.variant, significant(run.lr), run.seed),
+        .keys = {run.variant, run.lr, run.seed, run.run},
+        .color = colors[run.variant]};
+    for (const CurvePoint& point : reported.histories[i]->train) {
+      series.x.emplace_back(over == Over::tokens ? point.tokens : point.seconds);
+      series.y.push_back(point.loss);
+    }
     chart.series.push_back(std::move(series));
   }
   return chart;
 }
 
-Figure curves(const json& results, const std::string& x) {
-  Figure figure{x == "tokens" ? "Loss against tokens" : "Loss against time",
-                x == "tokens"
+Figure curves(const ReportedResults& reported, Over over) {
+  Figure figure{over == Over::tokens ? "Loss against tokens" : "Loss against time",
+                over == Over::tokens
                     ? "Bands are 95% intervals of the mean over the seeds. Drag over a part to "
                       "look closer."
                     : "The same against the clock, validation included.",
                 {}};
-  for (Chart& chart : std::vector<Chart>{band_chart(results, "validation", x),
-                                         band_chart(results, "train", x), runs_chart(results, x)}) {
+  const Results& results = reported.results;
+  for (Chart& chart : std::vector<Chart>{
+           band_chart(results, &VariantCurves::validation, "validation", over),
+           band_chart(results, &VariantCurves::train, "train", over), runs_chart(reported, over)}) {
     if (!chart.series.empty()) figure.views.push_back(std::move(chart));
   }
   return figure;
 }
 
-Figure rates(const json& results) {
+Figure rates(const Results& results) {
   Chart chart{.id = "rates",
               .label = "Learning rates",
               .kind = ChartKind::points,
@@ -184,20 +189,21 @@ Figure rates(const json& results) {
               .keys = {"variant"},
               .summary = "Mean final validation loss of each variant against the learning rate."};
   std::size_t index = 0;
-  for (const json& variant : results.at("variants")) {
-    Series series{.name = variant.at("name").get<std::string>(), .color = index++};
-    series.keys = {variant.at("name")};
+  for (const VariantResult& variant : results.variants) {
+    Series series{.name = variant.name, .keys = {variant.name}, .color = index++};
     bool intervals = false;
-    for (const json& rate : variant.at("rates")) {
-      const json& loss = rate.at("loss");
-      if (rate.at("chosen").get<bool>()) series.marked = static_cast<std::int64_t>(series.x.size());
-      series.x.push_back(rate.at("lr"));
-      series.y.push_back(loss.at("mean"));
-      series.low.push_back(loss.at("low"));
-      series.high.push_back(loss.at("high"));
-      intervals = intervals || !loss.at("low").is_null();
+    for (const RateResult& rate : variant.rates) {
+      if (rate.chosen) series.marked = static_cast<std::int64_t>(series.x.size());
+      series.x.emplace_back(rate.lr);
+      series.y.push_back(rate.loss.mean);
+      series.low.push_back(rate.loss.low);
+      series.high.push_back(rate.loss.high);
+      intervals = intervals || std::isfinite(rate.loss.low);
     }
-    if (!intervals) series.low = series.high = json::array();
+    if (!intervals) {
+      series.low.clear();
+      series.high.clear();
+    }
     chart.series.push_back(std::move(series));
   }
   return {
@@ -206,7 +212,7 @@ Figure rates(const json& results) {
       {std::move(chart)}};
 }
 
-Table rates_table(const json& results) {
+Table rates_table(const Results& results) {
   Table table{.id = "rates-table",
               .caption = "Learning rates tried",
               .columns = {{"Variant", "variant"},
@@ -216,28 +222,22 @@ Table rates_table(const json& results) {
                           {"High", "high"},
                           {"Diverged", "diverged"},
                           {"Chosen", "chosen"}}};
-  for (const json& variant : results.at("variants")) {
-    const auto name = variant.at("name").get<std::string>();
-    for (const json& rate : variant.at("rates")) {
-      const json& loss = rate.at("loss");
-      const bool chosen = rate.at("chosen").get<bool>();
-      table.rows.push_back({{name, name},
-                            {rate.at("lr"), significant(rate.at("lr"))},
-                            {loss.at("mean"), plus_minus(loss)},
-                            {loss.at("low"), fixed(loss.at("low"), 4)},
-                            {loss.at("high"), fixed(loss.at("high"), 4)},
-                            {rate.at("diverged"), count(rate.at("diverged"))},
-                            {chosen, chosen ? "chosen" : ""}});
+  for (const VariantResult& variant : results.variants) {
+    for (const RateResult& rate : variant.rates) {
+      const Summary& loss = rate.loss;
+      table.rows.push_back({{variant.name, variant.name},
+                            {rate.lr, significant(rate.lr)},
+                            {loss.mean, plus_minus(loss)},
+                            {loss.low, fixed(loss.low, 4)},
+                            {loss.high, fixed(loss.high, 4)},
+                            {rate.diverged, count(static_cast<double>(rate.diverged))},
+                            {rate.chosen, rate.chosen ? "chosen" : ""}});
     }
   }
   return table;
 }
 
-std::string pair_name(const json& pair) {
-  return fmt::format("{} − {}", pair.at("a").get<std::string>(), pair.at("b").get<std::string>());
-}
-
-Figure pair_differences(const json& results) {
+Figure pair_differences(const Results& results) {
   Chart chart{.id = "differences",
               .label = "Differences",
               .kind = ChartKind::interval,
@@ -246,21 +246,20 @@ Figure pair_differences(const json& results) {
               .keys = {"verdict"},
               .reference = 0,
               .summary = "Paired difference of final losses for each pair with its 95% interval."};
-  const json& pairs = results.at("pairs");
-  const json* best = best_variant(results);
-  const bool all = pairs.size() <= pairs_drawn || best == nullptr;
+  const VariantResult* const best = best_variant(results);
+  const bool all = results.pairs.size() <= pairs_drawn || best == nullptr;
   std::map<std::string, Series> by_verdict;
-  for (const json& pair : pairs) {
-    if (pair.at("difference").is_null() || (!all && !between(pair, best->at("name")))) continue;
-    const std::string verdict = pair.at("verdict").get<std::string>();
+  for (const PairRecord& pair : results.pairs) {
+    if (!std::isfinite(pair.difference) || (!all && !pair.has(best->name))) continue;
+    const std::string& verdict = name_of(pair.verdict);
     Series& series = by_verdict[verdict];
     series.name = verdict;
     series.keys = {verdict};
-    series.color = verdict == "better" ? 2 : verdict == "worse" ? 1 : 0;
-    series.x.push_back(pair_name(pair));
-    series.y.push_back(pair.at("difference"));
-    series.low.push_back(pair.at("low"));
-    series.high.push_back(pair.at("high"));
+    series.color = pair.verdict == Verdict::better ? 2 : pair.verdict == Verdict::worse ? 1 : 0;
+    series.x.emplace_back(fmt::format("{} − {}", pair.a, pair.b));
+    series.y.push_back(pair.difference);
+    series.low.push_back(pair.low);
+    series.high.push_back(pair.high);
   }
   for (auto& [verdict, series] : by_verdict) chart.series.push_back(std::move(series));
   return {
@@ -272,7 +271,7 @@ Figure pair_differences(const json& results) {
       {std::move(chart)}};
 }
 
-Table pairs_table(const json& results) {
+Table pairs_table(const Results& results) {
   Table table{
       .id = "pairs-table",
       .caption = "Every two variants with the same seeds: paired t-tests, Holm’s correction",
@@ -286,27 +285,27 @@ Table pairs_table(const json& results) {
                   {"p", "p"},
                   {"p, corrected", "p_holm"},
                   {"Seeds", "n"}}};
-  for (const json& pair : results.at("pairs")) {
-    const auto a = pair.at("a").get<std::string>();
-    const auto b = pair.at("b").get<std::string>();
-    const std::string verdict = pair.at("verdict").get<std::string>();
-    table.rows.push_back({{a, a},
-                          {b, b},
+  for (const PairRecord& pair : results.pairs) {
+    const std::string& verdict = name_of(pair.verdict);
+    const auto number = [](double value, int digits) { return Cell{value, fixed(value, digits)}; };
+    table.rows.push_back({{pair.a, pair.a},
+                          {pair.b, pair.b},
                           {verdict, verdict, tone_of(verdict)},
-                          {pair.at("difference"), fixed(pair.at("difference"), 4)},
-                          {pair.at("low"), fixed(pair.at("low"), 4)},
-                          {pair.at("high"), fixed(pair.at("high"), 4)},
-                          {pair.at("t"), fixed(pair.at("t"), 2)},
-                          {pair.at("p"), fixed(pair.at("p"), 4)},
-                          {pair.at("p_holm"), fixed(pair.at("p_holm"), 4)},
-                          {pair.at("n"), count(pair.at("n"))}});
+                          number(pair.difference, 4),
+                          number(pair.low, 4),
+                          number(pair.high, 4),
+                          number(pair.t, 2),
+                          number(pair.p, 4),
+                          number(pair.p_holm, 4),
+                          {pair.n, count(static_cast<double>(pair.n))}});
   }
   return table;
 }
 
 }  // namespace
 
-void add_comparison(Page& page, const json& results) {
+void add_comparison(Page& page, const ReportedResults& reported) {
+  const Results& results = reported.results;
   say_verdicts(page, results);
   add_facts(page, results);
 
@@ -315,17 +314,15 @@ void add_comparison(Page& page, const json& results) {
   if (Figure figure = final_losses(results); !figure.views.front().series.empty()) page.add(figure);
 
   page.section("curves", "Learning curves");
-  page.add("<div class=\"beside\">\n");
-  for (const char* x : {"tokens", "seconds"}) {
-    if (const Figure figure = curves(results, x); !figure.views.empty()) page.add(figure);
+  page.add(markup("<div class=\"beside\">\n"));
+  for (const Over over : {Over::tokens, Over::seconds}) {
+    if (const Figure figure = curves(reported, over); !figure.views.empty()) page.add(figure);
   }
-  page.add("</div>\n");
-  const json missing = results.value("missing_histories", json::array());
-  if (!missing.empty()) {
-    page.add(
-        fmt::format("<p class=\"note\">{} of {} runs could not be drawn one by one: {}{}</p>\n",
-                    missing.size(), results.at("runs").size(),
-                    escape(missing[0].get<std::string>()), missing.size() > 1 ? "; …" : ""));
+  page.add(markup("</div>\n"));
+  if (!reported.missing.empty()) {
+    page.add(markup("<p class=\"note\">{} of {} runs could not be drawn one by one: {}{}</p>\n",
+                    reported.missing.size(), results.runs.size(), reported.missing.front(),
+                    reported.missing.size() > 1 ? "; …" : ""));
   }
 
   page.section("rates", "Learning-rate search");
@@ -333,8 +330,9 @@ void add_comparison(Page& page, const json& results) {
   page.add(rates_table(results));
 
   page.section("pairs", "Pairs");
-  if (Figure figure = pair_differences(results); !figure.views.front().series.empty())
+  if (Figure figure = pair_differences(results); !figure.views.front().series.empty()) {
     page.add(figure);
+  }
   page.add(pairs_table(results));
 }
 

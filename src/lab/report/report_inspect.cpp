@@ -12,52 +12,49 @@
 namespace sluice::report {
 namespace {
 
-using nlohmann::json;
+/// A number of a layer; NaN where it has none.
+using Pick = std::function<double(const LayerInspection&)>;
 
-using Pick = std::function<json(const json&)>;
+using Layers = std::vector<LayerInspection>;
 
-/// object[a][b], null where there is none.
-json pick(const json& object, const char* a, const char* b) {
-  const auto part = object.find(a);
-  if (part == object.end() || !part->is_object()) return {};
-  return part->value(b, json());
+const Layers& layers_of(const Inspection& inspection) {
+  static const Layers none;
+  return inspection.layers ? *inspection.layers : none;
 }
 
-const json& layers_of(const json& inspection) {
-  static const json none = json::array();
-  const json& layers = inspection.at("layers");
-  return layers.is_null() ? none : layers;
+double gate_mean(const LayerInspection& layer) {
+  return layer.gate ? layer.gate->mean : no_measure;
+}
+double saturated_share(const LayerInspection& layer) {
+  return layer.gate ? layer.gate->saturated_share : no_measure;
+}
+
+/// A pick of the layer's gradient or activation.
+Pick pick(double LayerGradient::*field) {
+  return [field](const LayerInspection& layer) { return layer.gradient.*field; };
+}
+Pick pick(double ActivationMoments::*field) {
+  return [field](const LayerInspection& layer) { return layer.activation.*field; };
 }
 
 /// A chart of one number per layer, a series for each of `picks`; layers without it have no bar.
-Chart by_layer(const json& inspection, ChartKind kind, const std::string& id,
-               const std::string& label, const Axis& y,
+Chart by_layer(const Inspection& inspection, Chart chart,
                const std::vector<std::pair<std::string, Pick>>& picks) {
-  Chart chart{.id = id,
-              .label = label,
-              .kind = kind,
-              .x = {"Layer", "layer", "category"},
-              .y = y,
-              .keys = {"what"},
-              .summary = fmt::format("{} of each layer, from the first to the last.", y.label)};
+  chart.x = {"Layer", "layer", "category"};
+  chart.keys = {"what"};
+  chart.summary = fmt::format("{} of each layer, from the first to the last.", chart.y.label);
   std::size_t color = 0;
   for (const auto& [name, get] : picks) {
-    Series series{.name = name, .color = color++};
-    series.keys = {name};
-    bool any = false;
-    for (const json& layer : layers_of(inspection)) {
-      const json value = get(layer);
-      any = any || value.is_number();
-      series.x.push_back(layer.at("name"));
-      series.y.push_back(value);
+    Series series{.name = name, .keys = {name}, .color = color++};
+    for (const LayerInspection& layer : layers_of(inspection)) {
+      series.x.emplace_back(layer.name);
+      series.y.push_back(get(layer));
     }
-    if (any) chart.series.push_back(std::move(series));
+    if (std::any_of(series.y.begin(), series.y.end(), [](double y) { return std::isfinite(y); })) {
+      chart.series.push_back(std::move(series));
+    }
   }
   return chart;
-}
-
-Pick picker(const char* a, const char* b) {
-  return [a, b](const json& layer) { return pick(layer, a, b); };
 }
 
 /// Adds those views that have something to show.
@@ -66,7 +63,7 @@ void add_figure(Page& page, Figure figure) {
   if (!figure.views.empty()) page.add(figure);
 }
 
-Table layers_table(const json& inspection) {
+Table layers_table(const Inspection& inspection) {
   Table table{.id = "layers",
               .caption = "Layers, from the first to the last",
               .columns = {{"Layer", "layer"},
@@ -79,30 +76,30 @@ Table layers_table(const json& inspection) {
                           {"Gradient norm", "gradient_norm"},
                           {"Linear path", "linear_share"},
                           {"Gate path", "gate_share"}}};
-  for (const json& layer : layers_of(inspection)) {
-    const auto name = layer.at("name").get<std::string>();
-    const auto unit = layer.at("unit").get<std::string>();
-    std::vector<Cell> row = {{name, name}, {unit, unit}};
-    const auto put = [&row](const json& value, std::string (*show)(const json&)) {
-      row.push_back({value, show(value)});
-    };
-    const auto short_number = [](const json& value) { return significant(value, 3); };
-    put(pick(layer, "gate", "mean"), short_number);
-    put(pick(layer, "gate", "saturated_share"), percent);
-    put(pick(layer, "activation", "mean"), short_number);
-    put(pick(layer, "activation", "variance"), short_number);
-    put(layer.value("dead_share", json()), percent);
-    put(pick(layer, "gradient", "norm"), short_number);
-    put(pick(layer, "gradient", "linear_share"), percent);
-    put(pick(layer, "gradient", "gate_share"), percent);
-    table.rows.push_back(std::move(row));
+  for (const LayerInspection& layer : layers_of(inspection)) {
+    const LayerGradient& gradient = layer.gradient;
+    const auto number = [](double value) { return Cell{value, significant(value, 3)}; };
+    const auto share = [](double value) { return Cell{value, percent(value)}; };
+    table.rows.push_back({{layer.name, layer.name},
+                          {layer.unit, layer.unit},
+                          number(gate_mean(layer)),
+                          share(saturated_share(layer)),
+                          number(layer.activation.mean),
+                          number(layer.activation.variance),
+                          share(layer.dead_share),
+                          number(gradient.norm),
+                          share(gradient.linear_share),
+                          share(gradient.gate_share)});
   }
   return table;
 }
 
+/// A layer's gate; null when it has none.
+using GateOf = std::function<const GateOpenness*(const LayerInspection&)>;
+
 /// Openness of gates: a line of shares for each layer that `gate_of` gives one.
-Chart gate_histograms(const json& inspection, const std::string& id, const std::string& label,
-                      const Pick& gate_of) {
+Chart gate_histograms(const Inspection& inspection, const std::string& id, const std::string& label,
+                      const GateOf& gate_of) {
   Chart chart{
       .id = id,
       .label = label,
@@ -112,16 +109,14 @@ Chart gate_histograms(const json& inspection, const std::string& id, const std::
       .keys = {"layer"},
       .ordered = true,
       .summary = "How open the gates of each layer are: shares of the gates by openness, 0 to 1."};
-  for (const json& layer : layers_of(inspection)) {
-    const json gate = gate_of(layer);
-    const json histogram = gate.is_object() ? gate.at("histogram") : json::array();
-    if (histogram.empty()) continue;
-    Series series{.name = layer.at("name").get<std::string>(), .color = chart.series.size()};
-    series.keys = {layer.at("name")};
-    const auto bins = static_cast<double>(histogram.size());
-    for (std::size_t i = 0; i < histogram.size(); ++i) {
-      series.x.push_back((static_cast<double>(i) + 0.5) / bins);
-      series.y.push_back(histogram[i]);
+  for (const LayerInspection& layer : layers_of(inspection)) {
+    const GateOpenness* const gate = gate_of(layer);
+    if (gate == nullptr) continue;
+    Series series{.name = layer.name, .keys = {layer.name}, .color = chart.series.size()};
+    const auto bins = static_cast<double>(gate->histogram.size());
+    for (std::size_t i = 0; i < gate->histogram.size(); ++i) {
+      series.x.emplace_back((static_cast<double>(i) + 0.5) / bins);
+      series.y.push_back(gate->histogram[i]);
     }
     chart.series.push_back(std::move(series));
   }
@@ -129,187 +124,164 @@ Chart gate_histograms(const json& inspection, const std::string& id, const std::
 }
 
 /// A view for each gate of recurrent cells; one for units, which have a single gate.
-Figure gates(const json& inspection) {
+Figure gates(const Inspection& inspection) {
   Figure figure{
       "Openness of gates",
       "Shares of the gate values, in bins from closed (0) to open (1); colours run from the first "
       "layer to the last.",
       {}};
   std::vector<std::string> names;
-  for (const json& layer : layers_of(inspection)) {
-    for (const json& gate : layer.value("gates", json::array())) {
-      const auto name = gate.at("of").get<std::string>();
-      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  for (const LayerInspection& layer : layers_of(inspection)) {
+    for (const GateOpenness& gate : layer.gates) {
+      if (std::find(names.begin(), names.end(), gate.of) == names.end()) names.push_back(gate.of);
     }
   }
   for (const std::string& name : names) {
     figure.views.push_back(
-        gate_histograms(inspection, "gates-" + slug(name), name, [name](const json& layer) {
-          for (const json& gate : layer.value("gates", json::array())) {
-            if (gate.at("of") == name) return gate;
-          }
-          return json();
+        gate_histograms(inspection, "gates-" + slug(name), name, [name](const auto& layer) {
+          const auto found =
+              std::find_if(layer.gates.begin(), layer.gates.end(),
+                           [&](const GateOpenness& gate) { return gate.of == name; });
+          return found == layer.gates.end() ? nullptr : &*found;
         }));
   }
   if (names.empty()) {
-    figure.views.push_back(gate_histograms(inspection, "gates", "Gates", [](const json& layer) {
-      return layer.value("gate", json());
+    figure.views.push_back(gate_histograms(inspection, "gates", "Gates", [](const auto& layer) {
+      return layer.gate ? &*layer.gate : nullptr;
     }));
   }
   return figure;
 }
 
-Chart one_line(const std::string& id, const std::string& label, const Axis& x, const Axis& y,
-               const json& xs, const json& ys, const std::string& summary) {
-  Chart chart{.id = id,
-              .label = label,
-              .kind = ChartKind::points,
-              .x = x,
-              .y = y,
-              .keys = {},
-              .summary = summary};
-  if (!xs.is_array() || xs.empty()) return chart;
-  Series series{.name = label};
-  series.x = xs;
-  series.y = ys;
-  chart.series.push_back(std::move(series));
+/// One line of `ys` over `xs`; none when they are empty.
+Chart one_line(Chart chart, const std::vector<std::int64_t>& xs, const std::vector<double>& ys) {
+  chart.kind = ChartKind::points;
+  if (xs.empty()) return chart;
+  chart.series.push_back({.name = chart.label, .x = {xs.begin(), xs.end()}, .y = ys});
   return chart;
 }
 
-Chart lags(const json& inspection) {
-  return one_line(
-      "lags", "Gradient", {"Lag k, tokens back", "lag"}, {"‖∂loss(t) / ∂x(t−k)‖", "norm", "log"},
-      pick(inspection, "lags", "k"), pick(inspection, "lags", "norm"),
-      "Norm of the gradient of the loss with respect to the input k tokens back, against k.");
+Chart lags(const Inspection& inspection) {
+  const LagGradients found = inspection.lags.value_or(LagGradients{});
+  return one_line({.id = "lags",
+                   .label = "Gradient",
+                   .x = {"Lag k, tokens back", "lag"},
+                   .y = {"‖∂loss(t) / ∂x(t−k)‖", "norm", "log"},
+                   .summary = "Norm of the gradient of the loss with respect to the input k tokens "
+                              "back, against k."},
+                  found.k, found.norm);
 }
 
-Chart context(const json& inspection, const char* what, const std::string& label) {
-  return one_line(std::string("context-") + what, label,
-                  {"Tokens of context allowed", "tokens", "log"}, {label, what},
-                  pick(inspection, "context", "tokens"), pick(inspection, "context", what),
-                  label + " at positions that see exactly so many tokens of context.");
+Chart context(const Inspection& inspection, std::vector<double> ContextLosses::*values,
+              const std::string& column, const std::string& label) {
+  const ContextLosses found = inspection.context.value_or(ContextLosses{});
+  return one_line({.id = "context-" + column,
+                   .label = label,
+                   .x = {"Tokens of context allowed", "tokens", "log"},
+                   .y = {label, column},
+                   .summary = label + " at positions that see exactly so many tokens of context."},
+                  found.tokens, found.*values);
 }
 
 // -- In words
 
 /// The layer where `get` is largest, or null when none has it.
-const json* most(const json& layers, const Pick& get) {
-  const json* found = nullptr;
-  for (const json& layer : layers) {
-    const json value = get(layer);
-    if (value.is_number() && (found == nullptr || value > get(*found))) found = &layer;
+const LayerInspection* most(const Layers& layers, const Pick& get) {
+  const LayerInspection* found = nullptr;
+  for (const LayerInspection& layer : layers) {
+    if (!std::isfinite(get(layer))) continue;
+    if (found == nullptr || get(layer) > get(*found)) found = &layer;
   }
   return found;
 }
 
-std::string name_of(const json& layer) {
-  return fmt::format("<b>{}</b>", escape(layer.at("name").get<std::string>()));
-}
+Html strong_name(const LayerInspection& layer) { return markup("<b>{}</b>", layer.name); }
 
-void say_gates(Page& page, const json& layers) {
-  const Pick saturated = picker("gate", "saturated_share");
-  if (const json* worst = most(layers, saturated)) {
-    page.say("", fmt::format("Gates are saturated most in {}: {} of them.", name_of(*worst),
-                             percent(saturated(*worst))));
+void say_gates(Page& page, const Layers& layers) {
+  if (const LayerInspection* const worst = most(layers, saturated_share)) {
+    page.say("", markup("Gates are saturated most in {}: {} of them.", strong_name(*worst),
+                        percent(saturated_share(*worst))));
   }
-  const Pick share = picker("gradient", "linear_share");
-  if (share(layers.front()).is_number() && share(layers.back()).is_number() && layers.size() > 1) {
-    page.say(
-        "", fmt::format("The linear path carries {} of the gradient that reaches the two halves in "
+  const double first = layers.front().gradient.linear_share;
+  const double last = layers.back().gradient.linear_share;
+  if (std::isfinite(first) && std::isfinite(last) && layers.size() > 1) {
+    page.say("", markup("The linear path carries {} of the gradient that reaches the two halves in "
                         "{}, the first layer, and {} in {}, the last.",
-                        percent(share(layers.front())), name_of(layers.front()),
-                        percent(share(layers.back())), name_of(layers.back())));
+                        percent(first), strong_name(layers.front()), percent(last),
+                        strong_name(layers.back())));
   }
 }
 
-void say_layers(Page& page, const json& layers) {
+void say_layers(Page& page, const Layers& layers) {
   if (layers.empty()) return;
   say_gates(page, layers);
-  const Pick dead = [](const json& layer) { return layer.value("dead_share", json()); };
-  if (const json* worst = most(layers, dead)) {
+  const auto dead = [](const LayerInspection& layer) { return layer.dead_share; };
+  if (const LayerInspection* const worst = most(layers, dead)) {
     page.say("", dead(*worst) > 0
-                     ? fmt::format("Channels that are never active: {} in {}, the most of "
-                                   "any layer.",
-                                   percent(dead(*worst)), name_of(*worst))
-                     : std::string("No channel is dead: each is active somewhere in the text."));
+                     ? markup("Channels that are never active: {} in {}, the most of any layer.",
+                              percent(dead(*worst)), strong_name(*worst))
+                     : Html("No channel is dead: each is active somewhere in the text."));
   }
-  const Pick norm = picker("gradient", "norm");
-  const json first = norm(layers.front());
-  const json last = norm(layers.back());
-  if (layers.size() > 1 && first.is_number() && last.is_number() && last.get<double>() > 0) {
-    page.say("", fmt::format("The gradient at the first layer is {} times that at the last.",
-                             significant(first.get<double>() / last.get<double>(), 3)));
+  const double first = layers.front().gradient.norm;
+  const double last = layers.back().gradient.norm;
+  if (layers.size() > 1 && std::isfinite(first) && std::isfinite(last) && last > 0) {
+    page.say("", markup("The gradient at the first layer is {} times that at the last.",
+                        significant(first / last, 3)));
   }
 }
 
-/// Where the gradient has fallen to a tenth of its largest, for good.
-void say_lags(Page& page, const json& inspection) {
-  const json k = pick(inspection, "lags", "k");
-  const json norm = pick(inspection, "lags", "norm");
-  if (!k.is_array() || !norm.is_array() || norm.empty()) return;
+/// The lag beyond which the gradient stays below a tenth of its largest.
+void say_lags(Page& page, const Inspection& inspection) {
+  if (!inspection.lags) return;
+  const LagGradients& lags = *inspection.lags;
   double top = 0;
-  for (const json& value : norm) top = std::max(top, value.is_number() ? value.get<double>() : 0);
-  std::size_t reach = 0;
-  for (std::size_t i = 0; i < norm.size(); ++i) {
-    if (norm[i].is_number() && norm[i].get<double>() >= top / 10) reach = i;
-  }
+  for (const double norm : lags.norm) top = std::isfinite(norm) ? std::max(top, norm) : top;
   if (top <= 0) return;
-  page.say(
-      "",
-      reach + 1 == norm.size()
-          ? fmt::format("The loss’s gradient stays above a tenth of its largest up to the longest "
-                        "lag probed, {} tokens back.",
-                        k[reach].dump())
-          : fmt::format("The loss’s gradient falls below a tenth of its largest beyond {} tokens "
-                        "back.",
-                        k[reach].dump()));
+  std::size_t reach = 0;
+  for (std::size_t i = 0; i < lags.norm.size(); ++i) {
+    if (std::isfinite(lags.norm[i]) && lags.norm[i] >= top / 10) reach = i;
+  }
+  page.say("", reach + 1 == lags.norm.size()
+                   ? markup("The loss’s gradient stays above a tenth of its largest up to the "
+                            "longest lag probed, {} tokens back.",
+                            lags.k[reach])
+                   : markup("The loss’s gradient falls below a tenth of its largest beyond {} "
+                            "tokens back.",
+                            lags.k[reach]));
 }
 
-void say_context(Page& page, const json& inspection) {
-  const json tokens = pick(inspection, "context", "tokens");
-  const json perplexity = pick(inspection, "context", "perplexity");
-  if (!tokens.is_array() || tokens.empty() || !perplexity.back().is_number()) return;
-  const auto final = perplexity.back().get<double>();
+void say_context(Page& page, const Inspection& inspection) {
+  if (!inspection.context || inspection.context->tokens.empty()) return;
+  const std::vector<std::int64_t>& tokens = inspection.context->tokens;
+  const std::vector<double>& perplexity = inspection.context->perplexity;
+  const double final = perplexity.back();
+  if (!std::isfinite(final)) return;
   std::size_t enough = tokens.size() - 1;
-  while (enough > 0 && perplexity[enough - 1].is_number() &&
-         std::abs(perplexity[enough - 1].get<double>() - final) <= 0.02 * final) {
-    --enough;
-  }
-  std::string text = fmt::format("Perplexity is {} with {} token{} of context and {} with {}",
-                                 significant(perplexity.front()), tokens.front().dump(),
-                                 tokens.front() == 1 ? "" : "s", significant(perplexity.back()),
-                                 tokens.back().dump());
+  while (enough > 0 && std::abs(perplexity[enough - 1] - final) <= 0.02 * final) --enough;
+  Html text = markup("Perplexity is {} with {} token{} of context and {} with {}",
+                     significant(perplexity.front()), tokens.front(),
+                     tokens.front() == 1 ? "" : "s", significant(final), tokens.back());
   text += enough + 1 < tokens.size()
-              ? fmt::format("; {} are enough to come within 2% of that.", tokens[enough].dump())
-              : "; it still changes by more than 2% at the last step.";
+              ? markup("; {} are enough to come within 2% of that.", tokens[enough])
+              : Html("; it still changes by more than 2% at the last step.");
   page.say("", text);
 }
 
-void add_inspection_facts(Page& page, const json& inspection) {
-  const std::filesystem::path file = inspection.at("text").at("file").get<std::string>();
+void add_inspection_facts(Page& page, const Inspection& inspection) {
+  const std::filesystem::path file = inspection.text.file;
   page.fact("Inspected on",
-            fmt::format("{}, {} tokens probed",
-                        escape(file.filename().empty() ? file.string() : file.filename().string()),
-                        count(inspection.value("probed_tokens", json()))));
-  const json& model = inspection.at("model");
-  std::string what = model.value("summary", std::string());
-  if (what.empty()) {
-    what = model.value("arch", std::string("model"));
-    for (const char* field : {"unit", "layers"}) {
-      if (model.contains(field) && model[field].is_string())
-        what += ", " + model[field].get<std::string>();
-    }
-  }
-  page.fact("Model", escape(what));
-  page.fact("Inspected", escape(inspection.at("date").get<std::string>()) + ", Sluice " +
-                             escape(inspection.at("version").get<std::string>()));
+            markup("{}, {} tokens probed",
+                   file.filename().empty() ? file.string() : file.filename().string(),
+                   count(static_cast<double>(inspection.probed_tokens))));
+  page.fact("Model", inspection.model.summary);
+  page.fact("Inspected", markup("{}, Sluice {}", inspection.date, inspection.version));
 }
 
 }  // namespace
 
-void add_inspection(Page& page, const json& inspection) {
+void add_inspection(Page& page, const Inspection& inspection) {
   page.set_title("Inside a model");
-  const json& layers = layers_of(inspection);
+  const Layers& layers = layers_of(inspection);
   say_layers(page, layers);
   say_lags(page, inspection);
   say_context(page, inspection);
@@ -317,49 +289,68 @@ void add_inspection(Page& page, const json& inspection) {
 
   page.section("layers", "Layers");
   if (!layers.empty()) page.add(layers_table(inspection));
-  page.add("<div class=\"beside\">\n");
+  page.add(markup("<div class=\"beside\">\n"));
   add_figure(page, gates(inspection));
-  add_figure(page,
-             {"Activations",
-              "",
-              {by_layer(inspection, ChartKind::bar, "activation-variance", "Variance",
-                        {"Variance of activations", "value"},
-                        {{"variance", picker("activation", "variance")}}),
-               by_layer(inspection, ChartKind::bar, "activation-mean", "Mean",
-                        {"Mean activation", "value"}, {{"mean", picker("activation", "mean")}}),
-               by_layer(inspection, ChartKind::bar, "shares", "Dead and saturated",
-                        {"Share", "share", "linear", "percent"},
-                        {{"dead channels",
-                          [](const json& layer) { return layer.value("dead_share", json()); }},
-                         {"saturated gates", picker("gate", "saturated_share")}})}});
-  page.add("</div>\n");
-
-  page.section("gradients", "Gradients");
-  page.add("<div class=\"beside\">\n");
   add_figure(
       page,
-      {"Gradient by layer",
-       "Norm of the loss’s gradient at each layer’s output; the first layer is farthest from "
-       "the loss.",
-       {by_layer(inspection, ChartKind::points, "gradient-norm", "Norm",
-                 {"Gradient norm", "norm", "log"}, {{"gradient", picker("gradient", "norm")}})}});
+      {"Activations",
+       "",
+       {by_layer(inspection,
+                 {.id = "activation-variance",
+                  .label = "Variance",
+                  .kind = ChartKind::bar,
+                  .y = {"Variance of activations", "value"}},
+                 {{"variance", pick(&ActivationMoments::variance)}}),
+        by_layer(inspection,
+                 {.id = "activation-mean",
+                  .label = "Mean",
+                  .kind = ChartKind::bar,
+                  .y = {"Mean activation", "value"}},
+                 {{"mean", pick(&ActivationMoments::mean)}}),
+        by_layer(inspection,
+                 {.id = "shares",
+                  .label = "Dead and saturated",
+                  .kind = ChartKind::bar,
+                  .y = {"Share", "share", "linear", "percent"}},
+                 {{"dead channels", [](const LayerInspection& layer) { return layer.dead_share; }},
+                  {"saturated gates", saturated_share}})}});
+  page.add(markup("</div>\n"));
+
+  page.section("gradients", "Gradients");
+  page.add(markup("<div class=\"beside\">\n"));
+  add_figure(
+      page, {"Gradient by layer",
+             "Norm of the loss’s gradient at each layer’s output; the first layer is farthest from "
+             "the loss.",
+             {by_layer(inspection,
+                       {.id = "gradient-norm",
+                        .label = "Norm",
+                        .kind = ChartKind::points,
+                        .y = {"Gradient norm", "norm", "log"}},
+                       {{"gradient", pick(&LayerGradient::norm)}})}});
   add_figure(
       page,
       {"Linear path and gate path",
        "How the gradient that reaches the two halves of a gated unit divides between them; and "
        "what each passes on of the gradient that comes in.",
-       {by_layer(inspection, ChartKind::stack, "gradient-shares", "Shares",
-                 {"Share of the squared gradient", "share", "linear", "percent"},
-                 {{"linear path", picker("gradient", "linear_share")},
-                  {"gate path", picker("gradient", "gate_share")}}),
-        by_layer(inspection, ChartKind::points, "gradient-gains", "Gains",
-                 {"‖gradient passed on‖ / ‖gradient in‖", "gain"},
-                 {{"linear path", picker("gradient", "linear_gain")},
-                  {"gate path", picker("gradient", "gate_gain")}})}});
-  page.add("</div>\n");
+       {by_layer(inspection,
+                 {.id = "gradient-shares",
+                  .label = "Shares",
+                  .kind = ChartKind::stack,
+                  .y = {"Share of the squared gradient", "share", "linear", "percent"}},
+                 {{"linear path", pick(&LayerGradient::linear_share)},
+                  {"gate path", pick(&LayerGradient::gate_share)}}),
+        by_layer(inspection,
+                 {.id = "gradient-gains",
+                  .label = "Gains",
+                  .kind = ChartKind::points,
+                  .y = {"‖gradient passed on‖ / ‖gradient in‖", "gain"}},
+                 {{"linear path", pick(&LayerGradient::linear_gain)},
+                  {"gate path", pick(&LayerGradient::gate_gain)}})}});
+  page.add(markup("</div>\n"));
 
   page.section("time", "Reach over time");
-  page.add("<div class=\"beside\">\n");
+  page.add(markup("<div class=\"beside\">\n"));
   add_figure(
       page,
       {"Gradient over lags",
@@ -368,9 +359,9 @@ void add_inspection(Page& page, const json& inspection) {
        {lags(inspection)}});
   add_figure(page, {"Effective context",
                     "Predictions from no more than so many tokens before them.",
-                    {context(inspection, "perplexity", "Perplexity"),
-                     context(inspection, "loss", "Loss, nats per token")}});
-  page.add("</div>\n");
+                    {context(inspection, &ContextLosses::perplexity, "perplexity", "Perplexity"),
+                     context(inspection, &ContextLosses::loss, "loss", "Loss, nats per token")}});
+  page.add(markup("</div>\n"));
   add_surprisal(page, inspection);
 }
 

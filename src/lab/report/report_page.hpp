@@ -1,44 +1,50 @@
 #pragma once
-// What the report is put together from: text, tables and charts, and the CSV of each.
+// The building blocks of the report: text, tables and charts, and the CSV of each.
 
-#include <nlohmann/json.hpp>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "report/html.hpp"
 #include "sluice/base/names.hpp"
+#include "sluice/base/value.hpp"
+#include "sluice/lab/claims/claim_results.hpp"
+#include "sluice/lab/compare/results.hpp"
+#include "sluice/lab/compare/run.hpp"
+#include "sluice/lab/inspect/inspection.hpp"
 
 namespace sluice::report {
 
-/// `text` with whatever HTML would read as markup written as entities.
-std::string escape(std::string_view text);
 /// `text` as part of a URL: everything but letters, digits and -._~/ as %XX.
 std::string url(std::string_view text);
 /// `text` as an id: letters, digits and dashes.
 std::string slug(std::string_view text);
-/// Numbers as the page shows them; what is null, or no number, is a dash.
-std::string fixed(const nlohmann::json& value, int digits);
-std::string significant(const nlohmann::json& value, int digits = 4);
-std::string percent(const nlohmann::json& value);
-std::string count(const nlohmann::json& value);
+/// Numbers as the page shows them; those that are not finite are a dash.
+std::string fixed(double number, int digits);
+std::string significant(double number, int digits = 4);
+std::string percent(double share);
+std::string count(double number);
 /// 12345678 as "12.3 MB".
-std::string bytes(const nlohmann::json& value);
+std::string bytes(double number);
 /// As sluice::span_of_time() (base/numbers.hpp).
-std::string span_of_time(const nlohmann::json& value);
+std::string span_of_time(double seconds);
 
-/// One line, set of bars, or set of points with their intervals.
+/// One line, set of bars, or set of points with their intervals. The lists have one length; low and
+/// high may be empty.
 struct Series {
   /// In the legend.
   std::string name = {};
   /// What tells it apart in the CSV: its cells of Chart::keys.
-  std::vector<nlohmann::json> keys = {};
-  /// Lists of one length; x are numbers, or strings on an axis of categories. low and high are the
-  /// ends of intervals, or empty.
-  nlohmann::json x = nlohmann::json::array();
-  nlohmann::json y = nlohmann::json::array();
-  nlohmann::json low = nlohmann::json::array();
-  nlohmann::json high = nlohmann::json::array();
+  std::vector<Value> keys = {};
+  /// Numbers, or text on an axis of categories.
+  std::vector<Value> x = {};
+  /// Numbers that are not finite are gaps.
+  std::vector<double> y = {};
+  /// The ends of intervals.
+  std::vector<double> low = {}, high = {};
   /// Which of the page's colours; series of one variant share it over all charts.
   std::size_t color = 0;
   /// Index of the point that is marked; negative: none.
@@ -56,7 +62,7 @@ struct Axis {
 };
 
 /// What a chart looks like: lines (with bands where there are intervals), steps, points with error
-/// bars on lines, bars, bars on one another, or points with intervals lying in rows.
+/// bars on lines, bars, stacked bars, or points with intervals lying in rows.
 enum class ChartKind : std::uint8_t { line, step, points, bar, stack, interval };
 /// "line", "step", ...
 const EnumNames<ChartKind>& enum_names(ChartKind);
@@ -71,11 +77,11 @@ struct Chart {
   /// The CSV's first columns.
   std::vector<std::string> keys = {};
   std::vector<Series> series = {};
-  /// A value that the others are held against, marked by a line; null: none.
-  nlohmann::json reference = {};
-  /// Colours that follow an order (layers) rather than telling names apart.
+  /// A value that the others are compared with, marked by a line.
+  std::optional<double> reference = {};
+  /// Whether colours follow an order (layers) instead of distinguishing names.
   bool ordered = false;
-  /// What it shows, in a sentence, for those who do not see it.
+  /// A one-sentence description for those who cannot see the chart.
   std::string summary = {};
 };
 
@@ -90,8 +96,9 @@ struct Figure {
 };
 
 struct Cell {
-  nlohmann::json value = {};
-  /// As shown (not escaped).
+  /// In the CSV, and for sorting.
+  Value value = {};
+  /// As shown.
   std::string text = {};
   /// Of "good", "bad", "even" or none: a verdict.
   std::string tone = {};
@@ -110,18 +117,18 @@ struct Table {
 
 /// The verdict's tone: "good", "bad", "even".
 std::string tone_of(std::string_view verdict);
-/// A verdict as a coloured word, HTML.
-std::string badge(std::string_view verdict);
+/// A verdict as a coloured word.
+Html badge(std::string_view verdict);
 
 /// Collects the page's parts in order.
 class Page {
  public:
-  /// A sentence for the top of the page (HTML), with its verdict as a badge ("" for none).
-  void say(std::string_view verdict, const std::string& html);
+  /// A sentence for the top of the page, with its verdict as a badge ("" for none).
+  void say(std::string_view verdict, const Html& sentence);
   /// Begins a section, which what follows belongs to.
   void section(const std::string& id, const std::string& title);
-  /// Appends HTML.
-  void add(const std::string& html) { body_ += html; }
+  void add(const Html& html) { body_ += html; }
+  /// Throws Error when the lists of a series differ in length.
   void add(const Figure& figure);
   void add(const Table& table);
 
@@ -129,8 +136,8 @@ class Page {
   void set_title(const std::string& title) {
     if (title_.empty()) title_ = title;
   }
-  /// A fact on how the numbers came about: a term and what there is to say (HTML).
-  void fact(const std::string& term, const std::string& html);
+  /// A fact about how the numbers were made: a term and its description.
+  void fact(const Html& term, const Html& description);
 
   /// The file.
   std::string html() const;
@@ -139,29 +146,49 @@ class Page {
 
  private:
   std::string title_;
-  std::string verdicts_;
-  std::string facts_;
-  std::string contents_;
-  std::string body_;
-  nlohmann::json charts_ = nlohmann::json::object();
-  nlohmann::json tables_ = nlohmann::json::object();
+  Html verdicts_;
+  Html facts_;
+  Html contents_;
+  Html body_;
+  Value charts_ = Value::Object{};
+  Value tables_ = Value::Object{};
   std::vector<std::pair<std::string, std::string>> files_;
   bool open_ = false;
 };
 
-void add_comparison(Page& page, const nlohmann::json& results);
-/// Its parts in report_verdicts.cpp: what came of it in words, and how it was made.
-void say_verdicts(Page& page, const nlohmann::json& results);
-void add_facts(Page& page, const nlohmann::json& results);
-/// The variant of the lowest mean loss; null when all diverged.
-const nlohmann::json* best_variant(const nlohmann::json& results);
-/// Whether a pair is one with the variant `name`.
-bool between(const nlohmann::json& pair, const nlohmann::json& name);
+/// A comparison, and the histories of its runs that could be read.
+struct ReportedResults {
+  Results results;
+  /// By index in results.runs.
+  std::vector<std::optional<RunCurves>> histories;
+  /// Why others could not be.
+  std::vector<std::string> missing;
+};
 
-void add_inspection(Page& page, const nlohmann::json& inspection);
+/// Claims, with what there is of reports on the comparisons they were decided by.
+struct ReportedClaims {
+  struct Directories {
+    /// Those that were reported on.
+    std::vector<std::string> found;
+    /// Why others could not be.
+    std::vector<std::string> unread;
+  };
+  ClaimResults results;
+  /// By index in results.claims.
+  std::vector<Directories> directories;
+};
+
+void add_comparison(Page& page, const ReportedResults& reported);
+/// Its parts in report_verdicts.cpp: what came of it in words, and how it was made.
+void say_verdicts(Page& page, const Results& results);
+void add_facts(Page& page, const Results& results);
+/// The variant of the lowest mean loss; null when all diverged.
+const VariantResult* best_variant(const Results& results);
+
+void add_inspection(Page& page, const Inspection& inspection);
 /// Its part on the text, in report_surprisal.cpp.
-void add_surprisal(Page& page, const nlohmann::json& inspection);
-void add_claims(Page& page, const nlohmann::json& claims);
+void add_surprisal(Page& page, const Inspection& inspection);
+void add_claims(Page& page, const ReportedClaims& reported);
 
 /// Parts of the page made at build time from src/lab/report/ and the chart library.
 struct Assets {

@@ -4,21 +4,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "report/report_page.hpp"
 
 namespace sluice::report {
 namespace {
 
-using nlohmann::json;
+using Surprisal = std::vector<TokenSurprisal>;
 
 constexpr int shades = 12;
 
-/// The nats at which the darkest shade begins: one token in twenty has it, or fewer.
-double darkest_of(const json& surprisal) {
+/// The nats at which the darkest shade begins, so that at most one token in twenty has it.
+double darkest_of(const Surprisal& surprisal) {
   std::vector<double> nats;
-  for (const json& token : surprisal) {
-    if (token.at("nats").is_number()) nats.push_back(token["nats"].get<double>());
+  for (const TokenSurprisal& token : surprisal) {
+    if (std::isfinite(token.nats)) nats.push_back(token.nats);
   }
   if (nats.empty()) return 1;
   const auto high = nats.begin() + static_cast<std::ptrdiff_t>(nats.size() * 19 / 20);
@@ -30,10 +31,10 @@ int shade_of(double nats, double darkest) {
   return std::clamp(static_cast<int>(nats / darkest * shades), 0, shades - 1);
 }
 
-/// A token as the text has it: tokenizers write out what ends a line (<eos>), blanks (▁ of
-/// subwords) and bytes that are no letters (<0x20>).
-std::string as_text(const json& token) {
-  auto text = token.at("text").get<std::string>();
+/// A token as it appears in the text. Tokenizers spell out line ends (<eos>), blanks (the ▁ of
+/// subwords) and bytes that are not letters (<0x20>).
+std::string as_text(const TokenSurprisal& token) {
+  std::string text = token.text;
   if (text == "<eos>" || text == "</s>" || text == "<0x0A>") return "\n";
   if (text == "<0x20>") return " ";
   static const std::string mark = "▁";
@@ -43,7 +44,7 @@ std::string as_text(const json& token) {
   return text;
 }
 
-/// With what has no shape of its own made visible.
+/// The text with control characters and line ends made visible.
 std::string visible(const std::string& text) {
   std::string out;
   for (const char c : text) {
@@ -57,7 +58,7 @@ std::string visible(const std::string& text) {
       out += c;
     }
   }
-  return escape(out);
+  return out;
 }
 
 /// In a table, where a blank alone would not be seen.
@@ -66,9 +67,9 @@ std::string in_table(const std::string& text) {
 }
 
 /// Whether tokens are words, without the blanks between them.
-bool are_words(const json& surprisal) {
+bool are_words(const Surprisal& surprisal) {
   std::size_t longer = 0;
-  for (const json& token : surprisal) {
+  for (const TokenSurprisal& token : surprisal) {
     const std::string text = as_text(token);
     if (text.find_first_of(" \t") != std::string::npos) return false;
     if (text.size() > 1 && text.front() != '<') ++longer;
@@ -76,33 +77,31 @@ bool are_words(const json& surprisal) {
   return 2 * longer > surprisal.size();
 }
 
-std::string heat_map(const json& surprisal, double darkest) {
+Html heat_map(const Surprisal& surprisal, double darkest) {
   const bool words = are_words(surprisal);
-  std::string html;
-  for (const json& token : surprisal) {
+  Html html;
+  for (const TokenSurprisal& token : surprisal) {
     const std::string text = as_text(token);
-    const json& nats = token.at("nats");
-    if (nats.is_number()) {
-      html += fmt::format("<span class=\"s{}\" data-nats=\"{:.4g}\">{}</span>",
-                          shade_of(nats.get<double>(), darkest), nats.get<double>(), visible(text));
-    } else {
-      html += fmt::format("<span>{}</span>", visible(text));
-    }
-    if (words && text != "\n") html += ' ';
+    html += std::isfinite(token.nats)
+                ? markup("<span class=\"s{}\" data-nats=\"{:.4g}\">{}</span>",
+                         shade_of(token.nats, darkest), token.nats, visible(text))
+                : markup("<span>{}</span>", visible(text));
+    if (words && text != "\n") html += " ";
   }
   return html;
 }
 
-std::string scale_html(double darkest) {
-  std::string html = "<p class=\"scale\" aria-hidden=\"true\">0 ";
-  for (int i = 0; i < shades; ++i) html += fmt::format("<span class=\"s{}\"> </span>", i);
-  return html + fmt::format(" {:g}+ nats</p>\n", darkest);
+Html scale(double darkest) {
+  Html html = markup("<p class=\"scale\" aria-hidden=\"true\">0 ");
+  for (int i = 0; i < shades; ++i) html += markup("<span class=\"s{}\"> </span>", i);
+  html += markup(" {:g}+ nats</p>\n", darkest);
+  return html;
 }
 
 }  // namespace
 
-void add_surprisal(Page& page, const json& inspection) {
-  const json surprisal = inspection.value("surprisal", json::array());
+void add_surprisal(Page& page, const Inspection& inspection) {
+  const Surprisal& surprisal = inspection.surprisal;
   if (surprisal.empty()) return;
   Table table{.id = "surprisal",
               .caption = "The most surprising tokens",
@@ -111,27 +110,28 @@ void add_surprisal(Page& page, const json& inspection) {
                           {"Nats", "nats"},
                           {"Probability", "probability"}}};
   double sum = 0;
-  std::size_t position = 0;
-  for (const json& token : surprisal) {
-    const auto text = token.at("text").get<std::string>();
-    const json& nats = token.at("nats");
-    const json probability = nats.is_number() ? json(std::exp(-nats.get<double>())) : json();
-    if (nats.is_number()) sum += nats.get<double>();
-    table.rows.push_back({{text, in_table(as_text(token))},
-                          {position, count(json(position))},
-                          {nats, fixed(nats, 3)},
+  std::int64_t position = 0;
+  for (const TokenSurprisal& token : surprisal) {
+    const double probability = std::isfinite(token.nats) ? std::exp(-token.nats) : no_measure;
+    if (std::isfinite(token.nats)) sum += token.nats;
+    table.rows.push_back({{token.text, in_table(as_text(token))},
+                          {position, count(static_cast<double>(position))},
+                          {token.nats, fixed(token.nats, 3)},
                           {probability, significant(probability, 3)}});
     ++position;
   }
   const double darkest = darkest_of(surprisal);
   const double mean = sum / static_cast<double>(surprisal.size());
-  std::stable_sort(table.rows.begin(), table.rows.end(), [](const auto& a, const auto& b) {
-    return a[2].value.is_number() && (!b[2].value.is_number() || a[2].value > b[2].value);
-  });
+  const auto nats_of = [](const std::vector<Cell>& row) {
+    const double nats = *row[2].value.as<double>();
+    return std::isfinite(nats) ? nats : -std::numeric_limits<double>::infinity();
+  };
+  std::stable_sort(table.rows.begin(), table.rows.end(),
+                   [&](const auto& a, const auto& b) { return nats_of(a) > nats_of(b); });
   table.shown = 10;
 
   page.section("surprisal", "Surprisal over the text");
-  page.add(fmt::format(
+  page.add(markup(
       "<p>The stronger the shade of a token, the less the model expected it: −ln p, {:.3f} nats on "
       "average over "
       "{} tokens, "
@@ -139,7 +139,7 @@ void add_surprisal(Page& page, const json& inspection) {
       "<p class=\"readout\" id=\"readout\" aria-live=\"polite\"></p>\n"
       "<div class=\"heat\" id=\"heat\" tabindex=\"0\" role=\"group\" "
       "aria-label=\"The text, shaded by surprisal; arrow keys read it token by token\">{}</div>\n",
-      mean, count(json(surprisal.size())), std::exp(mean), scale_html(darkest),
+      mean, count(static_cast<double>(surprisal.size())), std::exp(mean), scale(darkest),
       heat_map(surprisal, darkest)));
   page.add(table);
 }

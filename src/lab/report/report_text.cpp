@@ -13,8 +13,6 @@
 namespace sluice::report {
 namespace {
 
-using nlohmann::json;
-
 constexpr const char* nothing = "–";
 
 bool plain(char c) {
@@ -75,44 +73,41 @@ std::string slug(std::string_view text) {
   return out;
 }
 
-std::string fixed(const json& value, int digits) {
-  if (!value.is_number()) return nothing;
-  return fmt::format("{:.{}f}", value.get<double>(), digits);
+std::string fixed(double number, int digits) {
+  return std::isfinite(number) ? fmt::format("{:.{}f}", number, digits) : nothing;
 }
 
-std::string significant(const json& value, int digits) {
-  if (!value.is_number()) return nothing;
-  const auto number = value.get<double>();
-  // Rather whole than with an exponent.
+std::string significant(double number, int digits) {
+  if (!std::isfinite(number)) return nothing;
+  // Large numbers are written whole instead of with an exponent.
   const double size = std::abs(number);
   if (size >= std::pow(10, digits) && size < 1e9) return fmt::format("{:.0f}", number);
   return fmt::format("{:.{}g}", number, digits);
 }
 
-std::string percent(const json& value) {
-  if (!value.is_number()) return nothing;
-  const double share = 100 * value.get<double>();
-  return fmt::format("{:.{}f}%", share, share != 0 && std::abs(share) < 9.95 ? 1 : 0);
+std::string percent(double share) {
+  if (!std::isfinite(share)) return nothing;
+  const double percents = 100 * share;
+  return fmt::format("{:.{}f}%", percents, percents != 0 && std::abs(percents) < 9.95 ? 1 : 0);
 }
 
-std::string count(const json& value) {
-  return value.is_number() ? grouped(std::llround(value.get<double>())) : nothing;
+std::string count(double number) {
+  return std::isfinite(number) ? grouped(std::llround(number)) : nothing;
 }
 
-std::string bytes(const json& value) {
-  if (!value.is_number()) return nothing;
+std::string bytes(double number) {
+  if (!std::isfinite(number)) return nothing;
   constexpr std::array units = {"B", "kB", "MB", "GB", "TB"};
-  auto amount = value.get<double>();
   std::size_t unit = 0;
-  while (amount >= 999.5 && unit + 1 < units.size()) {
-    amount /= 1000;
+  while (number >= 999.5 && unit + 1 < units.size()) {
+    number /= 1000;
     ++unit;
   }
-  return fmt::format("{:.3g} {}", amount, units[unit]);
+  return fmt::format("{:.3g} {}", number, units[unit]);
 }
 
-std::string span_of_time(const json& value) {
-  return value.is_number() ? sluice::span_of_time(value.get<double>()) : nothing;
+std::string span_of_time(double seconds) {
+  return std::isfinite(seconds) ? sluice::span_of_time(seconds) : nothing;
 }
 
 std::string tone_of(std::string_view verdict) {
@@ -121,8 +116,8 @@ std::string tone_of(std::string_view verdict) {
   return "even";
 }
 
-std::string badge(std::string_view verdict) {
-  return fmt::format("<span class=\"badge {}\">{}</span>", tone_of(verdict), escape(verdict));
+Html badge(std::string_view verdict) {
+  return markup("<span class=\"badge {}\">{}</span>", tone_of(verdict), verdict);
 }
 
 }  // namespace sluice::report

@@ -36,7 +36,7 @@ double shortest_pass(F&& pass) {
   return best / passes / static_cast<double>(unit_cost_elements) * 1e9;
 }
 
-// Values from -4 to 4 in no order that a branch predictor would learn.
+// Values from -4 to 4 in an order that no branch predictor can learn.
 Tensor spread(std::int64_t elements) {
   Tensor tensor({elements});
   std::uint32_t state = 1;

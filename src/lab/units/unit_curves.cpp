@@ -90,14 +90,14 @@ void mark_kinks(UnitCurve& curve, const UnitCurve& derivative, const Function& f
   }
 }
 
-// Stretches where |f| < flat_slope; passages through zero are none.
+// Stretches where |f| < flat_slope; mere crossings of zero do not count.
 std::vector<std::pair<double, double>> flat_stretches(const Function& f, double least,
                                                       double most) {
   constexpr double shortest = 0.15;
   constexpr double limit = flat_slope * (1 - 1e-6);  // leaky_relu's slope is 0.01 in float32
   std::vector<std::pair<double, double>> found;
   const auto count = static_cast<int>(std::lround((most - least) / step));
-  // Half steps: the samples are not where kinks are.
+  // Half steps, so that no sample falls on a kink.
   const auto at = [&](int i) { return least + (i + 0.5) * step; };
   for (int i = 0; i < count;) {
     int end = i;
@@ -109,8 +109,8 @@ std::vector<std::pair<double, double>> flat_stretches(const Function& f, double 
   return found;
 }
 
-// Makes room for all curves of the panel, but shows no more than [least, most]; drops the points
-// that nobody would see.
+// Fits the y range to all curves of the panel within [least, most], and drops points too close to
+// matter.
 void fit(UnitPanel& panel, double least, double most) {
   double low = most;
   double high = least;
@@ -162,7 +162,7 @@ Function slope_of(Activation activation, const ActivationParameters& parameters)
 
 constexpr std::pair<double, double> usual_y = {-3, 5};
 
-// Where a unit happens, if that is not in [-6, 6].
+// The range to draw, for units whose features are not in [-6, 6].
 std::pair<double, double> x_range(std::string_view name) {
   if (name == "relu6") return {-4, 10};
   if (name == "softsign") return {-12, 12};

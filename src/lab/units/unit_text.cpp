@@ -24,7 +24,7 @@ std::string padded(std::string_view text, std::size_t width) {
   return std::string(text) + std::string(used < width ? width - used : 1, ' ');
 }
 
-/// `text` after `head`; lines that do not fit go on below where it began.
+/// `text` after `head`, with continuation lines indented to where it began.
 std::string hanging(const std::string& head, const std::string& text) {
   const std::size_t indent = width_of(head);
   std::string lines = head;

@@ -29,7 +29,11 @@ class Claims : public Lab {
   json claims_file() const { return json::parse(read_file(out() / "claims.json")); }
 };
 
-/// Counts what is trained and what is told.
+json as_json(const ClaimResult& result) {
+  return json::parse(claims_json({.claims = {result}}))["claims"][0];
+}
+
+/// Counts what is trained, planned and reported.
 struct ClaimCounter {
   ClaimCallbacks callbacks() {
     ClaimCallbacks callbacks;
@@ -60,20 +64,21 @@ json with_at(const std::string& measure, int at) {
 
 TEST_F(Claims, AreRunAndJudged) {
   ClaimCounter counter;
-  const auto element = run_claim(claim(tiny_claim()), request(), counter.callbacks());
-  ASSERT_TRUE(element);
+  const auto result = run_claim(claim(tiny_claim()), request(), counter.callbacks());
+  ASSERT_TRUE(result);
+  const json element = as_json(*result);
   EXPECT_EQ(counter.trained, 8);
   EXPECT_EQ(counter.planned, 1);
-  EXPECT_EQ((*element)["name"], "tiny");
-  EXPECT_EQ((*element)["directories"], json({"tiny"}));
-  EXPECT_GT((*element)["seconds"].get<double>(), 0);
-  EXPECT_EQ((*element)["budget"], "8 runs of 640 tokens");
+  EXPECT_EQ(element["name"], "tiny");
+  EXPECT_EQ(element["directories"], json({"tiny"}));
+  EXPECT_GT(element["seconds"].get<double>(), 0);
+  EXPECT_EQ(element["budget"], "8 runs of 640 tokens");
 
   // The parts say what the comparison found.
   const json results = json::parse(read_file(out() / "tiny" / "results.json"));
   const json& tanh = results["variants"][0]["loss"]["values"];
   const json& glu = results["variants"][1]["loss"]["values"];
-  const json& part = (*element)["parts"][0];
+  const json& part = element["parts"][0];
   EXPECT_EQ(part["values_a"], glu);
   EXPECT_EQ(part["values_b"], tanh);
   const std::vector<double> a = glu;
@@ -86,16 +91,16 @@ TEST_F(Claims, AreRunAndJudged) {
   EXPECT_EQ(part["unit"], "nats per token");
   EXPECT_EQ(part["side_a"], "unit=glu");
   EXPECT_TRUE(fs::exists(out() / "tiny" / "runs.csv"));
-  const std::string words = format_claim(*element);
+  const std::string words = format_claim(*result);
   EXPECT_NE(words.find("GLU's final loss is below tanh's: "), std::string::npos) << words;
   EXPECT_NE(words.find("2 seeds"), std::string::npos) << words;
 
   // All is there already.
   ClaimCounter again;
-  json same = *run_claim(claim(tiny_claim()), request(), again.callbacks());
+  json same = as_json(*run_claim(claim(tiny_claim()), request(), again.callbacks()));
   EXPECT_EQ(again.trained, 0);
-  same["seconds"] = (*element)["seconds"];
-  EXPECT_EQ(same, *element);
+  same["seconds"] = element["seconds"];
+  EXPECT_EQ(same, element);
 }
 
 TEST_F(Claims, ShareRunsAndRedoDamagedOnes) {
@@ -127,14 +132,16 @@ TEST_F(Claims, InterruptedOnesContinue) {
   EXPECT_FALSE(run_claim(claim(tiny_claim()), request(), callbacks, &stop));
   EXPECT_EQ(before.trained, 2);
   ClaimCounter after;
-  const auto element = run_claim(claim(tiny_claim()), request(), after.callbacks());
+  const auto result = run_claim(claim(tiny_claim()), request(), after.callbacks());
+  ASSERT_TRUE(result);
+  const json element = as_json(*result);
   EXPECT_EQ(after.trained, 6);
 
   fs::create_directories(directory_ / "b");
   ClaimRequest elsewhere = request();
   elsewhere.out = directory_ / "b";
-  const auto whole = run_claim(claim(tiny_claim()), elsewhere);
-  EXPECT_EQ((*element)["parts"][0], (*whole)["parts"][0]);
+  const json whole = as_json(*run_claim(claim(tiny_claim()), elsewhere));
+  EXPECT_EQ(element["parts"][0], whole["parts"][0]);
 }
 
 TEST_F(Claims, InterruptedWhileMeasuringTheyContinue) {
@@ -153,11 +160,13 @@ TEST_F(Claims, InterruptedWhileMeasuringTheyContinue) {
 TEST_F(Claims, OneSeedIsInconclusive) {
   ClaimRequest one = request();
   one.seeds = 1;
-  const auto element = run_claim(claim(tiny_claim(), true), one);
-  EXPECT_EQ((*element)["verdict"], "inconclusive");
-  EXPECT_TRUE((*element)["parts"][0]["low"].is_null());
-  EXPECT_FALSE((*element)["parts"][0]["effect"].is_null());
-  EXPECT_NE(format_claim(*element).find("one seed"), std::string::npos);
+  const auto result = run_claim(claim(tiny_claim(), true), one);
+  ASSERT_TRUE(result);
+  const json element = as_json(*result);
+  EXPECT_EQ(element["verdict"], "inconclusive");
+  EXPECT_TRUE(element["parts"][0]["low"].is_null());
+  EXPECT_FALSE(element["parts"][0]["effect"].is_null());
+  EXPECT_NE(format_claim(*result).find("one seed"), std::string::npos);
 }
 
 // Every measure can be taken, of models of either kind.
@@ -176,9 +185,10 @@ TEST_F(Claims, AllMeasuresAreTaken) {
     part.erase("b");
     text["parts"].push_back(part);
   }
-  const auto element = run_claim(claim(text), request());
-  ASSERT_TRUE(element);
-  for (const json& part : (*element)["parts"]) {
+  const auto result = run_claim(claim(text), request());
+  ASSERT_TRUE(result);
+  const json element = as_json(*result);
+  for (const json& part : element["parts"]) {
     EXPECT_EQ(part["values_a"].size(), 2U);
     for (const json& value : part["values_a"]) {
       EXPECT_TRUE(value.is_number()) << part["measure"];
@@ -186,39 +196,54 @@ TEST_F(Claims, AllMeasuresAreTaken) {
   }
   // What was measured on models is kept.
   ClaimCounter again;
-  json same = *run_claim(claim(text), request(), again.callbacks());
-  EXPECT_EQ(same["parts"], (*element)["parts"]);
+  json same = as_json(*run_claim(claim(text), request(), again.callbacks()));
+  EXPECT_EQ(same["parts"], element["parts"]);
 }
 
-// What measures read of an inspection, told one that is known. Values of another run, and damaged
-// ones, are measured anew.
+// Measures read the right numbers of a known inspection. Values of another run, and damaged ones,
+// are measured again.
 TEST_F(Claims, MeasuresReadInspections) {
-  json context = {{"tokens", json::array()}, {"loss", json::array()}};
+  json context = {{"tokens", json::array()},
+                  {"loss", json::array()},
+                  {"perplexity", json::array()},
+                  {"positions", 256}};
   for (int i = 0; i <= 7; ++i) {
     context["tokens"].push_back(1 << i);
     context["loss"].push_back(8 - i);
+    context["perplexity"].push_back(std::exp(8 - i));
   }
   json norms = json::array();
   for (int lag = 0; lag <= 128; ++lag) norms.push_back(lag == 1 ? 2.0 : 32.0 / (lag + 1e-9));
-  const json layers = {{{"dead_share", 0.25},
-                        {"gate", {{"saturated_share", 0.1}}},
-                        {"gradient",
-                         {{"norm", 3},
-                          {"linear_gain", 0.5},
-                          {"gate_gain", 0.1},
-                          {"linear_share", 0.8},
-                          {"gate_share", 0.2}}}},
-                       {{"dead_share", 0.75},
-                        {"gate", {{"saturated_share", 0.3}}},
-                        {"gradient",
-                         {{"norm", 6},
-                          {"linear_gain", 2},
-                          {"gate_gain", 0.4},
-                          {"linear_share", 0.6},
-                          {"gate_share", 0.4}}}}};
-  const json values = {{"inspection of 8192 tokens, layers", layers},
-                       {"inspection of 8192 tokens, lags", {{"norm", norms}}},
-                       {"inspection of 8192 tokens, context", context}};
+  json lags = json::array();
+  for (int lag = 0; lag <= 128; ++lag) lags.push_back(lag);
+  const auto layer = [](double dead, double saturated, const json& gradient) {
+    return json{{"name", "layers.0"},
+                {"unit", "glu"},
+                {"gate",
+                 {{"of", "sigmoid(b)"},
+                  {"mean", 0.5},
+                  {"saturated_share", saturated},
+                  {"histogram", std::vector<double>(gate_bins, 0.05)}}},
+                {"activation", {{"mean", 0}, {"variance", 1}}},
+                {"dead_share", dead},
+                {"gradient", gradient}};
+  };
+  const json layers = {layer(0.25, 0.1,
+                             {{"norm", 3},
+                              {"linear_gain", 0.5},
+                              {"gate_gain", 0.1},
+                              {"linear_share", 0.8},
+                              {"gate_share", 0.2}}),
+                       layer(0.75, 0.3,
+                             {{"norm", 6},
+                              {"linear_gain", 2},
+                              {"gate_gain", 0.4},
+                              {"linear_share", 0.6},
+                              {"gate_share", 0.4}})};
+  const json values = {
+      {"inspection of 8192 tokens, layers", layers},
+      {"inspection of 8192 tokens, lags", {{"k", lags}, {"norm", norms}, {"positions", 64}}},
+      {"inspection of 8192 tokens, context", context}};
   json text = tiny_claim();
   text["parts"] = {single("final_loss")};
   run_claim(claim(text), request());
@@ -239,8 +264,8 @@ TEST_F(Claims, MeasuresReadInspections) {
       {with_at("context_gain", 128), 0}};
   text["parts"] = json::array();
   for (const auto& [part, value] : expected) text["parts"].push_back(part);
-  const auto told = [&] { return (*run_claim(claim(text), request()))["parts"]; };
-  const json parts = told();
+  const auto measured = [&] { return as_json(*run_claim(claim(text), request()))["parts"]; };
+  const json parts = measured();
   for (std::size_t i = 0; i < expected.size(); ++i) {
     EXPECT_NEAR(parts[i]["values_a"][0].get<double>(), expected[i].second, 1e-7)
         << parts[i]["measure"];
@@ -251,7 +276,7 @@ TEST_F(Claims, MeasuresReadInspections) {
     read["values"]["inspection of 8192 tokens, layers"] = "x";
     write_file(file.path(), read.dump());
   }
-  EXPECT_NE(told()[0]["values_a"][0], 0.5);
+  EXPECT_NE(measured()[0]["values_a"][0], 0.5);
 }
 
 // Models are measured as they are at the end, not at their best.
@@ -289,8 +314,10 @@ TEST_F(Claims, RunsKeepTheWeightsOfTheirEnd) {
 TEST_F(Claims, LossesBelowTheUnigrams) {
   json text = tiny_claim();
   text["parts"] = {single("below_unigram"), single("final_loss")};
-  const auto element = run_claim(claim(text), request());
-  const json& parts = (*element)["parts"];
+  const auto result = run_claim(claim(text), request());
+  ASSERT_TRUE(result);
+  const json element = as_json(*result);
+  const json& parts = element["parts"];
   const double unigram =
       parts[0]["values_a"][0].get<double>() + parts[1]["values_a"][0].get<double>();
   EXPECT_NEAR(unigram,
@@ -325,8 +352,10 @@ TEST_F(Claims, DivergedRunsKnowNothing) {
                     {"a", side("sgd", "highest")},
                     {"b", side("sgd", "lowest")},
                     {"expect", "greater"}}};
-  const auto element = run_claim(claim(text), request());
-  const json& parts = (*element)["parts"];
+  const auto result = run_claim(claim(text), request());
+  ASSERT_TRUE(result);
+  const json element = as_json(*result);
+  const json& parts = element["parts"];
   EXPECT_EQ(parts[0]["verdict"], "holds");
   EXPECT_EQ(parts[0]["effect"], 1);
   const json results = json::parse(read_file(out() / "tiny" / "results.json"));
@@ -334,7 +363,7 @@ TEST_F(Claims, DivergedRunsKnowNothing) {
   EXPECT_DOUBLE_EQ(parts[1]["a"].get<double>(), std::log(vocabulary));
   EXPECT_EQ(parts[2]["verdict"], "inconclusive");
   EXPECT_TRUE(parts[2]["low"].is_null());
-  EXPECT_NE(format_claim(*element).find("a run's value cannot be told"), std::string::npos);
+  EXPECT_NE(format_claim(*result).find("some run has no such value"), std::string::npos);
 }
 
 TEST_F(Claims, SeveralComparisonsHaveDirectoriesOfTheirOwn) {
@@ -345,35 +374,48 @@ TEST_F(Claims, SeveralComparisonsHaveDirectoriesOfTheirOwn) {
   text["parts"] = {single("final_loss")};
   text["parts"][0]["a"]["comparison"] = "main";
   text["parts"][0]["b"] = {{"comparison", "other"}, {"variant", {{"norm", {"none", "layer"}}}}};
-  const auto element = run_claim(claim(text), request());
-  EXPECT_EQ((*element)["directories"], json({"tiny/main", "tiny/other"}));
+  const auto result = run_claim(claim(text), request());
+  ASSERT_TRUE(result);
+  const json element = as_json(*result);
+  EXPECT_EQ(element["directories"], json({"tiny/main", "tiny/other"}));
   const json results = json::parse(read_file(out() / "tiny" / "other" / "results.json"));
   const json& none = results["variants"][0]["loss"]["values"];
   const json& layer = results["variants"][1]["loss"]["values"];
-  EXPECT_NEAR((*element)["parts"][0]["values_b"][0].get<double>(),
+  EXPECT_NEAR(element["parts"][0]["values_b"][0].get<double>(),
               (none[0].get<double>() + layer[0].get<double>()) / 2, 1e-12);
 }
 
 TEST_F(Claims, ResultsOfSeveralClaimsAreKept) {
-  const auto element = [](const char* name, int value) {
-    return json{{"name", name}, {"value", value}};
+  const auto result = [](const char* name, double seconds) {
+    ClaimResult claim;
+    claim.name = name;
+    claim.seconds = seconds;
+    return claim;
   };
-  add_claim_result(request(), false, element("a", 1));
-  add_claim_result(request(), false, element("b", 2));
-  add_claim_result(request(), false, element("a", 3));
-  json all = claims_file();
-  EXPECT_EQ(all["claims"], json({element("a", 3), element("b", 2)}));
+  const auto add = [&](bool quick, const char* name, double seconds) {
+    add_claim_result(request(), quick, result(name, seconds));
+  };
+  const auto claims = [&](const std::vector<ClaimResult>& wanted) {
+    json list = json::array();
+    for (const ClaimResult& each : wanted) list.push_back(as_json(each));
+    return list;
+  };
+  add(false, "a", 1);
+  add(false, "b", 2);
+  add(false, "a", 3);
+  const json all = claims_file();
+  EXPECT_EQ(all["claims"], claims({result("a", 3), result("b", 2)}));
   EXPECT_EQ(all["quick"], false);
   EXPECT_EQ(all["format_version"], claims_format_version);
   // Quick ones are not mixed with others, nor are texts, nor what is damaged.
-  add_claim_result(request(), true, element("c", 4));
-  EXPECT_EQ(claims_file()["claims"], json::array({element("c", 4)}));
+  add(true, "c", 4);
+  EXPECT_EQ(claims_file()["claims"], claims({result("c", 4)}));
   std::ofstream(directory_ / "text.txt", std::ios::app) << sample_text(5);
-  add_claim_result(request(), true, element("d", 5));
-  EXPECT_EQ(claims_file()["claims"], json::array({element("d", 5)}));
+  add(true, "d", 5);
+  EXPECT_EQ(claims_file()["claims"], claims({result("d", 5)}));
   std::ofstream(out() / "claims.json") << "{";
-  add_claim_result(request(), true, element("e", 6));
-  EXPECT_EQ(claims_file()["claims"], json::array({element("e", 6)}));
+  add(true, "e", 6);
+  EXPECT_EQ(claims_file()["claims"], claims({result("e", 6)}));
 }
 
 TEST_F(Claims, VerdictsOfFullRunsAreNotLostToOthers) {

@@ -23,8 +23,11 @@ TEST_F(Lab, ResultsHoldWhatAReportNeeds) {
   request.rates = {0.003, 0.01};
   Comparison comparison(request, out());
   ASSERT_TRUE(comparison.run());
-  write_results(out(), results_of(comparison));
-  const json results = json::parse(read_file(out() / "results.json"));
+  const Results found = results_of(comparison);
+  write_results(out(), found);
+  const std::string file = read_file(out() / "results.json");
+  EXPECT_EQ(results_json(parse_results(file, "results.json")), file);
+  const json results = json::parse(file);
 
   EXPECT_EQ(results["format_version"], 1);
   EXPECT_EQ(results["seeds"], (std::vector<int>{1, 2, 3}));
@@ -61,9 +64,9 @@ TEST_F(Lab, ResultsHoldWhatAReportNeeds) {
   EXPECT_EQ(curves["train"]["tokens"]["x"].size(), 20U);
   EXPECT_FALSE(curves["validation"]["seconds"]["x"].empty());
 
-  const std::string text = format_results(results);
+  const std::string text = format_results(found);
   EXPECT_NE(text.find("unit=glu"), std::string::npos);
-  EXPECT_NE(text.find(pair_sentence(results["pairs"][0])), std::string::npos);
+  EXPECT_NE(text.find(pair_sentence(found.pairs[0])), std::string::npos);
   EXPECT_NE(text.find("the search took 6 of the 12 runs"), std::string::npos);
 }
 
@@ -72,13 +75,14 @@ TEST_F(Lab, OneSeedGetsNoIntervals) {
   request.seeds = 1;
   Comparison comparison(request, out());
   ASSERT_TRUE(comparison.run());
-  const json results = results_of(comparison);
+  const Results found = results_of(comparison);
+  const json results = as_json(found);
   EXPECT_TRUE(results["variants"][0]["loss"]["low"].is_null());
   EXPECT_FALSE(results["variants"][0]["loss"]["mean"].is_null());
   EXPECT_EQ(results["pairs"][0]["verdict"], "untested");
   EXPECT_TRUE(results["pairs"][0]["p"].is_null());
   EXPECT_TRUE(results["variants"][0]["curves"]["validation"]["tokens"]["low"].empty());
-  EXPECT_NE(format_results(results).find("one seed: no intervals"), std::string::npos);
+  EXPECT_NE(format_results(found).find("one seed: no intervals"), std::string::npos);
 }
 
 TEST_F(Lab, DivergedVariantsAreSaidToBe) {
@@ -88,11 +92,12 @@ TEST_F(Lab, DivergedVariantsAreSaidToBe) {
   request.rates = {1e30};
   Comparison comparison(request, out());
   ASSERT_TRUE(comparison.run());
-  const json results = results_of(comparison);
+  const Results found = results_of(comparison);
+  const json results = as_json(found);
   EXPECT_TRUE(results["variants"][1]["loss"]["mean"].is_null());
   EXPECT_EQ(results["variants"][1]["rates"][0]["diverged"], 2);
   EXPECT_EQ(results["pairs"][0]["verdict"], "untested");
-  EXPECT_NE(format_results(results).find("diverged at step"), std::string::npos);
+  EXPECT_NE(format_results(found).find("diverged at step"), std::string::npos);
 }
 
 TEST_F(Lab, RunsCsvHasALinePerRun) {

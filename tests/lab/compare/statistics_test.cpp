@@ -136,7 +136,7 @@ double simulated(std::uint32_t simulation, std::uint64_t variant, std::uint64_t 
   return 2 + 0.05 * shared.normal(seed) + 0.02 * own.normal((variant * 16 + rate) * 64 + seed);
 }
 
-/// Fraction of simulations in which some pair of `variants` is told apart, all being equal but
+/// Fraction of simulations in which some pair of `variants` is found to differ, all being equal but
 /// for `advantage` of the first; with `rates` > 1 each is judged by the best of as many.
 double told_apart(std::size_t variants, std::size_t rates, std::size_t seeds, double advantage,
                   std::uint32_t simulations) {
@@ -189,7 +189,7 @@ TEST(Rates, ChoosesTheLowestMeanOfThoseThatLearn) {
   EXPECT_EQ(choose_rate({{2.0, 2.2}, {1.0, infinite}}), 0U);
   EXPECT_EQ(choose_rate({{infinite, infinite}, {1.0, infinite}}), 1U);
   EXPECT_EQ(choose_rate({{infinite}, {infinite}}), 0U);
-  // One seed of each rate ended worse than knowing nothing: the others decide.
+  // One seed of each rate ended above the loss of a uniform distribution: the others decide.
   EXPECT_EQ(choose_rate({{2.0, 6.5}, {1.8, 8.1}}, 5.3), 1U);
   EXPECT_EQ(choose_rate({{2.0, 2.1}, {1.8, 8.1}}, 5.3), 0U);
 }

@@ -9,6 +9,7 @@
 #include "lab/support.hpp"
 #include "sluice/base/random.hpp"
 #include "sluice/models/gcnn.hpp"
+#include "sluice/lab/inspect/inspect.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/corpus.hpp"
 #include "sluice/text/tokenizer.hpp"
@@ -32,6 +33,10 @@ inline void spread_parameters(const LanguageModel& model, double deviation) {
     each.variable.value().copy_from(
         test::random_tensor(each.variable.shape(), ++stream, deviation));
   }
+}
+
+inline nlohmann::json as_json(const Inspection& inspection) {
+  return nlohmann::json::parse(inspection_json(inspection));
 }
 
 class Inspect : public Lab {

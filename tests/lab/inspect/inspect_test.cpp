@@ -118,7 +118,7 @@ std::unique_ptr<LanguageModel> one_layer(const Inspect& test, const std::string&
 TEST_F(Inspect, LayerMeasuresEqualPlainLoops) {
   for (const auto& [name, unit] : {std::pair{"glu", &glu}, std::pair{"gtu", &gtu}}) {
     const auto model = one_layer(*this, name);
-    const json got = inspect_model(*model, *tokenizer_, *text_, {.tokens = 700});
+    const json got = as_json(inspect_model(*model, *tokenizer_, *text_, {.tokens = 700}));
     const OneLayer expected(*model, *text_, 700, unit);
     ASSERT_EQ(got["layers"].size(), 1U);
     const json& layer = got["layers"][0];
@@ -173,8 +173,8 @@ TEST_F(Inspect, GainOfOneInputUnits) {
   ModelConfig config = this->config("[(5,2,0)]", "tanh");
   const auto model = make_model(config, 3, DType::f64);
   spread_parameters(*model, 0.8);
-  const json got =
-      inspect_model(*model, *tokenizer_, *text_, {.tokens = 300, .lags = false, .context = false});
+  const json got = as_json(
+      inspect_model(*model, *tokenizer_, *text_, {.tokens = 300, .lags = false, .context = false}));
   EXPECT_TRUE(got["lags"].is_null());
   EXPECT_TRUE(got["context"].is_null());
   const json& layer = got["layers"][0];
@@ -203,8 +203,8 @@ TEST_F(Inspect, GainOfOneInputUnits) {
     }
     each.variable.value().copy_from(each.from_file ? each.from_file(file) : file);
   }
-  const json same =
-      inspect_model(*gated, *tokenizer_, *text_, {.tokens = 300, .lags = false, .context = false});
+  const json same = as_json(
+      inspect_model(*gated, *tokenizer_, *text_, {.tokens = 300, .lags = false, .context = false}));
   EXPECT_NEAR(same["layers"][0]["gradient"]["linear_gain"], gain, 1e-12);
   EXPECT_NEAR(same["layers"][0]["gradient"]["norm"], layer["gradient"]["norm"], 1e-12);
 }
@@ -220,8 +220,8 @@ TEST_F(Inspect, DeadChannelsAreThoseRiggedDead) {
         each.variable.value().data<float>()[i] = static_cast<float>(bias);
       }
     }
-    const json got = inspect_model(*model, *tokenizer_, *text_,
-                                   {.tokens = 200, .lags = false, .context = false});
+    const json got = as_json(inspect_model(*model, *tokenizer_, *text_,
+                                           {.tokens = 200, .lags = false, .context = false}));
     return got["layers"][0]["dead_share"].get<double>();
   };
   EXPECT_EQ(share("relu", {1, 6}, -1e3), 0.25);
@@ -260,8 +260,9 @@ TEST_F(Inspect, OpennessOfSelfGatedUnits) {
         each.variable.value().copy_from(test::random_tensor(each.variable.shape(), ++stream, 0.8));
       }
     }
-    return inspect_model(*model, *tokenizer_, *text_,
-                         {.tokens = 200, .lags = false, .context = false})["layers"][0]["gate"];
+    return as_json(
+        inspect_model(*model, *tokenizer_, *text_,
+                      {.tokens = 200, .lags = false, .context = false}))["layers"][0]["gate"];
   };
   const json silu = gate("silu");
   const json sigmoid = gate("sigmoid");
@@ -278,8 +279,8 @@ TEST_F(Inspect, CellsShowTheirGates) {
     if (arch == "rnn") shape.unit = "relu";
     shape.forget_bias = 6;
     const auto model = make_model(config, 3);
-    const json got = inspect_model(*model, *tokenizer_, *text_,
-                                   {.tokens = 200, .lags = false, .context = false});
+    const json got = as_json(inspect_model(*model, *tokenizer_, *text_,
+                                           {.tokens = 200, .lags = false, .context = false}));
     EXPECT_EQ(got["layers"].size(), 2U);
     return got["layers"][1];
   };
@@ -302,9 +303,9 @@ TEST_F(Inspect, CellsShowTheirGates) {
 
 TEST_F(Inspect, LossIsThatOfEvaluation) {
   const auto model = make_model(config("[(12,3),(12,3,1)]", "glu"), 3);
-  const json got =
+  const json got = as_json(
       inspect_model(*model, *tokenizer_, *text_,
-                    {.tokens = text_->size(), .lags = false, .context = false, .surprisals = 800});
+                    {.tokens = text_->size(), .lags = false, .context = false, .surprisals = 800}));
   const EvalResult result = evaluate(*FrozenModel::freeze(*model), *text_);
   EXPECT_NEAR(got["loss"], result.nll / static_cast<double>(result.tokens), 1e-5);
   EXPECT_EQ(got["surprisal"].size(), 800U);
@@ -313,12 +314,14 @@ TEST_F(Inspect, LossIsThatOfEvaluation) {
 
 TEST_F(Inspect, WritesItsFiles) {
   const auto model = make_model(config("[(8,2)]", "glu"), 3);
-  const json got = inspect_model(
+  const Inspection found = inspect_model(
       *model, *tokenizer_, *text_,
       {.tokens = 100, .most_lag = 5, .most_context = 8, .surprisals = 7, .file = "some.txt"});
-  write_inspection(directory_, got);
-  const json read = json::parse(read_file(directory_ / "inspect.json"));
-  EXPECT_EQ(read, got);
+  write_inspection(directory_, found);
+  const std::string text = read_file(directory_ / "inspect.json");
+  EXPECT_EQ(inspection_json(parse_inspection(text, "inspect.json")), text);
+  const json read = json::parse(text);
+  EXPECT_EQ(read, as_json(found));
   EXPECT_EQ(read["format_version"], 1);
   EXPECT_EQ(read["text"]["file"], "some.txt");
   EXPECT_EQ(read["text"]["tokens"], text_->size());
@@ -335,7 +338,7 @@ TEST_F(Inspect, WritesItsFiles) {
   EXPECT_EQ(lines("lags.csv"), 7);
   EXPECT_EQ(lines("context.csv"), 5);
   EXPECT_EQ(lines("surprisal.csv"), 8);
-  const std::string table = format_inspection(got);
+  const std::string table = format_inspection(found);
   for (const char* part : {"layers.0", "lag", "perplexity", "1 layers of glu"}) {
     EXPECT_NE(table.find(part), std::string::npos) << table;
   }
@@ -356,7 +359,7 @@ TEST_F(Inspect, AcceptsTextsOfAFewTokens) {
     std::vector<TokenId> ids(static_cast<std::size_t>(tokens));
     text_->read(0, tokens, ids.data());
     const TokenShards part(ids, tokenizer_->eos(), tokenizer_->size());
-    const json got = inspect_model(*model, *tokenizer_, part);
+    const json got = as_json(inspect_model(*model, *tokenizer_, part));
     EXPECT_EQ(got["probed_tokens"], tokens);
     EXPECT_GE(got["lags"]["norm"].size(), 1U);
     EXPECT_GE(got["context"]["loss"].size(), 1U);

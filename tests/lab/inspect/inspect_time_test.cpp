@@ -75,9 +75,9 @@ TEST_F(InspectTime, LagGradientsEqualCentralDifferences) {
   for (const ModelConfig& config : {this->config("[(8,3),(8,2,1)]", "glu"), recurrent("rnn"),
                                     recurrent("lstm"), transformer()}) {
     const auto model = make_model(config, 3, DType::f64);
-    const json got =
+    const json got = as_json(
         inspect_model(*model, *tokenizer_, text,
-                      {.layers = false, .context = false, .most_lag = lag, .lag_positions = 1000});
+                      {.layers = false, .context = false, .most_lag = lag, .lag_positions = 1000}));
     const auto norms = got["lags"]["norm"].get<std::vector<double>>();
     ASSERT_EQ(norms.size(), lag + 1U);
     EXPECT_EQ(got["lags"]["positions"], tokens - 2 * lag);
@@ -106,9 +106,9 @@ TEST_F(InspectTime, LagGradientsEqualCentralDifferences) {
 TEST_F(InspectTime, NothingReachesBeyondTheReceptiveField) {
   const auto model = make_model(config("[(8,3),(8,1),(8,4,1)]", "glu"), 3);
   ASSERT_EQ(model->receptive_field(), 6);
-  const json got =
+  const json got = as_json(
       inspect_model(*model, *tokenizer_, *text_,
-                    {.layers = false, .most_lag = 20, .lag_positions = 300, .most_context = 64});
+                    {.layers = false, .most_lag = 20, .lag_positions = 300, .most_context = 64}));
   for (std::size_t k = 0; k <= 20; ++k) {
     const double norm = got["lags"]["norm"][k];
     if (k < 6) {
@@ -127,9 +127,9 @@ TEST_F(InspectTime, ContextLossesEqualOneWindowAtATime) {
   const TokenShards text = part(40);
   for (const ModelConfig& config : {this->config("[(8,3),(8,2,1)]", "glu"), recurrent("gru")}) {
     const auto model = make_model(config, 3, DType::f64);
-    const json got = inspect_model(
+    const json got = as_json(inspect_model(
         *model, *tokenizer_, text,
-        {.layers = false, .lags = false, .most_context = 16, .context_positions = 1000});
+        {.layers = false, .lags = false, .most_context = 16, .context_positions = 1000}));
     const std::vector<std::int64_t> contexts = {1, 2, 4, 8, 16};
     ASSERT_EQ(got["context"]["tokens"], contexts);
     EXPECT_EQ(got["context"]["positions"], 25);

@@ -103,26 +103,31 @@ inline json sample_pair(const json& a, const json& b) {
 /// results.json of `names`, the first the best, three rates and three seeds each; curves of
 /// training have `points` points.
 inline json sample_results(const std::vector<std::string>& names, int points = 50) {
-  json results = {{"format_version", 1},
-                  {"version", "0.1.0"},
-                  {"date", "2026-11-22T05:00:00Z"},
-                  {"measure", "final validation loss, nats per token"},
-                  {"confidence", 0.95},
-                  {"data",
-                   {{"files", {{"train", {"/texts/input.txt"}}, {"valid", json::array()}}},
-                    {"tokenizer", {{"kind", "char"}}},
-                    {"train_tokens", 1000000},
-                    {"valid_tokens", 50000}}},
-                  {"varied", {"unit"}},
-                  {"budget", {{"epochs", 0}, {"minutes", 0}, {"steps", 0}, {"tokens", 60000}}},
-                  {"match", "parameters"},
-                  {"seeds", {1, 2, 3}},
-                  {"threads", 1},
-                  {"jobs", 2},
-                  {"same_batches", true},
-                  {"variants", json::array()},
-                  {"pairs", json::array()},
-                  {"runs", json::array()}};
+  json results = {
+      {"format_version", 1},
+      {"version", "0.1.0"},
+      {"date", "2026-11-22T05:00:00Z"},
+      {"measure", "final validation loss, nats per token"},
+      {"confidence", 0.95},
+      {"data",
+       {{"files",
+         {{"train", {"/texts/input.txt"}}, {"valid", json::array()}, {"valid_fraction", 0.05}}},
+        {"tokenizer",
+         {{"kind", "char"}, {"vocabulary", 0}, {"min_count", 1}, {"fingerprint", "1"}}},
+        {"train", "2"},
+        {"valid", "3"},
+        {"train_tokens", 1000000},
+        {"valid_tokens", 50000}}},
+      {"varied", {"unit"}},
+      {"budget", {{"epochs", 0}, {"minutes", 0}, {"steps", 0}, {"tokens", 60000}}},
+      {"match", "parameters"},
+      {"seeds", {1, 2, 3}},
+      {"threads", 1},
+      {"jobs", 2},
+      {"same_batches", true},
+      {"variants", json::array()},
+      {"pairs", json::array()},
+      {"runs", json::array()}};
   double loss = 1.6;
   for (const std::string& name : names) {
     results["variants"].push_back(sample_variant(name, loss, points));
@@ -172,18 +177,21 @@ inline json sample_inspection(int depth = 4) {
       sum += share;
     }
     for (json& share : histogram) share = share.get<double>() / sum;
-    layers.push_back(
-        {{"name", "layers." + std::to_string(i)},
-         {"unit", "glu"},
-         {"gate", {{"mean", 0.45}, {"saturated_share", 0.02 + 0.05 * i}, {"histogram", histogram}}},
-         {"activation", {{"mean", 0.01 * i}, {"variance", 0.8 + 0.1 * i}}},
-         {"dead_share", i == 1 ? 0.0625 : 0.0},
-         {"gradient",
-          {{"norm", 0.5 / (1 + i)},
-           {"linear_share", 0.8 - 0.05 * i},
-           {"gate_share", 0.2 + 0.05 * i},
-           {"linear_gain", 0.9},
-           {"gate_gain", 0.3}}}});
+    layers.push_back({{"name", "layers." + std::to_string(i)},
+                      {"unit", "glu"},
+                      {"gate",
+                       {{"of", "sigmoid(b)"},
+                        {"mean", 0.45},
+                        {"saturated_share", 0.02 + 0.05 * i},
+                        {"histogram", histogram}}},
+                      {"activation", {{"mean", 0.01 * i}, {"variance", 0.8 + 0.1 * i}}},
+                      {"dead_share", i == 1 ? 0.0625 : 0.0},
+                      {"gradient",
+                       {{"norm", 0.5 / (1 + i)},
+                        {"linear_share", 0.8 - 0.05 * i},
+                        {"gate_share", 0.2 + 0.05 * i},
+                        {"linear_gain", 0.9},
+                        {"gate_gain", 0.3}}}});
   }
   layers.push_back({{"name", "layers." + std::to_string(depth)},
                     {"unit", "relu"},
@@ -196,7 +204,7 @@ inline json sample_inspection(int depth = 4) {
                       {"gate_share", nullptr},
                       {"linear_gain", nullptr},
                       {"gate_gain", nullptr}}}});
-  json lags = {{"k", json::array()}, {"norm", json::array()}};
+  json lags = {{"k", json::array()}, {"norm", json::array()}, {"positions", 125}};
   for (int k = 0; k <= 64; ++k) {
     lags["k"].push_back(k);
     lags["norm"].push_back(0.3 * std::exp(-0.15 * k));
@@ -212,15 +220,22 @@ inline json sample_inspection(int depth = 4) {
   return {{"format_version", 1},
           {"version", "0.1.0"},
           {"date", "2026-11-22T05:10:00Z"},
-          {"model", {{"arch", "gcnn"}, {"layers", "[(32,4)]*4"}, {"unit", "glu"}}},
+          {"model",
+           {{"summary", "gcnn, 4 layers"},
+            {"parameters", 12345},
+            {"receptive_field", 13},
+            {"config", {{"arch", "gcnn"}, {"layers", "[(32,4)]*4"}, {"unit", "glu"}}}}},
           {"text", {{"file", "input.txt"}, {"tokens", 50000}}},
           {"probed_tokens", 2048},
+          {"loss", 2.5},
+          {"embedded", {{"gradient", {{"norm", 0.2}}}}},
           {"layers", layers},
           {"lags", lags},
           {"context",
            {{"tokens", {1, 2, 4, 8, 16, 32, 64}},
             {"loss", {2.5, 2.1, 1.8, 1.66, 1.62, 1.61, 1.61}},
-            {"perplexity", {12.18, 8.17, 6.05, 5.26, 5.05, 5.0, 5.0}}}},
+            {"perplexity", {12.18, 8.17, 6.05, 5.26, 5.05, 5.0, 5.0}},
+            {"positions", 250}}},
           {"surprisal", surprisal}};
 }
 
@@ -235,12 +250,18 @@ inline json sample_claims() {
                 {"threshold", 0},
                 {"side_a", "unit=gtu"},
                 {"side_b", "unit=tanh"},
+                {"rates_a", {{"lr", {0.3}}, {"at_edge", false}}},
+                {"rates_b", {{"lr", {0.3}}, {"at_edge", false}}},
+                {"values_a", {1.4, 1.5, 1.6, 1.5, 1.5}},
+                {"values_b", {1.5, 1.5, 1.5, 1.5, 1.5}},
                 {"a", 1.5 + effect},
                 {"b", 1.5},
                 {"effect", effect},
                 {"low", effect - 0.04},
                 {"high", effect + 0.04},
                 {"confidence", 0.95},
+                {"wide_low", effect - 0.05},
+                {"wide_high", effect + 0.05},
                 {"n", 5},
                 {"unit", "nats per token"}};
   };
@@ -248,7 +269,7 @@ inline json sample_claims() {
           {"version", "0.1.0"},
           {"date", "2026-11-22T05:20:00Z"},
           {"quick", true},
-          {"data", {{"files", {{"train", {"/texts/input.txt"}}}}}},
+          {"data", {{"files", {"/texts/input.txt"}}, {"bytes", 1000000}, {"checksum", "4"}}},
           {"claims",
            {{{"name", "gates-help"},
              {"title", "Gates help"},
@@ -268,7 +289,7 @@ inline json sample_claims() {
              {"parts",
               {part("GLU reaches GTU's final loss earlier", "inconclusive", 0.01),
                part("ReLU reaches tanh's final loss earlier", "fails", 0.09)}},
-             {"budget", {{"tokens", 60000}}},
+             {"budget", "60,000 tokens"},
              {"seconds", 122.0},
              {"command", "sluice claims run linear-path --quick"},
              {"directories", json::array()}}}}};

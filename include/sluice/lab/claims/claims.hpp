@@ -1,6 +1,6 @@
 #pragma once
-// Claims: sentences about models that are checked by comparing some. A claim is a small JSON file
-// (docs/claims.md); those in claims/ are part of the library.
+// Claims: statements about models that comparisons can test. A claim is a small JSON file
+// (docs/claims.md); those in claims/ are built into the library.
 
 #include <cstdint>
 #include <filesystem>
@@ -21,7 +21,7 @@ namespace sluice {
 /// Which of a variant's learning rates its runs are taken from.
 struct ClaimRate {
   enum class Kind : std::uint8_t {
-    /// The one with the lowest mean validation loss (lab/rates.hpp).
+    /// The one with the lowest mean validation loss (compare/rates.hpp).
     chosen,
     lowest,
     highest,
@@ -32,18 +32,18 @@ struct ClaimRate {
   double value = 0;
 };
 
-/// Variants of a comparison, those that have every field of `variant` at its value or at one of a
-/// list of values; several count by their mean.
+/// Selects the variants of a comparison that match every field of `variant` (a value, or a list of
+/// accepted values). The mean over the selected variants counts.
 struct ClaimSelection {
   std::string comparison;
   nlohmann::json variant = nlohmann::json::object();
   ClaimRate rate;
 };
 
-/// Whether `wanted`, a selection's fields, are those of `variant`.
+/// Whether `variant` matches `wanted`, the fields of a selection.
 bool selects(const nlohmann::json& wanted, const Variant& variant);
 
-/// What is measured on one side: a selection, less another one when there is a second.
+/// What is measured on one side: a selection, minus another one if there is a second.
 struct ClaimSide {
   ClaimSelection of;
   std::optional<ClaimSelection> minus;
@@ -51,7 +51,7 @@ struct ClaimSide {
 
 struct ClaimPart {
   std::string statement;
-  /// A name of measures() (lab/measures.hpp), and its parameter where it has one.
+  /// A name of measures() (measures.hpp), and its parameter where it has one.
   std::string measure;
   double at = 0;
   ClaimSide a;
@@ -73,17 +73,17 @@ struct ClaimComparison {
   std::vector<double> rates;
 
   std::int64_t tokens() const { return training.values.tokens; }
-  /// Runs that it trains.
+  /// The number of runs that it trains.
   std::int64_t runs() const;
 };
 
 struct Claim {
-  /// What it is run by: the file's name without ".json".
+  /// The name to run it by: the file's name without ".json".
   std::string name;
   std::string title;
   std::string statement;
   std::string source;
-  /// About how many minutes it takes on two cores, as its author says.
+  /// The author's estimate of the minutes it takes on two cores.
   double minutes = 0;
   bool quick = false;
   Given<TokenizerOptions> tokenizer;
@@ -110,7 +110,7 @@ const std::vector<std::pair<std::string, std::string>>& shipped_claims();
 /// slash). Throws UsageError for an unknown name, naming the nearest, and as parse_claim does;
 /// Error when the file cannot be read.
 Claim find_claim(const std::string& name, bool quick = false);
-/// Its text.
+/// The JSON text of that claim.
 std::string claim_text(const std::string& name);
 
 }  // namespace sluice

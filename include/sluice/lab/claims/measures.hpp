@@ -1,16 +1,16 @@
 #pragma once
-// What a claim may measure on trained runs.
+// Measures that a claim may take of trained runs.
 
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "sluice/base/value.hpp"
 #include "sluice/lab/claims/verdicts.hpp"
 #include "sluice/lab/compare/compare.hpp"
 #include "sluice/lab/compare/curves.hpp"
@@ -26,21 +26,20 @@ struct MeasuredRun {
   std::filesystem::path directory() const { return comparison.directory_of(run); }
 };
 
-/// Measuring was stopped. Nothing is lost but the value at hand.
+/// Thrown when measuring was stopped. Only the value being measured is lost.
 struct MeasuringStopped {};
 
-/// What measuring needs beside the runs, and what it has found: values are kept in
-/// OUT/measured/HASH.json, so that a claim that is run again measures nothing twice.
+/// The context of measuring. Measured values are kept in OUT/measured/HASH.json, so running a claim
+/// again measures nothing twice.
 class Measuring {
  public:
   explicit Measuring(std::filesystem::path out, const std::atomic<int>* stop = nullptr)
       : out_(std::move(out)), stop_(stop) {}
 
   /// The value kept for the run under `key`, else what `make` returns, which is kept.
-  nlohmann::json kept(const MeasuredRun& run, const std::string& key,
-                      const std::function<nlohmann::json()>& make);
-  /// Nats per token of the text's validation part under the frequencies of tokens in the training
-  /// part, each counted once more than it is there.
+  Value kept(const MeasuredRun& run, const std::string& key, const std::function<Value()>& make);
+  /// Nats per token of the validation text under the unigram frequencies of the training text, with
+  /// add-one smoothing.
   double unigram_loss(const MeasuredRun& run);
   /// Throws MeasuringStopped once *stop is not 0.
   void check_stop() const;
@@ -51,35 +50,34 @@ class Measuring {
   std::map<std::string, double> unigram_losses_;
 };
 
-/// A measure of one run, or of two with the same seed held against each other.
+/// A measure of one run, or of two runs with the same seed compared with each other.
 struct Measure {
   std::string name;
   std::string unit;
   std::string description;
-  /// How sides are held against each other unless the claim says otherwise; shares always are
-  /// shares.
+  /// How sides are compared unless the claim says otherwise; measures that are shares are always
+  /// compared as shares.
   EffectKind effect = EffectKind::difference;
-  /// Whether it has a parameter ("at"), a whole number, what it may be, and what it is unless the
-  /// claim says.
+  /// Whether it has a parameter ("at", a whole number), its range, and its default.
   bool has_at = false;
   std::int64_t least_at = 0, most_at = 0;
   double at = 0;
-  /// One of them. Not finite: it cannot be told of this run.
+  /// Exactly one of these is set. A result that is not finite means that the run has no such value.
   std::function<double(Measuring&, const MeasuredRun&, double at)> of_run;
   std::function<std::pair<double, double>(const MeasuredRun& a, const MeasuredRun& b)> of_pair;
 };
 
 /// All measures.
 const std::vector<Measure>& measures();
-/// Throws UsageError naming the nearest.
+/// Throws UsageError for an unknown name, suggesting the nearest.
 const Measure& find_measure(const std::string& name);
 
-/// Tokens after which each of two curves (loss over tokens) first reaches the loss that both
-/// reach, the higher one of their last: straight lines between points.
+/// Tokens after which each of two curves (loss over tokens) first reaches the loss that both reach,
+/// which is the higher of their final losses. Interpolates linearly.
 std::pair<double, double> tokens_to_shared_loss(const Curve& a, const Curve& b);
 
-/// The losses of two curves (loss over seconds) at the time that both reach, the end of the
-/// shorter: straight lines between points.
+/// The losses of two curves (loss over seconds) at the end of the shorter one. Interpolates
+/// linearly.
 std::pair<double, double> losses_at_shared_time(const Curve& a, const Curve& b);
 
 }  // namespace sluice

@@ -4,16 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
-#include <string_view>
 
 #include "sluice/base/names.hpp"
 #include "sluice/lab/compare/statistics.hpp"
 
 namespace sluice {
 
-/// What a claim says of an effect: it lies below a threshold, above it, or nearer to no effect
-/// than it.
+/// What a claim says about an effect: it lies below a threshold, above it, or closer to no effect
+/// than the threshold.
 enum class Expect : std::uint8_t { less, greater, within };
 /// "less", "greater", "within".
 const EnumNames<Expect>& enum_names(Expect);
@@ -22,52 +20,52 @@ enum class ClaimVerdict : std::uint8_t { holds, fails, inconclusive };
 /// "holds", "fails", "inconclusive".
 const EnumNames<ClaimVerdict>& enum_names(ClaimVerdict);
 
-/// How the sides of a claim are held against each other.
+/// How the sides of a claim are compared.
 enum class EffectKind : std::uint8_t {
   /// Mean of a - b over pairs (of a alone, when there is no b), by Student's t.
   difference,
   /// Geometric mean of a / b over pairs, by Student's t on ln(a / b).
   ratio,
-  /// Of values that are 0 or 1, for which Student's t does not serve: share of a less share of b,
-  /// the interval by adding the squares of the distances to both shares' own limits (Newcombe 1998,
-  /// method 10), those exact ones; of a alone the exact one.
+  /// For values that are 0 or 1, where Student's t does not apply: share of a minus share of b. The
+  /// interval combines the squared distances to the limits of each share (Newcombe 1998, method
+  /// 10), computed exactly; for a alone it is the exact interval.
   share,
 };
 /// "difference", "ratio", "share".
 const EnumNames<EffectKind>& enum_names(EffectKind);
 
-/// An effect and how sure it is.
+/// An effect and its confidence intervals.
 struct Effect {
   EffectKind kind = EffectKind::difference;
-  /// Values of each side; 0: none could be had.
+  /// Values per side; 0: no interval could be computed.
   std::size_t n = 0;
   /// Means of both sides (geometric ones for a ratio); b: NaN when there is none.
   double a = 0, b = 0;
   double effect = 0;
-  /// At default_confidence. What has to lie on the claimed side for a part to hold.
+  /// At default_confidence. A part holds when this lies on the claimed side.
   Interval interval;
-  /// At 1 - (1 - default_confidence) / parts. What has to lie on the other side for it to fail: a
-  /// claim of several parts fails by one of them, so that each may be wrong less often
-  /// (Bonferroni); it holds only by all, which needs no correction (Berger 1982).
+  /// At 1 - (1 - default_confidence) / parts. A part fails when this lies on the other side: one
+  /// failing part is enough for the claim to fail, so each is tested at a stricter level
+  /// (Bonferroni). A claim holds only if all its parts do, which needs no correction (Berger 1982).
   Interval wide;
 };
 
-/// The effect of a[i] against b[i], a part of a claim of `parts` parts. Without `b` that of a
-/// alone. None (n = 0, no interval) for fewer than two values, ones that are not finite, ratios of
-/// what is not positive. Throws Error when the lengths differ, or a share's value is neither 0
-/// nor 1.
+/// The effect of a[i] against b[i], in one of the `parts` parts of a claim; without `b`, that of a
+/// alone. There is none (n = 0, no interval) for fewer than two values, for values that are not
+/// finite, and for ratios of values that are not positive. Throws Error when the lengths differ, or
+/// a share's value is neither 0 nor 1.
 Effect effect_of(EffectKind kind, std::span<const double> a, std::span<const double> b,
                  std::size_t parts = 1);
 
 /// The interval of a share k / n (Clopper & Pearson 1934).
 Interval share_interval(std::size_t k, std::size_t n, double confidence = default_confidence);
 
-/// Holds when the interval lies wholly on the claimed side of the threshold, fails when the wide
-/// one lies wholly on the other, else inconclusive: so also without values. `within` asks for
+/// Holds when the interval lies entirely on the claimed side of the threshold, fails when the wide
+/// one lies entirely on the other side; otherwise, and without values, inconclusive. `within` means
 /// |effect| < threshold, or 1 / threshold < effect < threshold for a ratio.
 ClaimVerdict judge(const Effect& effect, Expect expect, double threshold);
 
-/// Of a claim with several parts: holds when all do, fails when any does.
+/// The verdict on a claim with several parts: holds when all do, fails when any does.
 ClaimVerdict combine(std::span<const ClaimVerdict> parts);
 
 }  // namespace sluice

@@ -33,7 +33,7 @@ struct CompareSpec {
   /// Learning rates that each variant tries; empty: rate_grid() around the rate that sluice train
   /// would use, longer while an end of it is the best (rate_beyond()).
   std::vector<double> rates;
-  /// Runs at the same time; 0: as many as have cores.
+  /// Runs at the same time; 0: as many as the cores allow.
   std::int64_t jobs = 0;
 };
 
@@ -49,7 +49,7 @@ struct PlannedVariant {
   std::int64_t flops_per_token = 0;
   /// Estimate of training's peak, bytes (models/memory.hpp).
   std::size_t memory = 0;
-  /// Learning rates, ascending, and whether more may be tried.
+  /// Learning rates, ascending, and whether more may be added.
   std::vector<double> rates;
   bool rates_may_grow = false;
 };
@@ -68,22 +68,22 @@ struct CompareRun {
 };
 
 struct CompareProgress {
-  /// Runs done, being trained, and in all as far as is known.
+  /// Runs that are done, being trained, and planned so far.
   std::int64_t done = 0, running = 0, total = 0;
-  /// Of this call's training: the part that is done, in [0, 1], and seconds left.
+  /// Fraction of this call's training that is done, and the estimated seconds left.
   double fraction = 0, eta = 0;
   /// The run that has just made a step.
   const CompareRun& run;
   TrainProgress train;
 };
 
-/// Called one at a time, from the thread that trains. Any may be empty. What they throw ends the
-/// comparison.
+/// Called one at a time, on a training thread. Any may be empty. An exception from one of them ends
+/// the comparison.
 struct CompareCallbacks {
   Progress preparing;
   std::function<void(const CompareProgress&)> stepped;
   std::function<void(const CompareRun&)> trained;
-  /// Something to tell: a damaged run that is trained anew, rates that are added.
+  /// A message for the user: a damaged run that is trained again, a rate that is added.
   std::function<void(const std::string&)> note;
   /// The batches every run reads (training/trainer.hpp).
   std::function<void(const CompareRun&, std::int64_t step, std::span<const TokenId> inputs,
@@ -91,7 +91,7 @@ struct CompareCallbacks {
       read;
 };
 
-/// Fewer validation tokens than this rank nothing.
+/// The fewest validation tokens that variants can be ranked by.
 inline constexpr std::int64_t least_validation_tokens = 200;
 
 class Comparison {
@@ -104,9 +104,10 @@ class Comparison {
   Comparison(CompareSpec spec, std::filesystem::path out, CompareCallbacks callbacks = {},
              const std::atomic<int>* stop = nullptr);
 
-  /// Trains what OUT/runs does not have yet. False when *stop ended it: runs so far are kept, the
-  /// one that was interrupted too, and the same comparison continues. Throws what train_run()
-  /// throws, the runs so far kept. The number of threads (base/parallel.hpp) is set while it runs.
+  /// Trains the runs that OUT/runs does not contain yet. False when *stop ended it: runs so far are
+  /// kept, the one that was interrupted too, and the same comparison continues. Throws what
+  /// train_run() throws, the runs so far kept. The number of threads (base/parallel.hpp) is set
+  /// while it runs.
   bool run();
 
   const CompareSpec& spec() const { return spec_; }
@@ -127,8 +128,8 @@ class Comparison {
   /// it is judged by. All runs must be done.
   std::vector<std::vector<double>> losses(std::size_t variant) const;
   std::size_t chosen_rate(std::size_t variant) const;
-  /// ln V, the loss of knowing nothing: runs that end above it count as failed when the rate is
-  /// chosen.
+  /// ln V, the loss of a uniform distribution: runs that end above it count as failed when the rate
+  /// is chosen.
   double uniform_loss(std::size_t variant) const;
   const CompareRun& run_of(std::size_t variant, double rate, std::uint64_t seed) const;
 

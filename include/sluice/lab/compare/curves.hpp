@@ -1,5 +1,5 @@
 #pragma once
-// Curves of several seeds as one, with a band.
+// Averaging the curves of several seeds, with a confidence band.
 
 #include <vector>
 
@@ -13,17 +13,17 @@ struct XY {
 /// Points in order of x.
 using Curve = std::vector<XY>;
 
-/// y at x on straight lines between the points; the first or last one's outside of them. The curve
+/// y at x by linear interpolation; outside the curve, that of its first or last point. The curve
 /// must not be empty.
 double value_at(const Curve& curve, double x);
 
-/// The mean of curves over x, and the intervals of the mean: without any (empty) for one curve.
+/// The mean of curves over x and the intervals of the mean, which are empty for a single curve.
 struct Band {
   std::vector<double> x, mean, low, high;
 };
 
-/// Curves with the same x are averaged there; others at 100 places evenly spread over the range
-/// they share, straight lines between their points. Empty when there is no such range.
+/// Curves that share all x are averaged there; others are interpolated linearly at 100 points
+/// evenly spaced over the range that they share. Empty when there is no such range.
 Band band_of(const std::vector<Curve>& curves, double confidence = default_confidence);
 
 }  // namespace sluice

@@ -11,14 +11,14 @@ namespace sluice {
 /// The grid around a rate: a third of it, itself, three times it; to two digits.
 std::vector<double> rate_grid(double center);
 
-/// Index of the rate to judge a variant by, losses[rate][seed] being its validation losses: one
-/// without (else with the fewest) failures, losses above `worst` or not finite, and of those the
-/// one whose other losses have the lowest mean.
+/// Index of the rate to judge a variant by, given its validation losses[rate][seed]. Among the
+/// rates with the fewest failures (losses above `worst` or not finite) it is the one with the
+/// lowest mean of the other losses.
 std::size_t choose_rate(const std::vector<std::vector<double>>& losses,
                         double worst = std::numeric_limits<double>::infinity());
 
-/// The rate to try beyond `rates` (ascending) when the chosen one is at an end of them; none when
-/// it is inside, or when two more than rate_grid() had are there already on that side.
+/// The rate to try beyond `rates` (ascending) when the chosen one is the first or the last of them;
+/// none otherwise, and none once that side has two more rates than rate_grid() started with.
 std::optional<double> rate_beyond(const std::vector<double>& rates, double center,
                                   std::size_t chosen);
 

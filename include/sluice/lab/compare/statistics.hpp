@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "sluice/base/names.hpp"
@@ -33,7 +32,7 @@ struct Interval {
 };
 
 /// mean ± t · s / √n, t the quantile at (1 + confidence) / 2 with n - 1 degrees of freedom. Throws
-/// Error for fewer than two values: one tells nothing about how much they vary.
+/// Error for fewer than two values: a single value says nothing about their spread.
 Interval mean_interval(std::span<const double> values, double confidence = default_confidence);
 
 /// Whether paired values differ in the mean.
@@ -54,17 +53,17 @@ struct PairedTest {
 PairedTest paired_t_test(std::span<const double> a, std::span<const double> b,
                          double confidence = default_confidence);
 
-/// P-values corrected for being several, so that the probability of any false positive among them
-/// stays below the level each is held against (Holm 1979): with p sorted ascending,
-/// p'(i) = max over j <= i of min(1, (n - j) p(j)), j from 0. In the order of `p`.
+/// P-values corrected for multiple testing, so that the probability of any false positive among
+/// them stays below the level that each is tested at (Holm 1979): with p sorted ascending, p'(i) =
+/// max over j <= i of min(1, (n - j) p(j)), j from 0. In the order of `p`.
 std::vector<double> holm(std::span<const double> p);
 
-/// What a comparison says of a against b, where less is better.
+/// The outcome of comparing a with b, where less is better.
 enum class Verdict : std::uint8_t {
   better,
   worse,
   not_distinguishable,
-  /// Too few values to tell: one seed, or runs that diverged.
+  /// Too few values for a test: one seed, or runs that diverged.
   untested,
 };
 /// "better", "worse", "not distinguishable", "untested".
@@ -80,7 +79,7 @@ struct PairResult {
   Verdict verdict = Verdict::untested;
 };
 
-/// Compares every two of `values`, values[v][s] being what variant v came to with seed s (less is
+/// Compares every two of `values`, values[v][s] being the result of variant v with seed s (less is
 /// better): a paired t-test each, Holm's correction over all of them, and the verdict at
 /// 1 - confidence. A pair is untested when there are fewer than two seeds or a value is not finite.
 /// Pairs come in the order (0,1), (0,2), .. (1,2), ... Throws Error when the numbers of seeds

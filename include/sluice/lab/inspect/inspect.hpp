@@ -3,23 +3,19 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "sluice/lab/inspect/inspection.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/corpus.hpp"
 #include "sluice/text/tokenizer.hpp"
 
 namespace sluice {
 
-/// inspect.json's format version this library writes.
-inline constexpr int inspect_format_version = 1;
-
 struct InspectOptions {
-  /// Tokens of the text, from its beginning, that the layers' measures and the surprisal are taken
-  /// on.
+  /// Tokens at the start of the text to measure layers and surprisal on.
   std::int64_t tokens = 20'000;
-  /// What to measure; what is not is null.
+  /// Which sections to measure.
   bool layers = true, lags = true, context = true;
   /// The farthest lag k, and the positions t to average over, spread evenly over the text; 0:
   /// tokens / 160, at most 1,000. A text too short for a lag has fewer.
@@ -30,13 +26,13 @@ struct InspectOptions {
   std::int64_t context_positions = 0;
   /// Tokens whose surprisal is listed one by one, at most `tokens`.
   std::int64_t surprisals = 5'000;
-  /// Only named in the result.
+  /// The name of the text, recorded in the result.
   std::string file = {};
-  /// Told how much is done; may throw to end the inspection.
+  /// May throw to end the inspection.
   Progress progress = {};
 };
 
-/// Measures of a model on a text, as inspect.json holds them (docs/formats.md has every field).
+/// Measures of a model on a text (docs/formats.md has every field).
 /// Without dropout; convolutions take the direct path.
 ///
 /// Layers: the first `tokens` tokens are read once, in chunks with the state carried, on the tape,
@@ -52,12 +48,12 @@ struct InspectOptions {
 ///               form x · gate(x), never above 0
 ///   gradient    norm ‖dL/dy‖; for gates the shares of ‖dL/da‖² and ‖dL/db‖² in their sum; gains
 ///               ‖dL/da‖ / ‖dL/du‖ and ‖dL/db‖ / ‖dL/du‖, or for one-input units ‖dL/dz‖ / ‖dL/du‖
-/// Sums are of float64.
+/// Sums are accumulated in float64.
 ///
 /// Lags: the mean over positions t of ‖∂loss_t / ∂x_{t-k}‖₂ against k, loss_t the negative
 /// log-likelihood of the token behind position t and x_s the token vector that enters the stack at
-/// position s (Pascanu et al. 2013, section 2.1). Windows of most_lag + 1 positions, run on from
-/// the state that most_lag positions before them leave.
+/// position s (Pascanu et al. 2013, section 2.1). Windows of most_lag + 1 positions
+/// start from the state after the most_lag positions before them.
 ///
 /// Context: the mean loss of the same tokens when the model starts that many tokens before each (as
 /// at the start of a text) and sees nothing earlier; Khandelwal et al. 2018, section 4.
@@ -65,13 +61,13 @@ struct InspectOptions {
 /// Clears the gradients of the model's parameters and leaves the model unfrozen. Throws UsageError
 /// for numbers below 1 (0 where that chooses), Error when the text is empty or its vocabulary is
 /// not the model's.
-nlohmann::json inspect_model(LanguageModel& model, const Tokenizer& tokenizer,
-                             const TokenShards& text, const InspectOptions& options = {});
+Inspection inspect_model(LanguageModel& model, const Tokenizer& tokenizer, const TokenShards& text,
+                         const InspectOptions& options = {});
 
 /// Replaces inspect.json, layers.csv, lags.csv, context.csv and surprisal.csv in `directory`.
-void write_inspection(const std::filesystem::path& directory, const nlohmann::json& inspection);
+void write_inspection(const std::filesystem::path& directory, const Inspection& inspection);
 
 /// The layers, the lags and the contexts as text of at most 100 columns.
-std::string format_inspection(const nlohmann::json& inspection);
+std::string format_inspection(const Inspection& inspection);
 
 }  // namespace sluice

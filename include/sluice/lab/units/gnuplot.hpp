@@ -1,5 +1,5 @@
 #pragma once
-// Charts, drawn by gnuplot.
+// Pictures of units, drawn by gnuplot.
 
 #include <string>
 

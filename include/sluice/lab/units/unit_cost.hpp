@@ -16,10 +16,10 @@ struct UnitCost {
 /// stay in the caches of a core.
 inline constexpr std::int64_t unit_cost_elements = 4096;
 
-/// Measures on this thread for some 30 ms: the shortest of many passes over unit_cost_elements (a
-/// busy machine makes passes longer, nothing makes them shorter). Gates and activations are the
-/// float kernels alone; layer units are ops with their allocations, training, and a copy of
-/// the incoming gradient.
+/// Measures on the calling thread for about 30 ms and takes the shortest of many passes over
+/// unit_cost_elements, since load can only lengthen a pass. Gates and activations are timed as the
+/// float kernels alone; layer units as ops in training mode, including their allocations and a copy
+/// of the incoming gradient.
 UnitCost measure_unit_cost(const UnitInfo& info);
 
 }  // namespace sluice

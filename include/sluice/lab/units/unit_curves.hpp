@@ -22,7 +22,7 @@ struct UnitCurve {
   /// Ends of strokes at a jump: the value there is on the first list, the other limit on the
   /// second.
   std::vector<PlotPoint> closed = {}, open = {};
-  /// Where the curve goes on in another direction.
+  /// Where the slope jumps.
   std::vector<PlotPoint> kinks = {};
 };
 
@@ -50,17 +50,17 @@ struct UnitPicture {
 ///   activation  value and derivative in one panel, at the default parameters
 ///   gate        value, ∂/∂a and ∂/∂b, in one row over a at some fixed b, in another over b at some
 ///               fixed a; curves that do not depend on what is fixed are one
-///   layer       of a unit with a slope: value and derivative at some slopes; of one that looks at
+///   layer       for a unit with a slope: value and derivative at some slopes; for one that reads
 ///               several channels: value and its derivatives over one channel, the other fixed
-/// Throws UsageError for a name that is not a unit's.
+/// Throws UsageError when `info` names no unit.
 UnitPicture unit_picture(const UnitInfo& info);
 
-/// f over [least, most] at multiples of 1/64, which the ends must be, with jumps to within 1e-6 and
-/// no kinks.
+/// Samples f over [least, most] at multiples of 1/64 (both ends must be such multiples). Jumps are
+/// located to within 1e-6; kinks are not looked for.
 UnitCurve trace_curve(std::string label, const std::function<double(double)>& f, double least,
                       double most);
 
-/// Removes points that the lines between those that stay pass by at most `tolerance` along y
+/// Removes points that lie within `tolerance` (along y) of the lines between the remaining points
 /// (Douglas & Peucker 1973).
 void thin_curve(UnitCurve& curve, double tolerance);
 

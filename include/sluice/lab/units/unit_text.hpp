@@ -1,5 +1,5 @@
 #pragma once
-// What is known about units, as text, JSON and Markdown.
+// Descriptions of units as text, JSON and Markdown.
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -21,7 +21,7 @@ struct ListedUnit {
 std::string unit_list_text(const std::vector<ListedUnit>& units);
 /// Everything about one unit; at most 80 columns wide.
 std::string unit_text(const ListedUnit& unit);
-/// docs/formats.md has the fields.
+/// The object that docs/formats.md documents.
 nlohmann::ordered_json units_json(const std::vector<ListedUnit>& units);
 /// The page docs/units.md: all units, with pictures at units/NAME.svg.
 std::string units_markdown(const std::vector<UnitInfo>& units);

@@ -1,0 +1,97 @@
+#pragma once
+// What came of claims: claims.json as structs (docs/formats.md states every field).
+//
+// Numbers that are unknown (the interval of one seed, the value of a run that diverged) are NaN or
+// infinite here, and null in claims.json.
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sluice/lab/claims/verdicts.hpp"
+
+namespace sluice {
+
+/// claims.json's format version that this library writes, and the newest it reads.
+inline constexpr std::int64_t claims_format_version = 1;
+
+/// The learning rates of a side's variants, and whether one of them was chosen and is at an end of
+/// those tried.
+struct SideRates {
+  std::vector<double> lr;
+  bool at_edge = false;
+};
+
+struct PartResult {
+  static constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+
+  std::string statement;
+  ClaimVerdict verdict = ClaimVerdict::inconclusive;
+  std::string measure;
+  /// The measure's parameter, if it has one.
+  std::optional<double> at;
+  EffectKind kind = EffectKind::difference;
+  Expect expect = Expect::less;
+  double threshold = 0;
+  std::string unit;
+  /// The sides in words; b is absent when a is judged alone.
+  std::string side_a;
+  std::optional<std::string> side_b;
+  SideRates rates_a;
+  std::optional<SideRates> rates_b;
+  /// The measure of each seed.
+  std::vector<double> values_a, values_b;
+  /// Their means (geometric ones for a ratio), the effect and its intervals, as in Effect.
+  double a = unknown, b = unknown, effect = unknown;
+  double low = unknown, high = unknown;
+  double confidence = default_confidence;
+  double wide_low = unknown, wide_high = unknown;
+  /// Seeds; 0 when there is no interval.
+  std::int64_t n = 0;
+};
+
+struct ClaimResult {
+  std::string name, title, statement, source;
+  ClaimVerdict verdict = ClaimVerdict::inconclusive;
+  std::vector<PartResult> parts;
+  /// In words.
+  std::string budget;
+  double seconds = 0;
+  /// Where its results.json files are, below the directory of claims.json.
+  std::vector<std::string> directories;
+  /// The command that makes it again; empty when there is none.
+  std::string command;
+};
+
+/// The text that claims were run on.
+struct ClaimData {
+  std::vector<std::string> files;
+  std::int64_t bytes = 0;
+  std::string checksum;
+  bool operator==(const ClaimData&) const = default;
+};
+
+struct ClaimResults {
+  std::int64_t format_version = claims_format_version;
+  std::string version, date;
+  bool quick = false;
+  ClaimData data;
+  std::vector<ClaimResult> claims;
+};
+
+/// The text of claims.json.
+std::string claims_json(const ClaimResults& results);
+
+/// Reads such a text; `name` is what messages call it. Throws Error naming the field that is
+/// missing, unknown or of the wrong type; and for a newer format.
+ClaimResults parse_claim_results(std::string_view text, const std::string& name);
+
+/// "GTU learns more than tanh: holds, 0.052 nats per token (0.031 to 0.074), n = 5".
+std::string part_sentence(const PartResult& part);
+/// The verdict and its parts, a line each.
+std::string format_claim(const ClaimResult& result);
+
+}  // namespace sluice

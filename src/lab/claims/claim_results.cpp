@@ -1,0 +1,92 @@
+// claims.json: read and written.
+
+#include "sluice/lab/claims/claim_results.hpp"
+
+#include "codecs.hpp"
+#include "result_file.hpp"
+#include "sluice/base/json.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr ResultFile claims_file{claims_format_version, "sluice claims run"};
+
+FieldCodec<SideRates> side_rates_codec() {
+  static const FieldTable table =
+      FieldsOf<SideRates>().add("lr", &SideRates::lr).add("at_edge", &SideRates::at_edge);
+  return complete<SideRates>(table);
+}
+
+FieldCodec<PartResult> part_codec() {
+  using P = PartResult;
+  static const FieldTable table = FieldsOf<P>()
+                                      .add("statement", &P::statement)
+                                      .add("verdict", &P::verdict)
+                                      .add("measure", &P::measure)
+                                      .add("at", &P::at)
+                                      .add("kind", &P::kind)
+                                      .add("expect", &P::expect)
+                                      .add("threshold", &P::threshold)
+                                      .add("unit", &P::unit)
+                                      .add("side_a", &P::side_a)
+                                      .add("side_b", &P::side_b)
+                                      .add("rates_a", &P::rates_a, side_rates_codec())
+                                      .add("rates_b", &P::rates_b, optional_of(side_rates_codec()))
+                                      .add("values_a", &P::values_a, list_of(number_or_null()))
+                                      .add("values_b", &P::values_b, list_of(number_or_null()))
+                                      .add("a", &P::a, number_or_null())
+                                      .add("b", &P::b, number_or_null())
+                                      .add("effect", &P::effect, number_or_null())
+                                      .add("low", &P::low, number_or_null())
+                                      .add("high", &P::high, number_or_null())
+                                      .add("confidence", &P::confidence)
+                                      .add("wide_low", &P::wide_low, number_or_null())
+                                      .add("wide_high", &P::wide_high, number_or_null())
+                                      .add("n", &P::n);
+  return complete<P>(table);
+}
+
+FieldCodec<ClaimResult> claim_codec() {
+  using C = ClaimResult;
+  static const FieldTable table =
+      FieldsOf<C>()
+          .add("name", &C::name)
+          .add("title", &C::title)
+          .add("statement", &C::statement)
+          .add("source", &C::source)
+          .add("verdict", &C::verdict)
+          .add("parts", &C::parts, list_of(part_codec()))
+          .add("budget", &C::budget)
+          .add("seconds", &C::seconds)
+          .add("directories", &C::directories)
+          .add("command", &C::command, {.optional = true})
+          .only_if([](const C& claim) { return !claim.command.empty(); });
+  return complete<C>(table);
+}
+
+FieldCodec<ClaimResults> claims_codec() {
+  static const FieldTable data = FieldsOf<ClaimData>()
+                                     .add("files", &ClaimData::files)
+                                     .add("bytes", &ClaimData::bytes)
+                                     .add("checksum", &ClaimData::checksum);
+  static const FieldTable table = FieldsOf<ClaimResults>()
+                                      .add("format_version", &ClaimResults::format_version)
+                                      .add("version", &ClaimResults::version)
+                                      .add("date", &ClaimResults::date)
+                                      .add("quick", &ClaimResults::quick)
+                                      .add("data", &ClaimResults::data, complete<ClaimData>(data))
+                                      .add("claims", &ClaimResults::claims, list_of(claim_codec()));
+  return complete<ClaimResults>(table);
+}
+
+}  // namespace
+
+std::string claims_json(const ClaimResults& results) {
+  return json_text(claims_codec().write(results), 1) + "\n";
+}
+
+ClaimResults parse_claim_results(std::string_view text, const std::string& name) {
+  return parse_result(text, name, claims_file, claims_codec());
+}
+
+}  // namespace sluice
