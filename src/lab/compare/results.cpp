@@ -116,7 +116,7 @@ VariantResult variant_result(const Comparison& comparison, std::size_t v) {
   VariantResult result;
   result.name = variant.variant.name;
   result.fields = Value::Object{};
-  for (const auto& [name, value] : variant.variant.fields) result.fields.set(name, value_of(value));
+  for (const auto& [name, value] : variant.variant.fields) result.fields.set(name, value);
   result.model = write_model(variant.model);
   json training = variant.training;
   for (const char* name : {"lr", "seed"}) training.erase(name);
@@ -187,12 +187,12 @@ ResultData data_of(const Comparison& comparison) {
     return strings;
   };
   const json& facts = comparison.data();
-  return {.files = {.train = names(base.train_files),
-                    .valid = names(base.valid_files),
-                    .valid_fraction = base.valid_fraction},
-          .tokenizer = {.kind = base.tokenizer.at("kind").get<std::string>(),
-                        .vocabulary = base.tokenizer.at("vocabulary").get<std::int64_t>(),
-                        .min_count = base.tokenizer.at("min_count").get<std::int64_t>(),
+  return {.files = {.train = names(base.data.values.train),
+                    .valid = names(base.data.values.valid),
+                    .valid_fraction = base.data.values.valid_fraction},
+          .tokenizer = {.kind = base.tokenizer.values.kind,
+                        .vocabulary = base.tokenizer.values.vocabulary,
+                        .min_count = base.tokenizer.values.min_count,
                         .fingerprint = facts.at("tokenizer").get<std::string>()},
           .train = facts.at("train").get<std::string>(),
           .valid = facts.at("valid").get<std::string>(),

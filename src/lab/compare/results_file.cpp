@@ -195,8 +195,7 @@ FieldCodec<Results> results_codec() {
           .add("data", &Results::data, data_codec())
           .add("varied", &Results::varied)
           .add("budget", &Results::budget, budget_codec())
-          .add("match", &Results::match,
-               text_codec<MatchBy>([](const MatchBy& by) { return match_name(by); }, parse_match))
+          .add("match", &Results::match)
           .add("seeds", &Results::seeds)
           .add("threads", &Results::threads)
           .add("jobs", &Results::jobs)

@@ -188,7 +188,7 @@ void add_facts(Page& page, const Results& results) {
   page.fact("Budget of each run", budget_text(results.budget));
   page.fact("Made equal", results.match == MatchBy::width
                               ? "nothing: widths as asked for"
-                              : match_name(results.match) + ", within 1%");
+                              : name_of(results.match) + ", within 1%");
   page.fact("Seeds", markup("{}, the same for each variant", results.seeds.size()));
   SearchCost cost;
   for (const VariantResult& variant : results.variants) {
