@@ -281,6 +281,32 @@ TEST_F(Train, AFullDiskLeavesThePreviousCheckpoint) {
   EXPECT_EQ(run({"train", "--out", model(), "--resume", "--steps", "10"}).status, 0);
 }
 
+// Loss above ln V: no success, and nothing that was saved is lost.
+TEST_F(Train, AWreckedTrainingIsNoSuccess) {
+  const Outcome outcome =
+      train({"--steps", "150", "--optimizer", "adamw", "--lr", "1000", "--validate-every", "50"});
+  EXPECT_TRUE(complains(outcome, 1, "train", "above ln V"));
+  EXPECT_NE(outcome.err.find("--lr (it was 1000)"), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.out.find("finished"), std::string::npos) << outcome.out;
+  EXPECT_EQ(outcome.out.find("the best so far"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("worse than knowing nothing"), std::string::npos) << outcome.out;
+  EXPECT_TRUE(fs::exists(model() + "/model.safetensors"));
+  EXPECT_TRUE(fs::exists(model() + "/checkpoint.safetensors"));
+  EXPECT_EQ(run({"info", model()}).status, 0);
+}
+
+TEST_F(Train, SaysWhatAResumedRunChanges) {
+  ASSERT_EQ(train({"--steps", "20"}).status, 0);
+  const Outcome resumed = run({"train", "--out", model(), "--resume", "--steps", "40"});
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_NE(resumed.out.find("the learning rate was"), std::string::npos) << resumed.out;
+  fs::remove(model() + "/model.safetensors");
+  const Outcome again = run({"train", "--out", model(), "--resume"});
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_EQ(again.out.find("the learning rate was"), std::string::npos) << again.out;
+  EXPECT_EQ(run({"eval", model(), text_}).status, 0) << "said to be saved";
+}
+
 TEST_F(Train, OneRunHoldsADirectory) {
   Process process(tiny_training(text_, model(), {"--steps", "1000000000"}));
   while (!fs::exists(model() + "/checkpoint.safetensors")) ASSERT_FALSE(process.ended_within(5));
