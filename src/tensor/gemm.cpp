@@ -72,7 +72,7 @@ class OpenMpThreads {
 /// for it: throws Error before it can. Code is made with a primitive and when one is first
 /// executed.
 void check_memory_for_code() {
-  constexpr std::size_t enough = std::size_t{24} << 20;
+  constexpr std::size_t enough = std::size_t{48} << 20;
   void* const memory =
       mmap(nullptr, enough, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {

@@ -28,6 +28,8 @@ struct Case {
   ModelConfig config;
 };
 
+std::ostream& operator<<(std::ostream& out, const Case& each) { return out << each.name; }
+
 ModelConfig base_config(const std::string& arch) {
   ModelConfig config(arch);
   config.vocabulary = vocabulary;
@@ -322,8 +324,8 @@ TEST_P(Frozen, BfloatRoundsOperandsOnce) {
   const Tensor expected = model_hidden(*model_, ids, Precision::bf16);
   const Tensor found = read_in_parts(*narrow, ids, {60});
   // Sums in another order, of products of the same rounded operands; a value whose rounding tips
-  // over differs by 2^-8 of itself.
-  EXPECT_LT(largest_difference(found, expected), 1e-2);
+  // over differs by 2^-8 of itself, and so do those that depend on it.
+  EXPECT_LT(largest_difference(found, expected), 3e-2);
   EXPECT_GT(largest_difference(found, model_hidden(*model_, ids)), 1e-5);
   EXPECT_LT(largest_difference(read_in_parts(*narrow, ids, {1}), expected), 4e-2);
 }
