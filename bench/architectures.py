@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Language models of every architecture on one text, with equal parameters and equal time.
 
-    python3 bench/architectures.py --data tinyshakespeare.txt --minutes 5 --jobs 2
+    bench/architectures.py --data tinyshakespeare.txt --minutes 5 --jobs 2
 
 Each architecture's width is solved so that its parameters match the first's within 1%; all use the
 same optimizer, learning rate, batch, context and dropout. Runs go `--jobs` at a time, one thread
@@ -107,7 +107,7 @@ def main():
                if line.startswith("model name"))
     commit = run(["git", "-C", str(HERE), "describe", "--always", "--dirty"]).strip()
     date = datetime.date.today().isoformat()
-    record = {"command": "python3 bench/architectures.py " + " ".join(
+    record = {"command": "bench/architectures.py " + " ".join(
                   each for each in sys.argv[1:]).replace(options.data, pathlib.Path(options.data).name),
               "commit": commit, "date": date, "cpu": cpu, "machine": platform.machine(),
               "minutes": options.minutes, "jobs": options.jobs, "results": results}

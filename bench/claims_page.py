@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Writes docs/claims/: every claim's verdict with its picture, from a directory of sluice claims run.
 
     sluice claims run --all --data wikitext-2/train.txt --out claims

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Whether two builds of the program compute the same, and which is faster.
 
     bench/compare_builds.py OLD NEW                  # two programs

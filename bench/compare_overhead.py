@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """What sluice compare costs over the same training runs done by hand with sluice train.
 
     bench/compare_overhead.py --data text.txt

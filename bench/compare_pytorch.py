@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Sluice against PyTorch: the same model and batch, side by side, alternating in one run.
 
     bench/compare_pytorch.py                         # training and evaluation, widths 256 and 512

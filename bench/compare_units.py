@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Sluice against PyTorch, op by op: activations, gates, softmax, norms, recurrent layers and the
 gated feed-forward, alternating in one run.
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Writes docs/benchmarks.md and its charts from bench/results/*.json, the newest record of each
 name.
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """How long a browser takes to open the report of a large comparison.
 
     bench/report_page.py [--runs 100] [--points 1000] [--times 5] [--keep DIR]

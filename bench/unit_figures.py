@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Adds what was measured to the sections of docs/units.md: the greatest errors over every float, from
 what `./dev test --slow` printed, and times, from the benchmarks of units; the newest records of each.
 

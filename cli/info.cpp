@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -58,11 +59,17 @@ ordered_json describe(const std::filesystem::path& directory) {
                                                              : Metrics{})}};
 }
 
+/// Null stands for a number that is not finite.
+double number_of(const ordered_json& event, const char* field) {
+  const ordered_json& value = event.at(field);
+  return value.is_null() ? std::numeric_limits<double>::infinity() : value.get<double>();
+}
+
 std::string validation_line(const ordered_json& event) {
   return fmt::format("step {} (epoch {}): loss {:.4f}, perplexity {:.2f}{}\n",
                      grouped(event.value("step", std::int64_t{0})),
-                     event.value("epoch", std::int64_t{0}), event.value("loss", 0.0),
-                     event.value("perplexity", 0.0),
+                     event.value("epoch", std::int64_t{0}), number_of(event, "loss"),
+                     number_of(event, "perplexity"),
                      event.value("best", false) ? ", the best so far" : "");
 }
 
@@ -95,9 +102,9 @@ std::string as_text(const ordered_json& info) {
   const ordered_json& history = info["history"];
   if (const ordered_json& last = history["last"]; last.is_object()) {
     text += fmt::format("training\n  last logged at step {}: loss {:.4f}, {} tokens in {}\n",
-                        grouped(last.value("step", std::int64_t{0})), last.value("loss", 0.0),
+                        grouped(last.value("step", std::int64_t{0})), number_of(last, "loss"),
                         grouped(last.value("tokens", std::int64_t{0})),
-                        clock_time(last.value("seconds", 0.0)));
+                        clock_time(number_of(last, "seconds")));
   }
   if (!history["validations"].empty()) {
     text += "validations\n";

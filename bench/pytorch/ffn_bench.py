@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Times PyTorch's feed-forward layer: forward, or forward and backward, by the protocol of
 bench/README.md.
 

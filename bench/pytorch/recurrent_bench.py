@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Times forward and backward of one of PyTorch's recurrent layers, by the protocol of
 bench/README.md.
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Times the PyTorch twin's training and evaluation steps, by the protocol of bench/README.md.
 
     printf 'go 3\ngo 5\nquit\n' | bench/pytorch/step_bench.py --layers '[(256,4)]*8' --dim 256

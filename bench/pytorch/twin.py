@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The PyTorch twin of Sluice's gated convolutional language model.
 
 The same model as `sluice train` builds (Dauphin et al. 2017, layers written as fairseq writes

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """PyTorch's side of bench/compare_units.py: times one op at a time, called as a user calls it, by
 the protocol of bench/README.md.
 

@@ -24,31 +24,31 @@ const FieldTable& event_fields() {
 }
 
 const FieldTable& train_fields() {
-  const FieldSpec natural = {.range = {.least = 0}}, optional = {.optional = true};
+  const FieldSpec natural = {.range = {.least = 0}};
   static const FieldTable table =
       FieldsOf<TrainLine>()
           .add("step", &TrainLine::step, natural)
-          .add("epoch", &TrainLine::epoch, optional)
-          .add("tokens", &TrainLine::tokens, optional)
+          .add("epoch", &TrainLine::epoch)
+          .add("tokens", &TrainLine::tokens)
           .add("loss", &TrainLine::loss, number_or_null())
-          .add("perplexity", &TrainLine::perplexity, number_or_null(), optional)
-          .add("lr", &TrainLine::lr, number_or_null(), optional)
-          .add("gradient_norm", &TrainLine::gradient_norm, number_or_null(), optional)
-          .add("tokens_per_second", &TrainLine::tokens_per_second, number_or_null(), optional)
+          .add("perplexity", &TrainLine::perplexity, number_or_null())
+          .add("lr", &TrainLine::lr, number_or_null())
+          .add("gradient_norm", &TrainLine::gradient_norm, number_or_null())
+          .add("tokens_per_second", &TrainLine::tokens_per_second, number_or_null())
           .add("seconds", &TrainLine::seconds, number_or_null());
   return table;
 }
 
 const FieldTable& validation_fields() {
-  const FieldSpec natural = {.range = {.least = 0}}, optional = {.optional = true};
+  const FieldSpec natural = {.range = {.least = 0}};
   static const FieldTable table =
       FieldsOf<ValidationLine>()
           .add("step", &ValidationLine::step, natural)
-          .add("epoch", &ValidationLine::epoch, optional)
+          .add("epoch", &ValidationLine::epoch)
           .add("loss", &ValidationLine::loss, number_or_null())
-          .add("perplexity", &ValidationLine::perplexity, number_or_null(), optional)
-          .add("tokens", &ValidationLine::tokens, optional)
-          .add("best", &ValidationLine::best, optional)
+          .add("perplexity", &ValidationLine::perplexity, number_or_null())
+          .add("tokens", &ValidationLine::tokens)
+          .add("best", &ValidationLine::best)
           .add("seconds", &ValidationLine::seconds, number_or_null());
   return table;
 }

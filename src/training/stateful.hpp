@@ -11,26 +11,25 @@ namespace sluice {
 
 /// What a part of a run saves.
 struct SavedState {
-  /// Named within the part. Made when their turn comes to be written, before save() of any other
-  /// checkpoint.
+  /// Named within the part, each made when its turn comes to be written.
   TensorSources tensors;
   /// Beside those of the other parts, so that no two may have one name.
   Value::Object fields;
 };
 
-/// What a checkpoint holds of a part.
+/// What a checkpoint holds of a part. Not to be kept: it reads from the file as it is asked.
 struct StoredState {
   /// The file, for messages.
   std::string file;
-  /// Of the part, named within it. Not to be used after restore().
+  /// Of the part, named within it.
   TensorSources tensors;
   /// Of all parts.
   const Value& fields;
+  /// What the names of the part's tensors begin with in the file, for messages.
+  std::string prefix;
 
   /// Throws Error when there is no such tensor.
   const TensorSource& tensor(const std::string& name) const;
-  /// The part's name and a dot, as its tensors' names begin in the file.
-  std::string prefix;
 };
 
 /// A part of a run that goes on after an interruption as it was before.

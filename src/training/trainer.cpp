@@ -387,8 +387,9 @@ class Run {
 
 bool TrainResult::wrecked() const {
   if (status == TrainStatus::interrupted || step == 0) return false;
-  const bool beginning = step < steps_to_beat_guessing;
-  return !(final_loss() <= uniform_loss + (beginning ? 1 : 0));
+  if (step >= steps_to_beat_guessing) return !(final_loss() <= uniform_loss);
+  const double allowed = uniform_loss + 1;
+  return !(final_loss() <= allowed) && !(smoothed_loss <= allowed);
 }
 
 TrainResult train(LanguageModel& model, const TokenShards& train, const TokenShards* valid,

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "divergence.hpp"
+#include "sluice/inference/frozen_model.hpp"
 
 namespace sluice {
 namespace {

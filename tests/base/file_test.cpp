@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +14,22 @@
 #include <vector>
 
 #include "sluice/base/error.hpp"
+
+namespace {
+
+/// What was told to reach the disk while it is not null: "file" or "directory", in order.
+std::vector<std::string>* synced = nullptr;
+
+}  // namespace
+
+/// The C library's, which this program calls instead.
+extern "C" int fsync(int descriptor) {
+  struct stat status {};
+  if (synced != nullptr && ::fstat(descriptor, &status) == 0) {
+    synced->emplace_back(S_ISDIR(status.st_mode) ? "directory" : "file");
+  }
+  return static_cast<int>(::syscall(SYS_fsync, descriptor));
+}
 
 namespace sluice {
 namespace {
@@ -134,6 +152,15 @@ TEST_F(FileTest, AChecksumInPartsIsThatOfTheWhole) {
   EXPECT_EQ(sum.hex(), checksum_hex(text.data(), text.size()));
   write_file(path("x"), text);
   EXPECT_EQ(file_checksum(path("x")), sum.hex());
+}
+
+// The content before the name shows it, then the name: else a power cut may leave an empty file.
+TEST_F(FileTest, ACommitReachesTheDisk) {
+  std::vector<std::string> events;
+  synced = &events;
+  write_file(path("a"), "text");
+  synced = nullptr;
+  EXPECT_EQ(events, (std::vector<std::string>{"file", "directory"}));
 }
 
 TEST_F(FileTest, WritingAfterCommitIsRefused) {

@@ -45,8 +45,16 @@ TEST(Random, BitsAreTheWordsOfBlocks) {
 TEST(Random, EveryPartOfTheKeyMatters) {
   const RandomKey keys[] = {{1, 2, 3}, {2, 2, 3}, {1, 3, 3}, {1, 2, 4}, {1ULL << 32 | 1, 2, 3}};
   std::set<std::uint32_t> values;
-  for (const RandomKey& key : keys) values.insert(key.bits(5));
+  std::set<double> uniforms;
+  std::set<double> normals;
+  for (const RandomKey& key : keys) {
+    values.insert(key.bits(5));
+    uniforms.insert(key.uniform_double(5));
+    normals.insert(key.normal(5));
+  }
   EXPECT_EQ(values.size(), std::size(keys));
+  EXPECT_EQ(uniforms.size(), std::size(keys));
+  EXPECT_EQ(normals.size(), std::size(keys));
 }
 
 TEST(Random, UniformsAreInRangeWithTheRightMean) {

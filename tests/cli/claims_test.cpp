@@ -117,7 +117,7 @@ TEST_F(Claims, RefusesInOneSentence) {
 
 TEST_F(Claims, CtrlCSavesAndTheSameCommandContinues) {
   json longer = lab_test::tiny_claim();
-  longer["comparisons"]["main"]["tokens"] = 3'000'000;
+  longer["comparisons"]["main"]["tokens"] = 1'000'000'000'000;
   const std::string file = write("longer.json", longer.dump());
   interrupt_first_run(arguments({file, "--jobs", "1"}), out());
   EXPECT_FALSE(fs::exists(out() + "/claims.json"));

@@ -95,8 +95,8 @@ TEST_F(Compare, AFullDiskKeepsTheRunsSoFar) {
 
 TEST_F(Compare, CtrlCSavesAndTheSameCommandContinues) {
   const std::vector<std::string> more = {
-      "--vary", "unit=tanh,glu", "--tokens", "1000000", "--seeds",
-      "1",      "--lr-grid",     "0.01",     "--jobs",  "1"};
+      "--vary", "unit=tanh,glu", "--tokens", "1000000000000", "--seeds",
+      "1",      "--lr-grid",     "0.01",     "--jobs",        "1"};
   interrupt_first_run(arguments(more), out());
   EXPECT_FALSE(fs::exists(out() + "/results.json"));
 }

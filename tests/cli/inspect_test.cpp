@@ -91,6 +91,8 @@ TEST_F(InspectProgram, AFullDiskKeepsTheEarlierInspection) {
 }
 
 TEST_F(InspectProgram, CtrlCWritesNothing) {
+  // More text than is read before the signal comes, by far.
+  write("text.txt", sample_text(400'000));
   Process process(arguments({"--tokens", "100000000"}));
   while (!process.catches(SIGINT)) ASSERT_FALSE(process.ended_within(1));
   process.signal(SIGINT);

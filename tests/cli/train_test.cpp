@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <csignal>
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -28,6 +28,15 @@ class Train : public ScratchTest {
     return run(tiny_training(text_, model(), more));
   }
   json config() const { return json::parse(read_file(model() + "/config.json")); }
+  /// The step of the last whole line of metrics.jsonl, 0 when there is none.
+  std::int64_t last_step() const {
+    std::ifstream lines(model() + "/metrics.jsonl");
+    std::int64_t step = 0;
+    for (std::string line; std::getline(lines, line) && !lines.eof();) {
+      step = json::parse(line).at("step").get<std::int64_t>();
+    }
+    return step;
+  }
   /// Refused with status 1, and no model directory left.
   void expect_refused(const std::string& data, const std::string& part,
                       const ProcessOptions& options = {}) {
@@ -212,55 +221,49 @@ TEST_F(Train, ResumesOnlyTheSameArchitectureAndVocabulary) {
 }
 
 TEST_F(Train, InterruptionSavesAndIsResumed) {
-  const std::string whole = path("whole");
-  const std::vector<std::string> more = {"--steps", "1500", "--dropout", "0.2"};
-  ASSERT_EQ(run(tiny_training(text_, whole, more)).status, 0);
-  bool first = true;
+  // A run that does not end by itself, so that the signal comes before its end on any machine; the
+  // rate does not depend on how many steps there are.
+  const std::vector<std::string> more = {"--dropout", "0.2",         "--schedule",
+                                         "constant",  "--log-every", "1"};
+  std::vector<std::string> endless = more;
+  endless.insert(endless.end(), {"--steps", "1000000000"});
+  std::int64_t steps = 0;
   for (const int signal : {SIGINT, SIGTERM}) {
-    Process process(first ? tiny_training(text_, model(), more)
-                          : std::vector<std::string>{"train", "--out", model(), "--resume"});
-    // Until the run has written something and made some steps.
-    while (!fs::exists(model() + "/checkpoint.safetensors") || !process.catches(signal)) {
-      ASSERT_FALSE(process.ended_within(5));
-    }
-    ASSERT_FALSE(process.ended_within(60));
+    Process process(steps == 0 ? tiny_training(text_, model(), endless)
+                               : std::vector<std::string>{"train", "--out", model(), "--resume"});
+    while (last_step() < steps + 20) ASSERT_FALSE(process.ended_within(5));
     process.signal(signal);
     const Outcome outcome = process.wait();
     EXPECT_EQ(outcome.status, 128 + signal) << outcome.err;
     EXPECT_EQ(run({"score", model(), text_}).status, 0) << "what was learnt is usable";
-    // The second may come before training has begun again, with nothing new to save.
-    EXPECT_NE((first ? outcome.out : outcome.out + outcome.err).find("interrupted"),
-              std::string::npos)
-        << outcome.out << outcome.err;
-    first = false;
+    EXPECT_NE(outcome.out.find("interrupted"), std::string::npos) << outcome.out << outcome.err;
+    steps = last_step();
   }
-  const Outcome rest = run({"train", "--out", model(), "--resume"});
+  const std::string all = std::to_string(steps + 20);
+  const Outcome rest = run({"train", "--out", model(), "--resume", "--steps", all});
   ASSERT_EQ(rest.status, 0) << rest.err;
+  const std::string whole = path("whole");
+  std::vector<std::string> at_once = more;
+  at_once.insert(at_once.end(), {"--steps", all});
+  ASSERT_EQ(run(tiny_training(text_, whole, at_once)).status, 0);
   EXPECT_EQ(read_file(model() + "/model.safetensors"), read_file(whole + "/model.safetensors"));
 }
 
 TEST_F(Train, AKilledRunIsResumedBitForBit) {
   const std::string whole = path("whole");
-  const std::vector<std::string> more = {"--steps", "600", "--checkpoint-every", "20"};
-  const auto start = std::chrono::steady_clock::now();
+  const std::vector<std::string> more = {"--steps", "600",         "--checkpoint-every",
+                                         "20",      "--log-every", "1"};
   ASSERT_EQ(run(tiny_training(text_, whole, more)).status, 0);
-  const std::chrono::duration<double, std::milli> whole_run =
-      std::chrono::steady_clock::now() - start;
-  const int took = static_cast<int>(whole_run.count());
   std::mt19937 random(7);
-  // Kills before the first checkpoint leave nothing to resume: there are more then.
-  for (int kills = 0; kills < 5 || !fs::exists(model() + "/checkpoint.safetensors"); ++kills) {
-    ASSERT_LT(kills, 50);
-    const bool resume = fs::exists(model() + "/checkpoint.safetensors");
-    Process process(resume ? std::vector<std::string>{"train", "--out", model(), "--resume"}
-                           : tiny_training(text_, model(), [&] {
-                               auto fresh = more;
-                               fresh.push_back("--overwrite");
-                               return fresh;
-                             }()));
-    if (!process.ended_within(std::uniform_int_distribution(took / 20, took / 2)(random))) {
-      process.signal(SIGKILL);
+  // Killed after some steps more than it was left with, wherever it is then.
+  for (int kills = 0; kills < 5; ++kills) {
+    const std::int64_t until = last_step() + std::uniform_int_distribution(1, 90)(random);
+    Process process(kills == 0 ? tiny_training(text_, model(), more)
+                               : std::vector<std::string>{"train", "--out", model(), "--resume"});
+    while (last_step() < until && !process.ended_within(1)) {
     }
+    if (!process.ended_within(0)) process.signal(SIGKILL);
+    process.wait();
   }
   const Outcome rest = run({"train", "--out", model(), "--resume"});
   ASSERT_EQ(rest.status, 0) << rest.err;
@@ -278,8 +281,34 @@ TEST_F(Train, AFullDiskLeavesThePreviousCheckpoint) {
   EXPECT_EQ(run({"train", "--out", model(), "--resume", "--steps", "10"}).status, 0);
 }
 
+// Loss above ln V: no success, and nothing that was saved is lost.
+TEST_F(Train, AWreckedTrainingIsNoSuccess) {
+  const Outcome outcome =
+      train({"--steps", "150", "--optimizer", "adamw", "--lr", "1000", "--validate-every", "50"});
+  EXPECT_TRUE(complains(outcome, 1, "train", "above ln V"));
+  EXPECT_NE(outcome.err.find("--lr (it was 1000)"), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.out.find("finished"), std::string::npos) << outcome.out;
+  EXPECT_EQ(outcome.out.find("the best so far"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("worse than knowing nothing"), std::string::npos) << outcome.out;
+  EXPECT_TRUE(fs::exists(model() + "/model.safetensors"));
+  EXPECT_TRUE(fs::exists(model() + "/checkpoint.safetensors"));
+  EXPECT_EQ(run({"info", model()}).status, 0);
+}
+
+TEST_F(Train, SaysWhatAResumedRunChanges) {
+  ASSERT_EQ(train({"--steps", "20"}).status, 0);
+  const Outcome resumed = run({"train", "--out", model(), "--resume", "--steps", "40"});
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_NE(resumed.out.find("the learning rate was"), std::string::npos) << resumed.out;
+  fs::remove(model() + "/model.safetensors");
+  const Outcome again = run({"train", "--out", model(), "--resume"});
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_EQ(again.out.find("the learning rate was"), std::string::npos) << again.out;
+  EXPECT_EQ(run({"eval", model(), text_}).status, 0) << "said to be saved";
+}
+
 TEST_F(Train, OneRunHoldsADirectory) {
-  Process process(tiny_training(text_, model(), {"--steps", "1000000"}));
+  Process process(tiny_training(text_, model(), {"--steps", "1000000000"}));
   while (!fs::exists(model() + "/checkpoint.safetensors")) ASSERT_FALSE(process.ended_within(5));
   EXPECT_TRUE(complains(train({"--steps", "2", "--overwrite"}), 1, "train", "holds it"));
   EXPECT_TRUE(complains(run({"train", "--out", model(), "--resume"}), 1, "train", "holds it"));

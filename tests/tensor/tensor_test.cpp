@@ -29,6 +29,15 @@ TEST(Tensor, SharesElementsOnCopyAndCopiesThemOnClone) {
   EXPECT_TRUE(a.reshape(Shape{3, 2}).shape() == (Shape{3, 2}));
 }
 
+TEST(Tensor, RowsOfRowsAreCountedFromTheFirst) {
+  const Tensor a(Shape{6, 2});
+  for (int i = 0; i < 12; ++i) a.data<float>()[i] = static_cast<float>(i);
+  const Tensor part = a.rows(2, 5).rows(1, 3);
+  EXPECT_EQ(part.shape(), (Shape{2, 2}));
+  EXPECT_EQ(part.data<float>()[0], 6.0F);
+  EXPECT_EQ(part.data<float>()[3], 9.0F);
+}
+
 TEST(Tensor, ErrorsNameBothShapes) {
   const Tensor a(Shape{2, 3});
   for (const auto& attempt :
@@ -97,6 +106,15 @@ TEST(Allocator, HandsFreedBuffersOutAgain) {
   EXPECT_EQ(allocator_stats().bytes_in_use, before.bytes_in_use);
   release_cached_memory();
   EXPECT_EQ(allocator_stats().bytes_cached, 0U);
+}
+
+TEST(Allocator, RemembersTheMostThatWasInUse) {
+  const std::size_t before = allocator_stats().bytes_in_use;
+  const std::size_t more = allocator_stats().peak_bytes_in_use - before + 4'000'000;
+  { const Tensor large(Shape{static_cast<std::int64_t>(more / 4)}); }
+  { const Tensor small(Shape{10}); }
+  EXPECT_EQ(allocator_stats().bytes_in_use, before);
+  EXPECT_GE(allocator_stats().peak_bytes_in_use, before + more / 4 * 4);
 }
 
 TEST(Allocator, LendsBuffersThatAreALittleTooLarge) {

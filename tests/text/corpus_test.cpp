@@ -85,17 +85,20 @@ TEST_F(CorpusTest, WindowsLineEndsCountAsOneCharacter) {
 }
 
 TEST_F(CorpusTest, LargeVocabulariesTakeFourBytes) {
-  std::string text;
-  for (int i = 0; i < 70'000; ++i) {
-    text += 'w';
-    text += std::to_string(i);
-    text += i % 10 == 9 ? '\n' : ' ';
+  // The largest whose tokens fit into two, one more, and many more; <eos> and <unk> among them.
+  for (const int size : {65'536, 65'537, 70'002}) {
+    std::string text;
+    for (int i = 0; i < size - 2; ++i) {
+      text += 'w';
+      text += std::to_string(i);
+      text += i % 10 == 9 || i == size - 3 ? '\n' : ' ';
+    }
+    const auto tokenizer = trained("word", text);
+    EXPECT_EQ(tokenizer->size(), size);
+    const TokenShards shards = tokenize_corpus({file("text", text)}, *tokenizer, path("cache"));
+    EXPECT_EQ(all_tokens(shards), tokenizer->encode_text(text)) << size;
+    EXPECT_EQ(tokenizer->decode(all_tokens(shards)), text) << size;
   }
-  const auto tokenizer = trained("word", text);
-  EXPECT_EQ(tokenizer->size(), 70'002);
-  const TokenShards shards = tokenize_corpus({file("text", text)}, *tokenizer, path("cache"));
-  EXPECT_EQ(all_tokens(shards), tokenizer->encode_text(text));
-  EXPECT_EQ(tokenizer->decode(all_tokens(shards)), text);
 }
 
 // Blocks are about 1 MiB, so a few MB of text meet every way of cutting: at line ends, inside long

@@ -7,6 +7,7 @@
 
 #include "metrics_log.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/json.hpp"
 #include "training/support.hpp"
 
 namespace sluice::training_test {
@@ -66,21 +67,15 @@ TEST_F(MetricsFile, LinesStandAsTheyAlwaysDid) {
 }
 
 TEST_F(MetricsFile, BadLinesAreNamedAndSkipped) {
-  write(R"({"event":"train","step":1,"loss":3,"seconds":0.5})"
-        "\n"
-        "not JSON\n"
-        R"({"event":5,"step":2,"loss":3,"seconds":1})"
-        "\n"
-        R"({"event":"validation","step":"three","loss":3,"seconds":1})"
-        "\n[1]\n\n"
-        R"({"event":"train","step":-1,"loss":3,"seconds":1})"
-        "\n"
-        R"({"event":"train","step":2,"seconds":1})"
-        "\n" +
-        std::string(100'000, '[') + "\n" +
-        R"({"event":"validation","step":4,"loss":3,"seconds":2})"
-        "\n"
-        R"({"event":"tra)");
+  const std::string good = json_text(metrics_value(train_line(1)));
+  const auto changed = [&](const char* field, const Value& value) {
+    Value line = metrics_value(validation_line(4));
+    line.set(field, value);
+    return json_text(line) + "\n";
+  };
+  write(good + "\nnot JSON\n" + changed("event", 5) + changed("step", "three") + "[1]\n\n" +
+        changed("step", -1) + changed("stranger", 1) + std::string(100'000, '[') + "\n" +
+        changed("step", 4) + R"({"event":"tra)");
   const Metrics metrics = read_metrics(file_);
   ASSERT_EQ(metrics.train.size(), 1U);
   ASSERT_EQ(metrics.validations.size(), 1U);

@@ -6,6 +6,7 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/inference/evaluate.hpp"
+#include "sluice/inference/frozen_model.hpp"
 #include "sluice/models/gcnn.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "training/support.hpp"

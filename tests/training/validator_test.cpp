@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "divergence.hpp"
+#include "sluice/inference/frozen_model.hpp"
 #include "training/support.hpp"
 
 namespace sluice::training_test {

@@ -199,11 +199,14 @@ TEST_F(Report, DrawsTheHistoriesThatAreThere) {
   const auto run = results["runs"][0]["run"].get<std::string>();
   fs::create_directories(directory_ / "runs" / run);
   std::ofstream(directory_ / "runs" / run / "metrics.jsonl")
-      << R"({"event": "train", "step": 2, "seconds": 0.5, "loss": 4.25})"
+      << R"({"event": "train", "step": 2, "epoch": 1, "tokens": 1024, "seconds": 0.5, "loss": 4.25, "perplexity": 1, )"
+         R"("lr": 1, "gradient_norm": 1, "tokens_per_second": 1})"
       << "\n"
-      << R"({"event": "validation", "step": 2, "seconds": 0.75, "loss": 4.5})"
+      << R"({"event": "validation", "step": 2, "epoch": 1, "tokens": 9, "seconds": 0.75, "loss": 4.5, )"
+         R"("perplexity": 90, "best": true})"
       << "\n"
-      << R"({"event": "train", "step": 4, "seconds": 1.5, "loss": 3.5})"
+      << R"({"event": "train", "step": 4, "epoch": 1, "tokens": 1024, "seconds": 1.5, "loss": 3.5, "perplexity": 1, )"
+         R"("lr": 1, "gradient_norm": 1, "tokens_per_second": 1})"
       << "\n";
   write_report(directory_);
   // 16 × 32 tokens a step.
@@ -336,7 +339,8 @@ TEST_F(Report, FindsTheRunsThatClaimsShare) {
   const auto run = results["runs"][0]["run"].get<std::string>();
   fs::create_directories(directory_ / "runs" / run);
   std::ofstream(directory_ / "runs" / run / "metrics.jsonl")
-      << R"({"event": "train", "step": 2, "seconds": 0.5, "loss": 4.25})"
+      << R"({"event": "train", "step": 2, "epoch": 1, "tokens": 1024, "seconds": 0.5, "loss": 4.25, "perplexity": 1, )"
+         R"("lr": 1, "gradient_norm": 1, "tokens_per_second": 1})"
       << "\n";
   write_report(directory_ / "claim/main");
   EXPECT_TRUE(
