@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 
+#include "sluice/autograd/arithmetic.hpp"
 #include "sluice/autograd/attention.hpp"
 #include "sluice/autograd/feed_forward.hpp"
 #include "sluice/models/safetensors.hpp"
