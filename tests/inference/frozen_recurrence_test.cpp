@@ -43,11 +43,11 @@ ModelConfig transformer(std::int64_t window, const std::string& positions,
   config.dim = 16;
   config.norm = "layer";
   config.shape<TransformerShape>() = {.depth = 2,
-                        .heads = 2,
-                        .window = window,
-                        .positions = positions,
-                        .ffn = ffn,
-                        .ffn_width = 10};
+                                      .heads = 2,
+                                      .window = window,
+                                      .positions = positions,
+                                      .ffn = ffn,
+                                      .ffn_width = 10};
   return with_softmax(config);
 }
 

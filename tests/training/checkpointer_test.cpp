@@ -172,7 +172,8 @@ class Watched : public Stateful {
 
 TEST(Checkpoint, IsSavedAndReadWithTheMemoryOfOneTensor) {
   ModelConfig shape = tiny_config();
-  shape.shape<GcnnShape>().layers = parse_layers("[(64,3)]*6");  // convolutions have another layout in files
+  shape.shape<GcnnShape>().layers =
+      parse_layers("[(64,3)]*6");  // convolutions have another layout in files
   shape.dim = 64;
   const auto model = tiny_model(shape);
   const TrainConfig config = tiny_training(OptimizerKind::adamw);

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "sluice/autograd/recurrent.hpp"
-#include "sluice/nn/forward_options.hpp"
 #include "sluice/base/names.hpp"
+#include "sluice/nn/forward_options.hpp"
 #include "sluice/nn/frozen_recurrent.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"

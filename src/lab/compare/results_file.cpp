@@ -185,24 +185,23 @@ void check_names(const Results& results, const FieldPlace& place) {
 }
 
 FieldCodec<Results> results_codec() {
-  static const FieldTable table =
-      FieldsOf<Results>()
-          .add("format_version", &Results::format_version)
-          .add("version", &Results::version)
-          .add("date", &Results::date)
-          .add("measure", &Results::measure)
-          .add("confidence", &Results::confidence)
-          .add("data", &Results::data, data_codec())
-          .add("varied", &Results::varied)
-          .add("budget", &Results::budget, budget_codec())
-          .add("match", &Results::match)
-          .add("seeds", &Results::seeds)
-          .add("threads", &Results::threads)
-          .add("jobs", &Results::jobs)
-          .add("same_batches", &Results::same_batches)
-          .add("variants", &Results::variants, list_of(variant_codec()))
-          .add("pairs", &Results::pairs, list_of(pair_codec()))
-          .add("runs", &Results::runs, list_of(run_codec()));
+  static const FieldTable table = FieldsOf<Results>()
+                                      .add("format_version", &Results::format_version)
+                                      .add("version", &Results::version)
+                                      .add("date", &Results::date)
+                                      .add("measure", &Results::measure)
+                                      .add("confidence", &Results::confidence)
+                                      .add("data", &Results::data, data_codec())
+                                      .add("varied", &Results::varied)
+                                      .add("budget", &Results::budget, budget_codec())
+                                      .add("match", &Results::match)
+                                      .add("seeds", &Results::seeds)
+                                      .add("threads", &Results::threads)
+                                      .add("jobs", &Results::jobs)
+                                      .add("same_batches", &Results::same_batches)
+                                      .add("variants", &Results::variants, list_of(variant_codec()))
+                                      .add("pairs", &Results::pairs, list_of(pair_codec()))
+                                      .add("runs", &Results::runs, list_of(run_codec()));
   return checked<Results>(complete<Results>(table), check_names);
 }
 

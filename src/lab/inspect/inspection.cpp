@@ -29,9 +29,10 @@ FieldCodec<GateOpenness> gate_codec() {
 }
 
 const FieldTable& activation_fields() {
-  static const FieldTable table = FieldsOf<ActivationMoments>()
-                                      .add("mean", &ActivationMoments::mean, number_or_null())
-                                      .add("variance", &ActivationMoments::variance, number_or_null());
+  static const FieldTable table =
+      FieldsOf<ActivationMoments>()
+          .add("mean", &ActivationMoments::mean, number_or_null())
+          .add("variance", &ActivationMoments::variance, number_or_null());
   return table;
 }
 

@@ -186,9 +186,8 @@ void add_facts(Page& page, const Results& results) {
                            count(static_cast<double>(data.train_tokens)),
                            count(static_cast<double>(data.valid_tokens)), data.tokenizer.kind));
   page.fact("Budget of each run", budget_text(results.budget));
-  page.fact("Made equal", results.match == MatchBy::width
-                              ? "nothing: widths as asked for"
-                              : name_of(results.match) + ", within 1%");
+  page.fact("Made equal", results.match == MatchBy::width ? "nothing: widths as asked for"
+                                                          : name_of(results.match) + ", within 1%");
   page.fact("Seeds", markup("{}, the same for each variant", results.seeds.size()));
   SearchCost cost;
   for (const VariantResult& variant : results.variants) {

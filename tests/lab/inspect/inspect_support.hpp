@@ -8,8 +8,8 @@
 
 #include "lab/support.hpp"
 #include "sluice/base/random.hpp"
-#include "sluice/models/gcnn.hpp"
 #include "sluice/lab/inspect/inspect.hpp"
+#include "sluice/models/gcnn.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/corpus.hpp"
 #include "sluice/text/tokenizer.hpp"

@@ -87,8 +87,8 @@ struct RunOptions {
 
 /// Trains `plan` in `directory`, made when missing: an ordinary model directory, the weights at the
 /// end in last.safetensors unless they are the best ones, and run.json, which is written last. A
-/// partial run is continued, a damaged one trained again. A finished run's checkpoint is removed: it
-/// is not to be continued beyond its budget. A run that diverges is a result, and keeps its last
+/// partial run is continued, a damaged one trained again. A finished run's checkpoint is removed:
+/// it is not to be continued beyond its budget. A run that diverges is a result, and keeps its last
 /// checkpoint. None when *stop ended it; the same call continues it. Throws Error when a file
 /// cannot be written.
 std::optional<RunRecord> train_run(const RunPlan& plan, const PreparedText& text,
