@@ -73,7 +73,8 @@ TEST_F(TrainUsage, RefusesMalformedLayerSpecsWithThePosition) {
 }
 
 TEST_F(TrainUsage, RefusesBadValues) {
-  expect_refused({"--dim", "many"}, "--dim: expected a whole number, got 'many'");
+  expect_refused({"--dim", "many"},
+                 "--dim: expected a whole number from 1 to 2147483647, got 'many'");
   expect_refused({"--dim", "2.5"}, "whole number");
   expect_refused({"--lr", "fast"}, "--lr: expected a number");
   expect_refused({"--lr", "-1"}, "-1");

@@ -12,6 +12,7 @@
 #include "sluice/inference/evaluate.hpp"
 #include "sluice/lab/claims/claim_runs.hpp"
 #include "sluice/lab/claims/measures.hpp"
+#include "sluice/lab/inspect/inspection.hpp"
 
 namespace sluice::lab_test {
 namespace {
