@@ -31,7 +31,9 @@ class Claims : public Lab {
 };
 
 json as_json(const ClaimResult& result) {
-  return json::parse(claims_json({.claims = {result}}))["claims"][0];
+  ClaimResults results;
+  results.claims = {result};
+  return json::parse(claims_json(results))["claims"][0];
 }
 
 /// Counts what is trained, planned and reported.
