@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
@@ -65,12 +66,12 @@ double number_of(const ordered_json& event, const char* field) {
   return value.is_null() ? std::numeric_limits<double>::infinity() : value.get<double>();
 }
 
-std::string validation_line(const ordered_json& event) {
-  return fmt::format("step {} (epoch {}): loss {:.4f}, perplexity {:.2f}{}\n",
-                     grouped(event.value("step", std::int64_t{0})),
-                     event.value("epoch", std::int64_t{0}), number_of(event, "loss"),
-                     number_of(event, "perplexity"),
-                     event.value("best", false) ? ", the best so far" : "");
+std::string validation_line(const ordered_json& event, double uniform_loss) {
+  return fmt::format(
+      "step {} (epoch {}): loss {:.4f}, perplexity {:.2f}{}\n",
+      grouped(event.value("step", std::int64_t{0})), event.value("epoch", std::int64_t{0}),
+      number_of(event, "loss"), number_of(event, "perplexity"),
+      validation_standing(number_of(event, "loss"), uniform_loss, event.value("best", false)));
 }
 
 std::string as_text(const ordered_json& info) {
@@ -108,7 +109,10 @@ std::string as_text(const ordered_json& info) {
   }
   if (!history["validations"].empty()) {
     text += "validations\n";
-    for (const ordered_json& event : history["validations"]) text += "  " + validation_line(event);
+    const double uniform_loss = std::log(info["tokenizer"]["vocabulary"].get<double>());
+    for (const ordered_json& event : history["validations"]) {
+      text += "  " + validation_line(event, uniform_loss);
+    }
   }
   return text;
 }

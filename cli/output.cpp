@@ -36,6 +36,12 @@ void print(std::string_view text) {
 
 void flush_output() { check_output(std::fflush(stdout) == 0); }
 
+std::string validation_standing(double loss, double uniform_loss, bool best) {
+  if (loss > uniform_loss)
+    return fmt::format(", worse than knowing nothing ({:.4f})", uniform_loss);
+  return best ? ", the best so far" : "";
+}
+
 ProgressDisplay::ProgressDisplay() : terminal_(isatty(STDERR_FILENO) == 1), last_(Clock::now()) {}
 
 ProgressDisplay::~ProgressDisplay() { clear(); }

@@ -13,6 +13,10 @@ void print(std::string_view text);
 /// Flushes standard output; throws like print().
 void flush_output();
 
+/// How a validation stands, for the end of the line that tells of it: ", the best so far", ", worse
+/// than knowing nothing (2.6391)" (ln V), or nothing.
+std::string validation_standing(double loss, double uniform_loss, bool best);
+
 /// Progress on standard error: on a terminal a line that is redrawn at most ten times a second,
 /// else a plain line about every ten seconds.
 class ProgressDisplay {

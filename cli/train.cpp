@@ -112,13 +112,9 @@ TrainCallbacks TrainRun::callbacks() {
   };
   callbacks.validating = [this](double fraction) { display_.update(fraction, "validating"); };
   callbacks.validated = [this](const ValidationReport& v) {
-    display_.say(
-        fmt::format("step {} (epoch {}): validation loss {:.4f}, perplexity {:.2f}{}",
-                    grouped(v.step), v.epoch, v.loss, v.perplexity,
-                    v.loss > v.uniform_loss
-                        ? fmt::format(", worse than knowing nothing ({:.4f})", v.uniform_loss)
-                    : v.best ? ", the best so far"
-                             : ""));
+    display_.say(fmt::format("step {} (epoch {}): validation loss {:.4f}, perplexity {:.2f}{}",
+                             grouped(v.step), v.epoch, v.loss, v.perplexity,
+                             validation_standing(v.loss, v.uniform_loss, v.best)));
   };
   callbacks.profiled = [this](const StepProfile& profile) { show_profile(profile); };
   return callbacks;

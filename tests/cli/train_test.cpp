@@ -307,7 +307,10 @@ TEST_F(Train, AWreckedTrainingIsNoSuccess) {
   EXPECT_NE(outcome.out.find("worse than knowing nothing"), std::string::npos) << outcome.out;
   EXPECT_TRUE(fs::exists(model() + "/model.safetensors"));
   EXPECT_TRUE(fs::exists(model() + "/checkpoint.safetensors"));
-  EXPECT_EQ(run({"info", model()}).status, 0);
+  const Outcome info = run({"info", model()});
+  EXPECT_EQ(info.status, 0);
+  EXPECT_NE(info.out.find("worse than knowing nothing"), std::string::npos) << info.out;
+  EXPECT_EQ(info.out.find("the best so far"), std::string::npos) << info.out;
 }
 
 TEST_F(Train, SaysWhatAResumedRunChanges) {
