@@ -388,7 +388,7 @@ class Run {
 bool TrainResult::wrecked() const {
   if (status == TrainStatus::interrupted || step == 0) return false;
   if (step >= steps_to_beat_guessing) return !(final_loss() <= uniform_loss);
-  const double allowed = uniform_loss + 1;
+  const double allowed = 2 * uniform_loss;
   return !(final_loss() <= allowed) && !(smoothed_loss <= allowed);
 }
 

@@ -262,9 +262,9 @@ TEST(Train, TheFirstStepsMayBeWorseThanNothing) {
   result.step = steps_to_beat_guessing - 1;
   EXPECT_FALSE(result.wrecked());
   result.last_validation_loss = 20;
-  result.smoothed_loss = 3.9;
+  result.smoothed_loss = 5.9;
   EXPECT_FALSE(result.wrecked()) << "running statistics that have not settled";
-  result.smoothed_loss = 4.1;
+  result.smoothed_loss = 6.1;
   EXPECT_TRUE(result.wrecked());
   result.last_validation_loss = 3.1;
   result.step = steps_to_beat_guessing;

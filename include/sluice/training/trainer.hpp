@@ -133,9 +133,9 @@ struct TrainResult {
     return std::isfinite(last_validation_loss) ? last_validation_loss : smoothed_loss;
   }
   /// Whether the training has failed: it ended, and its final loss is above that of knowing
-  /// nothing. Within the first steps_to_beat_guessing steps both it and the training's must be a
-  /// nat above: weights that were hardly trained yet, and running statistics that have not settled,
-  /// may be worse than nothing.
+  /// nothing. Within the first steps_to_beat_guessing steps both it and the training's must be
+  /// twice that (a perplexity of V²): weights that were hardly trained yet, and running statistics
+  /// that have not settled, may be worse than nothing.
   bool wrecked() const;
 };
 
