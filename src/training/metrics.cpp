@@ -23,7 +23,7 @@ const FieldTable& event_fields() {
   return table;
 }
 
-const FieldTable& train_fields() {
+const FieldTable& train_line_fields() {
   const FieldSpec natural = {.range = {.least = 0}};
   static const FieldTable table =
       FieldsOf<TrainLine>()
@@ -73,7 +73,7 @@ constexpr const char* validation_event = "validation";
 }  // namespace
 
 Value metrics_value(const TrainLine& line) {
-  return value_of_line(train_event, train_fields(), line);
+  return value_of_line(train_event, train_line_fields(), line);
 }
 
 Value metrics_value(const ValidationLine& line) {
@@ -86,7 +86,7 @@ MetricsLine parse_metrics_line(std::string_view text, const std::string& where) 
   if (object.as<Value::Object>() == nullptr) place.refuse("an object", object);
   const Value* event = object.find("event");
   if (event != nullptr && *event == Value(train_event)) {
-    return read_line<TrainLine>(train_fields(), object, place);
+    return read_line<TrainLine>(train_line_fields(), object, place);
   }
   if (event != nullptr && *event == Value(validation_event)) {
     return read_line<ValidationLine>(validation_fields(), object, place);

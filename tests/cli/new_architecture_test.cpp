@@ -17,7 +17,7 @@ class NewArchitecture : public ScratchTest {
  protected:
   void SetUp() override {
     ScratchTest::SetUp();
-    text_ = write("text.txt", sample_text(200));
+    text_ = write("text.txt", sample_text(400));
   }
   static Outcome run_with(const std::vector<std::string>& arguments) {
     return run(arguments, {.program = SLUICE_WITH_NGRAM});
