@@ -18,7 +18,7 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
 #include "sluice/kernels/fused_units.hpp"
-#include "sluice/kernels/toom_cook.hpp"
+#include "sluice/kernels/detail/toom_cook.hpp"
 #include "sluice/tensor/prepared_conv.hpp"
 
 namespace sluice {

@@ -22,7 +22,7 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
 #include "sluice/kernels/fused_units.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice {
 namespace {

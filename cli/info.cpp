@@ -13,7 +13,7 @@
 #include "commands.hpp"
 #include "options.hpp"
 #include "output.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/training/metrics.hpp"

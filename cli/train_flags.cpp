@@ -11,7 +11,7 @@
 #include "options.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/models/architecture.hpp"
 #include "sluice/models/model_directory.hpp"
 

@@ -12,7 +12,7 @@
 #include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/fused_units.hpp"
 #include "sluice/kernels/layer_units.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 #include "unit_rows.hpp"
 
 namespace sluice {

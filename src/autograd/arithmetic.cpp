@@ -4,7 +4,7 @@
 
 #include "op_support.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice {
 namespace {

@@ -8,7 +8,7 @@
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/fused_units.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 #include "sluice/tensor/fast_conv.hpp"
 #include "unit_rows.hpp"
 

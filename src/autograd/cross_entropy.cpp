@@ -11,7 +11,7 @@
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/cross_entropy.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "sluice/tensor/operand.hpp"
 

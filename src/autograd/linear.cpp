@@ -5,7 +5,7 @@
 #include "linear_shapes.hpp"
 #include "op_support.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "sluice/tensor/operand.hpp"
 

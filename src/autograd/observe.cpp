@@ -1,4 +1,4 @@
-#include "sluice/autograd/observe.hpp"
+#include "sluice/autograd/detail/observe.hpp"
 
 #include <utility>
 

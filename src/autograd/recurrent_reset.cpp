@@ -2,7 +2,7 @@
 #include "recurrent_gru.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/cells.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 #include <fmt/format.h>
 

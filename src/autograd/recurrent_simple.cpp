@@ -6,7 +6,7 @@
 #include "recurrent_support.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/cells.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice {
 namespace {

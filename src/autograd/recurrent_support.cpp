@@ -6,7 +6,7 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/arithmetic.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice::recurrent {
 namespace {

@@ -6,8 +6,8 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/attention.hpp"
-#include "sluice/tensor/elementwise.hpp"
-#include "sluice/tensor/rotary_table.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/rotary_table.hpp"
 
 namespace sluice {
 

@@ -6,7 +6,7 @@
 
 #include "op_support.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/tensor/rows.hpp"
+#include "sluice/tensor/detail/rows.hpp"
 #include "sparse_rows.hpp"
 
 namespace sluice {

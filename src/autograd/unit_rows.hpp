@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "sluice/base/parallel.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice {
 

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "sluice/base/error.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 #include "sparse_rows.hpp"
 
 namespace sluice {

@@ -1,4 +1,4 @@
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 
 #include <fmt/format.h>
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "sluice/base/error.hpp"
-#include "sluice/tensor/rows.hpp"
+#include "sluice/tensor/detail/rows.hpp"
 
 namespace sluice {
 namespace {

@@ -1,5 +1,5 @@
 // Rounding to bfloat16 and back.
-#include "sluice/kernels/bfloat16.hpp"
+#include "sluice/kernels/detail/bfloat16.hpp"
 
 #include "targets.hpp"
 

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "sluice/kernels/toom_cook.hpp"
+#include "sluice/kernels/detail/toom_cook.hpp"
 #include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "sluice/kernels/bfloat16.hpp"
+#include "sluice/kernels/detail/bfloat16.hpp"
 #include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE

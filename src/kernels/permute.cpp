@@ -1,4 +1,4 @@
-#include "sluice/kernels/permute.hpp"
+#include "sluice/kernels/detail/permute.hpp"
 
 #include <algorithm>
 

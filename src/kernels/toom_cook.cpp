@@ -1,5 +1,5 @@
 // The matrices of Toom-Cook convolution, in exact rational arithmetic.
-#include "sluice/kernels/toom_cook.hpp"
+#include "sluice/kernels/detail/toom_cook.hpp"
 
 #include <algorithm>
 #include <array>

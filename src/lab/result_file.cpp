@@ -1,6 +1,6 @@
 #include "result_file.hpp"
 
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 
 namespace sluice {
 

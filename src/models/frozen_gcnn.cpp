@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "sluice/tensor/rows.hpp"
+#include "sluice/tensor/detail/rows.hpp"
 
 namespace sluice {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "sluice/tensor/rows.hpp"
+#include "sluice/tensor/detail/rows.hpp"
 
 namespace sluice {
 namespace {

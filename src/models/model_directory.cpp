@@ -7,7 +7,7 @@
 #include <system_error>
 
 #include "sluice/base/error.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 
 namespace sluice {
 namespace {

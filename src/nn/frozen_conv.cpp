@@ -1,6 +1,6 @@
 #include "sluice/nn/frozen_conv.hpp"
 
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice {
 

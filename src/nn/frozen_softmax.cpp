@@ -4,8 +4,8 @@
 
 #include "bands.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/tensor/elementwise.hpp"
-#include "sluice/tensor/rows.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/rows.hpp"
 
 namespace sluice {
 namespace {

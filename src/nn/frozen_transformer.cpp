@@ -1,7 +1,7 @@
 #include "sluice/nn/frozen_transformer.hpp"
 
-#include "sluice/tensor/elementwise.hpp"
-#include "sluice/tensor/rows.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/rows.hpp"
 
 namespace sluice {
 namespace {

@@ -5,7 +5,7 @@
 #include "sluice/autograd/arithmetic.hpp"
 #include "sluice/autograd/rows.hpp"
 #include "sluice/autograd/weight_norm.hpp"
-#include "sluice/tensor/rearrange.hpp"
+#include "sluice/tensor/detail/rearrange.hpp"
 
 namespace sluice {
 namespace {

@@ -11,9 +11,9 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/base/random.hpp"
-#include "sluice/tensor/elementwise.hpp"
-#include "sluice/tensor/orthonormal.hpp"
-#include "sluice/tensor/rearrange.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/orthonormal.hpp"
+#include "sluice/tensor/detail/rearrange.hpp"
 
 namespace sluice {
 namespace {

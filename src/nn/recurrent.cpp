@@ -9,7 +9,7 @@
 #include "sluice/autograd/dropout.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice {
 namespace {

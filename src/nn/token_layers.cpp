@@ -12,7 +12,7 @@
 #include "sluice/autograd/linear.hpp"
 #include "sluice/autograd/rows.hpp"
 #include "sluice/autograd/softmax.hpp"
-#include "sluice/tensor/rows.hpp"
+#include "sluice/tensor/detail/rows.hpp"
 
 namespace sluice {
 namespace {

@@ -9,10 +9,10 @@
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/attention.hpp"
-#include "sluice/kernels/bfloat16.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/kernels/detail/bfloat16.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
-#include "sluice/tensor/rotary_table.hpp"
+#include "sluice/tensor/detail/rotary_table.hpp"
 
 namespace sluice {
 namespace {

@@ -1,4 +1,4 @@
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 #include <algorithm>
 #include <cstring>

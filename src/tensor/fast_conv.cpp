@@ -10,7 +10,7 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/arithmetic.hpp"
-#include "sluice/kernels/toom_cook.hpp"
+#include "sluice/kernels/detail/toom_cook.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "sluice/tensor/operand.hpp"
 

@@ -1,10 +1,10 @@
-#include "sluice/tensor/orthonormal.hpp"
+#include "sluice/tensor/detail/orthonormal.hpp"
 
 #include <cmath>
 
 #include "sluice/base/parallel.hpp"
 #include "sluice/kernels/arithmetic.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice {
 

@@ -2,9 +2,9 @@
 
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/bfloat16.hpp"
+#include "sluice/kernels/detail/bfloat16.hpp"
 #include "sluice/kernels/fused_units.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice {
 namespace {

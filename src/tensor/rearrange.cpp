@@ -1,7 +1,7 @@
-#include "sluice/tensor/rearrange.hpp"
+#include "sluice/tensor/detail/rearrange.hpp"
 
 #include "sluice/base/parallel.hpp"
-#include "sluice/kernels/permute.hpp"
+#include "sluice/kernels/detail/permute.hpp"
 
 namespace sluice {
 

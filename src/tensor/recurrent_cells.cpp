@@ -6,7 +6,7 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/cells.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice::recurrent {
 namespace {

@@ -1,4 +1,4 @@
-#include "sluice/tensor/rotary_table.hpp"
+#include "sluice/tensor/detail/rotary_table.hpp"
 
 #include <algorithm>
 #include <bit>

@@ -1,4 +1,4 @@
-#include "sluice/tensor/rows.hpp"
+#include "sluice/tensor/detail/rows.hpp"
 
 #include <fmt/format.h>
 
@@ -11,7 +11,7 @@
 #include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/cross_entropy.hpp"
 #include "sluice/kernels/softmax.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice {
 

@@ -1,6 +1,6 @@
 #include "sluice/tensor/step_matrix.hpp"
 
-#include "sluice/kernels/bfloat16.hpp"
+#include "sluice/kernels/detail/bfloat16.hpp"
 #include "sluice/tensor/operand.hpp"
 
 namespace sluice::recurrent {

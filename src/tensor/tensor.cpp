@@ -8,7 +8,7 @@
 
 #include "allocator.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/kernels/bfloat16.hpp"
+#include "sluice/kernels/detail/bfloat16.hpp"
 
 namespace sluice {
 

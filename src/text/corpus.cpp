@@ -11,7 +11,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/parallel.hpp"
-#include "sluice/text/utf8.hpp"
+#include "sluice/text/detail/utf8.hpp"
 #include "splitting.hpp"
 
 namespace sluice {

@@ -10,7 +10,7 @@
 #include "reading.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
-#include "sluice/text/utf8.hpp"
+#include "sluice/text/detail/utf8.hpp"
 #include "splitting.hpp"
 
 namespace sluice {

@@ -1,4 +1,4 @@
-#include "sluice/text/utf8.hpp"
+#include "sluice/text/detail/utf8.hpp"
 
 #include <utf8proc.h>
 

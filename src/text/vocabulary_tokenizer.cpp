@@ -13,7 +13,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "splitting.hpp"
 
 namespace sluice {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "sluice/base/parallel.hpp"
-#include "sluice/kernels/bfloat16.hpp"
+#include "sluice/kernels/detail/bfloat16.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "sluice/training/profile_report.hpp"
 

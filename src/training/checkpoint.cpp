@@ -8,7 +8,7 @@
 #include "checkpoint_document.hpp"
 #include "run_states.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 
 namespace sluice {
 namespace {

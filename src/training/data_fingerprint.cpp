@@ -1,4 +1,4 @@
-#include "sluice/training/data_fingerprint.hpp"
+#include "sluice/training/detail/data_fingerprint.hpp"
 
 #include <algorithm>
 #include <cstdint>

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "sluice/base/error.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/models/model_directory.hpp"
 
 namespace sluice {

@@ -18,7 +18,7 @@
 #include "saved_weights.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/models/model_directory.hpp"
-#include "sluice/training/data_fingerprint.hpp"
+#include "sluice/training/detail/data_fingerprint.hpp"
 #include "validator.hpp"
 
 namespace sluice {

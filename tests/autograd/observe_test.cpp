@@ -1,6 +1,6 @@
 // Looking at gradients on their way.
 
-#include "sluice/autograd/observe.hpp"
+#include "sluice/autograd/detail/observe.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // bfloat16 on every SIMD target.
-#include "sluice/kernels/bfloat16.hpp"
+#include "sluice/kernels/detail/bfloat16.hpp"
 
 #include "kernels/support.hpp"
 

@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "sluice/kernels/bfloat16.hpp"
+#include "sluice/kernels/detail/bfloat16.hpp"
 #include "support.hpp"
 
 namespace sluice::kernels {

@@ -1,5 +1,5 @@
 // The matrices of Toom-Cook convolution and the kernel that applies them.
-#include "sluice/kernels/toom_cook.hpp"
+#include "sluice/kernels/detail/toom_cook.hpp"
 
 #include <gtest/gtest.h>
 

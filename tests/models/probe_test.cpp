@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "sluice/autograd/observe.hpp"
+#include "sluice/autograd/detail/observe.hpp"
 #include "support.hpp"
 #include "support/allocations.hpp"
 

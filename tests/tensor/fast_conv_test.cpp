@@ -9,7 +9,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
-#include "sluice/kernels/toom_cook.hpp"
+#include "sluice/kernels/detail/toom_cook.hpp"
 #include "sluice/tensor/gemm.hpp"
 
 namespace sluice {

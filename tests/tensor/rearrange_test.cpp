@@ -1,12 +1,12 @@
-#include "sluice/tensor/rearrange.hpp"
+#include "sluice/tensor/detail/rearrange.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "sluice/base/random.hpp"
-#include "sluice/tensor/elementwise.hpp"
-#include "sluice/tensor/orthonormal.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/orthonormal.hpp"
 
 namespace sluice {
 namespace {

@@ -11,7 +11,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
-#include "sluice/tensor/elementwise.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "sluice/tensor/operand.hpp"
 

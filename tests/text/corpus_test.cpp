@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "sluice/base/parallel.hpp"
-#include "sluice/text/utf8.hpp"
+#include "sluice/text/detail/utf8.hpp"
 #include "support.hpp"
 
 namespace sluice {

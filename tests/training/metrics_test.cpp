@@ -7,7 +7,7 @@
 
 #include "metrics_log.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "training/support.hpp"
 
 namespace sluice::training_test {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "sluice/base/error.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 
 namespace sluice {
 namespace {

@@ -6,9 +6,11 @@
 #include <cstdint>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/base/random.hpp"
 #include "sluice/kernels/units.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// y = unit(x): x [.., unit.inputs(N)], y [.., N].
@@ -40,3 +42,4 @@ Variable rrelu(const Variable& x, float lower, float upper, bool training, const
 Variable maxout(const Variable& z, std::int64_t k);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -3,7 +3,9 @@
 // float32 and float64.
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// y = a · x + b · z, elementwise.
@@ -14,3 +16,4 @@ Variable sum(const Variable& x);
 Variable mean(const Variable& x);
 
 }  // namespace sluice
+SLUICE_API_END

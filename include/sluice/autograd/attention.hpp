@@ -4,8 +4,10 @@
 #include <cstdint>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/tensor/attention.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Multi-head attention (Vaswani et al. 2017, eq. 1) in which position t sees itself and up to
@@ -44,3 +46,4 @@ Variable rotary(const Variable& x, std::int64_t heads, std::int64_t first_positi
 void check_heads(const char* what, std::int64_t dim, std::int64_t heads, bool rotary);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -7,10 +7,12 @@
 
 #include "sluice/autograd/dropout.hpp"
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/kernels/units.hpp"
 #include "sluice/tensor/conv.hpp"
 #include "sluice/tensor/precision.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Throws UsageError when `fast` cannot serve this kernel width.
@@ -45,3 +47,4 @@ Variable causal_conv_unit(const Variable& x, const Variable& w, const Variable& 
                           Tensor* next_context = nullptr);
 
 }  // namespace sluice
+SLUICE_API_END

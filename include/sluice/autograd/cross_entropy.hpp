@@ -5,8 +5,10 @@
 #include <span>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/tensor/precision.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What a loss is taken against, and where it goes.
@@ -29,3 +31,4 @@ Variable linear_cross_entropy(const Variable& h, const Variable& weight, const V
                               const CrossEntropy& loss);
 
 }  // namespace sluice
+SLUICE_API_END

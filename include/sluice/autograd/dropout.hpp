@@ -4,8 +4,10 @@
 #include <cstdint>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/base/random.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Dropout drawn from counter-based random numbers (base/random.hpp): element i of the op's input
@@ -27,3 +29,4 @@ Variable dropout(const Variable& x, const Dropout& dropout);
 Variable dropout_over_time(const Variable& x, const Dropout& dropout);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -3,9 +3,11 @@
 
 #include "sluice/autograd/dropout.hpp"
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/kernels/units.hpp"
 #include "sluice/tensor/precision.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// How gated_feed_forward computes.
@@ -34,3 +36,4 @@ Variable gated_feed_forward(const Variable& x, const Variable& w_in, const Varia
                             const FeedForward& options);
 
 }  // namespace sluice
+SLUICE_API_END

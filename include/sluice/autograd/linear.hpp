@@ -3,8 +3,10 @@
 // not fit.
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/tensor/precision.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// y = x·Wᵀ + b: x [R, C], weight [N, C] (PyTorch's Linear), bias [N] or undefined; y [R, N].
@@ -15,3 +17,4 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
 Variable matmul(const Variable& x, const Variable& w, Precision precision = Precision::f32);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -12,7 +12,9 @@
 #include <cstdint>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Over the last `dims` dimensions of x; weight and bias have their shape (Ba et al. 2016;
@@ -56,3 +58,4 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
                     const RunningStatistics& running, bool training, double eps = 1e-5);
 
 }  // namespace sluice
+SLUICE_API_END

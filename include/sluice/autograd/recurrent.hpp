@@ -19,10 +19,12 @@
 #include <cstdint>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/kernels/units.hpp"
 #include "sluice/tensor/precision.hpp"
 #include "sluice/tensor/recurrent_cells.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Weights of a layer, shaped as PyTorch's cells have them: weight_ih [G·H, C], weight_hh [G·H, H],
@@ -68,3 +70,4 @@ Variable indrnn_layer(const Variable& x, const RecurrentWeights& weights, Tensor
                       Precision precision = Precision::f32);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -3,7 +3,9 @@
 
 #include "sluice/autograd/dropout.hpp"
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// y = x + dropout(branch) in one pass (He et al. 2016; Vaswani et al. 2017 §5.4): both of one
@@ -11,3 +13,4 @@ namespace sluice {
 Variable residual_add(const Variable& x, const Variable& branch, const Dropout& dropout = {});
 
 }  // namespace sluice
+SLUICE_API_END

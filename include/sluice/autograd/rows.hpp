@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Rows of `table` [V, D] picked by ids: [n, D]. Ids outside [0, V) throw Error.
@@ -31,3 +33,4 @@ Variable scatter_rows(const std::vector<RowPart>& parts, std::int64_t rows);
 Variable reshape(const Variable& x, Shape shape);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -3,7 +3,9 @@
 // kernels/softmax.hpp.
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Over the last dimension of x, of any rank; y as x (torch.nn.Softmax, LogSoftmax, Softmin with
@@ -13,3 +15,4 @@ Variable log_softmax(const Variable& x);
 Variable softmin(const Variable& x);
 
 }  // namespace sluice
+SLUICE_API_END

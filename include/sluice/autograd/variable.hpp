@@ -8,8 +8,10 @@
 #include <span>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/tensor/tensor.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// The gradient of a table [V, D] of which few rows were used: row ids[i] has gradient rows[i],
@@ -137,3 +139,4 @@ class NoGrad {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -2,7 +2,9 @@
 // Differentiable weight normalisation.
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Weight normalisation over the columns of v [.., N]: w = g ⊙ v / ‖v‖ (Salimans & Kingma 2016),
@@ -13,3 +15,4 @@ Variable weight_norm(const Variable& v, const Variable& g);
 Tensor unchanging_gain(const Tensor& v);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -4,6 +4,9 @@
 #include <stdexcept>
 #include <string>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Anything the library refuses or fails at. what() is one complete sentence for a person.
@@ -20,3 +23,4 @@ class UsageError : public Error {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -28,9 +28,11 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/base/value.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Where a value stands, for what is said of it when it is wrong.
@@ -574,3 +576,4 @@ class FieldsOf {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -9,6 +9,9 @@
 #include <string>
 #include <string_view>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// A file mapped read-only. Throws Error naming the path and the cause (missing, a directory,
@@ -98,3 +101,4 @@ class RunningChecksum {
 };
 
 }  // namespace sluice
+SLUICE_API_END

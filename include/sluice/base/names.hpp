@@ -11,6 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// `text` as messages quote what a person wrote: in quotation marks, at most 80 characters of it,
@@ -83,3 +86,4 @@ E parse_enum(std::string_view name) {
 }
 
 }  // namespace sluice
+SLUICE_API_END

@@ -6,6 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// 1234567 as "1,234,567".
@@ -26,3 +29,4 @@ std::string clock_time(double seconds);
 std::string span_of_time(double seconds);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -5,6 +5,9 @@
 #include <memory>
 #include <type_traits>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Number of threads parallel_for and GEMM use. Starts as the number of cores this process may run
@@ -52,3 +55,4 @@ void parallel_for(std::int64_t n, std::int64_t grain, Body&& body) {
 }
 
 }  // namespace sluice
+SLUICE_API_END

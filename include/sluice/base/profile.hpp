@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Time and work of all scopes of one name.
@@ -69,3 +72,4 @@ class ProfileScope {
 };
 
 }  // namespace sluice
+SLUICE_API_END

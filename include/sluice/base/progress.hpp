@@ -6,6 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Called from time to time, on the calling thread, with the fraction done (0 to 1) and what is
@@ -16,3 +19,4 @@ using Progress = std::function<void(double fraction, std::string_view what)>;
 std::string progress_line(double fraction, std::string_view text, std::size_t width);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -6,6 +6,9 @@
 #include <array>
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Philox4x32-10 on a 128-bit counter and 64-bit key.
@@ -31,3 +34,4 @@ struct RandomKey {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -10,6 +10,9 @@
 #include <variant>
 #include <vector>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What JSON can say. Whole numbers that int64 does not hold but uint64 does are uint64; all others
@@ -56,3 +59,4 @@ std::string kind_of(const Value& value);
 std::string shown(const Value& value);
 
 }  // namespace sluice
+SLUICE_API_END

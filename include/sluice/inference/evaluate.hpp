@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <functional>
 
+#include "sluice/base/api.hpp"
 #include "sluice/inference/frozen_model.hpp"
 #include "sluice/text/corpus.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// How an evaluation runs. The result does not depend on any of these (up to rounding), `warm_up`
@@ -53,3 +55,4 @@ EvalResult evaluate(const FrozenModel& model, const TokenShards& corpus,
                     const EvalOptions& options = {});
 
 }  // namespace sluice
+SLUICE_API_END

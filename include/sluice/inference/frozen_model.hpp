@@ -8,9 +8,11 @@
 #include <span>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/tokenizer.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 class Session;
@@ -71,3 +73,4 @@ LoadedFrozenModel load_frozen_model(const std::filesystem::path& directory,
                                     const FreezeOptions& options = {});
 
 }  // namespace sluice
+SLUICE_API_END

@@ -7,10 +7,12 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/inference/frozen_model.hpp"
 #include "sluice/inference/sample.hpp"
 #include "sluice/text/tokenizer.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 struct GenerateOptions {
@@ -70,3 +72,4 @@ class StopFilter {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -5,6 +5,9 @@
 #include <span>
 #include <vector>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// temperature 0 is greedy (the most probable token, the first of equals). Otherwise p^(1/t)
@@ -38,3 +41,4 @@ class Sampler {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -9,9 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/inference/frozen_model.hpp"
 #include "sluice/text/tokenizer.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// One token of a scored line.
@@ -59,3 +61,4 @@ std::int64_t score_stream(const FrozenModel& model, const Tokenizer& tokenizer, 
                           const ScoreOptions& options = {});
 
 }  // namespace sluice
+SLUICE_API_END

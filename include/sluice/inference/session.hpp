@@ -6,8 +6,10 @@
 #include <memory>
 #include <span>
 
+#include "sluice/base/api.hpp"
 #include "sluice/inference/frozen_model.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// A position in a text, and what a model predicts there. A value: a copy is another text with the
@@ -51,3 +53,4 @@ class Session {
 };
 
 }  // namespace sluice
+SLUICE_API_END

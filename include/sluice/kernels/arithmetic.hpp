@@ -5,6 +5,9 @@
 
 #include <cstddef>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// y[i] = e^x[i], at most 4 ULP from float64 on every SIMD target; results below 2^-126 are 0. y
@@ -40,3 +43,4 @@ double sum_of_squares(const float* x, std::size_t n);
 double sum_of_squares(const double* x, std::size_t n);
 
 }  // namespace sluice::kernels
+SLUICE_API_END

@@ -4,6 +4,9 @@
 
 #include <cstddef>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// Rotary position embedding of one head's vector (Su et al. 2021, eq. 34), in the half-split
@@ -53,3 +56,4 @@ void vector_times_matrix(double* y, const double* w, const double* x, std::size_
                          std::size_t n, std::size_t pitch);
 
 }  // namespace sluice::kernels
+SLUICE_API_END

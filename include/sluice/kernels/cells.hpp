@@ -11,6 +11,9 @@
 
 #include <cstddef>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// Elman: h = f(z + bias), f = relu or tanh. In place: h holds z on entry.
@@ -184,3 +187,4 @@ void indrnn_backward(const IndRnnGradient<float>& sequence, std::size_t steps, s
 void indrnn_backward(const IndRnnGradient<double>& sequence, std::size_t steps, std::size_t n);
 
 }  // namespace sluice::kernels
+SLUICE_API_END

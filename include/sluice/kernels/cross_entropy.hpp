@@ -4,6 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// nll[r] += logsumexp(logits[r]) - logits[r, target[r]] (callers zero it; adaptive softmax adds
@@ -23,3 +26,4 @@ void softmax_cross_entropy(const CrossEntropyRows<float>& pass, std::size_t rows
 void softmax_cross_entropy(const CrossEntropyRows<double>& pass, std::size_t rows, std::size_t n);
 
 }  // namespace sluice::kernels
+SLUICE_API_END

@@ -6,6 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// Name of the target in use, e.g. "AVX3_ZEN4".
@@ -19,3 +22,4 @@ std::vector<std::pair<std::int64_t, std::string>> simd_targets();
 void force_simd_target(std::int64_t target);
 
 }  // namespace sluice::kernels
+SLUICE_API_END

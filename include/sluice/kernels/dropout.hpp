@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/random.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// Inverted dropout: y[i] = keep(offset + i) ? x[i] / (1 - p) : 0, where keep(j) is true when
@@ -16,3 +18,4 @@ void dropout(double* y, const double* x, std::size_t n, float p, const RandomKey
              std::uint64_t offset);
 
 }  // namespace sluice::kernels
+SLUICE_API_END

@@ -7,9 +7,11 @@
 
 #include <cstddef>
 
+#include "sluice/base/api.hpp"
 #include "sluice/kernels/traffic.hpp"
 #include "sluice/kernels/units.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// y[i] = f(x[i]). y may be x.
@@ -75,3 +77,4 @@ void unit_backward(const UnitBackward<double>& pass, std::size_t rows, std::size
                    const Unit& unit);
 
 }  // namespace sluice::kernels
+SLUICE_API_END

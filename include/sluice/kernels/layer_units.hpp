@@ -7,9 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/random.hpp"
 #include "sluice/kernels/traffic.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// y[r, j] = x[r, j] if x[r, j] > 0, else α[j] x[r, j]; all [rows, n], α [n]. At most 1 ULP from
@@ -79,3 +81,4 @@ void maxout_backward(double* dz, const double* dy, const double* z, const Maxout
                      Traffic traffic = Traffic::cached);
 
 }  // namespace sluice::kernels
+SLUICE_API_END

@@ -18,8 +18,10 @@
 
 #include <cstddef>
 
+#include "sluice/base/api.hpp"
 #include "sluice/kernels/traffic.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// Sets that are contiguous rows: positions × groups of them, n elements each.
@@ -115,3 +117,4 @@ void channel_gradient(const ChannelGradient<float>& pass, ChannelLayout layout);
 void channel_gradient(const ChannelGradient<double>& pass, ChannelLayout layout);
 
 }  // namespace sluice::kernels
+SLUICE_API_END

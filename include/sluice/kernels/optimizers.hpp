@@ -4,6 +4,9 @@
 
 #include <cstddef>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// PyTorch's SGD (torch.optim.SGD, dampening 0) with the gradient scaled first:
@@ -28,3 +31,4 @@ void adam_step(float* w, float* m, float* v, const float* grad, const AdamStep& 
                std::size_t n);
 
 }  // namespace sluice::kernels
+SLUICE_API_END

@@ -5,6 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// Columns of a panel. A last panel of fewer is filled up with zeros.
@@ -37,3 +40,4 @@ void multiply_panel(const PanelProduct<std::uint16_t>& product, std::size_t rows
                     std::size_t columns);
 
 }  // namespace sluice::kernels
+SLUICE_API_END

@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
 #include "sluice/kernels/traffic.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// Over each row of x [rows, n]:
@@ -36,3 +38,4 @@ void softmax_backward(float* dx, const float* dy, const float* y, const SoftmaxR
 void softmax_backward(double* dx, const double* dy, const double* y, const SoftmaxRows& what);
 
 }  // namespace sluice::kernels
+SLUICE_API_END

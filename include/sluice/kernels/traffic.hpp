@@ -6,6 +6,9 @@
 
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// How a kernel goes about memory. Its caller says so, who knows of how much the call is a part.
@@ -22,3 +25,4 @@ enum class Traffic : std::uint8_t {
 Traffic traffic_of(double bytes);
 
 }  // namespace sluice::kernels
+SLUICE_API_END

@@ -6,8 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/names.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// How far a float kernel may be from the exact result, on every SIMD target, at the default
@@ -52,3 +54,4 @@ const std::vector<UnitInfo>& unit_infos();
 const UnitInfo& unit_info(std::string_view name);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -7,6 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Elementwise activations. Formula, derivative, range, source, parameters and guaranteed accuracy
@@ -88,3 +91,4 @@ std::string_view activation_name(Activation activation);
 Activation parse_activation(std::string_view name);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -4,6 +4,9 @@
 
 #include <cstddef>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// Columns [begin, end) of a matrix [rows, n]: callers may split columns over threads.
@@ -40,3 +43,4 @@ void weight_norm_backward(const WeightNormGradient<float>& gradient, const Colum
 void weight_norm_backward(const WeightNormGradient<double>& gradient, const ColumnRange& columns);
 
 }  // namespace sluice::kernels
+SLUICE_API_END

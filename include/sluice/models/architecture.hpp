@@ -11,9 +11,11 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/models/language_model.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What training needs memory for besides parameters, their gradients and the optimizer's state,
@@ -178,3 +180,4 @@ std::int64_t norm_step(const ModelConfig& config);
 inline constexpr std::int64_t kMostDepth = 1000;
 
 }  // namespace sluice
+SLUICE_API_END

@@ -8,8 +8,10 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 class Architecture;
@@ -123,3 +125,4 @@ Preset find_preset(std::string_view name);
 ModelConfig preset_config(const Preset& preset, std::int64_t vocabulary);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -4,8 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// A text that is one of `names`; `what` is what messages call it: "reset".
@@ -14,3 +16,4 @@ FieldCodec<std::string> choice_codec(const std::string& what, std::vector<std::s
 FieldCodec<std::string> unit_codec();
 
 }  // namespace sluice
+SLUICE_API_END

@@ -6,10 +6,12 @@
 #include <span>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/tensor/packed_rows.hpp"
 #include "sluice/tensor/prepared_weight.hpp"
 #include "sluice/tensor/tensor.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What a stack carries from one part of one text to the next. A value: copies share tensors, so
@@ -61,3 +63,4 @@ class FrozenStack {
 };
 
 }  // namespace sluice
+SLUICE_API_END

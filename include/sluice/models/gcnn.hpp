@@ -7,8 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/models/architecture.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// One convolution layer as fairseq and the tables of Dauphin et al. 2017 write it.
@@ -37,3 +39,4 @@ struct GcnnShape {
 std::unique_ptr<const Architecture> gcnn_architecture();
 
 }  // namespace sluice
+SLUICE_API_END

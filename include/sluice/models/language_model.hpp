@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/models/config.hpp"
 #include "sluice/models/frozen_stack.hpp"
 #include "sluice/nn/forward_options.hpp"
 #include "sluice/nn/frozen_tokens.hpp"
 #include "sluice/nn/module.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What a model carries from one chunk of a text to the next: for convolutions the last K-1 inputs
@@ -71,3 +73,4 @@ std::unique_ptr<LanguageModel> make_model(const ModelConfig& config,
                                           DType dtype = DType::f32);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
 #include "sluice/models/config.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Estimate of the bytes that training takes at its peak, float32: per parameter its value, its
@@ -29,3 +31,4 @@ void check_training_memory(const ModelConfig& config, std::int64_t batch, std::i
                            std::size_t available = physical_memory());
 
 }  // namespace sluice
+SLUICE_API_END

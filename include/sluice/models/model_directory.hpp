@@ -6,11 +6,13 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/text/tokenizer.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// A model and its tokenizer, read from a directory.
@@ -107,3 +109,4 @@ LoadedModel load_model(const std::filesystem::path& directory);
 inline constexpr int model_format_version = 1;
 
 }  // namespace sluice
+SLUICE_API_END

@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/models/architecture.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// The stack of a recurrent model (arch rnn, lstm, gru, indrnn, mut1).
@@ -35,3 +37,4 @@ struct RecurrentShape {
 std::vector<std::unique_ptr<const Architecture>> recurrent_architectures();
 
 }  // namespace sluice
+SLUICE_API_END

@@ -5,9 +5,11 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/models/config.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 class Architecture;
@@ -74,3 +76,4 @@ const Field* find_request_field(std::string_view name, const Architecture* archi
 const FieldTable& model_choice_fields();
 
 }  // namespace sluice
+SLUICE_API_END

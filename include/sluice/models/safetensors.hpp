@@ -12,9 +12,11 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/tensor/tensor.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
@@ -113,3 +115,4 @@ class SafetensorsFile {
 NamedTensors read_safetensors(const std::filesystem::path& path, Metadata* metadata = nullptr);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -6,9 +6,11 @@
 #include <optional>
 #include <span>
 
+#include "sluice/base/api.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/nn/token_layers.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Initialiser streams: token layers count up from 0, a stack's layers from here.
@@ -53,3 +55,4 @@ class StackModel : public LanguageModel {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -5,8 +5,10 @@
 #include <memory>
 #include <string>
 
+#include "sluice/base/api.hpp"
 #include "sluice/models/architecture.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// The stack of a model of arch transformer; its width is ModelConfig::dim.
@@ -24,3 +26,4 @@ struct TransformerShape {
 std::unique_ptr<const Architecture> transformer_architecture();
 
 }  // namespace sluice
+SLUICE_API_END

@@ -6,11 +6,13 @@
 #include <string_view>
 
 #include "sluice/autograd/attention.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/nn/frozen_transformer.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// How a Transformer knows positions: not at all (but for the mask), by rotation of queries and
@@ -59,3 +61,4 @@ class CausalSelfAttention {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -5,12 +5,14 @@
 #include <string>
 
 #include "sluice/autograd/feed_forward.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/nn/frozen_transformer.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/nn/probe.hpp"
 #include "sluice/nn/unit_layer.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// The width F of a feed-forward layer around vectors of `dim`: 4·dim (Vaswani et al. 2017), or for
@@ -60,3 +62,4 @@ class GatedFeedForward {
 };
 
 }  // namespace sluice
+SLUICE_API_END

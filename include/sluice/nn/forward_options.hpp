@@ -4,10 +4,12 @@
 #include <cstdint>
 
 #include "sluice/autograd/dropout.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/nn/probe.hpp"
 #include "sluice/tensor/conv.hpp"
 #include "sluice/tensor/precision.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 struct ForwardOptions {
@@ -33,3 +35,4 @@ struct ForwardOptions {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -3,10 +3,12 @@
 
 #include <utility>
 
+#include "sluice/base/api.hpp"
 #include "sluice/nn/norm.hpp"
 #include "sluice/nn/unit_layer.hpp"
 #include "sluice/tensor/prepared_conv.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What is added to a layer's output, and what their sum is multiplied by.
@@ -40,3 +42,4 @@ class FrozenConv {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -5,9 +5,11 @@
 #include <span>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/nn/norm.hpp"
 #include "sluice/tensor/prepared_cell.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// A layer of a RecurrentStack with its weights prepared.
@@ -28,3 +30,4 @@ struct FrozenRecurrent {
 };
 
 }  // namespace sluice
+SLUICE_API_END

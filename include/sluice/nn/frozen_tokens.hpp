@@ -5,8 +5,10 @@
 #include <span>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/tensor/tensor.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Embeddings and softmax of a language model over a vocabulary of V tokens, with weights made
@@ -29,3 +31,4 @@ class FrozenTokens {
 };
 
 }  // namespace sluice
+SLUICE_API_END

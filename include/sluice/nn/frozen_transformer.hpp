@@ -4,12 +4,14 @@
 #include <span>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/nn/norm.hpp"
 #include "sluice/nn/unit_layer.hpp"
 #include "sluice/tensor/key_pages.hpp"
 #include "sluice/tensor/prepared_feed_forward.hpp"
 #include "sluice/tensor/prepared_weight.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// CausalSelfAttention with its weights prepared.
@@ -57,3 +59,4 @@ struct FrozenTransformer {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "sluice/autograd/convolution.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/nn/frozen_conv.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
@@ -13,6 +14,7 @@
 #include "sluice/nn/probe.hpp"
 #include "sluice/nn/unit_layer.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// y = (unit(norm(x' ∗ W + b)) + residual) · scale, x' = dropout(x) with its left context: the
@@ -64,3 +66,4 @@ class GatedConv1d {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -5,9 +5,11 @@
 #include <optional>
 #include <string_view>
 
+#include "sluice/base/api.hpp"
 #include "sluice/kernels/units.hpp"
 #include "sluice/tensor/tensor.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Names one initialiser's random numbers: parameter `stream` of a model made from `seed`. Without
@@ -92,3 +94,4 @@ struct TruncatedNormal {
 Tensor truncated_normal(Shape shape, DType dtype, const TruncatedNormal& distribution, InitKey key);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// How a weight of a stack is drawn when initial weights of another kind than its layer's own are
@@ -53,3 +55,4 @@ using Parameters = std::vector<Parameter>;
 std::int64_t parameter_count(const Parameters& parameters);
 
 }  // namespace sluice
+SLUICE_API_END

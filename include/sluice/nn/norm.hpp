@@ -7,10 +7,12 @@
 #include <vector>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/tensor/prepared_weight.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Which elements share statistics; C/G are the channels of a group.
@@ -79,3 +81,4 @@ Norm make_causal_norm(std::string_view name, std::int64_t channels, std::int64_t
                       DType dtype = DType::f32);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -6,7 +6,9 @@
 #include <string_view>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 enum class ProbePoint : std::uint8_t {
@@ -53,3 +55,4 @@ struct LayerProbe {
 };
 
 }  // namespace sluice
+SLUICE_API_END

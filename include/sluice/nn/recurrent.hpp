@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sluice/autograd/recurrent.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/nn/forward_options.hpp"
 #include "sluice/nn/frozen_recurrent.hpp"
@@ -15,6 +16,7 @@
 #include "sluice/nn/module.hpp"
 #include "sluice/nn/norm.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// The cells of autograd/recurrent.hpp.
@@ -151,3 +153,4 @@ class RecurrentStack {
 };
 
 }  // namespace sluice
+SLUICE_API_END

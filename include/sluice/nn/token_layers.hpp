@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/nn/frozen_tokens.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/tensor/precision.hpp"
 #include "sluice/tensor/prepared_weight.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// The input and output of a language model over a vocabulary of V tokens.
@@ -55,3 +57,4 @@ std::unique_ptr<TokenLayers> make_token_layers(const TokenLayersOptions& options
                                                InitKey key);
 
 }  // namespace sluice
+SLUICE_API_END

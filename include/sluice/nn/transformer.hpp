@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/nn/attention.hpp"
 #include "sluice/nn/feed_forward.hpp"
 #include "sluice/nn/forward_options.hpp"
@@ -12,6 +13,7 @@
 #include "sluice/nn/norm.hpp"
 #include "sluice/nn/probe.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// The shape of a Transformer decoder.
@@ -104,3 +106,4 @@ class TransformerStack {
 };
 
 }  // namespace sluice
+SLUICE_API_END

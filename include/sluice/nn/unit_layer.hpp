@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/base/random.hpp"
 #include "sluice/kernels/units.hpp"
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/tensor/prepared_weight.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What a model's unit is, before it has parameters.
@@ -88,3 +90,4 @@ class UnitLayer {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -10,8 +10,10 @@
 #include <span>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/tensor/operand.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// How causal attention computes.
@@ -83,3 +85,4 @@ void attention_backward(std::span<const AttentionText<T>> texts,
                         std::int64_t width);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -11,9 +11,11 @@
 
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/tensor/tensor.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// How a causal convolution computes: `direct` takes K products for each output, `fast` fewer by
@@ -44,3 +46,4 @@ void conv_backward_weight(const Tensor& dw, const Tensor& xp, const Tensor& dz,
                           const ConvShape& shape);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -1,8 +1,8 @@
 #pragma once
 // Causal convolution over time with fewer multiplications: Toom-Cook's F(m, K) on tiles of m
 // outputs, n = m + K - 1 matrix products on transformed tiles in place of m·K
-// (kernels/toom_cook.hpp has the algorithm, its sources and its error). Everything happens in
-// blocks of tiles that a thread takes from input to output while they are in its cache.
+// (kernels/detail/toom_cook.hpp has the algorithm, its sources and its error). Everything happens
+// in blocks of tiles that a thread takes from input to output while they are in its cache.
 //
 // B batch, T time, C channels in, M outputs, K kernel width, m tile, n points.
 
@@ -10,10 +10,12 @@
 #include <functional>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/tensor/conv.hpp"
 #include "sluice/tensor/packed_rows.hpp"
 #include "sluice/tensor/tensor.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Input of a convolution: x [B, T, C] (or, of streams of their own lengths, [ΣT, C]) after
@@ -94,3 +96,4 @@ int conv_tile(const ConvShape& shape, ConvPath path, DType operand);
 int conv_tile(const PackedRows& rows, const ConvWidths& widths, ConvPath path, DType operand);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
 #include "sluice/tensor/matrix_view.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// c = a · b, or c += a · b when `accumulate`; c is a.rows × b.columns with leading dimension ldc.
@@ -23,3 +25,4 @@ void gemm(double* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b,
 bool has_bfloat16_gemm();
 
 }  // namespace sluice
+SLUICE_API_END

@@ -5,10 +5,12 @@
 #include <span>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/tensor/attention.hpp"
 #include "sluice/tensor/packed_rows.hpp"
 #include "sluice/tensor/tensor.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// How pages are cut: each holds `rows()` positions of all layers, [layers, rows(), 2D], keys and
@@ -61,3 +63,4 @@ class KeyPass {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
 #include "sluice/tensor/tensor.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// A matrix operand: `rows` × `columns` as the product sees it, element (i, j) at i·ld + j, or at
@@ -64,3 +66,4 @@ inline MatrixView matrix(const Tensor& x) {
 }
 
 }  // namespace sluice
+SLUICE_API_END

@@ -7,6 +7,9 @@
 #include <span>
 #include <vector>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Where the rows of several texts stand in a matrix [ΣT, C]: text i has length(i) rows, one for
@@ -43,3 +46,4 @@ class PackedRows {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -5,11 +5,13 @@
 #include <functional>
 #include <memory>
 
+#include "sluice/base/api.hpp"
 #include "sluice/kernels/units.hpp"
 #include "sluice/tensor/fast_conv.hpp"
 #include "sluice/tensor/packed_rows.hpp"
 #include "sluice/tensor/prepared_weight.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What follows a convolution, fused with it: y = (unit(z + bias) + residual) · scale.
@@ -58,3 +60,4 @@ class PreparedConv {
 Tensor trailing_rows(const ConvInput& input, const PackedRows& rows, std::int64_t kernel);
 
 }  // namespace sluice
+SLUICE_API_END

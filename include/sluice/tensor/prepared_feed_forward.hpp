@@ -3,10 +3,12 @@
 
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
 #include "sluice/kernels/units.hpp"
 #include "sluice/tensor/operand.hpp"
 #include "sluice/tensor/prepared_weight.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What rows of a feed-forward layer's inner numbers are apart: they begin at cache lines, and do
@@ -28,3 +30,4 @@ struct PreparedFeedForward {
 };
 
 }  // namespace sluice
+SLUICE_API_END

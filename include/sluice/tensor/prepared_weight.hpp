@@ -3,11 +3,13 @@
 
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
 #include "sluice/tensor/conv.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "sluice/tensor/precision.hpp"
 #include "sluice/tensor/tensor.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// How a model's weights are prepared for use without training.
@@ -69,3 +71,4 @@ class PreparedWeight {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -12,10 +12,12 @@
 #include <cstdint>
 #include <utility>
 
+#include "sluice/base/api.hpp"
 #include "sluice/kernels/cells.hpp"
 #include "sluice/tensor/recurrent_rows.hpp"
 #include "sluice/tensor/step_matrix.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Which gates an LSTM has; one without is always open: 1 (the ablations of Greff et al. 2017).
@@ -187,3 +189,4 @@ void indrnn_steps(const Tensor& h, const Tensor& state, const Tensor& u, const T
 inline constexpr std::int64_t kIndRnnStrip = 64;
 
 }  // namespace sluice::recurrent
+SLUICE_API_END

@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/panels.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "sluice/tensor/tensor.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice::recurrent {
 
 /// A constant matrix W by which the rows of each of many steps are multiplied: blocks of H columns
@@ -95,3 +97,4 @@ class StepMatrix {
 };
 
 }  // namespace sluice::recurrent
+SLUICE_API_END

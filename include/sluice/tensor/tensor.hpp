@@ -11,6 +11,9 @@
 #include <string_view>
 #include <utility>
 
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Element types. bf16 is storage only (weights and activations feeding a GEMM).
@@ -156,3 +159,4 @@ decltype(auto) dispatch_float(DType dtype, F&& f) {
 }
 
 }  // namespace sluice
+SLUICE_API_END

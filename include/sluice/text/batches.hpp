@@ -3,8 +3,10 @@
 
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
 #include "sluice/text/corpus.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// The order in which training reads a corpus. With S = floor(tokens / (B·T)) steps per
@@ -39,3 +41,4 @@ class BatchStream {
 };
 
 }  // namespace sluice
+SLUICE_API_END

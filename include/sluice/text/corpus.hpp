@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/text/source.hpp"
 #include "sluice/text/tokenizer.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Counts over a corpus. The end of an unterminated last line counts as a newline.
@@ -78,3 +80,4 @@ TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokeni
                             const Progress& progress = {});
 
 }  // namespace sluice
+SLUICE_API_END

@@ -3,8 +3,10 @@
 
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/text/source.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// A corpus in two parts.
@@ -22,3 +24,4 @@ struct HeldOut {
 HeldOut hold_out(const std::vector<TextSource>& sources, double fraction);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -7,8 +7,10 @@
 #include <string_view>
 #include <utility>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/file.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// A file of text, or the bytes [begin, end) of one.
@@ -46,3 +48,4 @@ class MappedText {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -10,10 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/base/progress.hpp"
 #include "sluice/text/source.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// A token's number, 0 <= id < Tokenizer::size().
@@ -122,3 +124,4 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory
 void remove_tokenizer(const std::filesystem::path& directory);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -7,11 +7,13 @@
 #include <string_view>
 
 #include "sluice/autograd/convolution.hpp"
+#include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/tensor/precision.hpp"
 #include "sluice/training/optimizer.hpp"
 #include "sluice/training/schedule.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Fields stand in JSON under the names they have here; the optimizer's and the schedule's stand
@@ -82,3 +84,4 @@ void to_json(nlohmann::json& json, const TrainConfig& config);
 void from_json(const nlohmann::json& json, TrainConfig& config);
 
 }  // namespace sluice
+SLUICE_API_END

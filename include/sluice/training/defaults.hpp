@@ -9,12 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/models/architecture.hpp"
 #include "sluice/models/request.hpp"
 #include "sluice/text/tokenizer.hpp"
 #include "sluice/training/config.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What a look at a text tells.
@@ -52,3 +54,4 @@ ModelConfig choose_model(const ModelRequest& given, const ModelTask& task, Notes
 TrainConfig choose_training(const Given<TrainConfig>& given, std::int64_t tokens, Notes& notes);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/value.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// A line of "event": "train", every TrainConfig::log_every steps.
@@ -51,3 +53,4 @@ struct Metrics {
 Metrics read_metrics(const std::filesystem::path& file);
 
 }  // namespace sluice
+SLUICE_API_END

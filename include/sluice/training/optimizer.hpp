@@ -6,10 +6,12 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/nn/module.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 class FieldTable;
@@ -115,3 +117,4 @@ class Optimizer {
 double clip_coefficient(double norm, double clip);
 
 }  // namespace sluice
+SLUICE_API_END

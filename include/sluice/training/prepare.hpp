@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "sluice/base/api.hpp"
 #include "sluice/models/config.hpp"
 #include "sluice/text/corpus.hpp"
 #include "sluice/text/tokenizer.hpp"
@@ -12,6 +13,7 @@
 #include "sluice/training/defaults.hpp"
 #include "sluice/training/settings.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Tokenised texts, and what they were cut with.
@@ -36,3 +38,4 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
 void check_run(const ModelConfig& model, const TrainConfig& training, const TokenShards& text);
 
 }  // namespace sluice
+SLUICE_API_END

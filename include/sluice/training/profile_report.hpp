@@ -8,9 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/tensor/precision.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// The most this machine did when asked, for all threads together.
@@ -83,3 +85,4 @@ class StepProfiler {
 std::string format_profile(const StepProfile& profile, const Ceilings& ceilings);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -2,10 +2,12 @@
 // A training run from a prepared text to a model directory: what `sluice train` and comparisons
 // have in common.
 
+#include "sluice/base/api.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/training/prepare.hpp"
 #include "sluice/training/trainer.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What to train, complete.
@@ -34,3 +36,4 @@ TrainResult train_model(const TrainPlan& plan, const PreparedText& text,
                         LastWeights last = LastWeights::forget);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/names.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 class FieldTable;
@@ -57,3 +59,4 @@ class Schedule {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -7,12 +7,14 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/models/request.hpp"
 #include "sluice/text/tokenizer.hpp"
 #include "sluice/training/config.hpp"
 #include "sluice/training/defaults.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Where a run's texts are.
@@ -72,3 +74,4 @@ void check_resumed_tokenizer(const Given<TokenizerOptions>& resumed,
                              const Given<TokenizerOptions>& given);
 
 }  // namespace sluice
+SLUICE_API_END

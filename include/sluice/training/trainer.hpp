@@ -11,12 +11,14 @@
 #include <span>
 #include <string>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/corpus.hpp"
 #include "sluice/training/config.hpp"
 #include "sluice/training/profile_report.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Where a run stands after a step.
@@ -176,3 +178,4 @@ TrainResult train(LanguageModel& model, const TokenShards& train, const TokenSha
                   const TrainOptions& options = {});
 
 }  // namespace sluice
+SLUICE_API_END

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/names.hpp"
 
 namespace sluice {

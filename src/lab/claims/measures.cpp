@@ -10,7 +10,7 @@
 #include "codecs.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/names.hpp"
 
 namespace sluice {

@@ -13,7 +13,7 @@
 #include "sluice/base/numbers.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/version.hpp"
-#include "sluice/lab/compare/rates.hpp"
+#include "sluice/lab/compare/detail/rates.hpp"
 #include "sluice/models/memory.hpp"
 #include "sluice/text/batches.hpp"
 

@@ -1,4 +1,4 @@
-#include "sluice/lab/compare/rates.hpp"
+#include "sluice/lab/compare/detail/rates.hpp"
 
 #include <fmt/format.h>
 

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sluice/base/file.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/version.hpp"
 #include "utc_now.hpp"
 

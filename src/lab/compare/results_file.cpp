@@ -4,7 +4,7 @@
 
 #include "codecs.hpp"
 #include "result_file.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/lab/compare/results.hpp"
 
 namespace sluice {

@@ -10,12 +10,12 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/version.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/training/checkpoint.hpp"
-#include "sluice/training/data_fingerprint.hpp"
+#include "sluice/training/detail/data_fingerprint.hpp"
 #include "sluice/training/metrics.hpp"
 
 namespace sluice {

@@ -2,7 +2,7 @@
 
 #include "codecs.hpp"
 #include "result_file.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 
 namespace sluice {
 namespace {

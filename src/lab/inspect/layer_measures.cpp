@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "sluice/autograd/observe.hpp"
+#include "sluice/autograd/detail/observe.hpp"
 #include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/fused_units.hpp"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <span>
 
-#include "sluice/autograd/observe.hpp"
+#include "sluice/autograd/detail/observe.hpp"
 #include "sluice/autograd/rows.hpp"
 #include "sluice/kernels/arithmetic.hpp"
 

@@ -8,7 +8,7 @@
 
 #include "json_values.hpp"
 #include "report/report_page.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "text_table.hpp"
 
 namespace sluice::report {

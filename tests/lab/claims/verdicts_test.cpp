@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "sluice/base/error.hpp"
-#include "sluice/lab/compare/rates.hpp"
+#include "sluice/lab/compare/detail/rates.hpp"
 
 namespace sluice {
 namespace {

@@ -9,7 +9,7 @@
 #include <set>
 
 #include "sluice/base/error.hpp"
-#include "sluice/base/json.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/lab/compare/variants.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/training/defaults.hpp"

@@ -9,7 +9,7 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/random.hpp"
-#include "sluice/lab/compare/rates.hpp"
+#include "sluice/lab/compare/detail/rates.hpp"
 
 namespace sluice {
 namespace {

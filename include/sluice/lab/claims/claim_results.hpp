@@ -11,8 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/lab/claims/verdicts.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// claims.json's format version that this library writes, and the newest it reads.
@@ -95,3 +97,4 @@ std::string part_sentence(const PartResult& part);
 std::string format_claim(const ClaimResult& result);
 
 }  // namespace sluice
+SLUICE_API_END

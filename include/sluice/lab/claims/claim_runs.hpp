@@ -10,10 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/lab/claims/claim_results.hpp"
 #include "sluice/lab/claims/claims.hpp"
 #include "sluice/lab/compare/compare.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What claims are run on, and where.
@@ -62,3 +64,4 @@ void check_claim_results(const ClaimRequest& request, bool quick);
 void add_claim_result(const ClaimRequest& request, bool quick, const ClaimResult& result);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -11,11 +11,13 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/lab/claims/verdicts.hpp"
 #include "sluice/lab/compare/matching.hpp"
 #include "sluice/lab/compare/variants.hpp"
 #include "sluice/text/tokenizer.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// Which of a variant's learning rates its runs are taken from.
@@ -114,3 +116,4 @@ Claim find_claim(const std::string& name, bool quick = false);
 std::string claim_text(const std::string& name);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -10,11 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/value.hpp"
 #include "sluice/lab/claims/verdicts.hpp"
 #include "sluice/lab/compare/compare.hpp"
 #include "sluice/lab/compare/curves.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// A run of a comparison that has been trained.
@@ -81,3 +83,4 @@ std::pair<double, double> tokens_to_shared_loss(const Curve& a, const Curve& b);
 std::pair<double, double> losses_at_shared_time(const Curve& a, const Curve& b);
 
 }  // namespace sluice
+SLUICE_API_END

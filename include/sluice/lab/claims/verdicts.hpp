@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <span>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/lab/compare/statistics.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What a claim says about an effect: it lies below a threshold, above it, or closer to no effect
@@ -69,3 +71,4 @@ ClaimVerdict judge(const Effect& effect, Expect expect, double threshold);
 ClaimVerdict combine(std::span<const ClaimVerdict> parts);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -11,10 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/lab/compare/matching.hpp"
 #include "sluice/lab/compare/run.hpp"
 #include "sluice/lab/compare/variants.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// The most seeds that a comparison takes.
@@ -153,3 +155,4 @@ class Comparison {
 };
 
 }  // namespace sluice
+SLUICE_API_END

@@ -3,8 +3,10 @@
 
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/lab/compare/statistics.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 struct XY {
@@ -27,3 +29,4 @@ struct Band {
 Band band_of(const std::vector<Curve>& curves, double confidence = default_confidence);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <string>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/models/config.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What is made equal: nothing (the widths are those asked for), ModelConfig::parameter_count(), or
@@ -57,3 +59,4 @@ Match match_model(const ModelConfig& model, MatchBy by, std::int64_t target);
 std::string widths_string(const ModelConfig& model);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -11,11 +11,13 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/value.hpp"
 #include "sluice/lab/compare/compare.hpp"
 #include "sluice/lab/compare/curves.hpp"
 #include "sluice/lab/compare/statistics.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// results.json's format version that this library writes, and the newest it reads.
@@ -177,3 +179,4 @@ std::string format_results(const Results& results);
 std::string pair_sentence(const PairRecord& pair);
 
 }  // namespace sluice
+SLUICE_API_END

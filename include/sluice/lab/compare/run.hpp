@@ -11,11 +11,13 @@
 #include <string>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/training/run.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// The complete description of a run, and its name.
@@ -112,3 +114,4 @@ struct RunCurves {
 RunCurves read_curves(const std::filesystem::path& directory, std::int64_t tokens_per_step);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -6,8 +6,10 @@
 #include <span>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/names.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// The level of every interval and verdict: 95%.
@@ -88,3 +90,4 @@ std::vector<PairResult> compare_all(const std::vector<std::vector<double>>& valu
                                     double confidence = default_confidence);
 
 }  // namespace sluice
+SLUICE_API_END

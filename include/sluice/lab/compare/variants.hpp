@@ -6,10 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/models/request.hpp"
 #include "sluice/training/config.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// A field of a model or of its training, and the values it is to take.
@@ -53,3 +55,4 @@ struct VariantSettings {
 VariantSettings apply_variant(const VariantSettings& base, const Variant& variant);
 
 }  // namespace sluice
+SLUICE_API_END

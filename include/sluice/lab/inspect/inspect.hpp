@@ -5,11 +5,13 @@
 #include <filesystem>
 #include <string>
 
+#include "sluice/base/api.hpp"
 #include "sluice/lab/inspect/inspection.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/corpus.hpp"
 #include "sluice/text/tokenizer.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 struct InspectOptions {
@@ -71,3 +73,4 @@ void write_inspection(const std::filesystem::path& directory, const Inspection& 
 std::string format_inspection(const Inspection& inspection);
 
 }  // namespace sluice
+SLUICE_API_END

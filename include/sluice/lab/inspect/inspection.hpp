@@ -12,8 +12,10 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// inspect.json's format version that this library writes, and the newest it reads.
@@ -130,3 +132,4 @@ std::string inspection_json(const Inspection& inspection);
 Inspection parse_inspection(std::string_view text, const std::string& name);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -5,10 +5,12 @@
 #include <filesystem>
 #include <string>
 
+#include "sluice/base/api.hpp"
 #include "sluice/lab/claims/claim_results.hpp"
 #include "sluice/lab/compare/results.hpp"
 #include "sluice/lab/inspect/inspection.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// What a report is made of; what is null is left out.
@@ -31,3 +33,4 @@ std::string report_html(const ReportParts& parts);
 void write_report(const std::filesystem::path& directory);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -3,8 +3,10 @@
 
 #include <string>
 
+#include "sluice/base/api.hpp"
 #include "sluice/lab/units/unit_curves.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// The gnuplot script that draws a picture as SVG on its standard output. `caption` is the title's
@@ -16,3 +18,4 @@ std::string gnuplot_script(const UnitPicture& picture, const std::string& captio
 std::string run_gnuplot(const std::string& script);
 
 }  // namespace sluice
+SLUICE_API_END

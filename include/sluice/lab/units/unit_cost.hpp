@@ -3,8 +3,10 @@
 
 #include <cstdint>
 
+#include "sluice/base/api.hpp"
 #include "sluice/kernels/unit_info.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 struct UnitCost {
@@ -23,3 +25,4 @@ inline constexpr std::int64_t unit_cost_elements = 4096;
 UnitCost measure_unit_cost(const UnitInfo& info);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -7,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/kernels/unit_info.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 struct PlotPoint {
@@ -65,3 +67,4 @@ UnitCurve trace_curve(std::string label, const std::function<double(double)>& f,
 void thin_curve(UnitCurve& curve, double tolerance);
 
 }  // namespace sluice
+SLUICE_API_END

@@ -6,9 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "sluice/base/api.hpp"
 #include "sluice/kernels/unit_info.hpp"
 #include "sluice/lab/units/unit_cost.hpp"
 
+SLUICE_API_BEGIN
 namespace sluice {
 
 /// A unit, and what it costs if that was measured.
@@ -27,3 +29,4 @@ nlohmann::ordered_json units_json(const std::vector<ListedUnit>& units);
 std::string units_markdown(const std::vector<UnitInfo>& units);
 
 }  // namespace sluice
+SLUICE_API_END
