@@ -42,5 +42,6 @@ install(FILES ${PROJECT_BINARY_DIR}/sluice-config.cmake
   ${PROJECT_BINARY_DIR}/sluice-config-version.cmake cmake/Dependencies.cmake
   DESTINATION ${package_dir})
 
+file(RELATIVE_PATH SLUICE_PC_TO_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/sluice.pc.in ${PROJECT_BINARY_DIR}/sluice.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/sluice.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

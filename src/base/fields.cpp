@@ -66,8 +66,8 @@ FieldPlace FieldPlace::element(std::size_t index) const {
 }
 
 void FieldPlace::refuse(const std::string& fault) const {
-  const std::string message = path.empty() ? fmt::format("{}: {}", where, fault)
-                                           : fmt::format("{}: '{}': {}", where, path, fault);
+  std::string message = path.empty() ? fault : fmt::format("'{}': {}", path, fault);
+  if (!where.empty()) message.insert(0, where + ": ");
   if (origin == Origin::file) throw Error(message);
   throw UsageError(message);
 }
@@ -76,9 +76,10 @@ void FieldPlace::refuse(const std::string& expected, const Value& got) const {
   const auto* text = got.as<std::string>();
   const std::string quotation =
       origin == Origin::flag && text != nullptr ? in_quotes(*text) : shown(got);
-  const std::string message =
-      path.empty() ? fmt::format("{}: expected {}, got {}", where, expected, quotation)
-                   : fmt::format("{}: '{}' must be {}, got {}", where, path, expected, quotation);
+  std::string message = path.empty()
+                            ? fmt::format("expected {}, got {}", expected, quotation)
+                            : fmt::format("'{}' must be {}, got {}", path, expected, quotation);
+  if (!where.empty()) message.insert(0, where + ": ");
   if (origin == Origin::file) throw Error(message);
   throw UsageError(message);
 }
@@ -345,7 +346,9 @@ std::vector<std::string> parts_of(std::string_view text) {
 FieldCodec<double> number_or_null() {
   FieldCodec<double> codec = field_codec<double>({});
   codec.read = [read = codec.read](const Value& value, const FieldPlace& place) {
-    return value.is_null() ? std::numeric_limits<double>::infinity() : read(value, place);
+    if (value.is_null()) return std::numeric_limits<double>::infinity();
+    if (!value.is_number()) place.refuse("a number or null", value);
+    return read(value, place);
   };
   codec.write = [](const double& value) { return std::isfinite(value) ? Value(value) : Value(); };
   return codec;

@@ -9,7 +9,7 @@ fail() { printf 'pkg_config.sh: %s\n' "$*" >&2; exit 1; }
 
 [ "$(pkg-config --modversion sluice)" = "$version" ] || fail "pkg-config knows another version"
 # shellcheck disable=SC2046 # flags are words
-"$compiler" "$(dirname "$0")/consumer/whole.cpp" $(pkg-config --cflags --libs --define-variable=prefix="$prefix" sluice) \
+"$compiler" "$(dirname "$0")/consumer/whole.cpp" $(pkg-config --cflags --libs sluice) \
   -o "$work/whole"
 LD_LIBRARY_PATH=$libdir "$work/whole" | grep -qF "sluice $version" || fail "the program does not say its version"
 

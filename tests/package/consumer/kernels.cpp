@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "sluice/kernels/elementwise.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/kernels/units.hpp"
 
 int main() {
