@@ -347,7 +347,9 @@ FieldCodec<double> number_or_null() {
   FieldCodec<double> codec = field_codec<double>({});
   codec.read = [read = codec.read](const Value& value, const FieldPlace& place) {
     if (value.is_null()) return std::numeric_limits<double>::infinity();
-    if (kind_of(value) != "a number") place.refuse("a number or null", value);
+    if (!value.as<std::int64_t>() && !value.as<std::uint64_t>() && !value.as<double>()) {
+      place.refuse("a number or null", value);
+    }
     return read(value, place);
   };
   codec.write = [](const double& value) { return std::isfinite(value) ? Value(value) : Value(); };
