@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "sluice/autograd/arithmetic.hpp"
 #include "sluice/autograd/convolution.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
