@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "options.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/base/detail/json.hpp"
 #include "sluice/models/architecture.hpp"
 #include "sluice/models/model_directory.hpp"
 
@@ -62,6 +62,7 @@ std::vector<OwnFlag> own_flags() {
   std::vector<OwnFlag> flags;
   for (const Architecture* architecture : architectures()) {
     for (const Field& field : architecture->fields().fields()) {
+      if (field.spec.flag.empty() && field.spec.off_flag.empty()) continue;
       const auto found = std::find_if(flags.begin(), flags.end(), [&](const OwnFlag& flag) {
         return flag.field->spec.flag == field.spec.flag &&
                flag.field->spec.off_flag == field.spec.off_flag;
@@ -104,6 +105,11 @@ std::string help_of(const OwnFlag& flag, const std::vector<std::string>& in_head
   return help;
 }
 
+/// The flag of the field that says how many layers there are, which a preset says, too.
+const std::string& size_flag(const Architecture& architecture) {
+  return find_request_field(architecture.size_fields().front(), &architecture)->spec.flag;
+}
+
 /// Flags that say which model: --arch, --preset.
 void add_choice_flags(CLI::App& app, const SetField& set) {
   const FieldTable& choice = model_choice_fields();
@@ -116,9 +122,8 @@ void add_choice_flags(CLI::App& app, const SetField& set) {
     std::vector<std::string> names;
     for (const Preset& preset : architecture->presets()) names.push_back(preset.name);
     if (names.empty()) continue;
-    const Field* const size = architecture->fields().find(architecture->size_fields().front());
     named.push_back(fmt::format("{}: a named shape, instead of {}: {}", architecture->name(),
-                                size->spec.flag, fmt::join(names, ", ")));
+                                size_flag(*architecture), fmt::join(names, ", ")));
   }
   if (!named.empty()) {
     add_field_flag(app, *choice.find("preset"), fmt::format("{}", fmt::join(named, "; ")),
@@ -193,8 +198,7 @@ void add_model_flags(CLI::App& app, GivenFlags& given) {
   }
   for (const Architecture* architecture : architectures()) {
     if (architecture->presets().empty()) continue;
-    const Field* const size = architecture->fields().find(architecture->size_fields().front());
-    argument(app, size->spec.flag).excludes({argument(app, "--preset")});
+    argument(app, size_flag(*architecture)).excludes({argument(app, "--preset")});
   }
 }
 

@@ -58,6 +58,21 @@ TEST_F(NewArchitecture, TrainResumeEvaluateScoreGenerate) {
   EXPECT_TRUE(complains(run({"eval", model, text_}), 1, "eval", "unknown arch 'ngram'"));
 }
 
+TEST_F(NewArchitecture, ItsFieldsAreFlags) {
+  const std::string model = path("model");
+  const Outcome trained = run_with({"train", "--arch", "ngram", "--order", "2", "--hidden", "16",
+                                    "--data", text_, "--out", model, "--batch", "4", "--context",
+                                    "8", "--steps", "3", "--threads", "1"});
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  EXPECT_NE(trained.out.find("n-grams of 2 tokens, 16 wide"), std::string::npos) << trained.out;
+  EXPECT_EQ(json::parse(read_file(model + "/config.json"))["model"]["order"], 2);
+  EXPECT_TRUE(complains(run_with({"train", "--arch", "ngram", "--order", "1", "--data", text_,
+                                  "--out", path("other")}),
+                        2, "train", "--order: expected a whole number from 2 to 64, got 1"));
+  const Outcome help = run_with({"train", "--help"});
+  EXPECT_NE(help.out.find("N-grams (--arch ngram)"), std::string::npos) << help.out;
+}
+
 TEST_F(NewArchitecture, IsMatchedToOthers) {
   const std::string out = path("out");
   const Outcome compared = run_with({"compare",

@@ -331,8 +331,8 @@ TEST_F(Inspect, WritesItsFiles) {
   EXPECT_EQ(read["context"]["tokens"], (std::vector<int>{1, 2, 4, 8}));
   EXPECT_EQ(read["surprisal"].size(), 7U);
   const auto lines = [&](const char* name) {
-    const std::string text = read_file(directory_ / name);
-    return std::count(text.begin(), text.end(), '\n');
+    const std::string rows = read_file(directory_ / name);
+    return std::count(rows.begin(), rows.end(), '\n');
   };
   EXPECT_EQ(lines("layers.csv"), 2);
   EXPECT_EQ(lines("lags.csv"), 7);
