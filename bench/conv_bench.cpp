@@ -18,8 +18,8 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
-#include "sluice/kernels/fused_units.hpp"
 #include "sluice/kernels/detail/toom_cook.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/tensor/prepared_conv.hpp"
 
 namespace sluice {

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 #include <omp.h>
+#include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
@@ -101,6 +103,30 @@ bool in_parallel_range() { return inside_range; }
 
 namespace detail {
 
+void check_memory_for_threads(int count) {
+  // OpenMP keeps the threads that a thread once had.
+  thread_local int started = 1;
+  if (count <= started) return;
+  pthread_attr_t attributes;
+  std::size_t stack = 0;
+  pthread_attr_init(&attributes);
+  pthread_attr_getstacksize(&attributes, &stack);
+  pthread_attr_destroy(&attributes);
+  // Their stacks, and what the C library keeps for each.
+  const std::size_t each = stack + (std::size_t{1} << 20);
+  const std::size_t needed = static_cast<std::size_t>(count - started) * each;
+  void* const memory =
+      mmap(nullptr, needed, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    throw Error(
+        fmt::format("out of memory: there is none for the stacks of {} threads ({} MiB each); use "
+                    "fewer threads, or raise the limit on address space",
+                    count, stack >> 20));
+  }
+  munmap(memory, needed);
+  started = count;
+}
+
 void parallel_ranges(std::int64_t n, std::int64_t grain, RangeFunction function, void* context) {
   if (n <= 0) return;
   grain = std::max<std::int64_t>(1, grain);
@@ -110,6 +136,7 @@ void parallel_ranges(std::int64_t n, std::int64_t grain, RangeFunction function,
     function(context, 0, n);
     return;
   }
+  check_memory_for_threads(static_cast<int>(ranges));
   Call call(n, grain, ranges, function, context);
 #ifdef __SANITIZE_THREAD__
   // ThreadSanitizer cannot see the synchronisation inside libgomp and would report races.

@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include "initialise.hpp"
-#include "sluice/base/error.hpp"
 #include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/models/architecture.hpp"
 #include "sluice/models/field_codecs.hpp"

@@ -6,8 +6,8 @@
 #include <set>
 #include <system_error>
 
-#include "sluice/base/error.hpp"
 #include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice {
 namespace {

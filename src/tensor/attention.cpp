@@ -11,8 +11,8 @@
 #include "sluice/kernels/attention.hpp"
 #include "sluice/kernels/detail/bfloat16.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
-#include "sluice/tensor/gemm.hpp"
 #include "sluice/tensor/detail/rotary_table.hpp"
+#include "sluice/tensor/gemm.hpp"
 
 namespace sluice {
 namespace {

@@ -55,6 +55,7 @@ struct Entry {
 class OpenMpThreads {
  public:
   explicit OpenMpThreads(int count) : before_(omp_get_max_threads()), changes_(before_ != count) {
+    detail::check_memory_for_threads(count);
     if (changes_) omp_set_num_threads(count);
   }
   ~OpenMpThreads() {
@@ -78,8 +79,7 @@ void check_memory_for_code() {
   if (memory == MAP_FAILED) {
     throw Error(
         "out of memory: there is none for the code of matrix products; lower the batch, the "
-        "context "
-        "or the width, or raise the limit on address space");
+        "context or the width, or raise the limit on address space");
   }
   munmap(memory, enough);
 }

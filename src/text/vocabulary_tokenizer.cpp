@@ -10,10 +10,10 @@
 
 #include "counting.hpp"
 #include "kinds.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/base/detail/json.hpp"
 #include "splitting.hpp"
 
 namespace sluice {

@@ -7,8 +7,8 @@
 
 #include "checkpoint_document.hpp"
 #include "run_states.hpp"
-#include "sluice/base/error.hpp"
 #include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice {
 namespace {

@@ -5,10 +5,10 @@
 #include <variant>
 
 #include "metrics_lines.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/base/detail/json.hpp"
 
 namespace sluice {
 namespace {

@@ -11,9 +11,9 @@
 #include <string_view>
 
 #include "metrics_lines.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/base/detail/json.hpp"
 
 namespace sluice {
 

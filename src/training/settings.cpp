@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "sluice/base/error.hpp"
 #include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
 #include "sluice/models/model_directory.hpp"
 
 namespace sluice {

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Every installed header compiles by itself, given the installed ones and Debian's.
+# Every installed header includes what it needs, from the installed ones and Debian's: all of them compile in
+# alphabetical order and in the reverse of it.
 # usage: headers.sh COMPILER INCLUDEDIR
 set -euo pipefail
 compiler=$1 include=$2
 cd "$include"
-find sluice -name '*.hpp' | sort | xargs -P "$(nproc)" -I{} "$compiler" -std=c++20 -fsyntax-only -x c++ \
-  -Wall -Wextra -I . -include {} /dev/null
 [ -z "$(find sluice -path '*/detail/*')" ] || { echo "internal headers are installed" >&2; exit 1; }
+for order in sort 'sort -r'; do
+  find sluice -name '*.hpp' | $order | sed 's/.*/#include "&"/' |
+    "$compiler" -std=c++20 -fsyntax-only -Wall -Wextra -I . -x c++ -
+done

@@ -49,8 +49,9 @@ TEST(TrainConfig, MissingFieldsKeepTheirValue) {
 
 TEST(TrainConfig, BadJsonIsRefusedByName) {
   EXPECT_NE(message({{"bacth", 3}}).find("batch"), std::string::npos);
-  EXPECT_NE(message({{"batch", 2.5}}).find("'batch' must be a whole number from 1 to 16777216, got 2.5"),
-            std::string::npos);
+  EXPECT_NE(
+      message({{"batch", 2.5}}).find("'batch' must be a whole number from 1 to 16777216, got 2.5"),
+      std::string::npos);
   EXPECT_NE(message({{"seed", -1}}).find("'seed'"), std::string::npos);
   EXPECT_NE(message({{"steps", UINT64_MAX}}).find("'steps'"), std::string::npos);
   EXPECT_NE(message({{"lr", "fast"}}).find("'lr' must be a number"), std::string::npos);

@@ -9,9 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/base/detail/json.hpp"
 #include "sluice/models/architecture.hpp"
 #include "sluice/models/recurrent.hpp"
 #include "support/model_configs.hpp"

@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "metrics_log.hpp"
-#include "sluice/base/error.hpp"
 #include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
 #include "training/support.hpp"
 
 namespace sluice::training_test {

@@ -36,6 +36,9 @@ class ThreadCount {
 bool in_parallel_range();
 
 namespace detail {
+/// libgomp ends the process when it cannot start a thread: throws Error before it can, where there
+/// is no address space for the stacks of `count` threads. For whoever lets OpenMP start threads.
+void check_memory_for_threads(int count);
 using RangeFunction = void (*)(void* context, std::int64_t begin, std::int64_t end);
 void parallel_ranges(std::int64_t n, std::int64_t grain, RangeFunction function, void* context);
 }  // namespace detail

@@ -8,9 +8,9 @@
 #include <map>
 #include <utility>
 
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/base/detail/json.hpp"
 #include "sluice/base/version.hpp"
 #include "sluice/lab/claims/measures.hpp"
 #include "sluice/lab/compare/results.hpp"

@@ -8,9 +8,9 @@
 
 #include "claims/measure_groups.hpp"
 #include "codecs.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/base/detail/json.hpp"
 #include "sluice/base/names.hpp"
 
 namespace sluice {

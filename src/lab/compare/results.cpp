@@ -4,8 +4,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "sluice/base/file.hpp"
 #include "sluice/base/detail/json.hpp"
+#include "sluice/base/file.hpp"
 #include "sluice/base/version.hpp"
 #include "utc_now.hpp"
 

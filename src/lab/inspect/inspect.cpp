@@ -9,8 +9,8 @@
 
 #include "inspect/layer_measures.hpp"
 #include "inspect/time_measures.hpp"
-#include "sluice/base/error.hpp"
 #include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/base/version.hpp"
 #include "utc_now.hpp"

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <map>
 
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
-#include "sluice/base/detail/json.hpp"
 #include "sluice/base/version.hpp"
 #include "text_table.hpp"
 

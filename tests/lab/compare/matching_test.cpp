@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "sluice/base/error.hpp"
 #include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
 #include "sluice/lab/compare/variants.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/training/defaults.hpp"
@@ -226,7 +226,8 @@ TEST(Variations, RefuseInOneSentence) {
   EXPECT_EQ(refusal("groups=4,0"),
             "values of 'groups': expected a whole number of at least 1, got 0");
   EXPECT_NE(refusal("unit").find("FIELD=A,B"), std::string::npos);
-  EXPECT_NE(refusal("batch=8,many").find("a whole number from 1 to 16777216, got 'many'"), std::string::npos);
+  EXPECT_NE(refusal("batch=8,many").find("a whole number from 1 to 16777216, got 'many'"),
+            std::string::npos);
   EXPECT_NE(refusal("dropout=0,").find("a value"), std::string::npos);
   EXPECT_NE(refusal("seed=1,2").find("the same seeds"), std::string::npos);
   EXPECT_NE(refusal("tokens=1,2").find("same budget"), std::string::npos);

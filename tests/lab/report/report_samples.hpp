@@ -40,12 +40,6 @@ inline json sample_curve(double end, int points, double last_x, bool band) {
   return curve;
 }
 
-inline json sample_history(double end, int points) {
-  const json tokens = sample_curve(end, points, 60000, false);
-  const json seconds = sample_curve(end, points, 95, false);
-  return {{"tokens", tokens["x"]}, {"seconds", seconds["x"]}, {"loss", tokens["mean"]}};
-}
-
 inline json sample_variant(const std::string& name, double loss, int points) {
   const std::vector<double> rates = {0.1, 0.3, 1};
   json tried = json::array();
