@@ -204,20 +204,7 @@ class Browser : public ::testing::Test {
 TEST_F(Browser, AComparison) {
   json results = sample_results({"unit=glu", "unit=gtu", hostile});
   int number = 0;
-  for (const json& run : results["runs"]) {
-    const fs::path place = directory_ / "runs" / run["run"].get<std::string>();
-    fs::create_directories(place);
-    std::ofstream metrics(place / "metrics.jsonl");
-    const double end = 1.6 + 0.02 * number++;
-    for (int step = 1; step <= 20; ++step) {
-      metrics << json{{"event", "train"},
-                      {"step", step},
-                      {"seconds", 0.5 * step},
-                      {"loss", end + 2.0 / step}}
-                     .dump()
-              << '\n';
-    }
-  }
+  for (const json& run : results["runs"]) put_history(run["run"], 1.6 + 0.02 * number++, 20);
   put("results.json", results);
   const json found = opened();
   expect_sound(found);
