@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "sluice/autograd/arithmetic.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
