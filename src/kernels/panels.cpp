@@ -1,4 +1,4 @@
-// multiply_panel and pack_panel.
+// multiply_panel, multiply_row and pack_panel.
 #include "sluice/kernels/panels.hpp"
 
 #include <algorithm>
@@ -99,12 +99,68 @@ void MultiplyRows(PanelProduct<W> p, std::size_t rows, std::size_t columns) {
   }
 }
 
+// Vectors of which two fit into a panel.
+using RowTag = hn::CappedTag<float, kPanelColumns / 2>;
+
+// One row by two vectors of columns of each panel: their sums are chains of their own, so that the
+// processor need not wait for the end of one multiplication before it begins the next.
+template <std::size_t kPanels, class W>
+HWY_INLINE void MultiplyRowTile(const PanelProduct<W>& p, const PanelSteps& steps, std::size_t j) {
+  const RowTag d;
+  const std::size_t lanes = hn::Lanes(d);
+  hn::Vec<decltype(d)> left[kPanels];
+  hn::Vec<decltype(d)> right[kPanels];
+  const W* panels[kPanels];
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < kPanels; ++i) {
+    panels[i] = p.panel + i * steps.panel + j;
+    const float* c = p.c + i * steps.c + j;
+    left[i] = p.accumulate ? hn::LoadU(d, c) : hn::Zero(d);
+    right[i] = p.accumulate ? hn::LoadU(d, c + lanes) : hn::Zero(d);
+  }
+  for (std::size_t k = 0; k < p.inner; ++k) {
+    const auto x = hn::Set(d, p.a[k]);
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < kPanels; ++i) {
+      left[i] = hn::MulAdd(x, Widened(d, panels[i] + k * kPanelColumns), left[i]);
+      right[i] = hn::MulAdd(x, Widened(d, panels[i] + k * kPanelColumns + lanes), right[i]);
+    }
+  }
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < kPanels; ++i) {
+    float* c = p.c + i * steps.c + j;
+    hn::StoreU(left[i], d, c);
+    hn::StoreU(right[i], d, c + lanes);
+  }
+}
+
+template <std::size_t kPanels, class W>
+void MultiplyRowBy(PanelProduct<W> p, const PanelSteps& steps, std::size_t panels) {
+  const std::size_t tile = 2 * hn::Lanes(RowTag());
+  for (; panels >= kPanels; panels -= kPanels) {
+    for (std::size_t j = 0; j < kPanelColumns; j += tile) MultiplyRowTile<kPanels>(p, steps, j);
+    p.c += kPanels * steps.c;
+    p.panel += kPanels * steps.panel;
+  }
+  if constexpr (kPanels > 1) {
+    if (panels > 0) MultiplyRowBy<kPanels - 1>(p, steps, panels);
+  }
+}
+
 void MultiplyFloat(const PanelProduct<float>& product, std::size_t rows, std::size_t columns) {
   MultiplyRows<kMostRows>(product, rows, columns);
 }
 void MultiplyBfloat16(const PanelProduct<std::uint16_t>& product, std::size_t rows,
                       std::size_t columns) {
   MultiplyRows<kMostRows>(product, rows, columns);
+}
+void MultiplyRowFloat(const PanelProduct<float>& product, const PanelSteps& steps,
+                      std::size_t panels) {
+  MultiplyRowBy<4>(product, steps, panels);
+}
+void MultiplyRowBfloat16(const PanelProduct<std::uint16_t>& product, const PanelSteps& steps,
+                         std::size_t panels) {
+  MultiplyRowBy<4>(product, steps, panels);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -116,6 +172,8 @@ namespace sluice::kernels {
 namespace {
 HWY_EXPORT(MultiplyFloat);
 HWY_EXPORT(MultiplyBfloat16);
+HWY_EXPORT(MultiplyRowFloat);
+HWY_EXPORT(MultiplyRowBfloat16);
 
 void pack(float* panel, const float* w, std::size_t ld, bool transposed, std::size_t rows,
           std::size_t columns) {
@@ -156,6 +214,14 @@ void multiply_panel(const PanelProduct<float>& product, std::size_t rows, std::s
 void multiply_panel(const PanelProduct<std::uint16_t>& product, std::size_t rows,
                     std::size_t columns) {
   HWY_DYNAMIC_DISPATCH(MultiplyBfloat16)(product, rows, columns);
+}
+
+void multiply_row(const PanelProduct<float>& product, const PanelSteps& steps, std::size_t panels) {
+  HWY_DYNAMIC_DISPATCH(MultiplyRowFloat)(product, steps, panels);
+}
+void multiply_row(const PanelProduct<std::uint16_t>& product, const PanelSteps& steps,
+                  std::size_t panels) {
+  HWY_DYNAMIC_DISPATCH(MultiplyRowBfloat16)(product, steps, panels);
 }
 
 }  // namespace sluice::kernels

@@ -93,6 +93,32 @@ void StepMatrix::multiply(float* c, std::int64_t c_pitch, std::int64_t fresh, co
   }
 }
 
+void StepMatrix::multiply_row(float* c, std::int64_t fresh, const Rows& a, std::int64_t panel,
+                              std::int64_t panels) const {
+  const auto product = [&]<class W>(const W* weights, std::int64_t block, std::int64_t count) {
+    const std::int64_t at = (panel * blocks_ + block) * inner_ * kWidth;
+    kernels::multiply_row(
+        kernels::PanelProduct<W>{c + block * hidden_ + panel * kWidth, 0, a.data, 0, weights + at,
+                                 static_cast<std::size_t>(inner_), block >= fresh},
+        {.panel = static_cast<std::size_t>(inner_ * kWidth),
+         .c = static_cast<std::size_t>(blocks_ == 1 ? kWidth : hidden_)},
+        static_cast<std::size_t>(count));
+  };
+  const auto products = [&]<class W>(const W* weights) {
+    if (blocks_ == 1) {
+      product(weights, 0, panels);
+      return;
+    }
+    if (fresh > 0) product(weights, 0, fresh);
+    if (fresh < blocks_) product(weights, fresh, blocks_ - fresh);
+  };
+  if (operand_ == DType::bf16) {
+    products(weight_.data<std::uint16_t>());
+  } else {
+    products(weight_.data<float>());
+  }
+}
+
 MatrixView StepMatrix::blocks(std::int64_t first, std::int64_t end) const {
   const std::int64_t at = first * hidden_, count = (end - first) * hidden_;
   return (transposed_ ? transpose(matrix(weight_)) : matrix(weight_)).column_range(at, count);

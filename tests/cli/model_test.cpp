@@ -48,6 +48,22 @@ class Model : public ScratchTest {
   std::string model_;
 };
 
+TEST_F(Model, ComputesInThePrecisionAskedFor) {
+  const auto nll = [&](const char* precision) {
+    const Outcome outcome = run({"eval", model_, text_, "--json", "--precision", precision});
+    return outcome.status == 0 ? json::parse(outcome.out)["nll"].get<double>() : 0;
+  };
+  const auto score = [&](const char* precision) {
+    const std::string line = "the cat sat on the mat . the old man saw a tree .\n";
+    return run({"score", model_, "--json", "--precision", precision}, {.input = line}).out;
+  };
+  if (nll("bf16") == 0) GTEST_SKIP() << "this CPU has no bfloat16 products";
+  const double difference = std::abs(nll("bf16") / nll("f32") - 1);
+  EXPECT_GT(difference, 1e-7);
+  EXPECT_LT(difference, 1e-2);
+  EXPECT_NE(score("bf16"), score("f32"));
+}
+
 TEST_F(Model, EvaluatesAText) {
   const Outcome outcome = run({"eval", model_, text_, "--json"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;

@@ -90,6 +90,40 @@ TEST(Panels, ProductsFollowDouble) {
   });
 }
 
+// What is between and behind the panels' columns stays.
+template <class W>
+void expect_row_as_by_single_panels(const std::vector<W>& weights, std::size_t inner) {
+  const auto a = normal_values<float>(inner + 1, 7);
+  const auto start = normal_values<float>(10 * (kPanelColumns + 3), 8);
+  const PanelSteps steps{.panel = inner * kPanelColumns, .c = kPanelColumns + 3};
+  for (const bool accumulate : {false, true}) {
+    for (std::size_t panels = 0; panels <= 9; ++panels) {
+      std::vector<float> got = start, want = start;
+      PanelProduct<W> product{got.data(), 0, a.data(), 0, weights.data(), inner, accumulate};
+      multiply_row(product, steps, panels);
+      product.c = want.data();
+      for (std::size_t i = 0; i < panels; ++i) {
+        multiply_panel(product, 1, kPanelColumns);
+        product.c += steps.c;
+        product.panel += steps.panel;
+      }
+      ASSERT_EQ(got, want) << panels << " panels of " << inner;
+    }
+  }
+}
+
+TEST(Panels, OneRowBySeveralAtOnceHasTheSameBits) {
+  on_every_target([] {
+    for (const std::size_t inner : {0, 1, 37}) {
+      const auto weights = normal_values<float>(9 * inner * kPanelColumns + 1, 6);
+      std::vector<std::uint16_t> narrow(weights.size());
+      to_bfloat16(narrow.data(), weights.data(), weights.size());
+      expect_row_as_by_single_panels(weights, inner);
+      expect_row_as_by_single_panels(narrow, inner);
+    }
+  });
+}
+
 TEST(Panels, NanStaysInItsRow) {
   const std::size_t inner = 5, rows = 9;
   const auto w = normal_values<float>(inner * kPanelColumns, 6);

@@ -214,9 +214,16 @@ TEST(Gemm, LeavesTheHostsThreadSettingAlone) {
   omp_set_num_threads(before);
 }
 
+// 46 by 100 by 63 in bfloat16 ended oneDNN 2.6.3 in an illegal instruction where there is AMX.
 TEST(Gemm, EqualsFloat64OnEveryLayoutAndOddSizes) {
-  for (const auto& [m, n, k] : std::vector<std::array<std::int64_t, 3>>{
-           {1, 1, 1}, {1, 17, 5}, {3, 5, 7}, {33, 1, 65}, {64, 48, 32}, {5, 7, 0}, {0, 4, 3}}) {
+  for (const auto& [m, n, k] : std::vector<std::array<std::int64_t, 3>>{{1, 1, 1},
+                                                                        {1, 17, 5},
+                                                                        {3, 5, 7},
+                                                                        {33, 1, 65},
+                                                                        {64, 48, 32},
+                                                                        {5, 7, 0},
+                                                                        {0, 4, 3},
+                                                                        {46, 100, 63}}) {
     for (int layout = 0; layout < 8; ++layout) {
       const bool ta = (layout & 1) != 0, tb = (layout & 2) != 0, accumulate = (layout & 4) != 0;
       const Operand a = ta ? operand(k, m, 1) : operand(m, k, 1);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "shard_file.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/text/detail/utf8.hpp"
 #include "support.hpp"
@@ -273,6 +274,25 @@ TEST_F(CorpusTest, PublishedCorporaHaveTheirPublishedCounts) {
   const auto characters = train_tokenizer({"char", 0, 1}, {shakespeare});
   EXPECT_EQ(characters->size(), 66) << "65 characters and <unk>";
   EXPECT_EQ(tokenize_corpus({shakespeare}, *characters, path("cache")).size(), 1'115'394);
+}
+
+// Two bytes hold 65,536 tokens, not one more.
+TEST_F(CorpusTest, TheLastTokenOfAnyVocabularyIsKept) {
+  for (const std::int64_t vocabulary : {65535, 65536, 65537, 65538, 1 << 20}) {
+    const std::vector<TokenId> tokens = {0, static_cast<TokenId>(vocabulary - 1)};
+    const ShardKey key;
+    CorpusInfo info;
+    info.tokens = 2;
+    ShardWriter writer(path("shard"), vocabulary);
+    writer.write(tokens);
+    writer.finish(key, info);
+    const auto shard = load_shard(path("shard"), key);
+    ASSERT_TRUE(shard) << vocabulary;
+    EXPECT_EQ(shard->narrow, vocabulary <= 65536);
+    const TokenId last = shard->narrow ? reinterpret_cast<const std::uint16_t*>(shard->tokens)[1]
+                                       : reinterpret_cast<const TokenId*>(shard->tokens)[1];
+    EXPECT_EQ(last, tokens[1]) << vocabulary;
+  }
 }
 
 }  // namespace

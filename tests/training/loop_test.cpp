@@ -8,6 +8,7 @@
 
 #include "divergence.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/models/recurrent.hpp"
 #include "training/support.hpp"
 
 namespace sluice::training_test {
@@ -78,6 +79,31 @@ TEST(Loop, CarriesContextOnlyWhenAskedAndWithinAnEpoch) {
   EXPECT_NE(carried[1], padded[1]);
   EXPECT_EQ(carried[9], padded[9]) << "an epoch of 10 steps begins anew";
   EXPECT_NE(carried[10], padded[10]);
+}
+
+// A rate that carries every recurrent weight far past its bound in one step.
+TEST(Loop, WeightsStayWithinTheirBound) {
+  ModelConfig shape("indrnn");
+  shape.vocabulary = vocabulary;
+  shape.dim = 8;
+  shape.softmax = "full";
+  auto& recurrent = shape.shape<RecurrentShape>();
+  recurrent.depth = 2;
+  recurrent.hidden = 12;
+  recurrent.bound = 0.5F;
+  const auto model = tiny_model(shape);
+  const TokenShards text = tiny_tokens(330, 1);
+  const TrainConfig config = tiny_training(OptimizerKind::sgd);
+  Loop loop(*model, text, config);
+  loop.step(0, 100);
+  float most = 0;
+  for (const Parameter& parameter : model->parameters()) {
+    if (!parameter.name.ends_with("weight_hh")) continue;
+    for (const float u : parameter.variable.value().span<float>()) {
+      most = std::max(most, std::abs(u));
+    }
+  }
+  EXPECT_EQ(most, 0.5F);
 }
 
 class Recorder : public GradientExchange {

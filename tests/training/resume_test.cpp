@@ -4,11 +4,13 @@
 #include <functional>
 #include <sstream>
 
+#include "metrics_log.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/inference/evaluate.hpp"
 #include "sluice/inference/frozen_model.hpp"
 #include "sluice/models/gcnn.hpp"
 #include "sluice/models/model_directory.hpp"
+#include "sluice/training/metrics.hpp"
 #include "training/support.hpp"
 
 namespace sluice::training_test {
@@ -167,11 +169,19 @@ TEST(Resume, LinesAfterTheCheckpointAreDropped) {
   StopAt stopper(20);
   run(parts.path(), config, stopper.options);
   // What a killed run may leave: lines beyond the checkpoint, the last one half written.
+  // (It stopped before the validation of step 20, which the resumed run does.)
+  const Metrics before = read_metrics(parts / "metrics.jsonl");
+  ASSERT_EQ(before.validations.size(), 1U);
+  ValidationLine validation = before.validations[0];
+  validation.step = 20;
+  TrainLine training = before.train.at(0);
+  training.step = 21;
+  {
+    MetricsLog log(parts / "metrics.jsonl", MetricsLog::Kept{20, true});
+    log.append(validation);
+    log.append(training);
+  }
   std::string text = read_file(parts / "metrics.jsonl");
-  text += R"({"event":"validation","step":20,"loss":1})";
-  text += "\n";
-  text += R"({"event":"train","step":21,"loss":1})";
-  text += "\n";
   text += R"({"event":"tra)";
   write_file(parts / "metrics.jsonl", text);
   TrainOptions options;

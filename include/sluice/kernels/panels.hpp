@@ -39,5 +39,16 @@ void multiply_panel(const PanelProduct<float>& product, std::size_t rows, std::s
 void multiply_panel(const PanelProduct<std::uint16_t>& product, std::size_t rows,
                     std::size_t columns);
 
+/// From one panel to the next: elements of the panels, and of c.
+struct PanelSteps {
+  std::size_t panel;
+  std::size_t c;
+};
+/// multiply_panel() of one row by several whole panels, kPanelColumns wide, at once, to the same
+/// bits: sums of several panels keep the processor busy where those of one make it wait.
+void multiply_row(const PanelProduct<float>& product, const PanelSteps& steps, std::size_t panels);
+void multiply_row(const PanelProduct<std::uint16_t>& product, const PanelSteps& steps,
+                  std::size_t panels);
+
 }  // namespace sluice::kernels
 SLUICE_API_END

@@ -40,7 +40,13 @@ class StepMatrix {
       if (packed_) {
         parallel_for(panels(), grain(rows), [&](std::int64_t begin, std::int64_t end) {
           const Rows operand = rounded(a, a_pitch, rows);
-          for (std::int64_t panel = begin; panel < end; ++panel) {
+          const std::int64_t whole = rows == 1 ? std::min(end, hidden_ / kWidth) : begin;
+          for (std::int64_t panel = begin; panel < whole; panel += together()) {
+            const std::int64_t panels = std::min(together(), whole - panel);
+            multiply_row(c, fresh, operand, panel, panels);
+            pointwise(panel * kWidth, panels * kWidth);
+          }
+          for (std::int64_t panel = std::max(begin, whole); panel < end; ++panel) {
             multiply(c, c_pitch, fresh, operand, panel);
             pointwise(panel * kWidth, width(panel));
           }
@@ -78,12 +84,16 @@ class StepMatrix {
   std::int64_t width(std::int64_t panel) const {
     return std::min(kWidth, hidden_ - panel * kWidth);
   }
+  // Panels of hidden units that one row is multiplied by at once.
+  std::int64_t together() const { return blocks_ == 1 ? 4 : 1; }
   std::int64_t grain(std::int64_t rows) const;
   double flops(std::int64_t rows) const;
   double traffic(std::int64_t rows) const;
   Rows rounded(const float* a, std::int64_t a_pitch, std::int64_t rows) const;
   void multiply(float* c, std::int64_t c_pitch, std::int64_t fresh, const Rows& a,
                 std::int64_t panel) const;
+  void multiply_row(float* c, std::int64_t fresh, const Rows& a, std::int64_t panel,
+                    std::int64_t panels) const;
   void multiply_whole(float* c, std::int64_t c_pitch, std::int64_t fresh, const float* a,
                       std::int64_t a_pitch, std::int64_t rows) const;
   void multiply_whole(double* c, std::int64_t c_pitch, std::int64_t fresh, const double* a,
