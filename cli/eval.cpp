@@ -15,13 +15,14 @@
 #include "sluice/text/corpus.hpp"
 #include "sluice/training/config.hpp"
 #include "temporary_directory.hpp"
+#include "text_flags.hpp"
 
 namespace sluice::cli {
 namespace {
 
 struct EvalCommand {
   std::string model;
-  std::string file;
+  TextFlags text;
   std::string precision = "f32";
   std::string conv = "auto";
   bool json = false;
@@ -36,15 +37,19 @@ void EvalCommand::run() const {
   const LoadedFrozenModel loaded = load_frozen_model(model, freezing);
   ProgressDisplay display;
   const TemporaryDirectory cache;
-  const TokenShards corpus = tokenize_corpus(
-      expand_inputs({file}), *loaded.tokenizer, cache.path(),
-      [&](double fraction, std::string_view what) { display.update(fraction, what); });
+  const Progress progress = [&](double fraction, std::string_view what) {
+    display.update(fraction, what);
+  };
+  const TextInputs inputs = text.open(*loaded.tokenizer, cache.path(), progress);
+  const TokenShards corpus =
+      tokenize_corpus(inputs.sources(), *loaded.tokenizer, cache.path(), progress);
   options.progress = [&](std::int64_t done, std::int64_t all) {
     display.update(static_cast<double>(done) / static_cast<double>(all),
                    fmt::format("{} of {} tokens", grouped(done), grouped(all)));
   };
   const EvalResult result = evaluate(*loaded.model, corpus, options);
   display.clear();
+  if (!inputs.skipped().empty()) fmt::print(stderr, "sluice eval: {}\n", inputs.skipped_note());
 
   if (json) {
     const nlohmann::ordered_json line = {
@@ -72,7 +77,7 @@ void add_eval(CLI::App& program, int& status) {
   auto command = std::make_shared<EvalCommand>();
   CLI::App& app = add_command(program, "eval", "The perplexity of a model on a text");
   add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
-  add_text(app, "FILE", command->file, "UTF-8 text, or a directory of texts", "").required();
+  add_text_flags(app, "FILE", command->text);
   add_flag(app, "--json", command->json, "print one JSON object instead (docs/formats.md)");
   add_text(app, "--precision", command->precision,
            "f32, or bf16: bfloat16 matrix products with float32 sums (default f32)", "NAME");

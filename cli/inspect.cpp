@@ -17,6 +17,7 @@
 #include "sluice/lab/report/report.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/text/corpus.hpp"
+#include "sluice/text/inputs.hpp"
 #include "stop_signals.hpp"
 #include "temporary_directory.hpp"
 
@@ -59,8 +60,9 @@ int InspectCommand::run() const {
   const Progress progress = until_interrupted(display);
   try {
     const TemporaryDirectory cache;
+    const TextInputs inputs({text}, {}, cache.path(), progress);
     const TokenShards corpus =
-        tokenize_corpus(expand_inputs({text}), *loaded.tokenizer, cache.path(), progress);
+        tokenize_corpus(inputs.sources(), *loaded.tokenizer, cache.path(), progress);
     RunDirectory directory(out, Existing::resume);
     InspectOptions options;
     options.tokens = tokens;

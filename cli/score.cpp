@@ -2,21 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <system_error>
 
 #include "commands.hpp"
 #include "options.hpp"
 #include "output.hpp"
-#include "sluice/base/error.hpp"
 #include "sluice/inference/frozen_model.hpp"
 #include "sluice/inference/score.hpp"
+#include "sluice/text/inputs.hpp"
 #include "sluice/training/config.hpp"
 
 namespace sluice::cli {
@@ -70,19 +65,7 @@ void ScoreCommand::run() const {
     print((json ? as_json(score) : as_text(score)) + "\n");
     flush_output();
   };
-  if (file == "-") {
-    std::ios::sync_with_stdio(false);
-    score_stream(*loaded.model, *loaded.tokenizer, std::cin, emit, options);
-    return;
-  }
-  if (std::filesystem::is_directory(file)) {
-    throw Error(fmt::format("cannot read '{}': it is a directory, expected a file", file));
-  }
-  std::ifstream in(file, std::ios::binary);
-  if (!in) {
-    throw Error(fmt::format("cannot read '{}': {}", file, std::generic_category().message(errno)));
-  }
-  score_stream(*loaded.model, *loaded.tokenizer, in, emit, options);
+  score_stream(*loaded.model, *loaded.tokenizer, *open_text(file), emit, options);
 }
 
 }  // namespace
@@ -95,7 +78,9 @@ void add_score(CLI::App& program, int& status) {
       "Prints a line for each line, which is read on its own: log-probability (nats), tokens (the\n"
       "line's end included), tokens not in the vocabulary, perplexity; separated by tabs.");
   add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
-  add_text(app, "FILE", command->file, "UTF-8 text; - or nothing: standard input", "");
+  add_text(app, "FILE", command->file,
+           "UTF-8 text, plain or compressed (gzip, bzip2, xz, zstd); - or nothing: standard input",
+           "");
   add_flag(app, "--words", command->words,
            "add each token and its log-probability (nats) to its line");
   add_flag(app, "--json", command->json, "print one JSON object per line (docs/formats.md)");

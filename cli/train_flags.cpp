@@ -31,7 +31,10 @@ SetField into(Given<S>& section) {
   };
 }
 
-fs::path in_full(const fs::path& path) { return fs::absolute(path).lexically_normal(); }
+/// The whole path, but for "-", standard input.
+fs::path in_full(const fs::path& path) {
+  return path == "-" ? path : fs::absolute(path).lexically_normal();
+}
 
 void add_text_flags(CLI::App& app, GivenFlags& given) {
   const auto set = [&data = given.settings.data](const Field& field, const Value& value,

@@ -14,6 +14,7 @@
 #include <system_error>
 #include <utility>
 
+#include "sluice/base/detail/readable_file.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice {
@@ -49,6 +50,15 @@ struct stat status_of(int descriptor, const std::filesystem::path& path) {
   return status;
 }
 
+/// The size of a regular file; throws for anything else.
+std::uint64_t regular_size(int descriptor, const std::filesystem::path& path) {
+  const struct stat status = status_of(descriptor, path);
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(fmt::format("cannot read '{}': it is not a regular file", path.string()));
+  }
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
 int open_to_read(const std::filesystem::path& path) {
   // O_NONBLOCK: opening a pipe that nobody writes to must not hang.
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -64,11 +74,7 @@ std::filesystem::path directory_of(const std::filesystem::path& path) {
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   const Descriptor file(open_to_read(path));
-  const struct stat status = status_of(file.get(), path);
-  if (!S_ISREG(status.st_mode)) {
-    throw Error(fmt::format("cannot read '{}': it is not a regular file", path.string()));
-  }
-  size_ = static_cast<std::size_t>(status.st_size);
+  size_ = static_cast<std::size_t>(regular_size(file.get(), path));
   if (size_ == 0) return;  // mmap refuses empty mappings
   void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.get(), 0);
   if (mapped == MAP_FAILED) fail("map", path, errno);
@@ -89,6 +95,48 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;
+}
+
+ReadableFile::ReadableFile(const std::filesystem::path& path) : path_(path) {
+  Descriptor file(open_to_read(path));
+  size_ = regular_size(file.get(), path);
+  descriptor_ = file.release();
+}
+
+ReadableFile::~ReadableFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+ReadableFile::ReadableFile(ReadableFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      size_(other.size_) {}
+
+ReadableFile& ReadableFile::operator=(ReadableFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+void ReadableFile::read(std::uint64_t offset, void* out, std::size_t n) const {
+  auto* next = static_cast<char*>(out);
+  while (n > 0) {
+    const ssize_t got =
+        ::pread(descriptor_, next, std::min(n, std::size_t{1} << 30), static_cast<off_t>(offset));
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      fail("read", path_, errno);
+    }
+    if (got == 0) {
+      throw Error(
+          fmt::format("cannot read '{}': it ends before byte {}; it was changed while in use",
+                      path_.string(), offset + n));
+    }
+    next += got;
+    offset += static_cast<std::uint64_t>(got);
+    n -= static_cast<std::size_t>(got);
+  }
 }
 
 AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <system_error>
 
 #include "reading.hpp"
@@ -23,11 +22,9 @@ namespace fs = std::filesystem;
 std::uint64_t text_checksum(const std::vector<TextSource>& sources) {
   std::uint64_t sum = 0;
   for (const TextSource& source : sources) {
-    const MappedText mapped(source);
-    const std::string_view text = mapped.text();
-    const std::array<std::uint64_t, 3> parts = {sum, checksum(text.data(), text.size()),
-                                                text.size()};
-    sum = checksum(parts.data(), sizeof parts);
+    const TextFile file(source);
+    const std::string parts = fmt::format("{} {} {}", sum, file.checksum(), file.size());
+    sum = checksum(parts.data(), parts.size());
   }
   return sum;
 }
@@ -48,7 +45,7 @@ struct EncodedBlock {
 };
 
 void encode_block(const Block& block, const Tokenizer& tokenizer, EncodedBlock& out) {
-  tokenizer.check_text(block.text, block.source->path().string(), block.offset);
+  tokenizer.check_text(block.text, block.source->title(), block.offset);
   const bool bytes_kept = tokenizer.kind() == "byte";
   out.tokens.clear();
   out.info = {};
@@ -94,40 +91,6 @@ void write_shard(const std::vector<TextSource>& sources, const Tokenizer& tokeni
 
 }  // namespace
 
-std::vector<TextSource> expand_inputs(const std::vector<fs::path>& paths) {
-  std::vector<TextSource> sources;
-  for (const fs::path& path : paths) {
-    std::error_code error;
-    const fs::file_status status = fs::status(path, error);
-    if (!fs::exists(status)) {
-      throw Error(fmt::format("cannot read '{}': {}", path.string(), error.message()));
-    }
-    if (!fs::is_directory(status)) {
-      sources.emplace_back(path);
-      continue;
-    }
-    std::vector<fs::path> below;
-    try {
-      for (auto entry = fs::recursive_directory_iterator(path);
-           entry != fs::recursive_directory_iterator(); ++entry) {
-        const bool hidden = entry->path().filename().string().front() == '.';
-        if (hidden && entry->is_directory()) entry.disable_recursion_pending();
-        if (!hidden && entry->is_regular_file()) below.push_back(entry->path());
-      }
-    } catch (const fs::filesystem_error& failure) {
-      throw Error(fmt::format("cannot list the files in '{}': {}", path.string(),
-                              failure.code().message()));
-    }
-    if (below.empty()) {
-      throw Error(
-          fmt::format("cannot read text from the directory '{}': it has no files", path.string()));
-    }
-    std::sort(below.begin(), below.end());
-    sources.insert(sources.end(), below.begin(), below.end());
-  }
-  return sources;
-}
-
 TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
                             const fs::path& cache_directory, const Progress& progress) {
   std::error_code error;
@@ -153,8 +116,8 @@ TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokeni
   shards.info_ = loaded->info;
   shards.eos_ = tokenizer.eos();
   shards.vocabulary_ = tokenizer.size();
-  shards.storage_ = std::make_shared<const TokenShards::Storage>(std::move(loaded->file),
-                                                                 loaded->tokens, loaded->narrow);
+  shards.storage_ =
+      std::make_shared<const TokenShards::Storage>(std::move(loaded->file), loaded->narrow);
   return shards;
 }
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <mutex>
 
+#include "normalize.hpp"
 #include "reading.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
@@ -28,7 +29,7 @@ void add(Counts& counts, std::string_view unit, std::int64_t count = 1) {
 void count_line(std::string_view line, Unit unit, Counts& counts) {
   switch (unit) {
     case Unit::word:
-      for_each_word(line, [&](std::string_view word) { add(counts, word); });
+      for_each_word(line, WhiteSpace::unicode, [&](std::string_view word) { add(counts, word); });
       break;
     case Unit::character:
       while (!line.empty()) {
@@ -45,8 +46,8 @@ void count_line(std::string_view line, Unit unit, Counts& counts) {
 
 }  // namespace
 
-TextCounts count_units(const std::vector<TextSource>& sources, Unit unit, std::int64_t sample_bytes,
-                       const Progress& progress) {
+TextCounts count_units(const std::vector<TextSource>& sources, Unit unit, Normalization form,
+                       std::int64_t sample_bytes, const Progress& progress) {
   BlockReader reader(sources);
   const double kept_share =
       std::min(1.0, static_cast<double>(sample_bytes) / static_cast<double>(reader.bytes()));
@@ -64,10 +65,11 @@ TextCounts count_units(const std::vector<TextSource>& sources, Unit unit, std::i
       TextCounts part;
       for (std::int64_t i = begin; i < end; ++i) {
         const Block& block = round[static_cast<std::size_t>(i)];
-        require_text(block.text, block.source->path().string(), block.offset);
+        require_text(block.text, block.source->title(), block.offset);
         if (!kept(blocks_before + i)) continue;
         for_each_line(block, [&](std::string_view line, bool ended) {
-          count_line(without_return(line), unit, part.units);
+          for_each_normalized(without_return(line), form,
+                              [&](std::string_view text) { count_line(text, unit, part.units); });
           part.lines += ended ? 1 : 0;
         });
       }
@@ -105,6 +107,14 @@ void require_text(std::string_view text, const std::string& name, std::int64_t o
   const std::size_t valid = valid_text_length(text);
   if (valid == text.size()) return;
   const std::int64_t at = offset + static_cast<std::int64_t>(valid);
+  if (offset == 0 && valid == 0 && text.size() > 1 &&
+      (text.substr(0, 2) == "\xFF\xFE" || text.substr(0, 2) == "\xFE\xFF")) {
+    throw Error(
+        fmt::format("cannot read '{}' as text: it is in UTF-16, by its byte-order mark; convert it "
+                    "to UTF-8 (iconv "
+                    "-f UTF-16 -t UTF-8)",
+                    name));
+  }
   if (text[valid] == '\0') {
     throw Error(fmt::format(
         "cannot read '{}' as text: byte {} is NUL, so it looks like a binary file; use text in "

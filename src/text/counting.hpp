@@ -11,6 +11,7 @@
 
 #include "sluice/base/progress.hpp"
 #include "sluice/text/source.hpp"
+#include "sluice/text/tokenizer.hpp"
 
 namespace sluice {
 
@@ -32,15 +33,15 @@ struct TextCounts {
 
 /// What count_units counts.
 enum class Unit {
-  word,        ///< maximal runs of non-blanks
+  word,        ///< as for_each_word cuts them
   character,   ///< code points
   blank_word,  ///< as for_each_segment cuts them: blanks and the word after them
 };
 
-/// Counts the units of `sources` on all cores. Every byte is validated; only an evenly spread part
-/// of about `sample_bytes` is counted when there is more.
-TextCounts count_units(const std::vector<TextSource>& sources, Unit unit, std::int64_t sample_bytes,
-                       const Progress& progress);
+/// Counts the units of `sources`, brought into normal form, on all cores. Every byte is validated;
+/// only an evenly spread part of about `sample_bytes` is counted when there is more.
+TextCounts count_units(const std::vector<TextSource>& sources, Unit unit, Normalization form,
+                       std::int64_t sample_bytes, const Progress& progress);
 
 /// Sorted by descending count, ties by bytes.
 std::vector<std::pair<std::string, std::int64_t>> by_frequency(Counts counts);

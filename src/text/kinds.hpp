@@ -36,7 +36,4 @@ inline constexpr std::array tokenizer_files = {vocabulary_file, subword_file};
 /// Throws Error for a token that is not in a vocabulary of `size`.
 void require_token(TokenId id, std::int64_t size);
 
-/// The bytes of tokenizer.json.
-std::string vocabulary_json(std::string_view kind, const std::vector<std::string>& tokens);
-
 }  // namespace sluice

@@ -12,6 +12,9 @@
 namespace sluice {
 namespace {
 
+/// Where a model has a note of ours: the schema keeps numbers from 200 on for extensions.
+constexpr std::uint64_t note_field = 16'384;
+
 /// One field of a message.
 struct Field {
   std::uint64_t number = 0;
@@ -100,6 +103,26 @@ std::string reorder_pieces(std::string_view model, const std::vector<std::size_t
   result.reserve(model.size());
   for (const std::size_t piece : order) result += pieces.at(piece);
   return result + others;
+}
+
+std::string with_note(std::string_view model, std::string_view note) {
+  std::string result(model);
+  const auto put = [&](std::uint64_t value) {
+    for (; value >= 0x80; value >>= 7U) result += static_cast<char>(value | 0x80U);
+    result += static_cast<char>(value);
+  };
+  put(note_field << 3U | 2U);
+  put(note.size());
+  return result.append(note);
+}
+
+std::string model_note(std::string_view model) {
+  std::string note;
+  Fields fields(model);
+  while (const auto field = fields.next()) {
+    if (field->number == note_field) note = field->content;
+  }
+  return note;
 }
 
 std::string model_kind(std::string_view model) {

@@ -14,6 +14,11 @@ namespace sluice {
 /// pieces.
 std::string reorder_pieces(std::string_view model, const std::vector<std::size_t>& order);
 
+/// `model` with a note of ours, which other programs pass over.
+std::string with_note(std::string_view model, std::string_view note);
+/// The note of a model; empty when it has none.
+std::string model_note(std::string_view model);
+
 /// "bpe" or "unigram", or "" when the model is of another kind or malformed.
 std::string model_kind(std::string_view model);
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -12,12 +13,12 @@
 
 namespace sluice {
 
-/// A piece of a source that ends where a line ends or, inside a line longer than a block, before a
-/// blank that follows a non-blank.
+/// A piece of a source that ends where a line ends or, inside a line longer than a block, where one
+/// of its segments does (for_each_segment).
 struct Block {
-  std::shared_ptr<const MappedText> source;
+  std::shared_ptr<const TextFile> source;
   std::int64_t offset = 0;  ///< of `text` in the file
-  std::string_view text;
+  std::string text;
   bool ends_source = false;
 };
 
@@ -71,8 +72,8 @@ class BlockReader {
   std::vector<TextSource> sources_;
   std::int64_t bytes_ = 0;
   std::size_t next_source_ = 0;
-  std::shared_ptr<const MappedText> current_;
-  std::size_t position_ = 0;
+  std::shared_ptr<const TextFile> current_;
+  std::uint64_t position_ = 0;
 };
 
 }  // namespace sluice

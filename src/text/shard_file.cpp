@@ -32,20 +32,34 @@ constexpr std::uint32_t shard_version = 1;
 
 }  // namespace
 
-TokenShards::Storage::Storage(std::vector<TokenId> tokens)
-    : memory_(std::move(tokens)), tokens_(reinterpret_cast<const std::byte*>(memory_.data())) {}
+TokenShards::Storage::Storage(std::vector<TokenId> tokens) : memory_(std::move(tokens)) {}
 
-TokenShards::Storage::Storage(MappedFile file, const std::byte* tokens, bool narrow)
-    : file_(std::move(file)), tokens_(tokens), narrow_(narrow) {}
+TokenShards::Storage::Storage(ReadableFile file, bool narrow)
+    : file_(std::move(file)), narrow_(narrow) {}
 
 void TokenShards::Storage::read(std::int64_t offset, std::int64_t n, TokenId* out) const {
   if (n == 0) return;
-  if (narrow_) {
-    const auto* from = reinterpret_cast<const std::uint16_t*>(tokens_) + offset;
-    for (std::int64_t i = 0; i < n; ++i) out[i] = from[i];
-  } else {
-    std::memcpy(out, reinterpret_cast<const TokenId*>(tokens_) + offset,
-                static_cast<std::size_t>(n) * sizeof(TokenId));
+  const auto count = static_cast<std::size_t>(n);
+  if (!file_) {
+    std::copy_n(memory_.begin() + offset, count, out);
+    return;
+  }
+  const auto first = static_cast<std::uint64_t>(offset);
+  if (!narrow_) {
+    file_->read(first * sizeof(TokenId), out, count * sizeof(TokenId));
+    return;
+  }
+  // Into the second half of `out`, to be widened from there on: place i is read before it is
+  // written.
+  auto* const bytes = reinterpret_cast<std::byte*>(out);
+  constexpr std::size_t width = sizeof(std::uint16_t);
+  std::byte* const narrow = bytes + count * width;
+  file_->read(first * width, narrow, count * width);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint16_t token = 0;
+    std::memcpy(&token, narrow + i * width, width);
+    const TokenId wide = token;
+    std::memcpy(bytes + i * sizeof(TokenId), &wide, sizeof wide);
   }
 }
 
@@ -85,6 +99,25 @@ struct ShardWriter::Hash {
   std::uint64_t bytes = 0;
 };
 
+namespace {
+
+/// Of the first `bytes` of a file.
+std::uint64_t checksum_of(const ReadableFile& file, std::uint64_t bytes) {
+  constexpr std::uint64_t piece = std::uint64_t{1} << 20;
+  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(),
+                                                                       XXH3_freeState);
+  XXH3_64bits_reset(state.get());
+  std::vector<char> buffer(std::min(bytes, piece));
+  for (std::uint64_t at = 0; at < bytes; at += piece) {
+    const std::uint64_t n = std::min(piece, bytes - at);
+    file.read(at, buffer.data(), n);
+    XXH3_64bits_update(state.get(), buffer.data(), n);
+  }
+  return XXH3_64bits_digest(state.get());
+}
+
+}  // namespace
+
 ShardWriter::ShardWriter(const std::filesystem::path& path, std::int64_t vocabulary)
     : file_(path), hash_(std::make_unique<Hash>()), narrow_(vocabulary <= 65536) {}
 
@@ -122,24 +155,23 @@ void ShardWriter::finish(const ShardKey& key, const CorpusInfo& info) {
 
 std::optional<LoadedShard> load_shard(const std::filesystem::path& path, const ShardKey& key) {
   if (!std::filesystem::is_regular_file(path)) return std::nullopt;
-  MappedFile file(path);
-  const auto bytes = file.bytes();
-  if (bytes.size() < sizeof(Footer)) return std::nullopt;
+  ReadableFile file(path);
+  const std::uint64_t size = file.size();
+  if (size < sizeof(Footer)) return std::nullopt;
   Footer footer;
-  std::memcpy(&footer, bytes.data() + bytes.size() - sizeof footer, sizeof footer);
+  file.read(size - sizeof footer, &footer, sizeof footer);
   if (footer.magic != shard_magic || footer.version != shard_version || footer.key != key ||
       (footer.width != 2 && footer.width != 4)) {
     return std::nullopt;
   }
-  const std::uint64_t room = bytes.size() - sizeof footer;
+  const std::uint64_t room = size - sizeof footer;
   const auto tokens = static_cast<std::uint64_t>(footer.info.tokens);
   if (footer.info.tokens < 0 || tokens > room / footer.width ||
       (tokens * footer.width + 7) / 8 * 8 != room ||
-      checksum(bytes.data(), bytes.size() - sizeof footer.checksum) != footer.checksum) {
+      checksum_of(file, size - sizeof footer.checksum) != footer.checksum) {
     return std::nullopt;
   }
-  const std::byte* data = bytes.data();
-  return LoadedShard{std::move(file), data, footer.info, footer.width == 2};
+  return LoadedShard{std::move(file), footer.info, footer.width == 2};
 }
 
 }  // namespace sluice

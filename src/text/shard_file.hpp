@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "sluice/base/detail/readable_file.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/text/corpus.hpp"
 
@@ -20,17 +21,16 @@ struct ShardKey {
   bool operator==(const ShardKey&) const = default;
 };
 
-/// Where a TokenShards' tokens are: two or four bytes each, in a mapped file or in memory.
+/// Where a TokenShards' tokens are: two or four bytes each, in a file or in memory.
 class TokenShards::Storage {
  public:
   explicit Storage(std::vector<TokenId> tokens);
-  Storage(MappedFile file, const std::byte* tokens, bool narrow);
+  Storage(ReadableFile file, bool narrow);
   void read(std::int64_t offset, std::int64_t n, TokenId* out) const;
 
  private:
   std::vector<TokenId> memory_;
-  std::optional<MappedFile> file_;
-  const std::byte* tokens_ = nullptr;
+  std::optional<ReadableFile> file_;
   bool narrow_ = false;  // tokens are uint16
 };
 
@@ -58,8 +58,7 @@ class ShardWriter {
 
 /// A shard file that is whole, and made from what `key` says.
 struct LoadedShard {
-  MappedFile file;
-  const std::byte* tokens;
+  ReadableFile file;
   CorpusInfo info;
   bool narrow;
 };

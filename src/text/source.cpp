@@ -3,20 +3,54 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 
+#include "sluice/base/detail/readable_file.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
+#include "sluice/text/detail/utf8.hpp"
 
 namespace sluice {
 
-MappedText::MappedText(const TextSource& source) : file_(source.path), begin_(source.begin) {
-  const std::string_view all = file_.text();
-  const std::uint64_t end = source.end == TextSource::end_of_file ? all.size() : source.end;
-  if (begin_ > end || end > all.size()) {
+class TextFile::File : public ReadableFile {
+ public:
+  using ReadableFile::ReadableFile;
+};
+
+TextFile::TextFile(const TextSource& source)
+    : file_(std::make_unique<const File>(source.path)),
+      title_(source.title()),
+      begin_(source.begin) {
+  const std::uint64_t all = file_->size();
+  const std::uint64_t end = source.end == TextSource::end_of_file ? all : source.end;
+  if (begin_ > end || end > all) {
     throw Error(fmt::format(
         "cannot read bytes {} to {} of '{}': the file has {} bytes; it was changed while in use",
-        begin_, end, source.path.string(), all.size()));
+        begin_, end, title_, all));
   }
-  text_ = all.substr(begin_, end - begin_);
+  size_ = end - begin_;
+  if (begin_ == 0 && read(0, byte_order_mark.size()) == byte_order_mark) {
+    begin_ += byte_order_mark.size();
+    size_ -= byte_order_mark.size();
+  }
+}
+
+TextFile::~TextFile() = default;
+
+std::string TextFile::read(std::uint64_t offset, std::uint64_t n) const {
+  std::string bytes(std::min(n, size_ - std::min(offset, size_)), '\0');
+  file_->read(begin_ + offset, bytes.data(), bytes.size());
+  return bytes;
+}
+
+std::string TextFile::checksum() const {
+  constexpr std::uint64_t piece = std::uint64_t{1} << 20;
+  RunningChecksum sum;
+  for (std::uint64_t at = 0; at < size_; at += piece) {
+    const std::string bytes = read(at, piece);
+    sum.add(bytes.data(), bytes.size());
+  }
+  return sum.hex();
 }
 
 }  // namespace sluice

@@ -1,5 +1,6 @@
 // Subwords: SentencePiece, fed with counted words and with its pieces put in order of frequency.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
 
@@ -13,6 +14,7 @@
 
 #include "counting.hpp"
 #include "kinds.hpp"
+#include "normalize.hpp"
 #include "piece_order.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
@@ -91,6 +93,13 @@ class SubwordTokenizer final : public Tokenizer {
     }
     kind_ = model_kind(model_);
     if (kind_.empty()) throw refuse("it is neither a bpe nor a unigram model");
+    const std::string note = model_note(model_);
+    if (note.empty()) return;
+    try {
+      form_ = parse_enum<Normalization>(note);
+    } catch (const Error&) {
+      throw refuse("its normal form is unknown: it was written by a newer version");
+    }
   }
 
   std::string_view kind() const override { return kind_; }
@@ -101,10 +110,11 @@ class SubwordTokenizer final : public Tokenizer {
   std::int64_t encode(std::string_view line, std::vector<TokenId>& out) const override {
     thread_local SegmentCache cache;
     cache.own(instance_);
+    std::string buffer;
     for_each_segment(without_return(line), [&](std::string_view segment) {
       if (cache.append_to(segment, out)) return;
       const std::size_t before = out.size();
-      encode_segment(segment, out);
+      encode_segment(normalized(segment, form_, buffer), out);
       cache.add(segment, std::span(out).subspan(before));
     });
     return 0;
@@ -158,6 +168,7 @@ class SubwordTokenizer final : public Tokenizer {
   std::string model_;
   sp::SentencePieceProcessor processor_;
   std::string kind_;
+  Normalization form_ = Normalization::none;
   TokenId eos_ = -1;
   std::array<TokenId, 256> byte_ids_{};
   std::vector<int> bytes_;  // by token: the byte it stands for, or -1
@@ -178,6 +189,9 @@ class Sentences final : public sp::SentenceIterator {
   std::size_t at_ = 0;
 };
 
+/// Bytes of a sentence that the trainers take.
+constexpr std::size_t longest_sentence = 4000;
+
 using SortedCounts = std::vector<std::pair<std::string, std::int64_t>>;
 
 /// What the trainer learns from: every word, with its count. The bpe trainer needs no more.
@@ -190,17 +204,15 @@ using SortedCounts = std::vector<std::pair<std::string, std::int64_t>>;
 /// they would keep what they share, their endings, from becoming candidates. WikiText-2's
 /// validation text takes 18% fewer of 8000 subwords than with the training text's lines as
 /// sentences.
+///
+/// The trainers leave longer sentences out (those of text without blanks, say), so words are cut.
 std::vector<std::string> sentences_of(const SortedCounts& words, bool unigram) {
   constexpr std::int64_t frequent = 20;
   constexpr std::int64_t most_sentences = 200'000;  // about; more words only if more are distinct
   std::int64_t total = 0;
   for (const auto& [word, count] : words) total += count;
   std::vector<std::string> sentences;
-  for (const auto& [word, count] : words) {
-    // The trainer's own format reserves the tab; U+2581 is its blank.
-    if (word.find('\t') != std::string::npos || word.find(blank_mark) != std::string::npos) {
-      continue;
-    }
+  const auto add = [&](std::string_view word, std::int64_t count) {
     const bool twice = unigram && count >= frequent && word.front() == ' ';
     const std::int64_t weight = twice ? count / 2 : count;
     const double share = static_cast<double>(weight) / static_cast<double>(total);
@@ -208,12 +220,19 @@ std::vector<std::string> sentences_of(const SortedCounts& words, bool unigram) {
         unigram
             ? std::clamp<std::int64_t>(static_cast<std::int64_t>(share * most_sentences), 1, weight)
             : 1;
-    const std::string sentence = twice ? word + word : word;
     for (std::int64_t i = 0; i < copies; ++i) {
       const std::int64_t rest = i == 0 ? weight % copies : 0;
-      sentences.push_back(fmt::format("{}\t{}", sentence, weight / copies + rest));
+      sentences.push_back(fmt::format("{}{}\t{}", word, twice ? word : "", weight / copies + rest));
     }
-    if (twice && count % 2 == 1) sentences.push_back(word + "\t1");
+    if (twice && count % 2 == 1) sentences.push_back(fmt::format("{}\t1", word));
+  };
+  for (const auto& [word, count] : words) {
+    // The trainer's own format reserves the tab; U+2581 is its blank.
+    if (word.find('\t') != std::string::npos || word.find(blank_mark) != std::string::npos) {
+      continue;
+    }
+    for_each_part(word, longest_sentence / 2,
+                  [&, count = count](std::string_view part) { add(part, count); });
   }
   return sentences;
 }
@@ -245,7 +264,8 @@ std::vector<std::int64_t> token_counts(const Tokenizer& tokenizer, const SortedC
 std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& options,
                                                    const std::vector<TextSource>& sources,
                                                    const Progress& progress) {
-  TextCounts counts = count_units(sources, Unit::blank_word, sample_bytes, progress);
+  TextCounts counts =
+      count_units(sources, Unit::blank_word, options.normalize, sample_bytes, progress);
   const std::int64_t lines = counts.lines;
   const SortedCounts words = by_frequency(std::move(counts.units));
   std::vector<std::string> sentences = sentences_of(words, options.kind == "unigram");
@@ -268,6 +288,7 @@ std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& optio
           {"add_dummy_prefix", "false"},
           {"remove_extra_whitespaces", "false"},
           {"allow_whitespace_only_pieces", "true"},
+          {"user_defined_symbols", fmt::format("{}", fmt::join(options.symbols, ","))},
           {"unk_id", "0"},
           {"eos_id", "1"},
           {"bos_id", "-1"},
@@ -285,6 +306,9 @@ std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& optio
         options.kind, size, status.message()));
   }
   const std::string name = options.kind;
+  if (options.normalize != Normalization::none) {
+    model = with_note(model, name_of(options.normalize));
+  }
   const SubwordTokenizer trained(model, name);
   std::vector<std::int64_t> used = token_counts(trained, words);
   used[static_cast<std::size_t>(trained.eos())] = lines;

@@ -11,6 +11,7 @@
 #include "sluice/base/fields.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/names.hpp"
+#include "sluice/text/detail/utf8.hpp"
 
 namespace sluice {
 
@@ -101,21 +102,42 @@ const FieldTable& tokenizer_fields() {
                 .flag = "--min-count",
                 .group = "Text",
                 .help = "words and characters seen fewer times become <unk> (default 1, but 2 for "
-                        "words of a text without <unk>)"});
+                        "words of a text without <unk>)"})
+          .add("normalize", &TokenizerOptions::normalize,
+               {.flag = "--normalize",
+                .group = "Text",
+                .value = "FORM",
+                .help = "Unicode normal form to bring every text into before it is cut: none, nfc "
+                        "(accents join their letters), or nfkc (full-width letters, ligatures and "
+                        "the like become ordinary ones, too) (default none)",
+                .optional = true})
+          .add("symbols", &TokenizerOptions::symbols,
+               {.flag = "--symbols",
+                .group = "Text",
+                .value = "A,B,..",
+                .help = "bpe, unigram: texts that are tokens of their own and never split",
+                .optional = true})
+          .add("byte_fallback", &TokenizerOptions::byte_fallback,
+               {.flag = "--byte-fallback",
+                .group = "Text",
+                .help = "word, char: spell what is not in the vocabulary in bytes, 256 more "
+                        "tokens, rather than as <unk> (bpe and unigram always do)",
+                .optional = true});
   return table;
 }
 
 FieldParts field_parts(TokenizerOptions& options) { return {{tokenizer_fields(), options}}; }
 FieldParts field_parts(const TokenizerOptions& options) { return {{tokenizer_fields(), options}}; }
 
-std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
-                                           const std::vector<TextSource>& sources,
-                                           const Progress& progress) {
+namespace {
+
+/// Throws UsageError for what train_tokenizer() does not take.
+void check_options(const TokenizerOptions& options) {
   known_kind(options.kind);
   const bool counted = options.kind == "word" || options.kind == "char";
   const bool subword = options.kind == "bpe" || options.kind == "unigram";
   // What 256 bytes, eos and unk take.
-  const std::int64_t least = subword ? 259 : 2;
+  const std::int64_t least = subword ? 259 : counted && options.byte_fallback ? 258 : 2;
   constexpr std::int64_t most = std::numeric_limits<TokenId>::max();
   if (options.vocabulary != 0 && options.kind == "byte" && options.vocabulary != 256) {
     throw UsageError(fmt::format(
@@ -130,9 +152,35 @@ std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
     throw UsageError(fmt::format("the smallest count of a {} tokenizer's tokens must be {}, got {}",
                                  options.kind, counted ? "at least 1" : "1", options.min_count));
   }
+  if (options.normalize != Normalization::none && options.kind == "byte") {
+    throw UsageError("a byte tokenizer takes text as it is; leave the normal form out");
+  }
+  if (!options.symbols.empty() && !subword) {
+    throw UsageError(fmt::format(
+        "a {} tokenizer has no symbols that are never split; use bpe or unigram", options.kind));
+  }
+  for (const std::string& symbol : options.symbols) {
+    const bool fits = !symbol.empty() && valid_text_length(symbol) == symbol.size() &&
+                      symbol.find_first_of(" \t\r\n\v\f,") == std::string::npos &&
+                      symbol.find("\xE2\x96\x81") == std::string::npos;
+    if (fits) continue;
+    throw UsageError(fmt::format(
+        "a symbol that is never split must be text without blanks, commas and U+2581, got {}",
+        in_quotes(symbol)));
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
+                                           const std::vector<TextSource>& sources,
+                                           const Progress& progress) {
+  check_options(options);
+  const bool counted = options.kind == "word" || options.kind == "char";
+  const bool subword = options.kind == "bpe" || options.kind == "unigram";
   if (counted) return train_vocabulary_tokenizer(options, sources, progress);
   if (subword) return train_subword_tokenizer(options, sources, progress);
-  for (const TextSource& source : sources) MappedText readable(source);
+  for (const TextSource& source : sources) TextFile readable(source);
   return make_byte_tokenizer();
 }
 

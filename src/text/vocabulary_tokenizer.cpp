@@ -3,13 +3,16 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "counting.hpp"
 #include "kinds.hpp"
+#include "normalize.hpp"
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/fields.hpp"
@@ -22,19 +25,44 @@ namespace {
 constexpr std::string_view unknown_name = "<unk>";
 constexpr std::string_view word_eos_name = "<eos>";
 
-/// A list of tokens with an end-of-line and an unknown token in it.
+/// Names the token of a byte.
+std::string byte_name(unsigned byte) { return fmt::format("<0x{:02X}>", byte); }
+
+/// How text is read before it is looked up.
+struct VocabularyRules {
+  WhiteSpace space = WhiteSpace::unicode;
+  Normalization form = Normalization::none;
+  bool byte_fallback = false;
+};
+
+std::string vocabulary_json(std::string_view kind, const std::vector<std::string>& tokens,
+                            const VocabularyRules& rules);
+
+/// A list of tokens with an end-of-line token in it, and one for what is unknown or for every byte.
 class VocabularyTokenizer : public Tokenizer {
  public:
-  VocabularyTokenizer(std::vector<std::string> tokens, std::string_view eos_name)
-      : tokens_(std::move(tokens)) {
+  VocabularyTokenizer(std::vector<std::string> tokens, std::string_view eos_name,
+                      const VocabularyRules& rules)
+      : tokens_(std::move(tokens)), rules_(rules) {
     ids_.reserve(tokens_.size());
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       ids_.emplace(tokens_[i], static_cast<TokenId>(i));
     }
     eos_ = ids_.at(eos_name);
-    unk_ = ids_.at(unknown_name);
-    // Only a line's end is eos, whatever words the text holds.
+    // Only a line's end is eos, and only a byte of what is unknown a byte, whatever words the text
+    // holds.
     ids_.erase(eos_name);
+    if (!rules_.byte_fallback) {
+      unk_ = ids_.at(unknown_name);
+      return;
+    }
+    bytes_.assign(tokens_.size(), -1);
+    for (unsigned byte = 0; byte < byte_ids_.size(); ++byte) {
+      const auto found = ids_.find(byte_name(byte));
+      byte_ids_[byte] = found->second;
+      bytes_[static_cast<std::size_t>(found->second)] = static_cast<int>(byte);
+      ids_.erase(found);
+    }
   }
 
   std::int64_t size() const override { return static_cast<std::int64_t>(tokens_.size()); }
@@ -44,45 +72,75 @@ class VocabularyTokenizer : public Tokenizer {
     require_token(id, size());
     return tokens_[static_cast<std::size_t>(id)];
   }
-  std::string serialize() const override { return vocabulary_json(kind(), tokens_); }
+  std::string serialize() const override { return vocabulary_json(kind(), tokens_, rules_); }
   std::string_view file_name() const override { return vocabulary_file; }
 
  protected:
+  const VocabularyRules& rules() const { return rules_; }
+  /// -1 for what is not in the vocabulary.
   TokenId id_of(std::string_view text) const {
     const auto found = ids_.find(text);
-    return found == ids_.end() ? unk_ : found->second;
+    return found == ids_.end() ? -1 : found->second;
+  }
+  /// Appends what stands for text that is not in the vocabulary; returns how many of it are unk().
+  std::int64_t add_unknown(std::string_view text, std::vector<TokenId>& out) const {
+    if (!rules_.byte_fallback) {
+      out.push_back(unk_);
+      return text == unknown_name ? 0 : 1;
+    }
+    for (const char byte : text) out.push_back(byte_ids_[static_cast<unsigned char>(byte)]);
+    return 0;
+  }
+  /// The byte that a token stands for, or -1.
+  int byte_of(TokenId id) const {
+    return rules_.byte_fallback ? bytes_[static_cast<std::size_t>(id)] : -1;
   }
 
  private:
   std::vector<std::string> tokens_;
+  VocabularyRules rules_;
   std::unordered_map<std::string_view, TokenId> ids_;  // keys are in tokens_
   TokenId eos_ = 0;
-  TokenId unk_ = 0;
+  TokenId unk_ = -1;
+  std::array<TokenId, 256> byte_ids_{};
+  std::vector<int> bytes_;  // by token, with byte_fallback
 };
 
 class WordTokenizer final : public VocabularyTokenizer {
  public:
-  explicit WordTokenizer(std::vector<std::string> tokens)
-      : VocabularyTokenizer(std::move(tokens), word_eos_name) {}
+  WordTokenizer(std::vector<std::string> tokens, const VocabularyRules& rules)
+      : VocabularyTokenizer(std::move(tokens), word_eos_name, rules) {}
   std::string_view kind() const override { return "word"; }
   std::int64_t encode(std::string_view line, std::vector<TokenId>& out) const override {
     std::int64_t unknown = 0;
-    for_each_word(line, [&](std::string_view word) {
-      out.push_back(id_of(word));
-      if (out.back() == unk() && word != unknown_name) ++unknown;
+    for_each_normalized(line, rules().form, [&](std::string_view text) {
+      for_each_word(text, rules().space, [&](std::string_view word) {
+        const TokenId id = id_of(word);
+        if (id >= 0) {
+          out.push_back(id);
+        } else {
+          // A blank says where a word that is spelled in bytes begins.
+          if (rules().byte_fallback) add_unknown(" ", out);
+          unknown += add_unknown(word, out);
+        }
+      });
     });
     return unknown;
   }
   std::string text_after(TokenId previous, TokenId next) const override {
     if (next == eos()) return "\n";
-    return fmt::format("{}{}", previous == eos() ? "" : " ", token(next));
+    std::string text = token(next);
+    const int byte = byte_of(next);
+    if (byte >= 0 && byte != ' ') return {static_cast<char>(byte)};
+    if (byte == ' ') text.clear();
+    return (previous == eos() ? "" : " ") + text;
   }
 };
 
 class CharTokenizer final : public VocabularyTokenizer {
  public:
-  explicit CharTokenizer(std::vector<std::string> tokens)
-      : VocabularyTokenizer(std::move(tokens), "\n"), ascii_(128) {
+  CharTokenizer(std::vector<std::string> tokens, const VocabularyRules& rules)
+      : VocabularyTokenizer(std::move(tokens), "\n", rules), ascii_(128) {
     for (std::size_t i = 0; i < ascii_.size(); ++i) {
       const char c = static_cast<char>(i);
       ascii_[i] = c == '\n' ? eos() : id_of({&c, 1});
@@ -91,18 +149,26 @@ class CharTokenizer final : public VocabularyTokenizer {
   std::string_view kind() const override { return "char"; }
   std::int64_t encode(std::string_view line, std::vector<TokenId>& out) const override {
     std::int64_t unknown = 0;
-    line = without_return(line);
-    while (!line.empty()) {
-      const auto byte = static_cast<unsigned char>(line.front());
-      const std::size_t length = byte < ascii_.size() ? 1 : sequence_length(line);
-      out.push_back(byte < ascii_.size() ? ascii_[byte] : id_of(line.substr(0, length)));
-      if (out.back() == unk()) ++unknown;
-      line.remove_prefix(length);
-    }
+    for_each_normalized(without_return(line), rules().form, [&](std::string_view text) {
+      while (!text.empty()) {
+        const auto byte = static_cast<unsigned char>(text.front());
+        const std::size_t length = byte < ascii_.size() ? 1 : sequence_length(text);
+        const TokenId id = byte < ascii_.size() ? ascii_[byte] : id_of(text.substr(0, length));
+        if (id >= 0) {
+          out.push_back(id);
+        } else {
+          unknown += add_unknown(text.substr(0, length), out);
+        }
+        text.remove_prefix(length);
+      }
+    });
     return unknown;
   }
   std::string text_after(TokenId /*previous*/, TokenId next) const override {
-    return next == unk() ? "\xEF\xBF\xBD" : token(next);
+    if (next == unk()) return "\xEF\xBF\xBD";
+    const std::string text = token(next);
+    const int byte = byte_of(next);
+    return byte >= 0 ? std::string{static_cast<char>(byte)} : text;
   }
 
  private:
@@ -127,9 +193,9 @@ class ByteTokenizer final : public Tokenizer {
   std::string token(TokenId id) const override {
     require_token(id, size());
     return id > ' ' && id < 127 ? std::string(1, static_cast<char>(id))
-                                : fmt::format("<0x{:02X}>", id);
+                                : byte_name(static_cast<unsigned>(id));
   }
-  std::string serialize() const override { return vocabulary_json(kind(), {}); }
+  std::string serialize() const override { return vocabulary_json(kind(), {}, {}); }
   std::string_view file_name() const override { return vocabulary_file; }
 };
 
@@ -148,6 +214,10 @@ struct VocabularyFile {
   std::int64_t version = 0;
   std::string kind;
   std::string checksum;
+  /// Files that were written before there was a choice lack these.
+  WhiteSpace white_space = WhiteSpace::ascii;
+  Normalization normalize = Normalization::none;
+  bool byte_fallback = false;
   std::vector<std::string> tokens;
 };
 
@@ -156,60 +226,106 @@ constexpr int file_version = 1;
 
 const FieldTable& vocabulary_file_fields() {
   using File = VocabularyFile;
-  static const FieldTable table = FieldsOf<File>()
-                                      .add("format", &File::format)
-                                      .add("version", &File::version)
-                                      .add("kind", &File::kind)
-                                      .add("checksum", &File::checksum)
-                                      .add("tokens", &File::tokens);
+  static const FieldTable table =
+      FieldsOf<File>()
+          .add("format", &File::format)
+          .add("version", &File::version)
+          .add("kind", &File::kind)
+          .add("checksum", &File::checksum)
+          .add("white_space", &File::white_space, {.optional = true})
+          .add("normalize", &File::normalize, {.optional = true})
+          .add("byte_fallback", &File::byte_fallback, {.optional = true})
+          .add("tokens", &File::tokens);
   return table;
 }
 
-}  // namespace
-
-std::string vocabulary_json(std::string_view kind, const std::vector<std::string>& tokens) {
+std::string vocabulary_json(std::string_view kind, const std::vector<std::string>& tokens,
+                            const VocabularyRules& rules) {
   nlohmann::ordered_json json;
   json["format"] = file_format;
   json["version"] = file_version;
   json["kind"] = kind;
   json["checksum"] = tokens_checksum(tokens);
+  // Files of tokenizers that need none of it are as they always were.
+  if (kind == "word") json["white_space"] = name_of(rules.space);
+  if (rules.form != Normalization::none) json["normalize"] = name_of(rules.form);
+  if (rules.byte_fallback) json["byte_fallback"] = true;
   json["tokens"] = tokens;
   return json.dump(0) + "\n";
 }
+
+std::unique_ptr<Tokenizer> make_vocabulary_tokenizer(bool words, std::vector<std::string> tokens,
+                                                     const VocabularyRules& rules) {
+  if (words) return std::make_unique<WordTokenizer>(std::move(tokens), rules);
+  return std::make_unique<CharTokenizer>(std::move(tokens), rules);
+}
+
+/// How often what was left out of a vocabulary was seen: as unknown, or by its bytes.
+class LeftOut {
+ public:
+  explicit LeftOut(bool words) : words_(words) {}
+  void add(std::string_view text, std::int64_t count) {
+    unknown_ += count;
+    if (words_) bytes_[' '] += count;
+    for (const char byte : text) bytes_[static_cast<unsigned char>(byte)] += count;
+  }
+  /// Adds the tokens that stand for it.
+  void add_tokens(bool as_bytes, Counts& tokens) const {
+    if (!as_bytes) tokens.emplace(unknown_name, unknown_);
+    for (unsigned byte = 0; as_bytes && byte < bytes_.size(); ++byte) {
+      tokens.emplace(byte_name(byte), bytes_[byte]);
+    }
+  }
+
+ private:
+  bool words_;
+  std::int64_t unknown_ = 0;
+  std::array<std::int64_t, 256> bytes_{};
+};
+
+}  // namespace
 
 std::unique_ptr<Tokenizer> train_vocabulary_tokenizer(const TokenizerOptions& options,
                                                       const std::vector<TextSource>& sources,
                                                       const Progress& progress) {
   const bool words = options.kind == "word";
   const std::string eos_name(words ? word_eos_name : "\n");
-  TextCounts counts = count_units(sources, words ? Unit::word : Unit::character,
+  TextCounts counts = count_units(sources, words ? Unit::word : Unit::character, options.normalize,
                                   std::numeric_limits<std::int64_t>::max(), progress);
   const std::int64_t lines = counts.lines;
-  std::int64_t unknown = 0;
-  const auto make_unknown = [&](std::string_view name) {
+  LeftOut left_out(words);
+  const auto leave_out = [&](std::string_view name) {
     const auto found = counts.units.find(name);
     if (found == counts.units.end()) return;
-    unknown += found->second;
+    left_out.add(name, found->second);
     counts.units.erase(found);
   };
-  make_unknown(unknown_name);
-  make_unknown(eos_name);
+  std::int64_t special = 2;  // tokens that are in any vocabulary
+  leave_out(eos_name);
+  if (options.byte_fallback) {
+    special = 257;
+    for (unsigned byte = 0; byte < 256; ++byte) leave_out(byte_name(byte));
+  } else {
+    leave_out(unknown_name);
+  }
 
   auto sorted = by_frequency(std::move(counts.units));
-  while (!sorted.empty() && (sorted.back().second < options.min_count ||
-                             (options.vocabulary != 0 &&
-                              static_cast<std::int64_t>(sorted.size()) + 2 > options.vocabulary))) {
-    unknown += sorted.back().second;
+  while (!sorted.empty() &&
+         (sorted.back().second < options.min_count ||
+          (options.vocabulary != 0 &&
+           static_cast<std::int64_t>(sorted.size()) + special > options.vocabulary))) {
+    left_out.add(sorted.back().first, sorted.back().second);
     sorted.pop_back();
   }
   Counts kept;
   for (auto& [text, count] : sorted) kept.emplace(std::move(text), count);
   kept.emplace(eos_name, lines);
-  kept.emplace(unknown_name, unknown);
+  left_out.add_tokens(options.byte_fallback, kept);
   std::vector<std::string> tokens;
   for (auto& [text, count] : by_frequency(std::move(kept))) tokens.push_back(std::move(text));
-  if (words) return std::make_unique<WordTokenizer>(std::move(tokens));
-  return std::make_unique<CharTokenizer>(std::move(tokens));
+  return make_vocabulary_tokenizer(
+      words, std::move(tokens),
+      {.form = options.normalize, .byte_fallback = options.byte_fallback});
 }
 
 std::unique_ptr<Tokenizer> make_byte_tokenizer() { return std::make_unique<ByteTokenizer>(); }
@@ -238,13 +354,21 @@ std::unique_ptr<Tokenizer> parse_vocabulary_tokenizer(std::string_view bytes,
   if (kind == "byte") return make_byte_tokenizer();
   if (kind != "word" && kind != "char") throw refuse("its kind is unknown");
   const std::string_view eos_name = kind == "word" ? word_eos_name : "\n";
-  for (const std::string_view needed : {eos_name, unknown_name}) {
-    if (std::count(tokens.begin(), tokens.end(), needed) != 1) {
-      throw refuse("it lacks the end-of-line or the unknown token");
+  std::vector<std::string> needed = {std::string(eos_name)};
+  if (!file.byte_fallback) needed.emplace_back(unknown_name);
+  for (unsigned byte = 0; file.byte_fallback && byte < 256; ++byte) {
+    needed.push_back(byte_name(byte));
+  }
+  const std::unordered_set<std::string_view> known(tokens.begin(), tokens.end());
+  if (known.size() != tokens.size()) throw refuse("a token is in it twice");
+  for (const std::string& token : needed) {
+    if (!known.contains(token)) {
+      throw refuse(file.byte_fallback ? "it lacks the end-of-line token or that of a byte"
+                                      : "it lacks the end-of-line or the unknown token");
     }
   }
-  if (kind == "word") return std::make_unique<WordTokenizer>(std::move(tokens));
-  return std::make_unique<CharTokenizer>(std::move(tokens));
+  return make_vocabulary_tokenizer(kind == "word", std::move(tokens),
+                                   {file.white_space, file.normalize, file.byte_fallback});
 }
 
 }  // namespace sluice

@@ -83,10 +83,9 @@ TextFacts inspect_text(const std::vector<TextSource>& sources) {
   std::int64_t apart = 0;
   std::int64_t attached = 0;
   for (const TextSource& source : sources) {
-    const MappedText mapped(source);
-    const std::string_view text = mapped.text();
+    const TextFile file(source);
     if (facts.bytes == 0) {
-      const std::string_view sample = text.substr(0, sample_size);
+      const std::string sample = file.read(0, sample_size);
       for (std::size_t i = 1; i < sample.size(); ++i) {
         if (sample[i] != ',' && sample[i] != '.') continue;
         if (sample[i - 1] == ' ') {
@@ -97,13 +96,12 @@ TextFacts inspect_text(const std::vector<TextSource>& sources) {
       }
       facts.has_unk = sample.find(" <unk> ") != std::string_view::npos;
     }
-    facts.bytes += static_cast<std::int64_t>(text.size());
+    facts.bytes += static_cast<std::int64_t>(file.size());
   }
   if (facts.bytes == 0) {
-    throw Error(
-        fmt::format("the training text is empty: {}{}",
-                    sources.empty() ? "no files" : "'" + sources.front().path.string() + "'",
-                    sources.size() > 1 ? " and the files after it" : ""));
+    throw Error(fmt::format("the training text is empty: {}{}",
+                            sources.empty() ? "no files" : "'" + sources.front().title() + "'",
+                            sources.size() > 1 ? " and the files after it" : ""));
   }
   facts.spaced_punctuation = apart > attached;
   return facts;

@@ -9,18 +9,30 @@
 #include "sluice/models/memory.hpp"
 #include "sluice/text/batches.hpp"
 #include "sluice/text/holdout.hpp"
+#include "sluice/text/inputs.hpp"
 
 namespace sluice {
 
 PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache, Notes& notes,
                           const Progress& progress, std::unique_ptr<Tokenizer> tokenizer) {
   const DataSettings& data = settings.data.values;
-  const std::vector<TextSource> sources = expand_inputs(data.train);
+  const bool any_bytes =
+      tokenizer ? tokenizer->kind() == "byte" : settings.tokenizer.values.kind == "byte";
+  const InputOptions reading{.include = data.include, .field = data.field, .any_bytes = any_bytes};
+  const auto open = [&](const std::vector<std::filesystem::path>& paths) {
+    auto inputs = std::make_unique<TextInputs>(paths, reading, cache, progress);
+    if (!inputs->skipped().empty()) notes.push_back(inputs->skipped_note());
+    return inputs;
+  };
+  const auto inputs = open(data.train);
+  const std::vector<TextSource>& sources = inputs->sources();
   const TextFacts facts = inspect_text(sources);
   const TokenizerOptions options = choose_tokenizer(settings.tokenizer, facts, notes);
   HeldOut parts{sources, {}};
+  std::unique_ptr<TextInputs> to_validate;
   if (!data.valid.empty()) {
-    parts.valid = expand_inputs(data.valid);
+    to_validate = open(data.valid);
+    parts.valid = to_validate->sources();
   } else if (data.valid_fraction > 0) {
     parts = hold_out(sources, data.valid_fraction);
     notes.push_back(fmt::format("the last {:g}% of the text held out for validation",

@@ -81,7 +81,8 @@ const FieldTable& data_fields() {
                {.flag = "--data",
                 .group = group,
                 .value = "PATH..",
-                .help = "UTF-8 texts to train on: files, or directories of files",
+                .help = "UTF-8 texts to train on: files, directories of files, pipes, or - for "
+                        "standard input; plain or compressed (gzip, bzip2, xz, zstd)",
                 .one_for_list = true,
                 .many_values = true})
           .add("valid", &Data::valid,
@@ -97,7 +98,21 @@ const FieldTable& data_fields() {
                 .flag = "--valid-fraction",
                 .group = group,
                 .help = "share of the training text to hold out when there is no --valid; 0: no "
-                        "validation (default 0.05)"});
+                        "validation (default 0.05)"})
+          .add("include", &Data::include,
+               {.flag = "--include",
+                .group = group,
+                .value = "GLOB,..",
+                .help = "of directories, only files whose name, or path below the directory, "
+                        "matches: '*.txt'",
+                .optional = true,
+                .one_for_list = true})
+          .add("field", &Data::field,
+               {.flag = "--field",
+                .group = group,
+                .value = "NAME",
+                .help = "texts are JSON lines; this field of each is the text",
+                .optional = true});
   return table;
 }
 

@@ -241,21 +241,6 @@ TEST_F(CorpusTest, ReadsPartsAndPairs) {
   EXPECT_THROW(TokenShards({8}, 0, 8), Error);
 }
 
-TEST_F(CorpusTest, DirectoriesStandForTheirFiles) {
-  file("d/b.txt", "x");
-  file("d/a/z.txt", "x");
-  file("d/.hidden", "x");
-  file("d/.git/config", "x");
-  file("alone", "x");
-  fs::create_directories(path("nothing"));
-  EXPECT_EQ(expand_inputs({path("alone"), path("d")}),
-            (std::vector<TextSource>{path("alone"), path("d/a/z.txt"), path("d/b.txt")}));
-  EXPECT_EQ(message_of([&] { expand_inputs({path("missing")}); }),
-            "cannot read '" + path("missing").string() + "': No such file or directory");
-  EXPECT_NE(message_of([&] { expand_inputs({path("nothing")}); }).find("it has no files"),
-            std::string::npos);
-}
-
 // The figures everyone reports on WikiText-2, and Tiny Shakespeare's length.
 TEST_F(CorpusTest, PublishedCorporaHaveTheirPublishedCounts) {
   const fs::path data = fs::path(SLUICE_SOURCE_DIR) / "../shared/data";

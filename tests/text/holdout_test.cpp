@@ -18,7 +18,10 @@ namespace fs = std::filesystem;
 
 using HoldOut = TextTest;
 
-std::string text_of(const TextSource& source) { return std::string(MappedText(source).text()); }
+std::string text_of(const TextSource& source) {
+  const TextFile file(source);
+  return file.read(0, file.size());
+}
 
 std::vector<TokenId> tokens_of(const TokenShards& shards) {
   std::vector<TokenId> tokens(static_cast<std::size_t>(shards.size()));
@@ -56,8 +59,35 @@ TEST_F(HoldOut, ARangeCanBeCutAgain) {
   EXPECT_EQ(parts.valid, (std::vector<TextSource>{{text, 14, 19}}));
 }
 
+// text8 is one line.
+TEST_F(HoldOut, ALongLineIsCutAtABlank) {
+  const HeldOut parts = hold_out({file("a.txt", "one long line and more\n")}, 0.5);
+  EXPECT_EQ(text_of(parts.train[0]), "one long line");
+  EXPECT_EQ(text_of(parts.valid[0]), " and more\n");
+  // Before it are lines, and a file.
+  const HeldOut more = hold_out({file("b.txt", "x\n"), file("c.txt", "y\nz z z z z z z z")}, 0.3);
+  EXPECT_EQ(text_of(more.train[1]), "y\nz z z z z z");
+  EXPECT_EQ(text_of(more.valid[0]), " z z");
+}
+
+TEST_F(HoldOut, WithoutBlanksItIsCutBetweenCharacters) {
+  const HeldOut parts = hold_out({file("a.txt", "日日日日")}, 0.5);  // byte 6
+  EXPECT_EQ(text_of(parts.train[0]), "日日");
+  EXPECT_EQ(text_of(parts.valid[0]), "日日");
+  EXPECT_EQ(text_of(hold_out({file("b.txt", "日日日日")}, 0.6).valid[0]), "日日") << "byte 5";
+}
+
+TEST_F(HoldOut, AByteOrderMarkIsOnNeitherSide) {
+  const fs::path text = file("a.txt",
+                             "\xEF\xBB\xBF"
+                             "aa\nbb\n");
+  const HeldOut parts = hold_out({text}, 0.5);
+  EXPECT_EQ(parts.train, (std::vector<TextSource>{{text, 3, 6}}));
+  EXPECT_EQ(parts.valid, (std::vector<TextSource>{{text, 6, 9}}));
+}
+
 TEST_F(HoldOut, RefusesWhatCannotBeCut) {
-  const fs::path text = file("a.txt", "one long line\n");
+  const fs::path text = file("a.txt", "x\n");
   EXPECT_THROW(hold_out({text}, 0.5), Error);
   EXPECT_THROW(hold_out({text}, 0), UsageError);
   EXPECT_THROW(hold_out({text}, 1), UsageError);
@@ -130,7 +160,7 @@ TEST_F(HoldOut, NoticesThatTheFileHasBecomeShorter) {
   const HeldOut parts = hold_out({text}, 0.5);
   file("a.txt", "aaaa\n");
   EXPECT_EQ(text_of(parts.train[0]), "aaaa\n");
-  EXPECT_NE(message_of([&] { MappedText mapped(parts.valid[0]); }).find("the file has 5 bytes"),
+  EXPECT_NE(message_of([&] { TextFile opened(parts.valid[0]); }).find("the file has 5 bytes"),
             std::string::npos);
 }
 

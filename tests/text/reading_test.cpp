@@ -1,5 +1,7 @@
 #include "../../src/text/reading.hpp"
 
+#include "../../src/text/splitting.hpp"
+
 #include "support.hpp"
 
 namespace sluice {
@@ -18,6 +20,13 @@ TEST(BlockEnd, InsideALongLineIsBeforeABlankThatFollowsANonBlank) {
   EXPECT_EQ(block_end("   aaaaaaaa bb\n", 0, 5), 11U) << "the first that does not fit";
   EXPECT_EQ(block_end("aaaaaaaa\nbb\n", 0, 5), 9U) << "or the end of the line";
   EXPECT_EQ(block_end("aaaaaaaaaa", 0, 5), 10U) << "or of the text";
+  // A run without blanks is cut where its segments are.
+  std::string run;
+  while (run.size() < 400'000) run += "日";
+  const std::size_t segment = longest_segment + 2;  // 65538 is divisible by 3
+  EXPECT_EQ(block_end(run, 0, 200'000), 3 * segment);
+  EXPECT_EQ(block_end(run + "\n", segment, 200'000), 4 * segment);
+  EXPECT_EQ(block_end("ab " + run, 0, 200'000), 2 + 65536 + 2 * segment) << "from the blank on";
 }
 
 TEST_F(TextTest, BlocksFollowOneAnotherThroughAllSources) {

@@ -27,10 +27,141 @@ TEST_F(TextTest, WordsAreInOrderOfFrequencyWithTiesByBytes) {
   EXPECT_EQ(tokenizer->unk(), 5);
 }
 
-TEST_F(TextTest, WordsAreSeparatedByAsciiBlanksAlone) {
-  const auto tokenizer = trained("word", "x\ty  z\v\f \xC2\xA0w\n");
-  EXPECT_EQ(names(*tokenizer, tokenizer->encode_text(" z\t\xC2\xA0w x\ty  ")),
-            (Names{"z", "\xC2\xA0w", "x", "y", "<eos>"}));
+TEST_F(TextTest, WordsAreSeparatedByUnicodeWhiteSpace) {
+  const auto tokenizer = trained("word", "x\ty  z\v\f \xC2\xA0w\xE3\x80\x80日\n");
+  EXPECT_EQ(names(*tokenizer, tokenizer->encode_text(" z\t\xC2\xA0w x\xE2\x80\xAFy  日")),
+            (Names{"z", "w", "x", "y", "日", "<eos>"}));
+  // All of Unicode's White_Space, and none of what only looks like it.
+  const auto words = [&](const std::string& between) {
+    std::vector<TokenId> tokens;
+    tokenizer->encode("x" + between + "y", tokens);
+    return tokens.size();
+  };
+  for (const char* blank : {"\t", "\v", "\f", " ", "\xC2\x85", "\xC2\xA0", "\xE1\x9A\x80",
+                            "\xE2\x80\x80", "\xE2\x80\x8A", "\xE2\x80\xA8", "\xE2\x80\xA9",
+                            "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"}) {
+    EXPECT_EQ(words(blank), 2U) << blank;
+  }
+  for (const char* other :
+       {"\xC2\x84", "\xC2\xA1", "\xE2\x80\x8B", "\xE2\x81\xA0", "\xE3\x80\x81", "\xEF\xBB\xBF"}) {
+    EXPECT_EQ(words(other), 1U) << other;
+  }
+}
+
+// Models that were trained before words ended at all white space keep their words.
+TEST_F(TextTest, OlderFilesHaveWordsBetweenAsciiBlanks) {
+  const std::string now = trained("word", "x y\n")->serialize();
+  std::string old = now;
+  const std::string line = "\"white_space\": \"unicode\",\n";
+  ASSERT_NE(old.find(line), std::string::npos) << old;
+  old.erase(old.find(line), line.size());
+  file("old/tokenizer.json", old);
+  const auto tokenizer = load_tokenizer(path("old"));
+  std::vector<TokenId> tokens;
+  tokenizer->encode("x\xC2\xA0y x", tokens);
+  EXPECT_EQ(names(*tokenizer, tokens), (Names{"<unk>", "x"}));
+}
+
+TEST_F(TextTest, NormalFormsAreKeptWithTheTokenizer) {
+  const std::string apart = "cafe\xCC\x81 \xEF\xBD\x86\xEF\xBD\x95\xEF\xBD\x8C\xEF\xBD\x8C";
+  const std::string nfc = "caf\xC3\xA9 \xEF\xBD\x86\xEF\xBD\x95\xEF\xBD\x8C\xEF\xBD\x8C";
+  const std::string nfkc = "caf\xC3\xA9 full";
+  std::string text;
+  for (int i = 0; i < 30; ++i) text += apart + " and more words\n";
+  for (const std::string& kind : all_kinds()) {
+    if (kind == "byte") continue;
+    for (const auto& [form, expected] :
+         {std::pair{Normalization::none, apart}, std::pair{Normalization::nfc, nfc},
+          std::pair{Normalization::nfkc, nfkc}}) {
+      const auto made = train_tokenizer({.kind = kind,
+                                         .vocabulary = kind == "bpe" || kind == "unigram" ? 300 : 0,
+                                         .normalize = form},
+                                        {file("text", text)});
+      const std::string name = kind + "-" + name_of(form);
+      std::filesystem::create_directories(path(name));
+      made->save(path(name));
+      const auto tokenizer = load_tokenizer(path(name));
+      EXPECT_EQ(tokenizer->decode(tokenizer->encode_prompt(apart)), expected) << name;
+      EXPECT_EQ(tokenizer->encode_prompt(apart), tokenizer->encode_prompt(expected)) << name;
+      std::vector<TokenId> tokens;
+      EXPECT_EQ(tokenizer->encode(apart, tokens), 0) << name;
+    }
+  }
+  EXPECT_THROW(train_tokenizer({.kind = "byte", .normalize = Normalization::nfc}, {file("x", "x")}),
+               UsageError);
+}
+
+TEST_F(TextTest, WhatIsNotInTheVocabularyCanBeSpelledInBytes) {
+  const std::string text = "the gate opens\nthe gate closes <0x41> <unk>\n";
+  for (const char* kind : {"word", "char"}) {
+    const auto made = train_tokenizer({.kind = kind, .byte_fallback = true}, {file("text", text)});
+    std::filesystem::create_directories(path(kind));
+    made->save(path(kind));
+    const auto tokenizer = load_tokenizer(path(kind));
+    EXPECT_EQ(tokenizer->unk(), -1);
+    const std::string other = "日本 the gate zz q\n<0x41> <unk> é the\n\n";
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode_text(other)), other) << kind;
+    std::vector<TokenId> tokens;
+    EXPECT_EQ(tokenizer->encode("日本 zz", tokens), 0) << kind;
+    EXPECT_EQ(tokenizer->serialize(), made->serialize());
+  }
+  // What was left out counts by its bytes: e five times, in the, the, gate, gate, opens.
+  const auto rare =
+      train_tokenizer({.kind = "word", .vocabulary = 258, .min_count = 1, .byte_fallback = true},
+                      {file("rare", "aa aa aa eee\n")});
+  EXPECT_EQ(rare->size(), 258);
+  EXPECT_EQ(rare->token(0), "<0x65>");
+  EXPECT_EQ(rare->token(1), "aa");
+  EXPECT_THROW(train_tokenizer({.kind = "word", .vocabulary = 257, .byte_fallback = true},
+                               {file("rare", "a\n")}),
+               UsageError);
+}
+
+TEST_F(TextTest, SymbolsAreNeverSplit) {
+  for (const char* kind : {"bpe", "unigram"}) {
+    const auto tokenizer =
+        train_tokenizer({.kind = kind, .vocabulary = 420, .symbols = {"<|user|>", "[SEP]"}},
+                        {file("text", sample_text())});
+    EXPECT_EQ(names(*tokenizer, tokenizer->encode_prompt("[SEP]")), Names{"[SEP]"}) << kind;
+    const auto tokens = names(*tokenizer, tokenizer->encode_prompt("the<|user|>gate [SEP]s"));
+    EXPECT_EQ(std::count(tokens.begin(), tokens.end(), "<|user|>"), 1) << kind;
+    EXPECT_EQ(std::count(tokens.begin(), tokens.end(), "[SEP]"), 1) << kind;
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode_prompt("a<|user|> [SEP]b")), "a<|user|> [SEP]b");
+  }
+  const auto text = file("text", "a b\n");
+  EXPECT_NE(message_of([&] {
+              train_tokenizer({.kind = "word", .symbols = {"x"}}, {text});
+            }).find("use bpe or unigram"),
+            std::string::npos);
+  for (const char* bad : {"", "a b", "\xE2\x96\x81", "\xFF", "a,b"}) {
+    EXPECT_THROW(train_tokenizer({.kind = "bpe", .symbols = {bad}}, {text}), UsageError) << bad;
+  }
+}
+
+// SentencePiece passes over sentences of more than 4192 bytes, and takes runs without blanks for
+// one.
+TEST_F(TextTest, LongRunsWithoutBlanksAreLearntFrom) {
+  const auto times = [](const std::string& text, int n) {
+    std::string all;
+    for (int i = 0; i < n; ++i) all += text;
+    return all;
+  };
+  const std::string run = times(times("语言模型", 350) + "\n", 30);
+  const std::string mixed = times("another line\n", 40) + times(times("模型数据", 350) + "\n", 30);
+  EXPECT_LE(trained("bpe", run, 300)->encode_prompt("语言模型").size(), 2U);
+  EXPECT_LE(trained("bpe", mixed, 300)->encode_prompt("模型数据").size(), 2U);
+  // One line, of words in any order.
+  const std::vector<std::string> words = {"语言", "模型", "天气很好", "数据"};
+  std::string line;
+  std::uint64_t state = 1;
+  for (int i = 0; i < 20'000; ++i) {
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    line += words[(state >> 33U) % words.size()];
+  }
+  // Two characters or more to a token, where each would be three bytes.
+  for (const char* kind : {"bpe", "unigram"}) {
+    EXPECT_LT(trained(kind, line, 300)->encode_prompt(line).size(), line.size() / 6) << kind;
+  }
 }
 
 TEST_F(TextTest, UnknownWordsAreCountedAndLiteralUnkIsAWord) {
@@ -207,7 +338,8 @@ TEST_F(TextTest, HugeWordsAndLinesAreCutAlike) {
     std::vector<TokenId> tokens;
     tokenizer->encode(line, tokens);
     EXPECT_EQ(tokenizer->decode(tokens) == line, kind != "word") << kind;
-    const std::size_t expected = kind == "word" ? 1 : kind == "char" ? 120'000 : tokens.size();
+    // 280,000 bytes are five words of at most 64 KiB.
+    const std::size_t expected = kind == "word" ? 5 : kind == "char" ? 120'000 : tokens.size();
     EXPECT_EQ(tokens.size(), expected) << kind;
   }
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Corpora: text files tokenised once into a memory-mapped file of token ids.
+// Corpora: text files tokenised once into a file of token ids.
 
 #include <cstdint>
 #include <filesystem>
@@ -25,13 +25,8 @@ struct CorpusInfo {
   bool operator==(const CorpusInfo&) const = default;
 };
 
-/// The texts behind `paths`: a file stands for itself, a directory for all regular files below it,
-/// sorted by path, names starting with a dot left out. Throws Error for a path that does not exist
-/// and for a directory without files.
-std::vector<TextSource> expand_inputs(const std::vector<std::filesystem::path>& paths);
-
-/// A tokenised corpus, read through the page cache, so it may be larger than memory.
-/// Cheap to copy; copies share the mapping.
+/// A tokenised corpus, read piece by piece from its file, so it may be larger than memory.
+/// Cheap to copy; copies share the file.
 class TokenShards {
  public:
   /// Tokens held in memory (small texts, tests). `info` is derived: tokens, and lines as eos count.

@@ -16,11 +16,13 @@ struct HeldOut {
 };
 
 /// Sets aside the last `fraction` of the bytes of `sources`, taken one after another, from the
-/// first line that starts there. A source that lies wholly on one side is returned as it is; the
-/// one that is cut becomes two byte ranges of its file. Nothing is written.
+/// first line that starts there; where the last line reaches into it, from the first blank there,
+/// or the first character when no blank follows within 64 KiB. A source that lies wholly on one
+/// side is returned as it is; the one that is cut becomes two byte ranges of its file. Nothing is
+/// written.
 ///
-/// Throws UsageError unless 0 < fraction < 1; Error when no line starts in that part or none before
-/// it, and when a file cannot be read.
+/// Throws UsageError unless 0 < fraction < 1; Error when there is nothing before or after such a
+/// place, and when a file cannot be read.
 HeldOut hold_out(const std::vector<TextSource>& sources, double fraction);
 
 }  // namespace sluice

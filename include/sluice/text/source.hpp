@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
-#include <string_view>
+#include <memory>
+#include <string>
 #include <utility>
 
 #include "sluice/base/api.hpp"
-#include "sluice/base/file.hpp"
 
 SLUICE_API_BEGIN
 namespace sluice {
@@ -23,28 +23,48 @@ struct TextSource {
       : path(std::move(file)), begin(first), end(last) {}
 
   bool whole() const { return begin == 0 && end == end_of_file; }
+  /// What messages call it.
+  std::string title() const { return name.empty() ? path.string() : name; }
   bool operator==(const TextSource&) const = default;
 
   std::filesystem::path path;
   std::uint64_t begin;
   std::uint64_t end;
+  /// Where the text came from, when `path` is a copy of what was unpacked; empty: from `path`.
+  std::string name;
 };
 
-/// The bytes of a source, mapped read-only.
-class MappedText {
+/// The bytes of a source, read piece by piece, so that a text may be larger than memory. A
+/// byte-order mark at the start of the file is not part of it. Any number of threads may read at
+/// once.
+class TextFile {
  public:
-  /// Throws Error as MappedFile does, and when the file has become shorter than the range.
-  explicit MappedText(const TextSource& source);
+  /// Throws Error when the file is missing, a directory, not a regular file, or has become shorter
+  /// than the range.
+  explicit TextFile(const TextSource& source);
+  ~TextFile();
+  TextFile(const TextFile&) = delete;
+  TextFile& operator=(const TextFile&) = delete;
 
-  std::string_view text() const { return text_; }
-  const std::filesystem::path& path() const { return file_.path(); }
-  /// Offset of text() in the file.
+  /// Bytes of the text.
+  std::uint64_t size() const { return size_; }
+  /// Offset of the text in the file.
   std::uint64_t begin() const { return begin_; }
+  /// TextSource::title().
+  const std::string& title() const { return title_; }
+
+  /// Bytes [offset, offset + n) of the text, fewer where it ends before. Throws Error when the file
+  /// became shorter since it was opened.
+  std::string read(std::uint64_t offset, std::uint64_t n) const;
+  /// The checksum (base/file.hpp) of the whole text, in hexadecimal digits.
+  std::string checksum() const;
 
  private:
-  MappedFile file_;
-  std::uint64_t begin_;
-  std::string_view text_;
+  class File;
+  std::unique_ptr<const File> file_;
+  std::string title_;
+  std::uint64_t begin_ = 0;
+  std::uint64_t size_ = 0;
 };
 
 }  // namespace sluice

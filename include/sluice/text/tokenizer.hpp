@@ -12,6 +12,7 @@
 
 #include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
+#include "sluice/base/names.hpp"
 #include "sluice/base/progress.hpp"
 #include "sluice/text/source.hpp"
 
@@ -21,9 +22,16 @@ namespace sluice {
 /// A token's number, 0 <= id < Tokenizer::size().
 using TokenId = std::int32_t;
 
+/// A Unicode normal form that text is brought into before it is cut: none, NFC (an accent and its
+/// letter become one), or NFKC (ligatures, full-width letters and the like become ordinary ones,
+/// too).
+enum class Normalization { none, nfc, nfkc };
+const EnumNames<Normalization>& enum_names(Normalization);
+
 /// What tokenizer to train.
 struct TokenizerOptions {
-  /// "word": words between ASCII blanks, the WikiText convention. "char": Unicode code points.
+  /// "word": words between white space (Unicode's White_Space, the no-break and the ideographic
+  /// space too), the WikiText convention. "char": Unicode code points.
   /// "byte": bytes. "bpe", "unigram": subwords trained by SentencePiece.
   std::string kind = "word";
   /// Tokens in the vocabulary, `<eos>` and `<unk>` included: the most frequent are kept. 0 means
@@ -32,6 +40,13 @@ struct TokenizerOptions {
   std::int64_t vocabulary = 0;
   /// word and char: tokens seen fewer times than this become `<unk>`.
   std::int64_t min_count = 1;
+  /// All but byte: kept with the tokenizer, which applies it to every text it cuts.
+  Normalization normalize = Normalization::none;
+  /// bpe and unigram: texts that are tokens whatever is around them, without blanks.
+  std::vector<std::string> symbols = {};
+  /// word and char: the vocabulary has 256 tokens for bytes, and what it lacks is spelled in them;
+  /// there is no `<unk>` then. bpe and unigram do that in any case.
+  bool byte_fallback = false;
 };
 
 /// A vocabulary, and the rules for splitting text into it.
@@ -43,8 +58,9 @@ struct TokenizerOptions {
 /// Ids of word, char, bpe and unigram are in order of falling frequency in the training text (ties
 /// by bytes), as adaptive softmax needs them. Ids of byte are the bytes' values.
 ///
-/// Cutting a line before a blank that follows a non-blank never changes its tokens: encoding the
-/// parts one after another gives the tokens of the whole.
+/// Cutting a line before an ASCII blank that follows none never changes its tokens: encoding the
+/// parts one after another gives the tokens of the whole. A run of 64 KiB without one is cut there
+/// by every kind ("word": into several words).
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -55,8 +71,8 @@ class Tokenizer {
   virtual std::int64_t size() const = 0;
   /// The token that ends each line.
   virtual TokenId eos() const = 0;
-  /// The token for text outside the vocabulary; -1 when there is no such text (byte, and bpe and
-  /// unigram, which fall back to bytes).
+  /// The token for text outside the vocabulary; -1 when there is no such text (byte, and all that
+  /// fall back to bytes).
   virtual TokenId unk() const = 0;
 
   /// Appends the tokens of one line, without its '\n' and without eos(), to `out`. The text must be
@@ -86,8 +102,7 @@ class Tokenizer {
   /// The tokens of a whole text: of every line, each followed by eos().
   std::vector<TokenId> encode_text(std::string_view text) const;
   /// The text of tokens that start a line: the inverse of encode_text(), except for words that
-  /// became
-  /// `<unk>`, extra blanks between words ("word") and '\r' before '\n'.
+  /// became `<unk>`, white space between words ("word"), normal forms and '\r' before '\n'.
   std::string decode(std::span<const TokenId> tokens) const;
   /// Throws Error naming `name` and the offset (plus `offset`) of the first bad byte when the
   /// tokenizer cannot take `text`: NUL bytes or invalid UTF-8, for all but "byte".
@@ -106,7 +121,7 @@ const FieldTable& tokenizer_fields();
 FieldParts field_parts(TokenizerOptions& options);
 FieldParts field_parts(const TokenizerOptions& options);
 
-/// Trains a tokenizer on `sources` (see expand_inputs for directories). The result depends on the
+/// Trains a tokenizer on `sources` (see TextInputs for directories and the like). The result depends on the
 /// options and the text alone. bpe and unigram learn from a sample of the lines when there are more
 /// than 100 MB of them.
 ///

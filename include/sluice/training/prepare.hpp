@@ -25,10 +25,11 @@ struct PreparedText {
 };
 
 /// Chooses a tokenizer for the training files and trains it, holds a part of them out unless there
-/// are files to validate on, and tokenises both into `cache` (made when missing).
+/// are files to validate on, and tokenises both into `cache` (made when missing),
+/// where what must be unpacked is unpacked for as long as this takes.
 /// settings.tokenizer becomes what was chosen; choices are appended to `notes`. `tokenizer`: the
-/// one to cut with, instead of training one. Throws as choose_tokenizer, hold_out, train_tokenizer
-/// and tokenize_corpus do, and whatever `progress` throws.
+/// one to cut with, instead of training one. Throws as TextInputs, choose_tokenizer, hold_out,
+/// train_tokenizer and tokenize_corpus do, and whatever `progress` throws.
 PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache, Notes& notes,
                           const Progress& progress, std::unique_ptr<Tokenizer> tokenizer = nullptr);
 

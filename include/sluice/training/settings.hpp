@@ -24,6 +24,9 @@ struct DataSettings {
   /// Share of the training text to hold out when there are no files to validate on; 0: no
   /// validation.
   double valid_fraction = 0.05;
+  /// InputOptions, of all of them.
+  std::vector<std::string> include = {};
+  std::string field = {};
 };
 
 /// Its fields (base/fields.hpp).

@@ -14,6 +14,8 @@
 #include "sluice/base/version.hpp"
 #include "sluice/lab/claims/measures.hpp"
 #include "sluice/lab/compare/results.hpp"
+#include "sluice/models/model_directory.hpp"
+#include "sluice/text/inputs.hpp"
 #include "utc_now.hpp"
 
 namespace sluice {
@@ -27,10 +29,16 @@ using Clock = std::chrono::steady_clock;
 constexpr double most_validation = 0.1;
 constexpr const char* claims_file_name = "claims.json";
 
-double validation_share(const Claim& claim, const std::vector<fs::path>& data) {
+/// The texts of a request, unpacked where its runs are when they must be.
+TextInputs inputs_of(const ClaimRequest& request) {
+  return {request.data, {}, ModelDirectory(request.out).cache()};
+}
+
+double validation_share(const Claim& claim, const ClaimRequest& request) {
   double bytes = 0;
-  for (const TextSource& source : expand_inputs(data)) {
-    bytes += static_cast<double>(MappedText(source).text().size());
+  const TextInputs inputs = inputs_of(request);
+  for (const TextSource& source : inputs.sources()) {
+    bytes += static_cast<double>(TextFile(source).size());
   }
   return bytes > 0 ? std::min(most_validation, static_cast<double>(claim.validation) / bytes)
                    : most_validation;
@@ -269,11 +277,12 @@ class ClaimRun {
 ClaimData data_of(const ClaimRequest& request) {
   ClaimData data;
   std::string checksums;
-  for (const TextSource& source : expand_inputs(request.data)) {
-    const MappedText mapped(source);
-    data.files.push_back(source.path.string());
-    data.bytes += static_cast<std::int64_t>(mapped.text().size());
-    checksums += checksum_hex(mapped.text().data(), mapped.text().size());
+  const TextInputs inputs = inputs_of(request);
+  for (const TextSource& source : inputs.sources()) {
+    const TextFile file(source);
+    data.files.push_back(source.title());
+    data.bytes += static_cast<std::int64_t>(file.size());
+    checksums += file.checksum();
   }
   data.checksum = checksum_hex(checksums.data(), checksums.size());
   return data;
@@ -310,7 +319,7 @@ std::unique_ptr<Comparison> plan_comparison(const Claim& claim, const ClaimCompa
                                             const std::atomic<int>* stop) {
   CompareSpec spec;
   spec.base.data.values.train = request.data;
-  spec.base.data.values.valid_fraction = validation_share(claim, request.data);
+  spec.base.data.values.valid_fraction = validation_share(claim, request);
   spec.base.threads = request.threads;
   spec.base.tokenizer = claim.tokenizer;
   spec.base.model = comparison.model;

@@ -7,6 +7,9 @@
 
 namespace sluice {
 
+/// U+FEFF in UTF-8, as some programs begin files with.
+inline constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+
 /// Length of the longest prefix of `text` that is valid UTF-8 (RFC 3629: no surrogates, no overlong
 /// forms, at most U+10FFFF) without NUL bytes: text.size() when all of it is, else the offset of
 /// the first byte of the first bad sequence.

@@ -1,0 +1,259 @@
+#include "sluice/text/inputs.hpp"
+
+#include <fmt/format.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <streambuf>
+#include <string_view>
+#include <system_error>
+
+#include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/fields.hpp"
+#include "sluice/base/file.hpp"
+#include "sluice/text/detail/utf8.hpp"
+#include "text_reader.hpp"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t piece_bytes = std::size_t{1} << 18;
+
+/// A path that is read, and whether it was found in a directory.
+struct Found {
+  fs::path path;
+  bool listed = false;
+};
+
+bool matches(const fs::path& file, const fs::path& directory,
+             const std::vector<std::string>& patterns) {
+  const std::string name = file.filename().string();
+  const std::string below = file.lexically_relative(directory).string();
+  return patterns.empty() ||
+         std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+           return ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0 ||
+                  ::fnmatch(pattern.c_str(), below.c_str(), 0) == 0;
+         });
+}
+
+void list_directory(const fs::path& directory, const std::vector<std::string>& include,
+                    std::vector<Found>& found) {
+  std::vector<fs::path> below;
+  bool any = false;
+  try {
+    for (auto entry = fs::recursive_directory_iterator(directory);
+         entry != fs::recursive_directory_iterator(); ++entry) {
+      const bool hidden = entry->path().filename().string().front() == '.';
+      if (hidden && entry->is_directory()) entry.disable_recursion_pending();
+      if (hidden || !entry->is_regular_file()) continue;
+      any = true;
+      if (matches(entry->path(), directory, include)) below.push_back(entry->path());
+    }
+  } catch (const fs::filesystem_error& failure) {
+    throw Error(fmt::format("cannot list the files in '{}': {}", directory.string(),
+                            failure.code().message()));
+  }
+  if (below.empty()) {
+    throw Error(fmt::format("cannot read text from the directory '{}': {}", directory.string(),
+                            any ? "none of its files match the pattern" : "it has no files"));
+  }
+  std::sort(below.begin(), below.end());
+  for (fs::path& path : below) found.push_back({std::move(path), true});
+}
+
+std::vector<Found> list_inputs(const std::vector<fs::path>& paths,
+                               const std::vector<std::string>& include) {
+  std::vector<Found> found;
+  for (const fs::path& path : paths) {
+    if (path == standard_input) {
+      found.push_back({path});
+      continue;
+    }
+    std::error_code error;
+    const fs::file_status status = fs::status(path, error);
+    if (!fs::exists(status)) {
+      throw Error(fmt::format("cannot read '{}': {}", path.string(), error.message()));
+    }
+    if (fs::is_directory(status)) {
+      list_directory(path, include, found);
+    } else {
+      found.push_back({path});
+    }
+  }
+  return found;
+}
+
+/// Whether the text's beginning is what a tokenizer takes.
+bool looks_like_text(const fs::path& path) {
+  constexpr std::size_t sample_bytes = std::size_t{1} << 16;
+  TextReader reader(path);
+  std::string sample(sample_bytes, '\0');
+  std::size_t size = 0;
+  while (size < sample.size()) {
+    const std::size_t got = reader.read(sample.data() + size, sample.size() - size);
+    if (got == 0) break;
+    size += got;
+  }
+  const std::string_view text = std::string_view(sample).substr(0, size);
+  // The sample may end within a character.
+  constexpr std::size_t longest_character = 4;
+  const std::size_t valid = valid_text_length(text);
+  return valid == size || (size == sample_bytes && size - valid < longest_character);
+}
+
+/// Calls body(line) for the lines that `reader` gives, without their ends.
+void for_each_read_line(TextReader& reader, const std::function<void(std::string_view)>& body) {
+  constexpr std::size_t longest = JsonLimits{}.bytes;
+  std::string rest;
+  std::string piece(piece_bytes, '\0');
+  while (const std::size_t got = reader.read(piece.data(), piece.size())) {
+    std::string_view more(piece.data(), got);
+    for (std::size_t end = more.find('\n'); end != std::string_view::npos; end = more.find('\n')) {
+      rest += more.substr(0, end);
+      body(rest);
+      rest.clear();
+      more.remove_prefix(end + 1);
+    }
+    rest += more;
+    if (rest.size() > longest) {
+      throw Error(
+          fmt::format("cannot read '{}': a line is longer than {} bytes", reader.title(), longest));
+    }
+  }
+  if (!rest.empty()) body(rest);
+}
+
+/// Writes the texts of JSON lines, each on lines of its own.
+void write_field(TextReader& reader, const std::string& field, AtomicFile& out) {
+  std::int64_t number = 0;
+  std::string buffer;
+  for_each_read_line(reader, [&](std::string_view line) {
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
+    const FieldPlace place{
+        .where = fmt::format("cannot read '{}', line {}", reader.title(), number),
+        .origin = FieldPlace::Origin::file};
+    const Value record = parse_json(line, place);
+    if (record.as<Value::Object>() == nullptr) place.refuse("a JSON object", record);
+    const Value* const text = record.find(field);
+    if (text == nullptr) place.refuse(fmt::format("field '{}' is missing", field));
+    const auto* const value = text->as<std::string>();
+    if (value == nullptr) place.field(field).refuse("text", *text);
+    buffer += *value;
+    if (!value->ends_with('\n')) buffer += '\n';
+    if (buffer.size() < piece_bytes) return;
+    out.write(buffer);
+    buffer.clear();
+  });
+  out.write(buffer);
+}
+
+void write_bytes(TextReader& reader, AtomicFile& out, const Progress& progress) {
+  std::string piece(piece_bytes, '\0');
+  while (const std::size_t got = reader.read(piece.data(), piece.size())) {
+    out.write(piece.data(), got);
+    if (progress) progress(reader.fraction(), "unpacking");
+  }
+}
+
+/// A stream's buffer over a TextReader.
+class ReaderBuffer final : public std::streambuf {
+ public:
+  explicit ReaderBuffer(const fs::path& path) : reader_(path) {}
+
+ protected:
+  int_type underflow() override {
+    const std::size_t got = reader_.read(bytes_.data(), bytes_.size());
+    setg(bytes_.data(), bytes_.data(), bytes_.data() + got);
+    return got == 0 ? traits_type::eof() : traits_type::to_int_type(bytes_.front());
+  }
+  std::streamsize showmanyc() override { return reader_.ready() ? 1 : 0; }
+
+ private:
+  TextReader reader_;
+  std::array<char, std::size_t{1} << 16> bytes_{};
+};
+
+class ReaderStream final : public std::istream {
+ public:
+  explicit ReaderStream(const fs::path& path) : std::istream(nullptr), buffer_(path) {
+    rdbuf(&buffer_);
+    // What a read throws is for the caller to see.
+    exceptions(std::ios::badbit);
+  }
+
+ private:
+  ReaderBuffer buffer_;
+};
+
+}  // namespace
+
+TextInputs::TextInputs(const std::vector<fs::path>& paths, const InputOptions& options,
+                       const fs::path& directory, const Progress& progress) {
+  try {
+    for (const Found& found : list_inputs(paths, options.include)) {
+      if (found.listed && !options.any_bytes && !looks_like_text(found.path)) {
+        skipped_.push_back(found.path);
+        continue;
+      }
+      TextReader reader(found.path);
+      if (reader.plain_file() && options.field.empty()) {
+        sources_.emplace_back(found.path);
+        continue;
+      }
+      std::error_code error;
+      fs::create_directories(directory, error);
+      if (error) {
+        throw Error(
+            fmt::format("cannot make the directory '{}': {}", directory.string(), error.message()));
+      }
+      const std::string key = fmt::format(
+          "{}\n{}", fs::absolute(found.path).lexically_normal().string(), options.field);
+      const fs::path copy =
+          directory / fmt::format("text-{}.txt", checksum_hex(key.data(), key.size()));
+      AtomicFile out(copy);
+      if (options.field.empty()) {
+        write_bytes(reader, out, progress);
+      } else {
+        write_field(reader, options.field, out);
+      }
+      out.commit();
+      unpacked_.push_back(copy);
+      TextSource& source = sources_.emplace_back(copy);
+      source.name = reader.title();
+    }
+    if (sources_.empty()) throw Error(fmt::format("there is no text to read: {}", skipped_note()));
+  } catch (...) {
+    for (const fs::path& file : unpacked_) fs::remove(file);
+    throw;
+  }
+}
+
+TextInputs::~TextInputs() {
+  std::error_code ignored;
+  for (const fs::path& file : unpacked_) fs::remove(file, ignored);
+}
+
+std::string TextInputs::skipped_note() const {
+  constexpr std::size_t most_named = 5;
+  if (skipped_.empty()) return "";
+  std::string names;
+  for (std::size_t i = 0; i < std::min(skipped_.size(), most_named); ++i) {
+    names += fmt::format("{}{}", i == 0 ? "" : ", ", skipped_[i].string());
+  }
+  if (skipped_.size() > most_named) names += ", ...";
+  return skipped_.size() == 1
+             ? fmt::format("one file is not text and was left out: {}", names)
+             : fmt::format("{} files are not text and were left out: {}", skipped_.size(), names);
+}
+
+std::unique_ptr<std::istream> open_text(const fs::path& path) {
+  return std::make_unique<ReaderStream>(path);
+}
+
+}  // namespace sluice
