@@ -41,7 +41,7 @@ TEST(Usage, UnknownNamesGetTheNearestOnes) {
                         "unknown option '--lrr'; did you mean --lr"));
   EXPECT_TRUE(
       complains(run({"eval", "model", "file", "--jsn"}), 2, "eval", "did you mean --json?"));
-  EXPECT_TRUE(complains(run({"eval", "model", "file", "more"}), 2, "eval", "'more'"));
+  EXPECT_TRUE(complains(run({"score", "model", "file", "more"}), 2, "score", "'more'"));
   EXPECT_TRUE(complains(run({"eval", "model"}), 2, "eval", "FILE"));
 }
 
