@@ -29,9 +29,54 @@ void SamplingOptions::validate() const {
     throw UsageError(
         fmt::format("sampling: top-p must be more than 0 and at most 1, got {}", top_p));
   }
+  if (!(min_p >= 0 && min_p <= 1)) {
+    throw UsageError(fmt::format("sampling: min-p must be from 0 to 1, got {}", min_p));
+  }
+  if (!(typical > 0 && typical <= 1)) {
+    throw UsageError(
+        fmt::format("sampling: typical must be more than 0 and at most 1, got {}", typical));
+  }
 }
 
 Sampler::Sampler(const SamplingOptions& options) : options_(options) { options_.validate(); }
+
+void Sampler::restrict_to_typical() {
+  double total = 0, surprise = 0;
+  for (const double weight : weights_) {
+    total += weight;
+    if (weight > 0) surprise -= weight * std::log(weight);
+  }
+  // |-ln p - H| is |s - mean of s| for s = -ln w, whatever w are multiples of.
+  const double mean = surprise / total;
+  struct Candidate {
+    double distance;
+    std::size_t place;
+  };
+  std::vector<Candidate> candidates;
+  for (std::size_t i = 0; i < order_.size(); ++i) {
+    if (weights_[i] > 0) candidates.push_back({std::abs(-std::log(weights_[i]) - mean), i});
+  }
+  // A heap, the most typical first (the lower id of equals), popped only as far as is kept.
+  const auto later = [&](const Candidate& a, const Candidate& b) {
+    return a.distance != b.distance ? a.distance > b.distance : order_[a.place] > order_[b.place];
+  };
+  std::make_heap(candidates.begin(), candidates.end(), later);
+  std::vector<std::size_t> kept;
+  double popped = 0;
+  while (!candidates.empty() && popped < options_.typical * total) {
+    std::pop_heap(candidates.begin(), candidates.end(), later);
+    popped += weights_[candidates.back().place];
+    kept.push_back(candidates.back().place);
+    candidates.pop_back();
+  }
+  std::sort(kept.begin(), kept.end());
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    order_[i] = order_[kept[i]];
+    weights_[i] = weights_[kept[i]];
+  }
+  order_.resize(kept.size());
+  weights_.resize(kept.size());
+}
 
 std::int32_t Sampler::draw(std::span<const float> log_probabilities) {
   if (log_probabilities.empty()) throw Error("sampling: the vocabulary is empty");
@@ -94,9 +139,15 @@ std::int32_t Sampler::draw(std::span<const float> log_probabilities) {
     }
   }
 
+  if (options_.min_p > 0) {
+    std::erase_if(order_, [&](std::int32_t id) { return weight(id) < options_.min_p; });
+  }
   weights_.resize(order_.size());
+  for (std::size_t i = 0; i < order_.size(); ++i) weights_[i] = weight(order_[i]);
+  if (options_.typical < 1) restrict_to_typical();
+
   double total = 0;
-  for (std::size_t i = 0; i < order_.size(); ++i) weights_[i] = total += weight(order_[i]);
+  for (std::size_t i = 0; i < order_.size(); ++i) weights_[i] = total += weights_[i];
   const RandomKey key{options_.seed, sampler_stream, 0};
   const double target = key.uniform_double(draw) * total;
   // The first running sum beyond the target; rounding may leave none, then it is the last.

@@ -1,0 +1,239 @@
+#include "engine_pass.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <string>
+
+#include "sluice/base/parallel.hpp"
+#include "sluice/base/profile.hpp"
+
+namespace sluice::detail {
+namespace {
+
+/// Rows whose whole distributions exist at once.
+constexpr std::size_t most_distributions = 32;
+
+std::string sentence(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& error) {
+    return error.what();
+  } catch (...) {
+    return "engine: something failed that does not say what it is";
+  }
+}
+
+}  // namespace
+
+std::vector<EngineToken::Alternative> most_probable(std::span<const float> log_probabilities,
+                                                    std::size_t most) {
+  using Alternative = EngineToken::Alternative;
+  std::vector<Alternative> best;
+  if (most == 0) return best;
+  // Sorted; few, so that insertion is quick, and rare, for most tokens are below the last.
+  for (std::size_t i = 0; i < log_probabilities.size(); ++i) {
+    const float log = log_probabilities[i];
+    if (best.size() == most && !(log > best.back().log_probability)) continue;
+    const auto at = std::find_if(best.begin(), best.end(), [&](const Alternative& other) {
+      return log > other.log_probability;
+    });
+    best.insert(at, {static_cast<std::int32_t>(i), log});
+    if (best.size() > most) best.pop_back();
+  }
+  return best;
+}
+
+std::vector<EnginePass::Told> EnginePass::run(std::span<const Part> parts) {
+  outputs_.clear();
+  alive_.clear();
+  std::vector<Told> told;
+  for (const Part& part : parts) {
+    EngineTask& task = *part.task;
+    told.push_back({&task, {}, {}});
+    if (task.echoed == 0) {
+      EngineToken first;
+      first.id = task.text.front();
+      told.back().prompt.push_back(std::move(first));
+      task.echoed = 1;
+    }
+    // What is remembered of a prompt may already predict a token that is asked for.
+    if (task.hidden.defined() && task.read > 0) {
+      collect_row(task, task.hidden.data<float>(), task.read);
+    }
+  }
+  read(parts);
+
+  std::vector<Output*> distributions, scores;
+  for (Output& output : outputs_) {
+    if (output.task->ended) continue;
+    const bool chooses = output.position >= output.task->text.size();
+    (chooses || output.task->request.alternatives > 0 ? distributions : scores).push_back(&output);
+  }
+  for (std::size_t begin = 0; begin < distributions.size(); begin += most_distributions) {
+    const std::size_t count = std::min(most_distributions, distributions.size() - begin);
+    evaluate(std::span(distributions).subspan(begin, count));
+  }
+  evaluate_scores(scores);
+
+  for (Output& output : outputs_) {
+    if (output.task->ended) continue;
+    if (!output.error.empty()) {
+      output.task->end(EndReason::error, output.error);
+      continue;
+    }
+    const auto to = std::find_if(told.begin(), told.end(),
+                                 [&](const Told& each) { return each.task == output.task; });
+    if (output.chosen) {
+      output.task->text.push_back(output.token.id);
+      to->made = std::move(output.token);
+    } else {
+      output.task->echoed = output.position + 1;
+      to->prompt.push_back(std::move(output.token));
+    }
+  }
+  return told;
+}
+
+void EnginePass::read(std::span<const Part> parts) {
+  std::vector<Part> together, alone;
+  for (const Part& part : parts) {
+    if (part.count == 0) continue;
+    (deterministic_ && part.task->reads_prompt() ? alone : together).push_back(part);
+  }
+  for (const Part& part : alone) read_together({&part, 1}, 1);
+  const std::size_t size = deterministic_ ? group : std::max<std::size_t>(together.size(), 1);
+  for (std::size_t begin = 0; begin < together.size(); begin += size) {
+    const std::size_t count = std::min(size, together.size() - begin);
+    read_together(std::span(together).subspan(begin, count), deterministic_ ? group : count);
+  }
+}
+
+void EnginePass::read_together(std::span<const Part> parts, std::size_t padding) {
+  std::vector<std::int32_t> ids;
+  std::vector<std::int64_t> lengths;
+  std::vector<StackState*> states;
+  for (const Part& part : parts) {
+    const auto begin = part.task->text.begin() + static_cast<std::ptrdiff_t>(part.task->read);
+    ids.insert(ids.end(), begin, begin + static_cast<std::ptrdiff_t>(part.count));
+    lengths.push_back(static_cast<std::int64_t>(part.count));
+    states.push_back(&part.task->state);
+  }
+  std::vector<StackState> nobody(padding - parts.size());
+  for (StackState& state : nobody) {
+    ids.push_back(0);
+    lengths.push_back(1);
+    states.push_back(&state);
+  }
+  try {
+    collect(parts, model_.hidden(ids, PackedRows(lengths), states));
+    return;
+  } catch (...) {
+    if (parts.size() == 1) {
+      parts.front().task->end(EndReason::error, sentence(std::current_exception()));
+      return;
+    }
+  }
+  // Whose fault it is is found by reading each by itself.
+  for (const Part& part : parts) {
+    if (part.task->state.position != static_cast<std::int64_t>(part.task->read)) {
+      part.task->end(EndReason::error, "engine: the state was lost when another request failed");
+    } else {
+      read_together({&part, 1}, deterministic_ ? group : 1);
+    }
+  }
+}
+
+void EnginePass::collect(std::span<const Part> parts, const Tensor& hidden) {
+  alive_.push_back(hidden);
+  const float* row = hidden.data<float>();
+  std::int64_t at = 0;
+  for (const Part& part : parts) {
+    EngineTask& task = *part.task;
+    for (std::size_t i = 0; i < part.count; ++i, ++at) {
+      collect_row(task, row + at * hidden.dim(1), task.read + i + 1);
+    }
+    task.read += part.count;
+    // A copy, for a view would keep all rows alive; of a single row that is all there is.
+    const Tensor last = hidden.rows(at - 1, at);
+    task.hidden = hidden.dim(0) == 1 ? last : last.clone();
+  }
+}
+
+void EnginePass::collect_row(EngineTask& task, const float* hidden, std::size_t position) {
+  const bool tells = position < task.prompt_size && position >= task.echoed;
+  const bool chooses = position == task.text.size() && task.wants_token();
+  if (tells || chooses) outputs_.push_back({&task, hidden, position, {}, chooses, {}});
+}
+
+Tensor EnginePass::hidden_rows(std::span<Output* const> outputs, std::size_t rows) const {
+  const std::int64_t width = outputs.front()->task->hidden.dim(1);
+  Tensor hidden = Tensor::zeros(Shape{static_cast<std::int64_t>(rows), width});
+  float* to = hidden.data<float>();
+  for (const Output* const output : outputs) to = std::copy_n(output->hidden, width, to);
+  return hidden;
+}
+
+void EnginePass::evaluate(std::span<Output* const> outputs) {
+  try {
+    const std::size_t rows = deterministic_ ? most_distributions : outputs.size();
+    const Tensor logs = model_.log_probabilities(hidden_rows(outputs, rows));
+    const auto width = static_cast<std::size_t>(logs.dim(1));
+    const ProfileScope profile("choose tokens", 0, static_cast<double>(logs.bytes()));
+    parallel_for(static_cast<std::int64_t>(outputs.size()), 1,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t i = begin; i < end; ++i) {
+                     const auto row = static_cast<std::size_t>(i);
+                     choose(*outputs[row], logs.span<float>().subspan(row * width, width));
+                   }
+                 });
+  } catch (...) {
+    for (Output* const output : outputs) output->error = sentence(std::current_exception());
+  }
+}
+
+void EnginePass::choose(Output& output, std::span<float> log_probabilities) {
+  try {
+    EngineTask& task = *output.task;
+    output.token.alternatives =
+        most_probable(log_probabilities, static_cast<std::size_t>(task.request.alternatives));
+    output.token.id =
+        output.chosen ? task.sampler.next(log_probabilities) : task.text[output.position];
+    output.token.log_probability = log_probabilities[static_cast<std::size_t>(output.token.id)];
+    if (std::isnan(output.token.log_probability)) {
+      throw Error(
+          fmt::format("engine: the log-probability of token {} is not a number; the model "
+                      "is damaged or has diverged",
+                      output.token.id));
+    }
+  } catch (...) {
+    output.error = sentence(std::current_exception());
+  }
+}
+
+void EnginePass::evaluate_scores(std::span<Output* const> outputs) {
+  // Those of one request stand together; by themselves where who else is there must not matter.
+  for (std::size_t begin = 0, end = 0; begin < outputs.size(); begin = end) {
+    end = outputs.size();
+    if (deterministic_) {
+      end = begin + 1;
+      while (end < outputs.size() && outputs[end]->task == outputs[begin]->task) ++end;
+    }
+    const auto part = outputs.subspan(begin, end - begin);
+    std::vector<std::int32_t> targets;
+    for (const Output* const output : part) targets.push_back(output->task->text[output->position]);
+    try {
+      const std::vector<double> nll = model_.nll(hidden_rows(part, part.size()), targets);
+      for (std::size_t i = 0; i < part.size(); ++i) {
+        part[i]->token.id = targets[i];
+        part[i]->token.log_probability = static_cast<float>(-nll[i]);
+      }
+    } catch (...) {
+      for (Output* const output : part) output->error = sentence(std::current_exception());
+    }
+  }
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,71 @@
+#pragma once
+// One pass of an engine: requests read some of their tokens, and tokens are chosen behind them.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine_task.hpp"
+#include "sluice/inference/frozen_model.hpp"
+
+namespace sluice::detail {
+
+/// The `most` most probable tokens of a row, most probable first, of equals the lower id.
+std::vector<EngineToken::Alternative> most_probable(std::span<const float> log_probabilities,
+                                                    std::size_t most);
+
+class EnginePass {
+ public:
+  /// A request and how many of its unread tokens it reads; 0: only what follows from
+  /// EngineTask::hidden is told.
+  struct Part {
+    EngineTask* task = nullptr;
+    std::size_t count = 0;
+  };
+  /// What is to be told of a request.
+  struct Told {
+    EngineTask* task = nullptr;
+    std::vector<EngineToken> prompt;
+    std::optional<EngineToken> made;
+  };
+
+  EnginePass(const FrozenModel& model, bool deterministic)
+      : model_(model), deterministic_(deterministic) {}
+
+  /// Reads, and chooses the next token of every request that has then read all of its text and
+  /// wants one, which becomes part of the text. Requests whose part fails end, the others go on.
+  std::vector<Told> run(std::span<const Part> parts);
+
+  /// Texts that read a token each in one go, where results must not depend on how many there are.
+  static constexpr std::size_t group = 32;
+
+ private:
+  /// A hidden row of `task` that predicts text[position].
+  struct Output {
+    EngineTask* task = nullptr;
+    const float* hidden = nullptr;
+    std::size_t position = 0;
+    EngineToken token;
+    bool chosen = false;
+    std::string error;
+  };
+
+  void read(std::span<const Part> parts);
+  /// The hidden rows of parts that are read together.
+  void read_together(std::span<const Part> parts, std::size_t padding);
+  void collect(std::span<const Part> parts, const Tensor& hidden);
+  void collect_row(EngineTask& task, const float* hidden, std::size_t position);
+  void evaluate(std::span<Output* const> outputs);
+  void evaluate_scores(std::span<Output* const> outputs);
+  Tensor hidden_rows(std::span<Output* const> outputs, std::size_t rows) const;
+  static void choose(Output& output, std::span<float> log_probabilities);
+
+  const FrozenModel& model_;
+  bool deterministic_;
+  std::vector<Output> outputs_;
+  std::vector<Tensor> alive_;  // what outputs point into
+};
+
+}  // namespace sluice::detail
