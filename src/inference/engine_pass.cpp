@@ -7,6 +7,8 @@
 #include <exception>
 #include <string>
 
+#include "choose.hpp"
+#include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 
@@ -27,24 +29,6 @@ std::string sentence(const std::exception_ptr& failure) {
 }
 
 }  // namespace
-
-std::vector<EngineToken::Alternative> most_probable(std::span<const float> log_probabilities,
-                                                    std::size_t most) {
-  using Alternative = EngineToken::Alternative;
-  std::vector<Alternative> best;
-  if (most == 0) return best;
-  // Sorted; few, so that insertion is quick, and rare, for most tokens are below the last.
-  for (std::size_t i = 0; i < log_probabilities.size(); ++i) {
-    const float log = log_probabilities[i];
-    if (best.size() == most && !(log > best.back().log_probability)) continue;
-    const auto at = std::find_if(best.begin(), best.end(), [&](const Alternative& other) {
-      return log > other.log_probability;
-    });
-    best.insert(at, {static_cast<std::int32_t>(i), log});
-    if (best.size() > most) best.pop_back();
-  }
-  return best;
-}
 
 std::vector<EnginePass::Told> EnginePass::run(std::span<const Part> parts) {
   outputs_.clear();
@@ -197,8 +181,14 @@ void EnginePass::evaluate(std::span<Output* const> outputs) {
 void EnginePass::choose(Output& output, std::span<float> log_probabilities) {
   try {
     EngineTask& task = *output.task;
-    output.token.alternatives =
-        most_probable(log_probabilities, static_cast<std::size_t>(task.request.alternatives));
+    if (task.request.alternatives > 0) {
+      const Peaks peaks(log_probabilities);
+      for (const std::size_t place :
+           peaks.largest(static_cast<std::size_t>(task.request.alternatives))) {
+        output.token.alternatives.push_back(
+            {static_cast<std::int32_t>(place), log_probabilities[place]});
+      }
+    }
     output.token.id =
         output.chosen ? task.sampler.next(log_probabilities) : task.text[output.position];
     output.token.log_probability = log_probabilities[static_cast<std::size_t>(output.token.id)];

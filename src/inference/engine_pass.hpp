@@ -12,10 +12,6 @@
 
 namespace sluice::detail {
 
-/// The `most` most probable tokens of a row, most probable first, of equals the lower id.
-std::vector<EngineToken::Alternative> most_probable(std::span<const float> log_probabilities,
-                                                    std::size_t most);
-
 class EnginePass {
  public:
   /// A request and how many of its unread tokens it reads; 0: only what follows from

@@ -48,7 +48,7 @@ struct TokenRules {
     std::int32_t id = 0;
     double bias = 0;
   };
-  std::vector<Bias> bias;
+  std::vector<Bias> bias = {};
   double repetition_penalty = 1;
   double presence_penalty = 0;
   double frequency_penalty = 0;
@@ -71,12 +71,8 @@ class Sampler {
   std::int32_t draw(std::span<const float> log_probabilities);
 
  private:
-  void restrict_to_typical();
-
   SamplingOptions options_;
   std::uint64_t draws_ = 0;
-  std::vector<std::int32_t> order_;
-  std::vector<double> weights_;
 };
 
 /// Chooses the tokens of one text: what came before decides, by TokenRules, what may come.
