@@ -83,12 +83,11 @@ Tensor trailing_context(const Tensor& xp, const ConvShape& s, DType dtype) {
   return context;
 }
 
-// dz of the unit, rows T.. of each stream zero; dbias summed over blocks in order.
+// z becomes its gradient, rows T.. of each stream zero; dbias is summed over blocks in order.
 template <class T>
-void unit_gradient(const Tensor& dz, const Tensor& dbias, const Tensor& dy, const Tensor& z,
-                   const Tensor& bias, const CausalConv& options, const ConvShape& s,
-                   std::int64_t n) {
-  const std::int64_t m = s.outputs, pitch = z.dim(2);
+void unit_gradient(const Tensor& z, const Tensor& dbias, const Tensor& dy, const Tensor& bias,
+                   const CausalConv& options, const ConvShape& s) {
+  const std::int64_t m = s.outputs, n = dy.dim(-1), pitch = z.dim(2);
   const ProfileScope profile("unit", 0, unit_bytes(s.batch * s.time, 2 * m, n, dtype_of<T>));
   const std::int64_t blocks = row_blocks(s.batch, s.time);
   Tensor partial(Shape{blocks, m}, dtype_of<T>);
@@ -99,15 +98,14 @@ void unit_gradient(const Tensor& dz, const Tensor& dbias, const Tensor& dy, cons
         std::fill(sums, sums + m, T{0});
         const std::int64_t at = (b * s.pitch() + t) * pitch;
         kernels::unit_backward(
-            kernels::UnitBackward<T>{dz.data<T>() + at, static_cast<std::size_t>(pitch), sums,
+            kernels::UnitBackward<T>{z.data<T>() + at, static_cast<std::size_t>(pitch), sums,
                                      dy.data<T>() + (b * s.time + t) * n, z.data<T>() + at,
                                      static_cast<std::size_t>(pitch), bias.data<T>(),
                                      static_cast<T>(options.scale),
                                      kernels::traffic_of(unit_bytes(rows, 2 * m, n, dtype_of<T>))},
             static_cast<std::size_t>(rows), static_cast<std::size_t>(n), options.unit);
         if (t + rows == s.time) {
-          std::fill_n(dz.data<T>() + (b * s.pitch() + s.time) * pitch, (s.kernel - 1) * pitch,
-                      T{0});
+          std::fill_n(z.data<T>() + (b * s.pitch() + s.time) * pitch, (s.kernel - 1) * pitch, T{0});
         }
       });
   dbias.fill_zero();
@@ -183,7 +181,7 @@ Variable direct_conv_unit(const ConvCall& call) {
                     const Tensor dz = kept ? z : Tensor(z_shape, dtype);
                     if (!kept) conv_forward(dz, xp, weights, s);
                     const Tensor dbias(Shape{s.outputs}, dtype);
-                    unit_gradient<T>(dz, dbias, dy, dz, bias_value, options, s, n);
+                    unit_gradient<T>(dz, dbias, dy, bias_value, options, s);
                     if (bias) bias->accumulate(dbias);
                     const Tensor dz_operand = as_operand(dz, operand);
                     if (w) {

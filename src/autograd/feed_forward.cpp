@@ -128,7 +128,7 @@ struct Layer {
       const Tensor& z = kept_z.defined() ? kept_z : block_z;
       const std::int64_t z_first = kept_z.defined() ? first : 0;
       project(z, z_first, first, count);
-      activate_block(h, z, z_first, first, count);
+      activate_block(h, {z, z_first, first, count});
       gemm(y.data<T>() + first * outputs(), outputs(), view(h, 0, count, width()),
            transpose(matrix(w_out)));
     }
@@ -136,44 +136,53 @@ struct Layer {
     return y;
   }
 
-  void activate_block(const Tensor& h, const Tensor& z, std::int64_t z_first, std::int64_t first,
-                      std::int64_t count) const {
-    const ProfileScope profile("unit", 0, unit_bytes(count, inputs(), width(), dtype_of<T>));
-    for_row_blocks(
-        1, count, inputs(), [&](std::int64_t, std::int64_t, std::int64_t begin, std::int64_t n) {
-          const T* const from = z.data<T>() + (z_first + begin) * z.dim(1);
-          if (h.dtype() == dtype_of<T>) {
-            activate(h.data<T>() + begin * h.dim(1), h.dim(1), from, z.dim(1), first + begin, n);
-            return;
-          }
-          const Tensor part(Shape{n, width()}, dtype_of<T>);
-          activate(part.data<T>(), width(), from, z.dim(1), first + begin, n);
-          store(h, begin, part.data<T>(), width(), n);
-        });
+  /// `count` rows of x from `first` on; their projections are rows of z from `z_first` on.
+  struct Block {
+    const Tensor& z;
+    std::int64_t z_first, first, count;
+
+    T* row(std::int64_t r) const { return z.data<T>() + (z_first + r) * z.dim(1); }
+  };
+
+  void activate_block(const Tensor& h, const Block& block) const {
+    const ProfileScope profile("unit", 0, unit_bytes(block.count, inputs(), width(), dtype_of<T>));
+    const std::int64_t pitch = block.z.dim(1);
+    for_row_blocks(1, block.count, inputs(),
+                   [&](std::int64_t, std::int64_t, std::int64_t begin, std::int64_t n) {
+                     const T* const from = block.row(begin);
+                     const std::int64_t row = block.first + begin;
+                     if (h.dtype() == dtype_of<T>) {
+                       activate(h.data<T>() + begin * h.dim(1), h.dim(1), from, pitch, row, n);
+                       return;
+                     }
+                     const Tensor part(Shape{n, width()}, dtype_of<T>);
+                     activate(part.data<T>(), width(), from, pitch, row, n);
+                     store(h, begin, part.data<T>(), width(), n);
+                   });
   }
 
   /// Of a block of rows: z becomes its gradient, dh the unit's output; both also where the products
-  /// take them from, when that is elsewhere. `sums` [blocks, inputs()] or undefined receives each
-  /// block's share of b_in's gradient.
-  void differentiate(const Tensor& z, std::int64_t z_first, const Tensor& dh,
-                     const Tensor& h_operand, const Tensor& dz_operand, const Tensor& sums,
-                     std::int64_t first, std::int64_t count) const {
+  /// take them from, when that is elsewhere. `sums` [parts, inputs()] or undefined receives the
+  /// share of b_in's gradient of each part of the block.
+  void differentiate(const Block& block, const Tensor& dh, const Tensor& h_operand,
+                     const Tensor& dz_operand, const Tensor& sums) const {
     const ProfileScope profile("unit", 0,
-                               unit_bytes(count, 2 * inputs(), 2 * width(), dtype_of<T>));
+                               unit_bytes(block.count, 2 * inputs(), 2 * width(), dtype_of<T>));
     const std::int64_t m = inputs(), n = width();
+    const Tensor& z = block.z;
     for_row_blocks(
-        1, count, m,
-        [&](std::int64_t block, std::int64_t, std::int64_t begin, std::int64_t rows_here) {
-          T* const dbias = sums.defined() ? sums.data<T>() + block * m : nullptr;
+        1, block.count, m,
+        [&](std::int64_t part, std::int64_t, std::int64_t begin, std::int64_t rows_here) {
+          T* const dbias = sums.defined() ? sums.data<T>() + part * m : nullptr;
           if (dbias != nullptr) std::fill_n(dbias, m, T{0});
-          T* const z_rows = z.data<T>() + (z_first + begin) * z.dim(1);
+          T* const z_rows = block.row(begin);
           T* const dh_rows = dh.data<T>() + begin * dh.dim(1);
           const Tensor h(Shape{1, n}, dtype_of<T>);
           for (std::int64_t r = 0; r < rows_here; ++r) {
             T* const z_row = z_rows + r * z.dim(1);
             T* const dh_row = dh_rows + r * dh.dim(1);
-            activate(h.data<T>(), n, z_row, z.dim(1), first + begin + r, 1);
-            drop(dh_row, dh_row, n, options.dropout, (first + begin + r) * n);
+            activate(h.data<T>(), n, z_row, z.dim(1), block.first + begin + r, 1);
+            drop(dh_row, dh_row, n, options.dropout, (block.first + begin + r) * n);
             const auto pitch = static_cast<std::size_t>(z.dim(1));
             kernels::unit_backward(kernels::UnitBackward<T>{z_row, pitch, dbias, dh_row, z_row,
                                                             pitch, bias_or_null<T>(b_in)},
@@ -221,7 +230,7 @@ struct Layer {
       if (!kept_z.defined()) project(z, 0, first, count);
       const MatrixView dy_rows = view(dyo, first, count, outputs());
       gemm(dh.data<T>(), dh.dim(1), dy_rows, matrix(w_out));
-      differentiate(z, z_first, dh, h_operand, rounded ? dz_rounded : z, sums, first, count);
+      differentiate({z, z_first, first, count}, dh, h_operand, rounded ? dz_rounded : z, sums);
       const MatrixView dz = rounded ? view(dz_rounded, 0, count, m) : view(z, z_first, count, m);
       if (dw_out.defined()) {
         gemm(dw_out.data<T>(), n, transpose(dy_rows), view(h_operand, 0, count, n), first > 0);

@@ -149,9 +149,12 @@ void join_batch(const Slabs& slabs, const Writer<T>& writer, const Tensor& momen
 
 // What the gradient needs; without `sums_matter` the statistics are constants.
 struct SavedSlabs {
+  SavedSlabs(const Slabs& slabs_of, bool matter, Tensor their_statistics)
+      : slabs(slabs_of), sums_matter(matter), statistics(std::move(their_statistics)) {}
+
   Slabs slabs;
-  bool sums_matter = true;
-  Tensor x, statistics, weight;
+  bool sums_matter;
+  Tensor statistics, x, weight;
   Gradient dx, dweight, dbias;
 };
 
@@ -290,14 +293,17 @@ void slab_affine(const Slabs& slabs, const Tensor& y, const Tensor& x, const Ten
       slabs.layout(slab));
 }
 
+// `saved` has what only the forward pass knows: slabs, statistics, whether sums matter.
 Variable recorded(const Variable& x, const Variable& weight, const Variable& bias, const Tensor& y,
-                  const Tensor& statistics, const Slabs& slabs, bool sums_matter) {
-  return record(
-      y, {x, weight, bias},
-      [saved = SavedSlabs{slabs, sums_matter, x.value(), statistics, weight.value(), x.gradient(),
-                          weight.gradient(), bias.gradient()}](const Tensor& dy) {
-        dispatch_float(dy.dtype(), [&](auto zero) { slabs_backward<decltype(zero)>(saved, dy); });
-      });
+                  SavedSlabs saved) {
+  saved.x = x.value();
+  saved.weight = weight.value();
+  saved.dx = x.gradient();
+  saved.dweight = weight.gradient();
+  saved.dbias = bias.gradient();
+  return record(y, {x, weight, bias}, [saved = std::move(saved)](const Tensor& dy) {
+    dispatch_float(dy.dtype(), [&](auto zero) { slabs_backward<decltype(zero)>(saved, dy); });
+  });
 }
 
 // Statistics within each slab.
@@ -316,7 +322,7 @@ Variable normalise_slabs(const Variable& x, const Variable& weight, const Variab
       slab_affine<T>(slabs, y, x.value(), statistics, slab);
     });
   });
-  return recorded(x, weight, bias, y, statistics, slabs, true);
+  return recorded(x, weight, bias, y, {slabs, true, statistics});
 }
 
 // Rows of a slab when all positions share statistics: enough slabs for the threads of large
@@ -396,7 +402,7 @@ Variable batch_norm(const Variable& x, const Variable& weight, const Variable& b
         [&](std::int64_t slab) { slab_affine<T>(slabs, y, x.value(), statistics, slab); },
         training);
   });
-  return recorded(x, weight, bias, y, statistics, slabs, training);
+  return recorded(x, weight, bias, y, {slabs, training, statistics});
 }
 
 }  // namespace sluice

@@ -78,7 +78,7 @@ Variable gru(const Variable& x, const RecurrentWeights& w, const Call& call, Ten
 
 Variable gru_layer(const Variable& x, const RecurrentWeights& weights, GruReset reset, Tensor& h,
                    Precision precision) {
-  const Call call = recurrent::check_call("gru_layer", x, weights, 3, 3, 3, precision);
+  const Call call = recurrent::check_call("gru_layer", x, weights, {3, 3, 3}, precision);
   recurrent::check_state("gru_layer", "h", h, call);
   if (reset == GruReset::before) return recurrent::reset_before(x, weights, call, false, h);
   return dispatch_float(call.dtype,

@@ -78,7 +78,7 @@ Variable lstm_layer(const Variable& x, const RecurrentWeights& weights, LstmGate
                     Tensor& c, Precision precision) {
   const std::int64_t blocks = gates.blocks();
   const Call call =
-      recurrent::check_call("lstm_layer", x, weights, blocks, blocks, blocks, precision);
+      recurrent::check_call("lstm_layer", x, weights, {blocks, blocks, blocks}, precision);
   recurrent::check_state("lstm_layer", "h", h, call);
   recurrent::check_state("lstm_layer", "c", c, call);
   return dispatch_float(

@@ -138,7 +138,7 @@ Variable mut1_layer(const Variable& x, const RecurrentWeights& weights, Tensor& 
                             weights.bias_hh.shape().str()));
   }
   const recurrent::Call call =
-      recurrent::check_call("mut1_layer", x, weights, projected ? 3 : 2, 2, 3, precision);
+      recurrent::check_call("mut1_layer", x, weights, {projected ? 3 : 2, 2, 3}, precision);
   recurrent::check_state("mut1_layer", "h", h, call);
   return recurrent::reset_before(x, weights, call, true, h);
 }

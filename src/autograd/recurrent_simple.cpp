@@ -138,7 +138,7 @@ Variable rnn_layer(const Variable& x, const RecurrentWeights& weights, Activatio
   if (f != Activation::relu && f != Activation::tanh) {
     throw UsageError("rnn_layer: the nonlinearity must be relu or tanh");
   }
-  const Call call = recurrent::check_call("rnn_layer", x, weights, 1, 1, 1, precision);
+  const Call call = recurrent::check_call("rnn_layer", x, weights, {1, 1, 1}, precision);
   recurrent::check_state("rnn_layer", "h", h, call);
   return dispatch_float(call.dtype, [&](auto zero) {
     return rnn<decltype(zero)>(x, weights, call, f == Activation::relu, h);
@@ -151,7 +151,7 @@ Variable indrnn_layer(const Variable& x, const RecurrentWeights& weights, Tensor
     throw Error(fmt::format("indrnn_layer: there is no bias_hh, got one of {}",
                             weights.bias_hh.shape().str()));
   }
-  const Call call = recurrent::check_call("indrnn_layer", x, weights, 1, 0, 1, precision);
+  const Call call = recurrent::check_call("indrnn_layer", x, weights, {1, 0, 1}, precision);
   recurrent::check_state("indrnn_layer", "h", h, call);
   return dispatch_float(call.dtype,
                         [&](auto zero) { return indrnn<decltype(zero)>(x, weights, call, h); });

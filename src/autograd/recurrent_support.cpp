@@ -24,8 +24,7 @@ void require(bool holds, const char* op, const char* what, const Shape& expected
 }  // namespace
 
 Call check_call(const char* op, const Variable& x, const RecurrentWeights& weights,
-                std::int64_t ih_blocks, std::int64_t hh_blocks, std::int64_t bias_blocks,
-                Precision precision) {
+                const WeightBlocks& blocks, Precision precision) {
   const Shape in = x.shape();
   if (in.rank() != 3 || in.elements() == 0) {
     throw Error(
@@ -34,15 +33,15 @@ Call check_call(const char* op, const Variable& x, const RecurrentWeights& weigh
   const Shape ih = weights.weight_ih.shape(), hh = weights.weight_hh.shape();
   const std::int64_t hidden = hh.rank() == 2 ? hh[1] : hh.rank() == 1 ? hh[0] : 0;
   if (hidden == 0) {
-    throw Error(fmt::format("{}: weight_hh must be [{}H, H], got {}", op, hh_blocks, hh.str()));
+    throw Error(fmt::format("{}: weight_hh must be [{}H, H], got {}", op, blocks.hh, hh.str()));
   }
-  require(ih == Shape{ih_blocks * hidden, in[2]}, op, "weight_ih", Shape{ih_blocks * hidden, in[2]},
+  require(ih == Shape{blocks.ih * hidden, in[2]}, op, "weight_ih", Shape{blocks.ih * hidden, in[2]},
           ih);
-  const Shape square = hh_blocks == 0 ? Shape{hidden} : Shape{hh_blocks * hidden, hidden};
+  const Shape square = blocks.hh == 0 ? Shape{hidden} : Shape{blocks.hh * hidden, hidden};
   require(hh == square, op, "weight_hh", square, hh);
   for (const Variable& bias : {weights.bias_ih, weights.bias_hh}) {
     if (!bias.defined()) continue;
-    require(bias.shape() == Shape{bias_blocks * hidden}, op, "a bias", Shape{bias_blocks * hidden},
+    require(bias.shape() == Shape{blocks.bias * hidden}, op, "a bias", Shape{blocks.bias * hidden},
             bias.shape());
   }
   for (const Variable& v :

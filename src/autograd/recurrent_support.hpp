@@ -8,11 +8,14 @@
 
 namespace sluice::recurrent {
 
-/// Checks x and the weights of a layer: weight_ih [ih_rows, C], weight_hh [hh_rows, H], biases of
-/// `biases` elements; hidden is weight_hh's last dimension.
+/// Blocks of H rows that a layer's weights have.
+struct WeightBlocks {
+  std::int64_t ih, hh, bias;
+};
+/// Checks x and the weights of a layer: weight_ih [blocks.ih · H, C], weight_hh [blocks.hh · H, H]
+/// ([H] without blocks), biases of blocks.bias · H elements; H is weight_hh's last dimension.
 Call check_call(const char* op, const Variable& x, const RecurrentWeights& weights,
-                std::int64_t ih_blocks, std::int64_t hh_blocks, std::int64_t bias_blocks,
-                Precision precision);
+                const WeightBlocks& blocks, Precision precision);
 /// Throws Error unless `state` is undefined or [B, H] of the call's type.
 void check_state(const char* op, const char* name, const Tensor& state, const Call& call);
 

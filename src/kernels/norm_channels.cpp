@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "sluice/kernels/norm.hpp"
+#include "strips.hpp"
 #include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -54,8 +55,9 @@ void StripSums(float* sums, const float* x, std::size_t rows, std::size_t pitch,
 }
 
 // sums[j] = Σ (x[r, j] - about[j]), squares[j] of their squares.
-void StripSpread(float* sums, float* squares, const float* x, const float* about, std::size_t rows,
-                 std::size_t pitch, std::size_t columns) {
+void StripSpread(float* sums, float* squares, const float* x, const float* about,
+                 const StripRows& strip) {
+  const std::size_t rows = strip.rows, pitch = strip.pitch, columns = strip.columns;
   const hn::ScalableTag<float> d;
   std::fill_n(sums, columns, 0.0F);
   std::fill_n(squares, columns, 0.0F);
@@ -97,7 +99,7 @@ void ColumnMoments(double* mean, double* m2, const float* x, std::size_t rows,
       } else {
         for (std::size_t j = 0; j < columns; ++j) about[j] = static_cast<float>(mean[strip + j]);
       }
-      StripSpread(sums.data(), squares.data(), at, about.data(), block, channels, columns);
+      StripSpread(sums.data(), squares.data(), at, about.data(), {block, channels, columns});
       // Moments of two parts joined (Chan et al. 1983, eq. 2.1).
       const double share = size / static_cast<double>(r + block);
       const double weight = static_cast<double>(r) * share;
@@ -139,25 +141,25 @@ void ColumnAffine(const ChannelAffine<float>& pass, std::size_t rows, std::size_
 }
 
 // sums[j] = Σ dy, products[j] = Σ dy (x - shift).
-void StripProducts(float* sums, float* products, const float* dy, const float* x,
-                   const float* shift, std::size_t rows, std::size_t pitch, std::size_t columns,
-                   Traffic traffic) {
+void StripProducts(float* sums, float* products, const ChannelSums<float>& pass,
+                   const StripRows& strip) {
   const hn::ScalableTag<float> d;
-  const std::size_t ahead = traffic == Traffic::streamed ? kTogether * pitch : 0;
+  const std::size_t rows = strip.rows, pitch = strip.pitch, columns = strip.columns;
+  const std::size_t ahead = pass.traffic == Traffic::streamed ? kTogether * pitch : 0;
   std::fill_n(sums, columns, 0.0F);
   std::fill_n(products, columns, 0.0F);
   ForRows(rows, [&](std::size_t r, auto count) HWY_ATTR {
     ForEachVector(d, columns, [&](std::size_t j, auto span) HWY_ATTR {
-      const auto about = span.Load(d, shift + j);
+      const auto about = span.Load(d, pass.shift + j);
       auto sum = span.Load(d, sums + j);
       auto product = span.Load(d, products + j);
       for (std::size_t k = 0; k < count; ++k) {
         const std::size_t i = (r + k) * pitch + j;
-        Fetch(dy + i, ahead);
-        Fetch(x + i, ahead);
-        const auto gradient = span.Load(d, dy + i);
+        Fetch(pass.dy + i, ahead);
+        Fetch(pass.x + i, ahead);
+        const auto gradient = span.Load(d, pass.dy + i);
         sum = hn::Add(sum, gradient);
-        product = hn::MulAdd(gradient, hn::Sub(span.Load(d, x + i), about), product);
+        product = hn::MulAdd(gradient, hn::Sub(span.Load(d, pass.x + i), about), product);
       }
       span.Store(sum, d, sums + j);
       span.Store(product, d, products + j);
@@ -175,9 +177,12 @@ void ColumnSums(const ChannelSums<float>& pass, std::size_t rows, std::size_t ch
     std::fill_n(sum + strip, columns, 0.0);
     std::fill_n(product + strip, columns, 0.0);
     for (std::size_t r = 0; r < rows; r += kBlock) {
-      const std::size_t at = r * channels + strip;
-      StripProducts(sums.data(), products.data(), pass.dy + at, pass.x + at, pass.shift + strip,
-                    std::min(kBlock, rows - r), channels, columns, pass.traffic);
+      ChannelSums<float> block = pass;
+      block.dy += r * channels + strip;
+      block.x += r * channels + strip;
+      block.shift += strip;
+      StripProducts(sums.data(), products.data(), block,
+                    {std::min(kBlock, rows - r), channels, columns});
       for (std::size_t j = 0; j < columns; ++j) {
         sum[strip + j] += static_cast<double>(sums[j]);
         product[strip + j] += static_cast<double>(products[j]);

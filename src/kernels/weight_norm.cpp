@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include "sluice/kernels/weight_norm.hpp"
+#include "strips.hpp"
 #include "targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -60,25 +61,25 @@ void StripScale(float* w, const float* v, const float* factor, std::size_t rows,
 // dv[r, j] = along[j] · dw[r, j] - radial[j] · v[r, j]; squares[j] += Σ_r dv[r, j]². dv may be dw.
 // Squares are exact in double, and each column's are added in order of rows: no SIMD target and no
 // split into strips changes them.
-void StripGradient(float* dv, double* squares, const float* dw, const float* v, const float* along,
-                   const float* radial, std::size_t rows, std::size_t n, std::size_t columns) {
+void StripGradient(const StripGradients<float>& s, std::size_t rows, std::size_t n,
+                   std::size_t columns) {
   const hn::ScalableTag<double> d;
   const hn::Rebind<float, decltype(d)> df;
   constexpr std::size_t kRows = 4;
   for (std::size_t r = 0; r < rows; r += kRows) {
     const std::size_t end = std::min(rows, r + kRows);
     ForEachVector(df, columns, [&](std::size_t j, auto span) HWY_ATTR {
-      const auto a = span.Load(df, along + j);
-      const auto b = span.Load(df, radial + j);
-      auto sum = span.Load(d, squares + j);
+      const auto a = span.Load(df, s.along + j);
+      const auto b = span.Load(df, s.radial + j);
+      auto sum = span.Load(d, s.squares + j);
       for (std::size_t i = r * n + j; i < end * n; i += n) {
         const auto value =
-            hn::NegMulAdd(b, span.Load(df, v + i), hn::Mul(a, span.Load(df, dw + i)));
-        span.Store(value, df, dv + i);
+            hn::NegMulAdd(b, span.Load(df, s.v + i), hn::Mul(a, span.Load(df, s.dw + i)));
+        span.Store(value, df, s.dv + i);
         const auto wide = hn::PromoteTo(d, value);
         sum = hn::MulAdd(wide, wide, sum);
       }
-      span.Store(sum, d, squares + j);
+      span.Store(sum, d, s.squares + j);
     });
   }
 }
@@ -119,13 +120,13 @@ void strip_scale(double* w, const double* v, const double* factor, std::size_t r
   }
 }
 
-void strip_gradient(float* dv, double* squares, const float* dw, const float* v, const float* along,
-                    const float* radial, std::size_t rows, std::size_t n, std::size_t columns) {
-  HWY_DYNAMIC_DISPATCH(StripGradient)(dv, squares, dw, v, along, radial, rows, n, columns);
-}
-void strip_gradient(double* dv, double* squares, const double* dw, const double* v,
-                    const double* along, const double* radial, std::size_t rows, std::size_t n,
+void strip_gradient(const StripGradients<float>& strip, std::size_t rows, std::size_t n,
                     std::size_t columns) {
+  HWY_DYNAMIC_DISPATCH(StripGradient)(strip, rows, n, columns);
+}
+void strip_gradient(const StripGradients<double>& strip, std::size_t rows, std::size_t n,
+                    std::size_t columns) {
+  const auto [dv, squares, dw, v, along, radial] = strip;
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t j = 0; j < columns; ++j) {
       const std::size_t i = r * n + j;
@@ -185,7 +186,8 @@ void backward(const WeightNormGradient<T>& gradient, const ColumnRange& range) {
       radial[j] = along[j] * component / length;
     }
     std::fill_n(squares + strip, columns, 0.0);
-    strip_gradient(dv + strip, squares + strip, dw + strip, v + strip, along.data(), radial.data(),
+    strip_gradient(StripGradients<T>{dv + strip, squares + strip, dw + strip, v + strip,
+                                     along.data(), radial.data()},
                    rows, n, columns);
   }
 }

@@ -2,7 +2,9 @@
 // Values in the laboratory's JSON.
 
 #include <cmath>
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "sluice/base/detail/json.hpp"
@@ -16,13 +18,23 @@ inline nlohmann::json number(double value) {
 }
 
 /// A value as people write it: strings without quotes.
-inline std::string value_text(const nlohmann::json& value) {
-  return value.is_string() ? value.get<std::string>() : value.dump();
-}
-
 inline std::string value_text(const Value& value) {
   const auto* const words = value.as<std::string>();
   return words != nullptr ? *words : json_text(value);
+}
+
+/// A number, whole or not; nothing for another value.
+inline std::optional<double> number_in(const Value& value) {
+  if (const auto* const whole = value.as<std::int64_t>()) return static_cast<double>(*whole);
+  if (const auto* const large = value.as<std::uint64_t>()) return static_cast<double>(*large);
+  if (const auto* const real = value.as<double>()) return *real;
+  return std::nullopt;
+}
+
+/// Whether they say the same: 1 and 1.0 do.
+inline bool same_value(const Value& a, const Value& b) {
+  const auto x = number_in(a), y = number_in(b);
+  return x && y ? *x == *y : a == b;
 }
 
 }  // namespace sluice

@@ -22,10 +22,16 @@ struct Tail {
   Variable projection, output;
 };
 
-// The adaptive softmax given its weights, whoever owns them.
+// Weights of an adaptive softmax, whoever owns them; ends of its bands.
+struct AdaptiveVariables {
+  Variable head, bias;
+  const std::vector<Tail>& tails;
+  const std::vector<std::int64_t>& ends;
+};
+
 Variable adaptive_loss(const Variable& h, std::span<const std::int32_t> targets, const Tensor& nll,
-                       Precision precision, const Variable& head, const Variable& head_bias,
-                       const std::vector<Tail>& tails, const std::vector<std::int64_t>& ends) {
+                       Precision precision, const AdaptiveVariables& weights) {
+  const auto& [head, head_bias, tails, ends] = weights;
   const double scale = 1.0 / static_cast<double>(std::max<std::size_t>(targets.size(), 1));
   const std::vector<Band> bands = split_bands(targets, ends);
   Variable total = linear_cross_entropy(
@@ -43,11 +49,9 @@ Variable adaptive_loss(const Variable& h, std::span<const std::int32_t> targets,
 }
 
 // The adaptive softmax's weights as they are frozen.
-AdaptiveWeights adaptive_weights(const Variable& head, const Variable& bias,
-                                 const std::vector<Tail>& tails,
-                                 const std::vector<std::int64_t>& ends) {
-  AdaptiveWeights weights{{}, head.value(), bias.value(), {}, ends};
-  for (const Tail& tail : tails) {
+AdaptiveWeights frozen_weights(const AdaptiveVariables& variables) {
+  AdaptiveWeights weights{{}, variables.head.value(), variables.bias.value(), {}, variables.ends};
+  for (const Tail& tail : variables.tails) {
     weights.tails.push_back({tail.projection.value(), tail.output.value()});
   }
   return weights;
@@ -137,10 +141,10 @@ class AdaptiveLayers final : public TokenLayers {
   }
   Variable loss(const Variable& h, std::span<const std::int32_t> targets, const Tensor& nll,
                 Precision precision) const override {
-    return adaptive_loss(h, targets, nll, precision, head_, bias_, tails_, ends_);
+    return adaptive_loss(h, targets, nll, precision, {head_, bias_, tails_, ends_});
   }
   std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const override {
-    AdaptiveWeights weights = adaptive_weights(head_, bias_, tails_, ends_);
+    AdaptiveWeights weights = frozen_weights({head_, bias_, tails_, ends_});
     weights.table = embedding_.value();
     return freeze_adaptive(weights, options);
   }
@@ -191,12 +195,12 @@ class TiedAdaptiveLayers final : public TokenLayers {
   }
   Variable loss(const Variable& h, std::span<const std::int32_t> targets, const Tensor& nll,
                 Precision precision) const override {
-    return adaptive_loss(h, targets, nll, precision, concat_rows(first_, clusters_), bias_, tails_,
-                         ends_);
+    return adaptive_loss(h, targets, nll, precision,
+                         {concat_rows(first_, clusters_), bias_, tails_, ends_});
   }
   std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const override {
     const NoGrad guard;
-    return freeze_adaptive(adaptive_weights(concat_rows(first_, clusters_), bias_, tails_, ends_),
+    return freeze_adaptive(frozen_weights({concat_rows(first_, clusters_), bias_, tails_, ends_}),
                            options);
   }
   void collect(Parameters& parameters) const override {

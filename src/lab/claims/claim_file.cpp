@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include "claims/claim_reader.hpp"
 #include "json_values.hpp"
@@ -22,7 +23,6 @@
 namespace sluice {
 namespace {
 
-using nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr int claim_format_version = 1;
@@ -54,7 +54,7 @@ std::vector<double> read_rates(const ClaimNode& node) {
 
 /// The values of a varied field.
 Variation read_variation(const ClaimNode& node) {
-  if (!node.value().is_array()) node.refuse("expected a list of values");
+  node.list();
   std::vector<std::string> values;
   for (const ClaimNode& value : node.elements()) values.push_back(value_text(value.value()));
   return node.checked([&] { return make_variation(node.key(), values); });
@@ -87,15 +87,14 @@ const FieldPlace model_place{.where = "model config"};
 const FieldPlace training_place{.where = "training config"};
 
 /// Takes over what "model" and "training" objects say.
-void read_model(ModelRequest& model, const json& fields) {
-  model.overlay(read_model_request(value_of(fields), model_place, model.architecture()),
-                model_place);
+void read_model(ModelRequest& model, const Value& fields) {
+  model.overlay(read_model_request(fields, model_place, model.architecture()), model_place);
 }
-void read_training(Given<TrainConfig>& training, const json& fields) {
-  training.read(value_of(fields), training_place);
+void read_training(Given<TrainConfig>& training, const Value& fields) {
+  training.read(fields, training_place);
 }
 
-ClaimComparison read_comparison(const ClaimNode& node, const json& quick) {
+ClaimComparison read_comparison(const ClaimNode& node, const Value* quick) {
   node.only({"model", "training", "tokens", "vary", "match", "seeds", "rates"});
   ClaimComparison comparison;
   comparison.name = node.key();
@@ -109,10 +108,12 @@ ClaimComparison read_comparison(const ClaimNode& node, const json& quick) {
     refuse_budget(*training);
     training->checked([&] { read_training(comparison.training, training->value()); });
   }
-  if (quick.is_object()) {
+  if (quick != nullptr) {
     node.checked([&] {
-      read_model(comparison.model, quick.value("model", json::object()));
-      read_training(comparison.training, quick.value("training", json::object()));
+      if (const Value* const model = quick->find("model")) read_model(comparison.model, *model);
+      if (const Value* const training = quick->find("training")) {
+        read_training(comparison.training, *training);
+      }
     });
   }
   comparison.training.set("tokens", node.at("tokens").integer(1, most_tokens), training_place);
@@ -129,18 +130,23 @@ ClaimComparison read_comparison(const ClaimNode& node, const json& quick) {
 }
 
 /// The claim with the fields of "quick" in place of those of its comparisons and text.
-json with_quick(const json& all, const ClaimNode& quick) {
+Value with_quick(const Value& all, const ClaimNode& quick) {
   quick.only({"model", "training", "tokens", "seeds", "rates", "validation"});
   if (const auto training = quick.find("training")) refuse_budget(*training);
-  json changed = all;
+  Value changed = all;
   if (const auto validation = quick.find("validation")) {
-    changed["text"]["validation"] = validation->value();
+    Value text = *all.find("text");
+    text.set("validation", validation->value());
+    changed.set("text", std::move(text));
   }
-  for (auto& item : changed["comparisons"].items()) {
+  Value comparisons = Value::Object();
+  for (auto [name, comparison] : *all.find("comparisons")->as<Value::Object>()) {
     for (const char* field : {"tokens", "seeds", "rates"}) {
-      if (const auto value = quick.find(field)) item.value()[field] = value->value();
+      if (const auto value = quick.find(field)) comparison.set(field, value->value());
     }
+    comparisons.set(name, std::move(comparison));
   }
+  changed.set("comparisons", std::move(comparisons));
   return changed;
 }
 
@@ -148,7 +154,7 @@ class Reader {
  public:
   Reader(Claim& claim, const ClaimNode& root) : claim_(claim), root_(root) {}
 
-  void read(const json& quick) {
+  void read(const Value* quick) {
     root_.only({"format_version", "title", "statement", "source", "minutes", "text", "comparisons",
                 "quick", "parts"});
     const ClaimNode version = root_.at("format_version");
@@ -164,7 +170,7 @@ class Reader {
     for (const ClaimNode& comparison : root_.at("comparisons").elements()) {
       claim_.comparisons.push_back(read_comparison(comparison, quick));
     }
-    if (!root_.at("parts").value().is_array()) root_.at("parts").refuse("expected a list");
+    root_.at("parts").list();
     for (const ClaimNode& part : root_.at("parts").elements()) {
       claim_.parts.push_back(read_part(part));
     }
@@ -289,6 +295,8 @@ class Reader {
     const ClaimComparison& comparison = claim_.comparison(selection.comparison);
     const ClaimNode variant = node.at("variant");
     selection.variant = variant.object();
+    std::sort(selection.variant.begin(), selection.variant.end(),
+              [](const auto& a, const auto& b) { return a.first < b.first; });
     std::vector<std::string> fields;
     for (const Variation& variation : comparison.vary) fields.push_back(variation.field);
     variant.only(fields);
@@ -300,7 +308,7 @@ class Reader {
   }
 
   static ClaimRate read_rate(const ClaimNode& node, const ClaimComparison& comparison) {
-    if (node.value().is_string()) {
+    if (node.value().as<std::string>() != nullptr) {
       const std::string name = node.text();
       if (name == "chosen") return {};
       if (name == "lowest") return {ClaimRate::Kind::lowest, 0};
@@ -347,7 +355,7 @@ std::string Claim::budget() const {
 }
 
 Claim parse_claim(std::string_view text, const std::string& file, bool quick) {
-  const json plain = parse_claim_json(text, file);
+  const Value plain = parse_claim_json(text, file);
   const ClaimNode root(plain, file);
   root.object();
   Claim claim;
@@ -363,7 +371,7 @@ Claim parse_claim(std::string_view text, const std::string& file, bool quick) {
   }
   claim.quick = quick;
   if (!quick) {
-    Reader(claim, root).read(json());
+    Reader(claim, root).read(nullptr);
     return claim;
   }
   const ClaimNode override = root.at("quick");
@@ -372,8 +380,8 @@ Claim parse_claim(std::string_view text, const std::string& file, bool quick) {
   for (const char* section : {"model", "training"}) {
     if (const auto changes = override.find(section)) changes->object();
   }
-  const json changed = with_quick(plain, override);
-  Reader(claim, ClaimNode(changed, file)).read(override.value());
+  const Value changed = with_quick(plain, override);
+  Reader(claim, ClaimNode(changed, file)).read(&override.value());
   return claim;
 }
 

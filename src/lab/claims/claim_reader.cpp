@@ -4,14 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
+#include "json_values.hpp"
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/names.hpp"
 
 namespace sluice {
 namespace {
-
-using nlohmann::json;
 
 /// A part of a JSON pointer: "~" and "/" escaped (RFC 6901).
 std::string escaped(const std::string& key) {
@@ -49,36 +49,39 @@ void ClaimNode::refuse(const std::string& fault) const {
 }
 
 void ClaimNode::only(const std::vector<std::string>& known) const {
-  for (const auto& item : object().items()) {
-    if (std::find(known.begin(), known.end(), item.key()) != known.end()) continue;
-    child(item.value(), item.key()).refuse("unknown field; " + suggestion(item.key(), known));
+  for (const auto& [name, value] : object()) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    child(value, name).refuse("unknown field; " + suggestion(name, known));
   }
 }
 
-ClaimNode ClaimNode::child(const json& value, const std::string& key) const {
+ClaimNode ClaimNode::child(const Value& value, const std::string& key) const {
   return {value, file_, path_ + "/" + escaped(key)};
 }
 
 std::optional<ClaimNode> ClaimNode::find(const std::string& field) const {
-  const auto found = object().find(field);
-  if (found == object().end()) return std::nullopt;
+  object();
+  const Value* const found = value_->find(field);
+  if (found == nullptr) return std::nullopt;
   return child(*found, field);
 }
 
 ClaimNode ClaimNode::at(const std::string& field) const {
   if (const auto found = find(field)) return *found;
-  static const json missing;
+  static const Value missing;
   child(missing, field).refuse("missing");
 }
 
 std::vector<ClaimNode> ClaimNode::elements() const {
   std::vector<ClaimNode> out;
-  if (value_->is_array()) {
-    for (std::size_t i = 0; i < value_->size(); ++i) {
-      out.push_back(child((*value_)[i], std::to_string(i)));
+  if (const auto* const list = value_->as<Value::List>()) {
+    for (std::size_t i = 0; i < list->size(); ++i) {
+      out.push_back(child((*list)[i], std::to_string(i)));
     }
   } else {
-    for (const auto& item : object().items()) out.push_back(child(item.value(), item.key()));
+    std::map<std::string, const Value*> fields;
+    for (const auto& [name, value] : object()) fields[name] = &value;
+    for (const auto& [name, value] : fields) out.push_back(child(*value, name));
   }
   if (out.empty()) refuse("expected at least one element");
   return out;
@@ -86,20 +89,22 @@ std::vector<ClaimNode> ClaimNode::elements() const {
 
 std::string ClaimNode::key() const { return unescaped(path_.substr(path_.rfind('/') + 1)); }
 
-std::string ClaimNode::quotation() const { return shown(value_of(*value_)); }
+std::string ClaimNode::quotation() const { return shown(*value_); }
 
 std::string ClaimNode::text() const {
-  if (!value_->is_string() || value_->get_ref<const std::string&>().empty()) {
+  const auto* const words = value_->as<std::string>();
+  if (words == nullptr || words->empty()) {
     refuse(fmt::format("expected text, got {}", quotation()));
   }
-  return value_->get<std::string>();
+  return *words;
 }
 
 double ClaimNode::number() const {
-  if (!value_->is_number() || !std::isfinite(value_->get<double>())) {
+  const std::optional<double> number = number_in(*value_);
+  if (!number || !std::isfinite(*number)) {
     refuse(fmt::format("expected a number, got {}", quotation()));
   }
-  return value_->get<double>();
+  return *number;
 }
 
 std::int64_t ClaimNode::integer(std::int64_t least, std::int64_t most) const {
@@ -111,13 +116,20 @@ std::int64_t ClaimNode::integer(std::int64_t least, std::int64_t most) const {
   return static_cast<std::int64_t>(given);
 }
 
-const json& ClaimNode::object() const {
-  if (!value_->is_object()) refuse(fmt::format("expected an object, got {}", value_->type_name()));
-  return *value_;
+const Value::Object& ClaimNode::object() const {
+  const auto* const fields = value_->as<Value::Object>();
+  if (fields == nullptr) refuse(fmt::format("expected an object, got {}", kind_of(*value_)));
+  return *fields;
 }
 
-json parse_claim_json(std::string_view text, const std::string& file) {
-  return parse_json_document(text, {.where = fmt::format("claim '{}'", file)});
+const Value::List& ClaimNode::list() const {
+  const auto* const elements = value_->as<Value::List>();
+  if (elements == nullptr) refuse(fmt::format("expected a list, got {}", kind_of(*value_)));
+  return *elements;
+}
+
+Value parse_claim_json(std::string_view text, const std::string& file) {
+  return parse_json(text, {.where = fmt::format("claim '{}'", file)});
 }
 
 }  // namespace sluice

@@ -2,7 +2,6 @@
 // JSON values that know their path, so that errors can name it.
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,16 +9,17 @@
 #include <vector>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/value.hpp"
 
 namespace sluice {
 
 /// A value within a claim's file.
 class ClaimNode {
  public:
-  ClaimNode(const nlohmann::json& value, std::string file, std::string path = "")
+  ClaimNode(const Value& value, std::string file, std::string path = "")
       : value_(&value), file_(std::move(file)), path_(std::move(path)) {}
 
-  const nlohmann::json& value() const { return *value_; }
+  const Value& value() const { return *value_; }
 
   /// Throws UsageError: "claim 'FILE', PATH: FAULT".
   [[noreturn]] void refuse(const std::string& fault) const;
@@ -38,7 +38,8 @@ class ClaimNode {
   /// A field of an object: one that must be there, or none.
   ClaimNode at(const std::string& field) const;
   std::optional<ClaimNode> find(const std::string& field) const;
-  /// Elements of a list or fields of an object. Throws when it is neither or empty.
+  /// Elements of a list, or fields of an object in the order of their names. Throws when it is
+  /// neither or empty.
   std::vector<ClaimNode> elements() const;
   /// The last part of its path.
   std::string key() const;
@@ -46,19 +47,21 @@ class ClaimNode {
   std::string text() const;
   double number() const;
   std::int64_t integer(std::int64_t least, std::int64_t most) const;
-  const nlohmann::json& object() const;
+  const Value::Object& object() const;
+  /// Throws unless it is a list.
+  const Value::List& list() const;
 
  private:
   /// The value as messages quote it.
   std::string quotation() const;
-  ClaimNode child(const nlohmann::json& value, const std::string& key) const;
+  ClaimNode child(const Value& value, const std::string& key) const;
 
-  const nlohmann::json* value_;
+  const Value* value_;
   std::string file_;
   std::string path_;
 };
 
 /// Throws UsageError with the line and column of a syntax error.
-nlohmann::json parse_claim_json(std::string_view text, const std::string& file);
+Value parse_claim_json(std::string_view text, const std::string& file);
 
 }  // namespace sluice

@@ -8,7 +8,7 @@
 #include <map>
 #include <utility>
 
-#include "sluice/base/detail/json.hpp"
+#include "json_values.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/version.hpp"
@@ -21,7 +21,6 @@
 namespace sluice {
 namespace {
 
-using nlohmann::json;
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
@@ -45,11 +44,11 @@ double validation_share(const Claim& claim, const ClaimRequest& request) {
 }
 
 /// "gtu", "0.1", "glu|reglu", "none" for an empty list.
-std::string value_name(const json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (!value.is_array()) return value.dump();
+std::string value_name(const Value& value) {
+  const auto* const list = value.as<Value::List>();
+  if (list == nullptr) return value_text(value);
   std::vector<std::string> names;
-  for (const json& each : value) names.push_back(value_name(each));
+  for (const Value& each : *list) names.push_back(value_name(each));
   return names.empty() ? "none" : fmt::format("{}", fmt::join(names, "|"));
 }
 
@@ -57,8 +56,8 @@ std::string value_name(const json& value) {
 std::string side_name(const ClaimSide& side) {
   const auto name = [](const ClaimSelection& selection) {
     std::vector<std::string> fields;
-    for (const auto& item : selection.variant.items()) {
-      fields.push_back(fmt::format("{}={}", item.key(), value_name(item.value())));
+    for (const auto& [field, value] : selection.variant) {
+      fields.push_back(fmt::format("{}={}", field, value_name(value)));
     }
     switch (selection.rate.kind) {
       case ClaimRate::Kind::lowest:
@@ -301,14 +300,15 @@ std::optional<ClaimResults> earlier_results(const fs::path& directory) {
 
 }  // namespace
 
-bool selects(const json& wanted, const Variant& variant) {
-  return std::all_of(wanted.items().begin(), wanted.items().end(), [&](const auto& item) {
-    const json& value = item.value();
+bool selects(const Value::Object& wanted, const Variant& variant) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& item) {
+    const auto* const accepted = item.second.template as<Value::List>();
     return std::any_of(variant.fields.begin(), variant.fields.end(), [&](const auto& field) {
-      if (field.first != item.key()) return false;
-      const json varied = document_of(field.second);
-      return value == varied ||
-             (value.is_array() && std::find(value.begin(), value.end(), varied) != value.end());
+      if (field.first != item.first) return false;
+      return same_value(item.second, field.second) ||
+             (accepted != nullptr &&
+              std::any_of(accepted->begin(), accepted->end(),
+                          [&](const Value& value) { return same_value(value, field.second); }));
     });
   });
 }

@@ -38,7 +38,7 @@ TEST(ClaimFile, IsRead) {
   EXPECT_EQ(part.expect, Expect::less);
   EXPECT_EQ(part.threshold, 0);
   EXPECT_EQ(part.a.of.comparison, "main");
-  EXPECT_EQ(part.a.of.variant, (json{{"unit", "glu"}}));
+  EXPECT_EQ(part.a.of.variant, (Value::Object{{"unit", "glu"}}));
   EXPECT_EQ(claim.parts[1].effect, EffectKind::ratio);
   EXPECT_EQ(claim.parts[1].threshold, 1);
 }
@@ -56,20 +56,20 @@ TEST(ClaimFile, QuickFieldsTakeTheOthersPlaces) {
 TEST(ClaimFile, SelectionsOfSeveralVariants) {
   const std::vector<Variant> variants =
       all_variants({parse_variation("unit=tanh,glu,relu"), parse_variation("norm=none,weight")});
-  const auto count = [&](const json& wanted) {
+  const auto count = [&](const Value::Object& wanted) {
     return std::count_if(variants.begin(), variants.end(),
                          [&](const Variant& variant) { return selects(wanted, variant); });
   };
-  EXPECT_EQ(count(json::object()), 6);
+  EXPECT_EQ(count({}), 6);
   EXPECT_EQ(count({{"unit", "glu"}}), 2);
-  EXPECT_EQ(count({{"unit", {"glu", "relu"}}, {"norm", "none"}}), 2);
+  EXPECT_EQ(count({{"unit", Value::List{"glu", "relu"}}, {"norm", "none"}}), 2);
   EXPECT_EQ(count({{"unit", "gelu"}}), 0);
   // A list may be the value itself.
   const std::vector<Variant> gates =
       all_variants({parse_variation(R"(removed_gates=[],["input"])")});
-  EXPECT_TRUE(selects({{"removed_gates", json::array()}}, gates[0]));
-  EXPECT_FALSE(selects({{"removed_gates", json::array()}}, gates[1]));
-  EXPECT_TRUE(selects({{"removed_gates", {"input"}}}, gates[1]));
+  EXPECT_TRUE(selects({{"removed_gates", Value::List{}}}, gates[0]));
+  EXPECT_FALSE(selects({{"removed_gates", Value::List{}}}, gates[1]));
+  EXPECT_TRUE(selects({{"removed_gates", Value::List{"input"}}}, gates[1]));
 }
 
 std::string refusal_of(const std::string& text, bool quick = false) {
@@ -129,7 +129,7 @@ TEST(ClaimFile, FaultsNameTheirPlace) {
   main([](json& m) { m["rates"] = json::array(); }, "/rates", "at least one");
   main([](json& m) { m["match"] = "flop"; }, "/match", "flops");
   main([](json& m) { m["vary"] = {{"unti", {"glu", "tanh"}}}; }, "/vary/unti", "did you mean unit");
-  main([](json& m) { m["vary"]["unit"] = "glu"; }, "/vary/unit", "a list of values");
+  main([](json& m) { m["vary"]["unit"] = "glu"; }, "/vary/unit", "expected a list, got text");
   main([](json& m) { m["vary"]["unit"] = {"glu", "glu"}; }, "/vary/unit", "given twice");
   main([](json& m) { m["vary"]["unit"] = {"glu"}; }, "", "at least two variants");
   main([](json& m) { m["vary"]["unit"] = {"glu", "gul"}; }, "/vary/unit", "glu");

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,12 +37,12 @@ struct ClaimRate {
 /// accepted values). The mean over the selected variants counts.
 struct ClaimSelection {
   std::string comparison;
-  nlohmann::json variant = nlohmann::json::object();
+  Value::Object variant;
   ClaimRate rate;
 };
 
 /// Whether `variant` matches `wanted`, the fields of a selection.
-bool selects(const nlohmann::json& wanted, const Variant& variant);
+bool selects(const Value::Object& wanted, const Variant& variant);
 
 /// What is measured on one side: a selection, minus another one if there is a second.
 struct ClaimSide {
