@@ -274,8 +274,14 @@ TEST_F(CorpusTest, TheLastTokenOfAnyVocabularyIsKept) {
     const auto shard = load_shard(path("shard"), key);
     ASSERT_TRUE(shard) << vocabulary;
     EXPECT_EQ(shard->narrow, vocabulary <= 65536);
-    const TokenId last = shard->narrow ? reinterpret_cast<const std::uint16_t*>(shard->tokens)[1]
-                                       : reinterpret_cast<const TokenId*>(shard->tokens)[1];
+    std::uint16_t narrow = 0;
+    TokenId last = 0;
+    if (shard->narrow) {
+      shard->file.read(sizeof narrow, &narrow, sizeof narrow);
+      last = narrow;
+    } else {
+      shard->file.read(sizeof last, &last, sizeof last);
+    }
     EXPECT_EQ(last, tokens[1]) << vocabulary;
   }
 }
