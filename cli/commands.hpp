@@ -16,6 +16,7 @@ void add_claims(CLI::App& program, int& status);
 void add_eval(CLI::App& program, int& status);
 void add_score(CLI::App& program, int& status);
 void add_generate(CLI::App& program, int& status);
+void add_serve(CLI::App& program, int& status);
 void add_info(CLI::App& program, int& status);
 void add_units(CLI::App& program, int& status);
 

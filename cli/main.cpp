@@ -114,6 +114,7 @@ int main(int argc, char** argv) {
     sluice::cli::add_eval(program, status);
     sluice::cli::add_score(program, status);
     sluice::cli::add_generate(program, status);
+    sluice::cli::add_serve(program, status);
     sluice::cli::add_info(program, status);
     sluice::cli::add_units(program, status);
     sluice::cli::add_compare(program, status);

@@ -1,0 +1,49 @@
+#include "worker_pool.hpp"
+
+#include <utility>
+
+namespace sluice::server {
+
+WorkerPool::WorkerPool(int threads, std::size_t most_waiting) : most_waiting_(most_waiting) {
+  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+}
+
+WorkerPool::~WorkerPool() { stop(); }
+
+bool WorkerPool::add(std::function<void()> job) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_ || jobs_.size() >= most_waiting_) return false;
+    jobs_.push_back(std::move(job));
+  }
+  some_.notify_one();
+  return true;
+}
+
+void WorkerPool::stop() {
+  std::deque<std::function<void()>> dropped;
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+    dropped.swap(jobs_);
+  }
+  some_.notify_all();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
+}
+
+void WorkerPool::work() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    some_.wait(lock, [this] { return stopped_ || !jobs_.empty(); });
+    if (stopped_) return;
+    const std::function<void()> job = std::move(jobs_.front());
+    jobs_.pop_front();
+    lock.unlock();
+    job();
+    lock.lock();
+  }
+}
+
+}  // namespace sluice::server
