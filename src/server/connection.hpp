@@ -53,6 +53,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void start();
   /// Closes what waits for the client; the rest closes when its answer is complete.
   void drain();
+  /// Whether it has a request, or is sending.
+  bool busy() const {
+    return phase_ == Phase::receiving || phase_ == Phase::handling || sending_now_;
+  }
   /// Closes it when it has passed one of its times.
   void check_times(Clock::time_point now);
   void close();

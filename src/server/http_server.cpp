@@ -3,6 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <ctime>
 #include <future>
@@ -21,6 +22,7 @@ namespace {
 /// How often times are looked at: what passes them ends that much later.
 constexpr std::chrono::milliseconds look_every{100};
 constexpr std::chrono::milliseconds accept_again{50};
+constexpr std::chrono::milliseconds poll_every{5};
 
 std::string date_now() {
   return fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(std::time(nullptr)));
@@ -154,10 +156,14 @@ bool HttpServer::drain(double seconds) {
     for (const auto& connection : state_->all()) connection->drain();
   });
   const auto limit = Clock::now() + std::chrono::duration<double>(seconds);
-  while (counts().connections.load() > 0 && Clock::now() < limit) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  // Those that only wait for their client to close are not waited for.
+  for (bool busy = true; true; std::this_thread::sleep_for(poll_every)) {
+    state_->on_thread([&] {
+      const auto all = state_->all();
+      busy = std::any_of(all.begin(), all.end(), [](const auto& one) { return one->busy(); });
+    });
+    if (!busy || Clock::now() >= limit) return !busy;
   }
-  return counts().open_requests.load() == 0;
 }
 
 void HttpServer::stop() {

@@ -21,7 +21,8 @@ class LogWriter {
   void request(const HttpRequest& request, const RequestNote& note, const RequestOutcome& outcome);
   /// Lines that were left out because too many waited.
   std::int64_t dropped() const { return dropped_.load(); }
-  void stop() { thread_.stop(); }
+  /// Returns when all lines are written.
+  void finish() { thread_.finish(); }
 
  private:
   void write(std::string line);

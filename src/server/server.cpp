@@ -77,7 +77,7 @@ class Server::Impl {
     wake.notify_all();
     keeper.join();
     http.stop();
-    services.log.stop();
+    services.log.finish();
     return all;
   }
 

@@ -13,7 +13,7 @@ WorkerPool::~WorkerPool() { stop(); }
 bool WorkerPool::add(std::function<void()> job) {
   {
     const std::lock_guard lock(mutex_);
-    if (stopped_ || jobs_.size() >= most_waiting_) return false;
+    if (closed_ || jobs_.size() >= most_waiting_) return false;
     jobs_.push_back(std::move(job));
   }
   some_.notify_one();
@@ -24,9 +24,21 @@ void WorkerPool::stop() {
   std::deque<std::function<void()>> dropped;
   {
     const std::lock_guard lock(mutex_);
-    stopped_ = true;
+    stopped_ = closed_ = true;
     dropped.swap(jobs_);
   }
+  join();
+}
+
+void WorkerPool::finish() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  join();
+}
+
+void WorkerPool::join() {
   some_.notify_all();
   for (std::thread& thread : threads_) {
     if (thread.joinable()) thread.join();
@@ -36,8 +48,8 @@ void WorkerPool::stop() {
 void WorkerPool::work() {
   std::unique_lock lock(mutex_);
   while (true) {
-    some_.wait(lock, [this] { return stopped_ || !jobs_.empty(); });
-    if (stopped_) return;
+    some_.wait(lock, [this] { return closed_ || !jobs_.empty(); });
+    if (stopped_ || jobs_.empty()) return;
     const std::function<void()> job = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();

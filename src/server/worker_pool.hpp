@@ -25,15 +25,18 @@ class WorkerPool {
   bool add(std::function<void()> job);
   /// Drops the jobs that wait and returns when those that run have ended.
   void stop();
+  /// Takes no more jobs and returns when those it has have ended.
+  void finish();
 
  private:
   void work();
+  void join();
 
   std::size_t most_waiting_;
   std::mutex mutex_;
   std::condition_variable some_;
   std::deque<std::function<void()>> jobs_;
-  bool stopped_ = false;
+  bool stopped_ = false, closed_ = false;
   std::vector<std::thread> threads_;
 };
 

@@ -242,11 +242,11 @@ class Serving {
   Answer get(const std::string& path, const std::string& fields = "") const {
     return client().get(path, fields);
   }
-  /// The value of a metric without labels, or with those given.
+  /// The value of a metric without labels, or with those given; NaN where there is none.
   double metric(const std::string& name) const {
     const std::string text = "\n" + get("/metrics").body;
     const std::size_t at = text.find("\n" + name + " ");
-    if (at == std::string::npos) throw std::runtime_error("no metric " + name);
+    if (at == std::string::npos) return std::nan("");
     return std::stod(text.substr(at + name.size() + 2));
   }
   /// Waits until a metric has a value; the request that asks counts as one that is open.
@@ -263,11 +263,14 @@ class Serving {
   }
 
   Models models;
-  std::unique_ptr<Server> server;
 
  private:
   mutable std::mutex mutex_;
   std::vector<json> lines_;
+
+ public:
+  /// The first to end: it writes its log until then.
+  std::unique_ptr<Server> server;
 };
 
 }  // namespace sluice::server_test
