@@ -121,6 +121,10 @@ int main(int argc, char** argv) {
     sluice::cli::add_inspect(program, status);
     sluice::cli::add_report(program, status);
     sluice::cli::add_claims(program, status);
+    sluice::cli::add_tokenizer(program, status);
+    sluice::cli::add_tokenize(program, status);
+    sluice::cli::add_detokenize(program, status);
+    sluice::cli::add_vocabulary(program, status);
     program.footer("sluice COMMAND --help describes a command.");
     try {
       command = chosen_command(program, argc, argv);

@@ -1,26 +1,30 @@
 #include "text_flags.hpp"
 
 #include "options.hpp"
+#include "sluice/base/fields.hpp"
 
 namespace sluice::cli {
+
+InputOptions TextFlags::options(bool any_bytes) const {
+  return {.include = fields_detail::parts_of(include), .field = field, .any_bytes = any_bytes};
+}
 
 TextInputs TextFlags::open(const Tokenizer& tokenizer, const std::filesystem::path& directory,
                            const Progress& progress) const {
   const std::vector<std::filesystem::path> paths(files.begin(), files.end());
-  const InputOptions options{
-      .include = include, .field = field, .any_bytes = tokenizer.kind() == "byte"};
-  return {paths, options, directory, progress};
+  return {paths, options(tokenizer.kind() == "byte"), directory, progress};
 }
 
-void add_text_flags(CLI::App& app, const std::string& flag, TextFlags& flags) {
-  add_texts(app, flag, flags.files,
-            "UTF-8 texts: files, directories of files, pipes, or - for standard input; plain or "
-            "compressed (gzip, bzip2, xz, zstd)",
-            flag.starts_with("-") ? "PATH.." : "")
-      .required();
-  add_texts(app, "--include", flags.include,
-            "of directories, only files whose name, or path below the directory, matches: '*.txt'",
-            "GLOB..");
+void add_text_flags(CLI::App& app, const std::string& flag, TextFlags& flags, TextsNeeded needed) {
+  Argument files = add_texts(
+      app, flag, flags.files,
+      "UTF-8 texts: files, directories of files, pipes, or - for standard input; plain or "
+      "compressed (gzip, bzip2, xz, zstd)",
+      flag.starts_with("-") ? "PATH.." : "");
+  if (needed == TextsNeeded::yes) files.required();
+  add_text(app, "--include", flags.include,
+           "of directories, only files whose name, or path below the directory, matches: '*.txt'",
+           "GLOB,..");
   add_text(app, "--field", flags.field, "texts are JSON lines; this field of each is the text",
            "NAME");
 }

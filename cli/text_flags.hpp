@@ -17,15 +17,20 @@ namespace sluice::cli {
 /// What was said of the texts to read.
 struct TextFlags {
   std::vector<std::string> files;
-  std::vector<std::string> include;
+  std::string include;  // patterns with commas between them
   std::string field;
 
+  /// How they are to be read; `any_bytes` as InputOptions has it.
+  InputOptions options(bool any_bytes) const;
   /// The texts, for `tokenizer`; what must be unpacked is unpacked into `directory`.
   TextInputs open(const Tokenizer& tokenizer, const std::filesystem::path& directory,
                   const Progress& progress) const;
 };
 
+enum class TextsNeeded { no, yes };
+
 /// `flag`, or the position of that name, --include and --field.
-void add_text_flags(CLI::App& app, const std::string& flag, TextFlags& flags);
+void add_text_flags(CLI::App& app, const std::string& flag, TextFlags& flags,
+                    TextsNeeded needed = TextsNeeded::yes);
 
 }  // namespace sluice::cli

@@ -45,7 +45,13 @@ void add_text_flags(CLI::App& app, GivenFlags& given) {
     }
   };
   add_field_flags(app, data_fields(), set);
-  add_field_flags(app, tokenizer_fields(), into(given.settings.tokenizer));
+  add_field_flags(app, tokenizer_fields(),
+                  [&section = given.settings.tokenizer](const Field& field, const Value& value,
+                                                        const FieldPlace& place) {
+                    section.set(field.name, value, place);
+                    std::string& kind = section.values.kind;
+                    if (is_tokenizer_path(kind)) kind = in_full(kind).string();
+                  });
 }
 
 /// What a flag means for one or several architectures.

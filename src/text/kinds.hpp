@@ -29,6 +29,9 @@ std::unique_ptr<Tokenizer> parse_vocabulary_tokenizer(std::string_view bytes,
                                                       const std::string& name);
 std::unique_ptr<Tokenizer> parse_subword_tokenizer(std::string_view bytes, const std::string& name);
 
+/// A SentencePiece model that was not trained here.
+std::unique_ptr<Tokenizer> make_sentencepiece_tokenizer(std::string model, const std::string& name);
+
 inline constexpr std::string_view vocabulary_file = "tokenizer.json";
 inline constexpr std::string_view subword_file = "tokenizer.model";
 inline constexpr std::array tokenizer_files = {vocabulary_file, subword_file};

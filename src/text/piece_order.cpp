@@ -6,8 +6,10 @@
 #include "sluice/base/error.hpp"
 
 // sentencepiece_model.proto: ModelProto { repeated SentencePiece pieces = 1; TrainerSpec
-// trainer_spec = 2; ... }, TrainerSpec { ModelType model_type = 3 [default = UNIGRAM]; ... },
-// ModelType { UNIGRAM = 1; BPE = 2; ... }; protobuf's wire format of them.
+// trainer_spec = 2; NormalizerSpec normalizer_spec = 3; ... }, SentencePiece { string piece = 1;
+// ... }, NormalizerSpec { ... bool add_dummy_prefix = 3 [default = true]; ... }, TrainerSpec {
+// ModelType model_type = 3 [default = UNIGRAM]; ... }, ModelType { UNIGRAM = 1; BPE = 2; ... };
+// protobuf's wire format of them.
 
 namespace sluice {
 namespace {
@@ -123,6 +125,31 @@ std::string model_note(std::string_view model) {
     if (field->number == note_field) note = field->content;
   }
   return note;
+}
+
+bool has_piece(std::string_view model, std::string_view name) {
+  Fields fields(model);
+  while (const auto field = fields.next()) {
+    if (field->number != 1) continue;
+    Fields piece(field->content);
+    while (const auto part = piece.next()) {
+      if (part->number == 1 && part->content == name) return true;
+    }
+  }
+  return false;
+}
+
+bool adds_blank(std::string_view model) {
+  bool adds = true;
+  Fields fields(model);
+  while (const auto field = fields.next()) {
+    if (field->number != 3) continue;
+    Fields normalizer(field->content);
+    while (const auto setting = normalizer.next()) {
+      if (setting->number == 3) adds = setting->value != 0;
+    }
+  }
+  return adds;
 }
 
 std::string model_kind(std::string_view model) {

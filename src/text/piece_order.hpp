@@ -19,6 +19,11 @@ std::string with_note(std::string_view model, std::string_view note);
 /// The note of a model; empty when it has none.
 std::string model_note(std::string_view model);
 
+/// Whether a piece of the model is called `name`.
+bool has_piece(std::string_view model, std::string_view name);
+/// Whether the model puts a blank in front of every text (add_dummy_prefix).
+bool adds_blank(std::string_view model);
+
 /// "bpe" or "unigram", or "" when the model is of another kind or malformed.
 std::string model_kind(std::string_view model);
 

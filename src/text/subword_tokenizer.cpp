@@ -27,6 +27,8 @@ namespace sp = sentencepiece;
 
 constexpr std::int64_t default_vocabulary = 8000;
 constexpr std::int64_t sample_bytes = 100'000'000;
+/// What lines end with in the models that are trained here, and in no others.
+constexpr const char* own_eos = "<|eos|>";
 constexpr std::string_view blank_mark = "\xE2\x96\x81";  // U+2581, SentencePiece's blank
 
 /// Segments that were encoded before on this thread: text repeats its words, and a lookup is about
@@ -294,7 +296,7 @@ std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& optio
           {"bos_id", "-1"},
           // Not the usual names: the trainer ignores their occurrences in the text.
           {"unk_piece", "<|unk|>"},
-          {"eos_piece", "<|eos|>"},
+          {"eos_piece", own_eos},
           // A fixed number: the order of its sums, and so the result, depends on it.
           {"num_threads", "8"},
           {"minloglevel", "4"},
@@ -321,6 +323,7 @@ std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& optio
 
 std::unique_ptr<Tokenizer> parse_subword_tokenizer(std::string_view bytes,
                                                    const std::string& name) {
+  if (!has_piece(bytes, own_eos)) return make_sentencepiece_tokenizer(std::string(bytes), name);
   return std::make_unique<SubwordTokenizer>(std::string(bytes), name);
 }
 

@@ -65,6 +65,13 @@ std::uint64_t Tokenizer::fingerprint() const {
   return checksum(bytes.data(), bytes.size());
 }
 
+bool is_tokenizer_path(const std::string& kind) {
+  const std::vector<std::string>& kinds = tokenizer_kinds();
+  if (std::find(kinds.begin(), kinds.end(), kind) != kinds.end()) return false;
+  std::error_code ignored;
+  return kind.find_first_of("/.") != std::string::npos || std::filesystem::exists(kind, ignored);
+}
+
 const std::vector<std::string>& tokenizer_kinds() {
   static const std::vector<std::string> kinds = {"word", "char", "byte", "bpe", "unigram"};
   return kinds;
@@ -72,9 +79,9 @@ const std::vector<std::string>& tokenizer_kinds() {
 
 namespace {
 
-/// `kind`; throws UsageError when there is none of that name.
+/// `kind`, or the path of a file; throws UsageError when it is neither.
 std::string known_kind(const std::string& kind) {
-  parse_name("tokenizer", kind, tokenizer_kinds());
+  if (!is_tokenizer_path(kind)) parse_name("tokenizer", kind, tokenizer_kinds());
   return kind;
 }
 
@@ -83,14 +90,17 @@ std::string known_kind(const std::string& kind) {
 const FieldTable& tokenizer_fields() {
   static const FieldTable table =
       FieldsOf<TokenizerOptions>()
-          .add("kind", &TokenizerOptions::kind,
-               text_codec<std::string>([](const std::string& kind) { return kind; }, known_kind,
-                                       "a name in quotes", "KIND"),
-               {.flag = "--tokenizer",
-                .group = "Text",
-                .help = "word (between blanks), char, byte, bpe or unigram (subwords) (default: "
-                        "word for text with its punctuation set apart, else char below 1.5 MB and "
-                        "bpe above)"})
+          .add(
+              "kind", &TokenizerOptions::kind,
+              text_codec<std::string>([](const std::string& kind) { return kind; }, known_kind,
+                                      "a name in quotes", "KIND"),
+              {.flag = "--tokenizer",
+               .group = "Text",
+               .help = "word (between blanks), char, byte, bpe or unigram (subwords); or a file: a "
+                       "SentencePiece model, a list of words, fairseq's dict.txt, or a model's "
+                       "directory (default: "
+                       "word for text with its punctuation set apart, else char below 1.5 MB and "
+                       "bpe above)"})
           .add("vocabulary", &TokenizerOptions::vocabulary,
                {.range = between(0, std::numeric_limits<TokenId>::max()),
                 .flag = "--vocab",
@@ -133,7 +143,6 @@ namespace {
 
 /// Throws UsageError for what train_tokenizer() does not take.
 void check_options(const TokenizerOptions& options) {
-  known_kind(options.kind);
   const bool counted = options.kind == "word" || options.kind == "char";
   const bool subword = options.kind == "bpe" || options.kind == "unigram";
   // What 256 bytes, eos and unk take.
@@ -175,6 +184,8 @@ void check_options(const TokenizerOptions& options) {
 std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
                                            const std::vector<TextSource>& sources,
                                            const Progress& progress) {
+  known_kind(options.kind);
+  if (is_tokenizer_path(options.kind)) return read_tokenizer(options.kind, options);
   check_options(options);
   const bool counted = options.kind == "word" || options.kind == "char";
   const bool subword = options.kind == "bpe" || options.kind == "unigram";

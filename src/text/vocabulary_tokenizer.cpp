@@ -18,22 +18,10 @@
 #include "sluice/base/fields.hpp"
 #include "sluice/base/file.hpp"
 #include "splitting.hpp"
+#include "vocabulary_tokenizer.hpp"
 
 namespace sluice {
 namespace {
-
-constexpr std::string_view unknown_name = "<unk>";
-constexpr std::string_view word_eos_name = "<eos>";
-
-/// Names the token of a byte.
-std::string byte_name(unsigned byte) { return fmt::format("<0x{:02X}>", byte); }
-
-/// How text is read before it is looked up.
-struct VocabularyRules {
-  WhiteSpace space = WhiteSpace::unicode;
-  Normalization form = Normalization::none;
-  bool byte_fallback = false;
-};
 
 std::string vocabulary_json(std::string_view kind, const std::vector<std::string>& tokens,
                             const VocabularyRules& rules);
@@ -41,19 +29,18 @@ std::string vocabulary_json(std::string_view kind, const std::vector<std::string
 /// A list of tokens with an end-of-line token in it, and one for what is unknown or for every byte.
 class VocabularyTokenizer : public Tokenizer {
  public:
-  VocabularyTokenizer(std::vector<std::string> tokens, std::string_view eos_name,
-                      const VocabularyRules& rules)
-      : tokens_(std::move(tokens)), rules_(rules) {
+  VocabularyTokenizer(std::vector<std::string> tokens, VocabularyRules rules)
+      : tokens_(std::move(tokens)), rules_(std::move(rules)) {
     ids_.reserve(tokens_.size());
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       ids_.emplace(tokens_[i], static_cast<TokenId>(i));
     }
-    eos_ = ids_.at(eos_name);
+    eos_ = ids_.at(rules_.eos);
     // Only a line's end is eos, and only a byte of what is unknown a byte, whatever words the text
     // holds.
-    ids_.erase(eos_name);
+    ids_.erase(rules_.eos);
     if (!rules_.byte_fallback) {
-      unk_ = ids_.at(unknown_name);
+      unk_ = ids_.at(rules_.unk);
       return;
     }
     bytes_.assign(tokens_.size(), -1);
@@ -86,7 +73,7 @@ class VocabularyTokenizer : public Tokenizer {
   std::int64_t add_unknown(std::string_view text, std::vector<TokenId>& out) const {
     if (!rules_.byte_fallback) {
       out.push_back(unk_);
-      return text == unknown_name ? 0 : 1;
+      return 1;
     }
     for (const char byte : text) out.push_back(byte_ids_[static_cast<unsigned char>(byte)]);
     return 0;
@@ -109,7 +96,7 @@ class VocabularyTokenizer : public Tokenizer {
 class WordTokenizer final : public VocabularyTokenizer {
  public:
   WordTokenizer(std::vector<std::string> tokens, const VocabularyRules& rules)
-      : VocabularyTokenizer(std::move(tokens), word_eos_name, rules) {}
+      : VocabularyTokenizer(std::move(tokens), rules) {}
   std::string_view kind() const override { return "word"; }
   std::int64_t encode(std::string_view line, std::vector<TokenId>& out) const override {
     std::int64_t unknown = 0;
@@ -140,7 +127,7 @@ class WordTokenizer final : public VocabularyTokenizer {
 class CharTokenizer final : public VocabularyTokenizer {
  public:
   CharTokenizer(std::vector<std::string> tokens, const VocabularyRules& rules)
-      : VocabularyTokenizer(std::move(tokens), "\n", rules), ascii_(128) {
+      : VocabularyTokenizer(std::move(tokens), rules), ascii_(128) {
     for (std::size_t i = 0; i < ascii_.size(); ++i) {
       const char c = static_cast<char>(i);
       ascii_[i] = c == '\n' ? eos() : id_of({&c, 1});
@@ -218,6 +205,8 @@ struct VocabularyFile {
   WhiteSpace white_space = WhiteSpace::ascii;
   Normalization normalize = Normalization::none;
   bool byte_fallback = false;
+  /// Empty: the usual name.
+  std::string eos, unk;
   std::vector<std::string> tokens;
 };
 
@@ -235,6 +224,8 @@ const FieldTable& vocabulary_file_fields() {
           .add("white_space", &File::white_space, {.optional = true})
           .add("normalize", &File::normalize, {.optional = true})
           .add("byte_fallback", &File::byte_fallback, {.optional = true})
+          .add("eos", &File::eos, {.optional = true})
+          .add("unk", &File::unk, {.optional = true})
           .add("tokens", &File::tokens);
   return table;
 }
@@ -250,82 +241,23 @@ std::string vocabulary_json(std::string_view kind, const std::vector<std::string
   if (kind == "word") json["white_space"] = name_of(rules.space);
   if (rules.form != Normalization::none) json["normalize"] = name_of(rules.form);
   if (rules.byte_fallback) json["byte_fallback"] = true;
+  const VocabularyRules usual = usual_rules(kind == "word");
+  if (kind != "byte" && rules.eos != usual.eos) json["eos"] = rules.eos;
+  if (kind != "byte" && rules.unk != usual.unk) json["unk"] = rules.unk;
   json["tokens"] = tokens;
   return json.dump(0) + "\n";
 }
+
+}  // namespace
+
+VocabularyRules usual_rules(bool words) { return {.eos = words ? "<eos>" : "\n"}; }
+
+std::string byte_name(unsigned byte) { return fmt::format("<0x{:02X}>", byte); }
 
 std::unique_ptr<Tokenizer> make_vocabulary_tokenizer(bool words, std::vector<std::string> tokens,
                                                      const VocabularyRules& rules) {
   if (words) return std::make_unique<WordTokenizer>(std::move(tokens), rules);
   return std::make_unique<CharTokenizer>(std::move(tokens), rules);
-}
-
-/// How often what was left out of a vocabulary was seen: as unknown, or by its bytes.
-class LeftOut {
- public:
-  explicit LeftOut(bool words) : words_(words) {}
-  void add(std::string_view text, std::int64_t count) {
-    unknown_ += count;
-    if (words_) bytes_[' '] += count;
-    for (const char byte : text) bytes_[static_cast<unsigned char>(byte)] += count;
-  }
-  /// Adds the tokens that stand for it.
-  void add_tokens(bool as_bytes, Counts& tokens) const {
-    if (!as_bytes) tokens.emplace(unknown_name, unknown_);
-    for (unsigned byte = 0; as_bytes && byte < bytes_.size(); ++byte) {
-      tokens.emplace(byte_name(byte), bytes_[byte]);
-    }
-  }
-
- private:
-  bool words_;
-  std::int64_t unknown_ = 0;
-  std::array<std::int64_t, 256> bytes_{};
-};
-
-}  // namespace
-
-std::unique_ptr<Tokenizer> train_vocabulary_tokenizer(const TokenizerOptions& options,
-                                                      const std::vector<TextSource>& sources,
-                                                      const Progress& progress) {
-  const bool words = options.kind == "word";
-  const std::string eos_name(words ? word_eos_name : "\n");
-  TextCounts counts = count_units(sources, words ? Unit::word : Unit::character, options.normalize,
-                                  std::numeric_limits<std::int64_t>::max(), progress);
-  const std::int64_t lines = counts.lines;
-  LeftOut left_out(words);
-  const auto leave_out = [&](std::string_view name) {
-    const auto found = counts.units.find(name);
-    if (found == counts.units.end()) return;
-    left_out.add(name, found->second);
-    counts.units.erase(found);
-  };
-  std::int64_t special = 2;  // tokens that are in any vocabulary
-  leave_out(eos_name);
-  if (options.byte_fallback) {
-    special = 257;
-    for (unsigned byte = 0; byte < 256; ++byte) leave_out(byte_name(byte));
-  } else {
-    leave_out(unknown_name);
-  }
-
-  auto sorted = by_frequency(std::move(counts.units));
-  while (!sorted.empty() &&
-         (sorted.back().second < options.min_count ||
-          (options.vocabulary != 0 &&
-           static_cast<std::int64_t>(sorted.size()) + special > options.vocabulary))) {
-    left_out.add(sorted.back().first, sorted.back().second);
-    sorted.pop_back();
-  }
-  Counts kept;
-  for (auto& [text, count] : sorted) kept.emplace(std::move(text), count);
-  kept.emplace(eos_name, lines);
-  left_out.add_tokens(options.byte_fallback, kept);
-  std::vector<std::string> tokens;
-  for (auto& [text, count] : by_frequency(std::move(kept))) tokens.push_back(std::move(text));
-  return make_vocabulary_tokenizer(
-      words, std::move(tokens),
-      {.form = options.normalize, .byte_fallback = options.byte_fallback});
 }
 
 std::unique_ptr<Tokenizer> make_byte_tokenizer() { return std::make_unique<ByteTokenizer>(); }
@@ -353,10 +285,15 @@ std::unique_ptr<Tokenizer> parse_vocabulary_tokenizer(std::string_view bytes,
   std::vector<std::string>& tokens = file.tokens;
   if (kind == "byte") return make_byte_tokenizer();
   if (kind != "word" && kind != "char") throw refuse("its kind is unknown");
-  const std::string_view eos_name = kind == "word" ? word_eos_name : "\n";
-  std::vector<std::string> needed = {std::string(eos_name)};
-  if (!file.byte_fallback) needed.emplace_back(unknown_name);
-  for (unsigned byte = 0; file.byte_fallback && byte < 256; ++byte) {
+  VocabularyRules rules = usual_rules(kind == "word");
+  rules.space = file.white_space;
+  rules.form = file.normalize;
+  rules.byte_fallback = file.byte_fallback;
+  if (!file.eos.empty()) rules.eos = file.eos;
+  if (!file.unk.empty()) rules.unk = file.unk;
+  std::vector<std::string> needed = {rules.eos};
+  if (!rules.byte_fallback) needed.push_back(rules.unk);
+  for (unsigned byte = 0; rules.byte_fallback && byte < 256; ++byte) {
     needed.push_back(byte_name(byte));
   }
   const std::unordered_set<std::string_view> known(tokens.begin(), tokens.end());
@@ -367,8 +304,7 @@ std::unique_ptr<Tokenizer> parse_vocabulary_tokenizer(std::string_view bytes,
                                       : "it lacks the end-of-line or the unknown token");
     }
   }
-  return make_vocabulary_tokenizer(kind == "word", std::move(tokens),
-                                   {file.white_space, file.normalize, file.byte_fallback});
+  return make_vocabulary_tokenizer(kind == "word", std::move(tokens), rules);
 }
 
 }  // namespace sluice

@@ -32,7 +32,9 @@ const EnumNames<Normalization>& enum_names(Normalization);
 struct TokenizerOptions {
   /// "word": words between white space (Unicode's White_Space, the no-break and the ideographic
   /// space too), the WikiText convention. "char": Unicode code points.
-  /// "byte": bytes. "bpe", "unigram": subwords trained by SentencePiece.
+  /// "byte": bytes. "bpe", "unigram": subwords trained by SentencePiece. Or a path to what others
+  /// made, taken as it is: a SentencePiece model, a list of words (one a line), fairseq's dict.txt,
+  /// a tokenizer's file, or the directory of a model (is_tokenizer_path).
   std::string kind = "word";
   /// Tokens in the vocabulary, `<eos>` and `<unk>` included: the most frequent are kept. 0 means
   /// all for word and char, 8000 for bpe and unigram; byte has always 256. bpe and unigram stop
@@ -56,7 +58,8 @@ struct TokenizerOptions {
 /// as Unix ones.
 ///
 /// Ids of word, char, bpe and unigram are in order of falling frequency in the training text (ties
-/// by bytes), as adaptive softmax needs them. Ids of byte are the bytes' values.
+/// by bytes), as adaptive softmax needs them. Ids of byte are the bytes' values, those of what
+/// others made are theirs.
 ///
 /// Cutting a line before an ASCII blank that follows none never changes its tokens: encoding the
 /// parts one after another gives the tokens of the whole. A run of 64 KiB without one is cut there
@@ -113,6 +116,10 @@ class Tokenizer {
   std::uint64_t fingerprint() const;
 };
 
+/// Whether TokenizerOptions::kind is a path: not the name of a kind, with a '/' or '.' in it or
+/// there.
+bool is_tokenizer_path(const std::string& kind);
+
 /// The kinds of tokenizer, in the order in which help lists them.
 const std::vector<std::string>& tokenizer_kinds();
 
@@ -121,16 +128,26 @@ const FieldTable& tokenizer_fields();
 FieldParts field_parts(TokenizerOptions& options);
 FieldParts field_parts(const TokenizerOptions& options);
 
-/// Trains a tokenizer on `sources` (see TextInputs for directories and the like). The result depends on the
-/// options and the text alone. bpe and unigram learn from a sample of the lines when there are more
-/// than 100 MB of them.
+/// Trains a tokenizer on `sources` (see TextInputs for directories and the like). The result
+/// depends on the options and the text alone. bpe and unigram learn from a sample of the lines when
+/// there are more than 100 MB of them.
 ///
-/// Throws UsageError for an unknown kind (nearest names), a vocabulary or min_count out of range;
-/// Error for a file that is missing, unreadable or a directory, for NUL bytes or invalid UTF-8 (the
-/// offset of the first bad byte) and when there is no text at all.
+/// Throws UsageError for an unknown kind (nearest names), a vocabulary or min_count out of range,
+/// and for choices that a file leaves none about; Error for a file that is missing, unreadable or a
+/// directory, for NUL bytes or invalid UTF-8 (the offset of the first bad byte) and when there is
+/// no text at all.
 std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
                                            const std::vector<TextSource>& sources,
                                            const Progress& progress = {});
+
+/// A tokenizer that somebody made: a SentencePiece model, a list of words (one a line), fairseq's
+/// dict.txt, a file that Tokenizer::save() wrote, or the directory of a model. Of a list, `options`
+/// say the normal form and whether what is not in it is spelled in bytes. In front of the words of
+/// a dict.txt stand the four tokens that it leaves out (<s>, <pad>, </s>, <unk>), and </s> ends
+/// lines; a list that names neither "<eos>" nor "</s>" gets "<eos>" in front, one without "<unk>"
+/// that, or the bytes, at the end. Throws Error for anything else, UsageError for other options.
+std::unique_ptr<Tokenizer> read_tokenizer(const std::filesystem::path& path,
+                                          const TokenizerOptions& options = {});
 
 /// Loads what save() wrote into `directory`. Throws Error when the file is missing, truncated or
 /// not a tokenizer.
