@@ -53,8 +53,9 @@ class Layer {
         x_(random({o.batch, context, width}, 1, true)),
         w_(random({kernel, width, 2 * width}, 2, true)),
         bias_(random({2 * width}, 3, true)),
-        direct_(w_.value(), {.precision = o.precision == "bf16" ? Precision::bf16 : Precision::f32,
-                             .conv = ConvPath::direct}) {
+        direct_(w_.value(),
+                {.precision = o.precision == "bf16" ? WeightPrecision::bf16 : WeightPrecision::f32,
+                 .conv = ConvPath::direct}) {
     conv_.unit = parse_unit("glu");
     conv_.precision = o.precision == "bf16" ? Precision::bf16 : Precision::f32;
   }

@@ -109,7 +109,7 @@ void run_engine(const std::shared_ptr<const FrozenModel>& model, const Options& 
 void run(const Options& options) {
   const ThreadCount threads(options.threads);
   FreezeOptions freeze;
-  freeze.precision = options.precision == "bf16" ? Precision::bf16 : Precision::f32;
+  freeze.precision = options.precision == "bf16" ? WeightPrecision::bf16 : WeightPrecision::f32;
   const auto model = load_frozen_model(options.model, freeze).model;
   for (const std::int64_t texts : options.texts) {
     const auto work = [&] {

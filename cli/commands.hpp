@@ -13,6 +13,7 @@ void add_compare(CLI::App& program, int& status);
 void add_inspect(CLI::App& program, int& status);
 void add_report(CLI::App& program, int& status);
 void add_claims(CLI::App& program, int& status);
+void add_quantize(CLI::App& program, int& status);
 void add_eval(CLI::App& program, int& status);
 void add_score(CLI::App& program, int& status);
 void add_generate(CLI::App& program, int& status);

@@ -8,13 +8,10 @@
 #include <string>
 
 #include "commands.hpp"
+#include "evaluate_text.hpp"
 #include "options.hpp"
 #include "output.hpp"
 #include "sluice/base/numbers.hpp"
-#include "sluice/inference/evaluate.hpp"
-#include "sluice/text/corpus.hpp"
-#include "sluice/training/config.hpp"
-#include "temporary_directory.hpp"
 #include "text_flags.hpp"
 
 namespace sluice::cli {
@@ -31,25 +28,10 @@ struct EvalCommand {
 };
 
 void EvalCommand::run() const {
-  EvalOptions options;
-  const FreezeOptions freezing{.precision = parse_enum<Precision>(precision),
+  const FreezeOptions freezing{.precision = parse_enum<WeightPrecision>(precision),
                                .conv = parse_enum<ConvPath>(conv)};
   const LoadedFrozenModel loaded = load_frozen_model(model, freezing);
-  ProgressDisplay display;
-  const TemporaryDirectory cache;
-  const Progress progress = [&](double fraction, std::string_view what) {
-    display.update(fraction, what);
-  };
-  const TextInputs inputs = text.open(*loaded.tokenizer, cache.path(), progress);
-  const TokenShards corpus =
-      tokenize_corpus(inputs.sources(), *loaded.tokenizer, cache.path(), progress);
-  options.progress = [&](std::int64_t done, std::int64_t all) {
-    display.update(static_cast<double>(done) / static_cast<double>(all),
-                   fmt::format("{} of {} tokens", grouped(done), grouped(all)));
-  };
-  const EvalResult result = evaluate(*loaded.model, corpus, options);
-  display.clear();
-  if (!inputs.skipped().empty()) fmt::print(stderr, "sluice eval: {}\n", inputs.skipped_note());
+  const EvalResult result = evaluate_text(loaded, text, "eval");
 
   if (json) {
     const nlohmann::ordered_json line = {
@@ -79,8 +61,11 @@ void add_eval(CLI::App& program, int& status) {
   add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
   add_text_flags(app, "FILE", command->text);
   add_flag(app, "--json", command->json, "print one JSON object instead (docs/formats.md)");
-  add_text(app, "--precision", command->precision,
-           "f32, or bf16: bfloat16 matrix products with float32 sums (default f32)", "NAME");
+  add_text(
+      app, "--precision", command->precision,
+      "f32, bf16 (bfloat16 products with float32 sums) or int8 (8-bit weights); a runtime model "
+      "has its own (default f32)",
+      "NAME");
   add_text(app, "--conv", command->conv,
            "how convolutions over time compute: direct, fast (Toom-Cook, kernel widths 2 to 7), or "
            "auto: whichever is faster for the shape (default auto)",

@@ -60,7 +60,7 @@ void ScoreCommand::run() const {
   ScoreOptions options;
   options.words = words;
   const LoadedFrozenModel loaded =
-      load_frozen_model(model, {.precision = parse_enum<Precision>(precision)});
+      load_frozen_model(model, {.precision = parse_enum<WeightPrecision>(precision)});
   const auto emit = [&](const LineScore& score) {
     print((json ? as_json(score) : as_text(score)) + "\n");
     flush_output();
@@ -84,8 +84,11 @@ void add_score(CLI::App& program, int& status) {
   add_flag(app, "--words", command->words,
            "add each token and its log-probability (nats) to its line");
   add_flag(app, "--json", command->json, "print one JSON object per line (docs/formats.md)");
-  add_text(app, "--precision", command->precision,
-           "f32, or bf16: bfloat16 matrix products with float32 sums (default f32)", "NAME");
+  add_text(
+      app, "--precision", command->precision,
+      "f32, bf16 (bfloat16 products with float32 sums) or int8 (8-bit weights); a runtime model "
+      "has its own (default f32)",
+      "NAME");
   add_threads(app);
   when_chosen(app, [command, &status] {
     command->run();

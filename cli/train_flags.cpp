@@ -270,6 +270,7 @@ Settings settings_from(const TrainFlags& flags, Notes& notes) {
   if (flags.resume) {
     const fs::path out = settings.out;
     const ModelDirectory files(out);
+    files.check_trained();
     if (!files.has_checkpoint()) {
       throw Error(fmt::format("--resume: '{}' holds no checkpoint to continue from", out.string()));
     }

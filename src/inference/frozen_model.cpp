@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "sluice/base/error.hpp"
+#include "sluice/inference/runtime_model.hpp"
 #include "sluice/inference/session.hpp"
 #include "sluice/models/model_directory.hpp"
 
@@ -64,7 +65,9 @@ Tensor FrozenModel::log_probabilities(const Tensor& hidden) const {
 
 LoadedFrozenModel load_frozen_model(const std::filesystem::path& directory,
                                     const FreezeOptions& options) {
-  LoadedModel loaded = load_model(directory);
+  const ModelDirectory files(directory);
+  if (files.has_runtime()) return load_runtime_model(files);
+  LoadedModel loaded = files.load();
   return {FrozenModel::freeze(std::move(loaded.model), options), std::move(loaded.tokenizer)};
 }
 

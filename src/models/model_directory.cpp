@@ -28,9 +28,9 @@ void check_tensors(const SafetensorsFile& file, const Parameters& parameters) {
       fail(fmt::format("tensor '{}' has shape {}, expected {}", parameter.name, found->shape.str(),
                        parameter.file_shape().str()));
     }
-    if (found->dtype == DType::i32) {
+    if (found->dtype == DType::i32 || found->dtype == DType::i8) {
       fail(fmt::format("tensor '{}' holds {} elements, expected {}", parameter.name,
-                       dtype_name(DType::i32), dtype_name(parameter.variable.dtype())));
+                       dtype_name(found->dtype), dtype_name(parameter.variable.dtype())));
     }
   }
   for (const TensorInfo& info : file.tensors()) {
@@ -80,6 +80,19 @@ bool ModelDirectory::has_checkpoint() const {
   return fs::exists(checkpoint_file(), ignored);
 }
 
+bool ModelDirectory::has_runtime() const {
+  std::error_code ignored;
+  return fs::exists(runtime_file(), ignored);
+}
+
+void ModelDirectory::check_trained() const {
+  if (!has_runtime()) return;
+  throw Error(
+      fmt::format("'{}' holds a runtime model, whose weights are good for use alone; name the "
+                  "directory of the model that it was made from",
+                  path_.string()));
+}
+
 nlohmann::json ModelDirectory::config() const {
   std::error_code ignored;
   if (!fs::is_directory(path_, ignored)) {
@@ -127,6 +140,7 @@ ModelConfig ModelDirectory::model_config() const {
 }
 
 LoadedModel ModelDirectory::load(Weights weights) const {
+  check_trained();
   const ModelConfig config = model_config();
   LoadedModel loaded;
   loaded.tokenizer = tokenizer();
@@ -178,7 +192,7 @@ void ModelDirectory::save(const LanguageModel& model, const Tokenizer& tokenizer
 
 void ModelDirectory::remove_run() const {
   for (const char* name : {checkpoint_name, best_weights_name, last_weights_name, config_name,
-                           metrics_name, trace_name}) {
+                           metrics_name, trace_name, runtime_name, runtime_stamp_name}) {
     fs::remove(path_ / name);
   }
   remove_tokenizer(path_);

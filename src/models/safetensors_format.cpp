@@ -12,6 +12,8 @@ std::string_view dtype_code(DType dtype) {
       return "BF16";
     case DType::i32:
       return "I32";
+    case DType::i8:
+      return "I8";
     case DType::f32:
       break;
   }

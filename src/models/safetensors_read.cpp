@@ -119,11 +119,11 @@ struct SafetensorsFile::Contents {
       fail(fmt::format("tensor '{}' has no dtype", name));
     }
     const auto& code = dtype->get_ref<const std::string&>();
-    constexpr DType known[] = {DType::f32, DType::f64, DType::bf16, DType::i32};
+    constexpr DType known[] = {DType::f32, DType::f64, DType::bf16, DType::i32, DType::i8};
     const auto found = std::find_if(std::begin(known), std::end(known),
                                     [&](DType each) { return dtype_code(each) == code; });
     if (found == std::end(known)) {
-      fail(fmt::format("tensor '{}' has dtype {}; F32, F64, BF16 and I32 are supported", name,
+      fail(fmt::format("tensor '{}' has dtype {}; F32, F64, BF16, I32 and I8 are supported", name,
                        code));
     }
     entry.info.dtype = *found;
@@ -234,6 +234,8 @@ struct SafetensorsFile::Contents {
     return found == index_.end() ? nullptr : &entries_[found->second];
   }
 
+  const std::byte* data_of(const Entry& entry) const { return data_.data() + entry.begin; }
+
   Tensor read(const Entry& entry) const {
     Tensor tensor(entry.info.shape, entry.info.dtype);
     if (entry.end > entry.begin) {
@@ -254,7 +256,7 @@ struct SafetensorsFile::Contents {
 };
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
-    : contents_(std::make_unique<const Contents>(path)) {}
+    : contents_(std::make_shared<const Contents>(path)) {}
 SafetensorsFile::~SafetensorsFile() = default;
 SafetensorsFile::SafetensorsFile(SafetensorsFile&&) noexcept = default;
 SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&&) noexcept = default;
@@ -274,6 +276,13 @@ Tensor SafetensorsFile::read(const std::string& name) const {
   const Contents::Entry* entry = contents_->find(name);
   if (entry == nullptr) contents_->fail(fmt::format("it has no tensor '{}'", name));
   return contents_->read(*entry);
+}
+
+Tensor SafetensorsFile::mapped(const std::string& name) const {
+  const Contents::Entry* entry = contents_->find(name);
+  if (entry == nullptr) contents_->fail(fmt::format("it has no tensor '{}'", name));
+  return Tensor::constant(entry->info.shape, entry->info.dtype, contents_->data_of(*entry),
+                          contents_);
 }
 
 TensorSources SafetensorsFile::sources(std::string_view prefix) const {

@@ -59,7 +59,7 @@ class StackModel::Copied final : public FrozenStack {
       : FrozenStack(model.config_.dim, model.width_),
         copy_(make_model(model.config_, std::nullopt)),
         stack_(&dynamic_cast<StackModel&>(*copy_)) {
-    forward_.precision = options.precision;
+    forward_.precision = product_precision(options.precision);
     const Parameters& from = model.parameters();
     const Parameters& to = copy_->parameters();
     for (std::size_t i = 0; i < to.size(); ++i) {

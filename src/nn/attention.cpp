@@ -68,7 +68,7 @@ FrozenAttention CausalSelfAttention::freeze(const FreezeOptions& options) const 
           .qkv_bias = frozen_tensor(qkv_bias_.value(), options),
           .out = {out_.value(), WeightLayout::outputs_by_inputs, options},
           .out_bias = frozen_tensor(out_bias_.value(), options),
-          .how = computed(options_, options.precision)};
+          .how = computed(options_, product_precision(options.precision))};
 }
 
 void CausalSelfAttention::collect(Parameters& parameters, const std::string& prefix) const {

@@ -10,19 +10,35 @@
 namespace sluice {
 namespace {
 
+/// How tables of token vectors are kept: vectors enter a model of bfloat16 as they were trained,
+/// unless it is to be small.
+FreezeOptions of_tables(FreezeOptions options) {
+  if (options.precision == WeightPrecision::bf16 && options.parts == nullptr) {
+    options.precision = WeightPrecision::f32;
+  }
+  return options;
+}
+
+/// Rows of `w` as token vectors; `prepared` is `w` for products.
+PreparedWeight table_of(const Tensor& w, const PreparedWeight& prepared,
+                        const FreezeOptions& options) {
+  const FreezeOptions of_table = of_tables(options);
+  if (of_table.precision == options.precision) return prepared;
+  return {w, WeightLayout::outputs_by_inputs, of_table};
+}
+
 class FrozenFull final : public FrozenTokens {
  public:
   FrozenFull(const Tensor& table, const Tensor& weight, const Tensor& bias,
              const FreezeOptions& options)
-      : table_(frozen_tensor(table, options)), bias_(frozen_tensor(bias, options)) {
-    const bool tied = table.raw() == weight.raw();
-    FreezeOptions of_weight = options;
-    if (tied) of_weight.copy = false;  // the table is ours already
-    weight_ = {tied ? table_ : weight, WeightLayout::outputs_by_inputs, of_weight};
-  }
+      : weight_(weight, WeightLayout::outputs_by_inputs, options),
+        table_(table.raw() == weight.raw()
+                   ? table_of(table, weight_, options)
+                   : PreparedWeight(table, WeightLayout::outputs_by_inputs, of_tables(options))),
+        bias_(frozen_tensor(bias, options)) {}
 
   Tensor embed(std::span<const std::int32_t> ids) const override {
-    return pick_rows(table_, ids, "embedding");
+    return table_.pick(ids, "embedding");
   }
   std::vector<double> nll(const Tensor& h, std::span<const std::int32_t> targets) const override {
     std::vector<double> out(targets.size());
@@ -37,8 +53,8 @@ class FrozenFull final : public FrozenTokens {
   }
 
  private:
-  Tensor table_, bias_;
-  PreparedWeight weight_;
+  PreparedWeight weight_, table_;
+  Tensor bias_;
 };
 
 class FrozenAdaptive final : public FrozenTokens {
@@ -46,42 +62,35 @@ class FrozenAdaptive final : public FrozenTokens {
   FrozenAdaptive(const AdaptiveWeights& weights, const FreezeOptions& options)
       : ends_(weights.ends), bias_(frozen_tensor(weights.bias, options)) {
     constexpr WeightLayout transposed = WeightLayout::outputs_by_inputs;
+    head_ = {weights.head, transposed, options};
     if (weights.table.defined()) {
-      table_ = frozen_tensor(weights.table, options);
-      head_ = {weights.head, transposed, options};
+      table_ = {weights.table, transposed, of_tables(options)};
       for (const TailWeights& tail : weights.tails) {
         tails_.push_back(
             {{tail.projection, transposed, options}, {tail.output, transposed, options}, {}, {}});
       }
       return;
     }
-    // Tied: what is read as it is has one copy, for both ends.
-    FreezeOptions ours = options;
-    ours.copy = false;
-    table_ = frozen_tensor(weights.head, options);
-    head_ = {table_, transposed, ours};
+    table_ = table_of(weights.head, head_, options);
     for (const TailWeights& tail : weights.tails) {
-      const Tensor projection = frozen_tensor(tail.projection, options);
-      const Tensor table = frozen_tensor(tail.output, options);
-      tails_.push_back({{projection, transposed, ours},
-                        {table, transposed, ours},
-                        table,
-                        {projection, WeightLayout::inputs_by_outputs, ours}});
+      auto [projection, expansion] = PreparedWeight::both_ways(tail.projection, options);
+      PreparedWeight output(tail.output, transposed, options);
+      PreparedWeight table = table_of(tail.output, output, options);
+      tails_.push_back(
+          {std::move(projection), std::move(output), std::move(table), std::move(expansion)});
     }
   }
 
   Tensor embed(std::span<const std::int32_t> ids) const override {
-    if (tails_.empty() || !tails_.front().table.defined()) {
-      return pick_rows(table_, ids, "embedding");
-    }
+    if (tails_.empty() || !tails_.front().table.defined()) return table_.pick(ids, "embedding");
     check(ids);
     const std::vector<Band> bands = split_bands(ids, ends_);
-    Tensor out(Shape{static_cast<std::int64_t>(ids.size()), table_.dim(1)});
-    place_rows(out, pick_rows(table_, bands[0].local, "embedding"), bands[0].rows);
+    Tensor out(Shape{static_cast<std::int64_t>(ids.size()), table_.inputs()});
+    place_rows(out, table_.pick(bands[0].local, "embedding"), bands[0].rows);
     for (std::size_t i = 0; i < tails_.size(); ++i) {
       const Band& band = bands[i + 1];
       if (band.rows.empty()) continue;
-      const Tensor rows = pick_rows(tails_[i].table, band.local, "embedding");
+      const Tensor rows = tails_[i].table.pick(band.local, "embedding");
       place_rows(out, tails_[i].expansion.product(rows), band.rows);
     }
     return out;
@@ -120,8 +129,7 @@ class FrozenAdaptive final : public FrozenTokens {
   struct Tail {
     PreparedWeight projection, output;
     /// Tied: rows of the tail, and what widens them to token vectors.
-    Tensor table;
-    PreparedWeight expansion;
+    PreparedWeight table, expansion;
   };
 
   void check(std::span<const std::int32_t> ids) const {
@@ -134,8 +142,10 @@ class FrozenAdaptive final : public FrozenTokens {
   }
 
   std::vector<std::int64_t> ends_;
-  Tensor table_, bias_;
+  /// Tied: of the head's tokens alone.
+  PreparedWeight table_;
   PreparedWeight head_;
+  Tensor bias_;
   std::vector<Tail> tails_;
 };
 

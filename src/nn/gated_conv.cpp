@@ -68,9 +68,10 @@ Variable GatedConv1d::forward(const Variable& x, const Variable& residual, Causa
 
 FrozenConv GatedConv1d::freeze(const FreezeOptions& options) const {
   const NoGrad no_grad;
+  const bool made = g_.defined() && !options.shapes_only();
   FreezeOptions of_filters = options;
-  if (g_.defined()) of_filters.copy = false;  // they are made here
-  const Tensor filters = g_.defined() ? weight_norm(v_, g_).value() : v_.value();
+  if (made) of_filters.copy = false;  // they are made here
+  const Tensor filters = made ? weight_norm(v_, g_).value() : v_.value();
   return {PreparedConv(filters, of_filters),
           {frozen_tensor(bias_.value(), options), unit_.frozen(options), norm_.frozen(options)}};
 }

@@ -200,8 +200,10 @@ class TiedAdaptiveLayers final : public TokenLayers {
   }
   std::unique_ptr<FrozenTokens> freeze(const FreezeOptions& options) const override {
     const NoGrad guard;
-    return freeze_adaptive(frozen_weights({concat_rows(first_, clusters_), bias_, tails_, ends_}),
-                           options);
+    const Shape all{first_.shape()[0] + clusters_.shape()[0], first_.shape()[1]};
+    const Variable head =
+        options.shapes_only() ? Variable(Tensor(all)) : concat_rows(first_, clusters_);
+    return freeze_adaptive(frozen_weights({head, bias_, tails_, ends_}), options);
   }
   void collect(Parameters& parameters) const override {
     parameters.push_back({"embedding.bands.0.weight", first_, {}, {}, true});

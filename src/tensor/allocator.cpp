@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "sluice/base/error.hpp"
@@ -91,7 +92,7 @@ void release_all(Cache& c) {
 
 namespace detail {
 
-Buffer* allocate(std::size_t bytes) {
+Buffer* allocate(std::size_t bytes, bool* zero) {
   Cache& c = cache();
   const std::lock_guard lock(c.mutex);
   if (bytes > std::size_t{1} << 46) {
@@ -115,6 +116,7 @@ Buffer* allocate(std::size_t bytes) {
     ++c.stats.system_allocations;
     buffer = new (memory) Buffer;
     buffer->capacity = capacity;
+    if (zero != nullptr) *zero = capacity + kAlignment >= kMapThreshold;
   }
   c.stats.bytes_in_use += buffer->capacity;
   c.stats.peak_bytes_in_use = std::max(c.stats.peak_bytes_in_use, c.stats.bytes_in_use);
@@ -127,6 +129,10 @@ void retain(Buffer* buffer) {
 
 void release(Buffer* buffer) {
   if (buffer == nullptr || buffer->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (buffer->held != nullptr) {
+    delete buffer;
+    return;
+  }
   Cache& c = cache();
   const std::lock_guard lock(c.mutex);
   c.stats.bytes_in_use -= buffer->capacity;
@@ -138,7 +144,18 @@ void release(Buffer* buffer) {
   }
 }
 
-void* buffer_data(Buffer* buffer) { return reinterpret_cast<std::byte*>(buffer) + kAlignment; }
+Buffer* hold(const void* data, std::shared_ptr<const void> owner) {
+  auto* const buffer = new Buffer;
+  buffer->held = data;
+  buffer->owner = std::move(owner);
+  return buffer;
+}
+
+void* buffer_data(Buffer* buffer) {
+  // Nobody writes to what is held: Tensor has no pointers to constants.
+  if (buffer->held != nullptr) return const_cast<void*>(buffer->held);
+  return reinterpret_cast<std::byte*>(buffer) + kAlignment;
+}
 
 }  // namespace detail
 

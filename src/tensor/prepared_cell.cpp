@@ -60,8 +60,10 @@ class PreparedLstm final : public PreparedCell {
 class PreparedGru final : public PreparedCell {
  public:
   PreparedGru(const CellWeights& w, std::int64_t units, const FreezeOptions& options)
-      : PreparedCell(w, recurrent::gru_rows(w.weight_hh, units), options),
-        bias_(recurrent::gru_bias(w.bias_ih, w.bias_hh, units)) {}
+      : PreparedCell(w,
+                     options.shapes_only() ? w.weight_hh : recurrent::gru_rows(w.weight_hh, units),
+                     options),
+        bias_(frozen_tensor(recurrent::gru_bias(w.bias_ih, w.bias_hh, units), options)) {}
 
   Tensor forward(const Tensor& x, const Steps& steps, std::span<Tensor> state) const override {
     const Call sizes = call(steps);
@@ -86,7 +88,8 @@ class PreparedReset final : public PreparedCell {
   PreparedReset(const CellWeights& w, bool mut1, const FreezeOptions& options)
       : PreparedCell(w, w.weight_hh.rows(0, candidate_row(w, mut1)), options),
         mut1_(mut1),
-        to_candidate_(step_matrix(w.weight_hh.rows(candidate_row(w, mut1), w.weight_hh.dim(0)))),
+        to_candidate_(w.weight_hh.rows(candidate_row(w, mut1), w.weight_hh.dim(0)), hidden(),
+                      options),
         bias_(frozen_tensor(recurrent::sum_of_biases(w.bias_ih, w.bias_hh), options)) {}
 
   Tensor forward(const Tensor& x, const Steps& steps, std::span<Tensor> state) const override {
@@ -132,11 +135,7 @@ PreparedCell::PreparedCell(const CellWeights& weights, const Tensor& hh,
                            const FreezeOptions& options)
     : ih_(weights.weight_ih, WeightLayout::outputs_by_inputs, options),
       hidden_(weights.weight_hh.dim(-1)) {
-  if (hh.defined()) hh_ = step_matrix(hh);
-}
-
-StepMatrix PreparedCell::step_matrix(const Tensor& weight) const {
-  return {weight, true, hidden_, ih_.operand(), true};
+  if (hh.defined()) hh_ = {hh, hidden_, options};
 }
 
 Call PreparedCell::call(const Steps& steps) const {

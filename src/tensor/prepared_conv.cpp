@@ -78,14 +78,17 @@ PreparedConv::PreparedConv(const Tensor& w, const FreezeOptions& options)
     : widths_{w.dim(1), w.dim(2), w.dim(0)},
       path_(options.conv),
       transformed_(std::make_shared<Transformed>()) {
-  const Tensor own = frozen_tensor(w, options);
-  FreezeOptions ours = options;
-  ours.copy = false;
-  weight_ = {own.reshape(Shape{widths_.kernel * widths_.channels, widths_.outputs}),
-             WeightLayout::inputs_by_outputs, ours};
+  const Tensor rows = w.reshape(Shape{widths_.kernel * widths_.channels, widths_.outputs});
+  weight_ = {rows, WeightLayout::inputs_by_outputs, options};
+  if (options.parts != nullptr || options.precision == WeightPrecision::int8) {
+    path_ = ConvPath::direct;
+    return;
+  }
   const ConvShape large{1, std::int64_t{1} << 20, widths_.channels, widths_.outputs,
                         widths_.kernel};
-  if (conv_tile(large, path_, weight_.operand()) > 0) transformed_->w = own;
+  if (conv_tile(large, path_, weight_.operand()) == 0) return;
+  const Tensor values = weight_.values();
+  transformed_->w = values.defined() ? values.reshape(w.shape()) : frozen_tensor(w, options);
 }
 
 Tensor PreparedConv::transformed(const FastConv& conv, int tile) const {

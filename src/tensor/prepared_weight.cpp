@@ -7,6 +7,7 @@
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/detail/bfloat16.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/rows.hpp"
 
 namespace sluice {
 namespace {
@@ -27,10 +28,6 @@ Tensor rounded(const MatrixView& x) {
 
 }  // namespace
 
-Tensor frozen_tensor(const Tensor& tensor, const FreezeOptions& options) {
-  return tensor.defined() && options.copy ? tensor.clone() : tensor;
-}
-
 PreparedWeight::PreparedWeight(const Tensor& w, WeightLayout layout, const FreezeOptions& options)
     : layout_(layout) {
   if (!w.defined() || w.dtype() != DType::f32 || w.shape().rank() != 2) {
@@ -38,7 +35,30 @@ PreparedWeight::PreparedWeight(const Tensor& w, WeightLayout layout, const Freez
                             w.defined() ? dtype_name(w.dtype()) : "nothing",
                             w.defined() ? " " + w.shape().str() : ""));
   }
-  data_ = options.precision == Precision::bf16 ? rounded(matrix(w)) : frozen_tensor(w, options);
+  switch (options.precision) {
+    case WeightPrecision::f32:
+      data_ = frozen_tensor(w, options);
+      break;
+    case WeightPrecision::bf16:
+      data_ = frozen_part(options, w.shape(), DType::bf16, [&] { return rounded(matrix(w)); });
+      break;
+    case WeightPrecision::int8:
+      int8_ = {layout == WeightLayout::outputs_by_inputs ? transpose(matrix(w)) : matrix(w),
+               options};
+      layout_ = WeightLayout::outputs_by_inputs;
+      break;
+  }
+}
+
+std::pair<PreparedWeight, PreparedWeight> PreparedWeight::both_ways(const Tensor& w,
+                                                                    const FreezeOptions& options) {
+  PreparedWeight first(w, WeightLayout::outputs_by_inputs, options);
+  if (first.int8_.defined()) {
+    return {first, PreparedWeight(w, WeightLayout::inputs_by_outputs, options)};
+  }
+  PreparedWeight second = first;
+  second.layout_ = WeightLayout::inputs_by_outputs;
+  return {std::move(first), std::move(second)};
 }
 
 void PreparedWeight::product(float* y, std::int64_t ldy, const MatrixView& x,
@@ -46,6 +66,10 @@ void PreparedWeight::product(float* y, std::int64_t ldy, const MatrixView& x,
   if (x.columns != inputs() || x.transposed) {
     throw Error(fmt::format("prepared weight: rows of {} do not fit a matrix [{}, {}]", x.columns,
                             inputs(), outputs()));
+  }
+  if (int8_.defined()) {
+    int8_.product(y, ldy, x, accumulate);
+    return;
   }
   const MatrixView w =
       layout_ == WeightLayout::outputs_by_inputs ? transpose(matrix(data_)) : matrix(data_);
@@ -62,6 +86,30 @@ Tensor PreparedWeight::product(const Tensor& x) const {
   const Tensor y(Shape{x.dim(0), outputs()});
   product(y.data<float>(), outputs(), matrix(x));
   return y;
+}
+
+Tensor PreparedWeight::pick(std::span<const std::int32_t> index, const char* what) const {
+  if (data_.defined() && data_.dtype() == DType::f32) return pick_rows(data_, index, what);
+  for (const std::int32_t i : index) {
+    if (i < 0 || i >= outputs()) {
+      throw Error(fmt::format("{}: index {} is outside a table of {} rows", what, i, outputs()));
+    }
+  }
+  const Tensor out(Shape{static_cast<std::int64_t>(index.size()), inputs()});
+  const ProfileScope profile("embedding", 0, 1.5 * static_cast<double>(out.bytes()));
+  parallel_for(out.dim(0), row_grain(inputs()), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      float* const to = out.data<float>() + r * inputs();
+      const std::int64_t i = index[static_cast<std::size_t>(r)];
+      if (int8_.defined()) {
+        int8_.column(to, i);
+      } else {
+        kernels::from_bfloat16(to, data_.data<std::uint16_t>() + i * inputs(),
+                               static_cast<std::size_t>(inputs()));
+      }
+    }
+  });
+  return out;
 }
 
 }  // namespace sluice

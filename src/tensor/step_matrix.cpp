@@ -23,21 +23,53 @@ StepMatrix::StepMatrix(const Tensor& weight, bool transposed, std::int64_t hidde
     weight_ = as_operand(weight, operand);
     return;
   }
-  const ProfileScope profile("pack weights", 0, 2 * static_cast<double>(weight.bytes()));
   weight_ = Tensor(Shape{panels() * blocks_, inner_ * kWidth}, operand);
+  pack(weight);
+}
+
+StepMatrix::StepMatrix(const Tensor& weight, std::int64_t hidden, const FreezeOptions& options)
+    : hidden_(hidden),
+      inner_(weight.dim(1)),
+      blocks_(weight.dim(0) / hidden),
+      operand_(options.precision == WeightPrecision::bf16 ? DType::bf16 : DType::f32),
+      transposed_(true),
+      packed_(true) {
+  if (options.precision == WeightPrecision::int8) {
+    const MatrixView all = transpose(matrix(weight));
+    for (std::int64_t block = 0; block < blocks_; ++block) {
+      int8_.emplace_back(all.column_range(block * hidden, hidden), options);
+    }
+    return;
+  }
+  const Shape shape{panels() * blocks_, inner_ * kWidth};
+  weight_ = frozen_part(options, shape, operand_, [&] {
+    weight_ = Tensor(shape, operand_);
+    pack(weight);
+    return weight_;
+  });
+}
+
+std::size_t StepMatrix::bytes() const {
+  std::size_t sum = weight_.defined() ? weight_.bytes() : 0;
+  for (const Int8Matrix& block : int8_) sum += block.bytes();
+  return sum;
+}
+
+void StepMatrix::pack(const Tensor& weight) {
+  const ProfileScope profile("pack weights", 0, 2 * static_cast<double>(weight.bytes()));
   const std::int64_t ld = weight.dim(1);
   parallel_for(panels() * blocks_, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t panel = i / blocks_;
-      const std::int64_t column = i % blocks_ * hidden + panel * kWidth;
-      const float* from = weight.data<float>() + column * (transposed ? ld : 1);
+      const std::int64_t column = i % blocks_ * hidden_ + panel * kWidth;
+      const float* from = weight.data<float>() + column * (transposed_ ? ld : 1);
       const auto pack = [&](auto* to) {
-        kernels::pack_panel(to, from, static_cast<std::size_t>(ld), transposed,
+        kernels::pack_panel(to, from, static_cast<std::size_t>(ld), transposed_,
                             static_cast<std::size_t>(inner_),
                             static_cast<std::size_t>(width(panel)));
       };
       const std::int64_t at = i * inner_ * kWidth;
-      if (operand == DType::bf16) {
+      if (operand_ == DType::bf16) {
         pack(weight_.data<std::uint16_t>() + at);
       } else {
         pack(weight_.data<float>() + at);
@@ -62,7 +94,10 @@ double StepMatrix::traffic(std::int64_t rows) const {
 
 StepMatrix::Rows StepMatrix::rounded(const float* a, std::int64_t a_pitch,
                                      std::int64_t rows) const {
-  if (operand_ != DType::bf16) return {{}, a, a_pitch, rows};
+  if (!int8_.empty()) {
+    return {{}, nullptr, 0, rows, int8_.front().rounded(matrix(a, rows, inner_, a_pitch))};
+  }
+  if (operand_ != DType::bf16) return {{}, a, a_pitch, rows, {}};
   const Tensor kept(Shape{rows, inner_}, DType::f32);
   const Tensor narrow(Shape{inner_}, DType::bf16);
   const auto n = static_cast<std::size_t>(inner_);
@@ -70,13 +105,18 @@ StepMatrix::Rows StepMatrix::rounded(const float* a, std::int64_t a_pitch,
     kernels::to_bfloat16(narrow.data<std::uint16_t>(), a + r * a_pitch, n);
     kernels::from_bfloat16(kept.data<float>() + r * inner_, narrow.data<std::uint16_t>(), n);
   }
-  return {kept, kept.data<float>(), inner_, rows};
+  return {kept, kept.data<float>(), inner_, rows, {}};
 }
 
 void StepMatrix::multiply(float* c, std::int64_t c_pitch, std::int64_t fresh, const Rows& a,
                           std::int64_t panel) const {
   for (std::int64_t block = 0; block < blocks_; ++block) {
     float* to = c + block * hidden_ + panel * kWidth;
+    if (!int8_.empty()) {
+      int8_[static_cast<std::size_t>(block)].product(
+          to, c_pitch, a.int8, {panel * kWidth, width(panel)}, block >= fresh);
+      continue;
+    }
     const std::int64_t at = (panel * blocks_ + block) * inner_ * kWidth;
     const auto product = [&]<class W>(const W* weights) {
       kernels::multiply_panel(

@@ -18,6 +18,8 @@ std::size_t dtype_size(DType dtype) {
       return 8;
     case DType::bf16:
       return 2;
+    case DType::i8:
+      return 1;
     case DType::f32:
     case DType::i32:
       break;
@@ -33,6 +35,8 @@ std::string_view dtype_name(DType dtype) {
       return "bfloat16";
     case DType::i32:
       return "int32";
+    case DType::i8:
+      return "int8";
     case DType::f32:
       break;
   }
@@ -99,9 +103,22 @@ Tensor::Tensor(Shape shape, DType dtype) : shape_(shape), dtype_(dtype) {
   buffer_ = detail::allocate(bytes());
 }
 
+Tensor Tensor::constant(Shape shape, DType dtype, const void* data,
+                        std::shared_ptr<const void> owner) {
+  Tensor tensor;
+  tensor.shape_ = shape;
+  tensor.dtype_ = dtype;
+  tensor.buffer_ = detail::hold(data, std::move(owner));
+  return tensor;
+}
+
 Tensor Tensor::zeros(Shape shape, DType dtype) {
-  Tensor tensor(shape, dtype);
-  tensor.fill_zero();
+  Tensor tensor;
+  tensor.shape_ = shape;
+  tensor.dtype_ = dtype;
+  bool zero = false;
+  tensor.buffer_ = detail::allocate(tensor.bytes(), &zero);
+  if (!zero) tensor.fill_zero();
   return tensor;
 }
 
@@ -128,7 +145,8 @@ Tensor::~Tensor() { detail::release(buffer_); }
 
 bool Tensor::unique() const {
   // Acquire: what another holder did with the elements is done before it let go of them.
-  return buffer_ != nullptr && buffer_->references.load(std::memory_order_acquire) == 1;
+  return buffer_ != nullptr && buffer_->held == nullptr &&
+         buffer_->references.load(std::memory_order_acquire) == 1;
 }
 
 void* Tensor::raw() const {

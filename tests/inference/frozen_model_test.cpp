@@ -320,7 +320,7 @@ TEST_P(Frozen, OfAModelGivenUpReadsTheSame) {
 TEST_P(Frozen, BfloatRoundsOperandsOnce) {
   if (!has_bfloat16_gemm()) GTEST_SKIP() << "this CPU has no bfloat16 products";
   const auto ids = random_ids(60, vocabulary);
-  const auto narrow = FrozenModel::freeze(*model_, {.precision = Precision::bf16});
+  const auto narrow = FrozenModel::freeze(*model_, {.precision = WeightPrecision::bf16});
   const Tensor expected = model_hidden(*model_, ids, Precision::bf16);
   const Tensor found = read_in_parts(*narrow, ids, {60});
   // Sums in another order, of products of the same rounded operands; a value whose rounding tips

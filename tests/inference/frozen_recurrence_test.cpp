@@ -176,7 +176,7 @@ TEST_P(FrozenRecurrence, AWholeTextHasTheModelsBitsInBfloat16) {
   if (!has_bfloat16_gemm()) GTEST_SKIP() << "this CPU has no bfloat16 products";
   const auto model = make(config());
   FreezeOptions options;
-  options.precision = Precision::bf16;
+  options.precision = WeightPrecision::bf16;
   const auto frozen = FrozenModel::freeze(*model, options);
   const auto ids = random_ids(70, kVocabulary);
   StackState state;

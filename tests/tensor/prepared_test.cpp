@@ -47,13 +47,17 @@ TEST(PreparedWeight, MultipliesRowsInEitherLayoutAndPrecision) {
       const Tensor w = random(transposed ? Shape{n, 24} : Shape{24, n}, 1);
       const auto layout =
           transposed ? WeightLayout::outputs_by_inputs : WeightLayout::inputs_by_outputs;
-      for (const Precision precision : {Precision::f32, Precision::bf16}) {
-        if (precision == Precision::bf16 && !has_bfloat16_gemm()) continue;
+      for (const WeightPrecision precision :
+           {WeightPrecision::f32, WeightPrecision::bf16, WeightPrecision::int8}) {
+        if (precision == WeightPrecision::bf16 && !has_bfloat16_gemm()) continue;
         const PreparedWeight weight(w, layout, {.precision = precision});
         EXPECT_EQ(weight.inputs(), 24);
         EXPECT_EQ(weight.outputs(), n);
-        // Of 24 products: float32 sums to 1e-5, operands rounded to 2^-9 of themselves to 0.1.
-        const double tolerance = precision == Precision::f32 ? 1e-5 : 0.1;
+        // Of 24 products: float32 sums to 1e-5, operands rounded to 2^-9 of themselves to 0.1,
+        // weights to 1/254 of an output's largest, about 3, to 0.15.
+        const double tolerance = precision == WeightPrecision::f32    ? 1e-5
+                                 : precision == WeightPrecision::bf16 ? 0.1
+                                                                      : 0.15;
         for (const std::int64_t rows : {1, 2, 33}) {
           const Tensor x = random(Shape{rows, 24}, 2);
           const std::vector<double> expected = plain_product(x, w, transposed);

@@ -68,7 +68,8 @@ struct LoadedFrozenModel {
   std::unique_ptr<Tokenizer> tokenizer;
 };
 
-/// load_model() and freeze().
+/// load_model() and freeze(); or load_runtime_model() of a directory that holds one, whose weights
+/// are as they are, whatever `options` say.
 LoadedFrozenModel load_frozen_model(const std::filesystem::path& directory,
                                     const FreezeOptions& options = {});
 

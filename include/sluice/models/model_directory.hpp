@@ -50,6 +50,8 @@ class ModelDirectory {
   static constexpr const char* metrics_name = "metrics.jsonl";
   static constexpr const char* trace_name = "trace.json";
   static constexpr const char* cache_name = "cache";
+  static constexpr const char* runtime_name = "runtime.safetensors";
+  static constexpr const char* runtime_stamp_name = "runtime.verified";
 
   explicit ModelDirectory(std::filesystem::path path) : path_(std::move(path)) {}
 
@@ -68,6 +70,14 @@ class ModelDirectory {
   /// The directory of tokenised texts.
   std::filesystem::path cache() const { return path_ / cache_name; }
 
+  /// Weights prepared for use (inference/runtime_model.hpp), and which state of them was verified.
+  std::filesystem::path runtime_file() const { return path_ / runtime_name; }
+  std::filesystem::path runtime_stamp_file() const { return path_ / runtime_stamp_name; }
+
+  /// Whether it holds a runtime model, which is good for use alone.
+  bool has_runtime() const;
+  /// Throws Error in one sentence when it does: for whoever would train or look inside.
+  void check_trained() const;
   /// Whether there is a run to continue.
   bool has_checkpoint() const;
 
@@ -81,8 +91,8 @@ class ModelDirectory {
   ModelConfig model_config() const;
   std::unique_ptr<Tokenizer> tokenizer() const { return load_tokenizer(path_); }
   /// The model with its tokenizer. Weights::last takes the best ones where no others are kept.
-  /// Throws Error when a file is missing or damaged, or when the files do not belong together:
-  /// another vocabulary, other parameters than the configuration describes.
+  /// Throws Error for a runtime model, when a file is missing or damaged, or when the files do not
+  /// belong together: another vocabulary, other parameters than the configuration describes.
   LoadedModel load(Weights weights = Weights::best) const;
 
   /// Replaces config.json by `text`.

@@ -59,7 +59,7 @@ class PendingSafetensors {
   std::string checksum_;
 };
 
-/// Writes `path` atomically: the tensors in the given order (dtypes F32, F64, BF16, I32) and
+/// Writes `path` atomically: the tensors in the given order (dtypes F32, F64, BF16, I32, I8) and
 /// `metadata` under "__metadata__", with two checksums (XXH3, 64 bits, hexadecimal) added to it:
 /// "xxh3_64" of the data, and "header_xxh3_64" of the header with sixteen zeros in its own place.
 /// The data begins at a multiple of 64 bytes, the header padded with blanks. Each tensor is made,
@@ -101,13 +101,16 @@ class SafetensorsFile {
   void check_data() const;
   /// A copy of one tensor's elements. Throws Error when the file has no tensor of that name.
   Tensor read(const std::string& name) const;
+  /// One tensor's elements where the file is mapped, which stays mapped as long as they are used.
+  /// Throws as read() does.
+  Tensor mapped(const std::string& name) const;
   /// The tensors whose names begin with `prefix`, under the rest of their names, to be read when
   /// they are made. The file must outlive them.
   TensorSources sources(std::string_view prefix) const;
 
  private:
   struct Contents;
-  std::unique_ptr<const Contents> contents_;
+  std::shared_ptr<const Contents> contents_;
 };
 
 /// Reads every tensor, in the order of their data, and the metadata without the checksums, checking

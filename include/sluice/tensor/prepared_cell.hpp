@@ -45,8 +45,6 @@ class PreparedCell {
   /// `hh` is what a step multiplies its rows' states by, transposed; undefined for none.
   PreparedCell(const CellWeights& weights, const Tensor& hh, const FreezeOptions& options);
 
-  /// A matrix of the steps, from its transpose.
-  recurrent::StepMatrix step_matrix(const Tensor& weight) const;
   recurrent::Call call(const recurrent::Steps& steps) const;
   /// The input part of all steps.
   void multiply_inputs(const recurrent::InputPart& to, const Tensor& x,

@@ -29,7 +29,8 @@ struct ConvEnd {
 /// once.
 class PreparedConv {
  public:
-  /// `w` float32. Throws UsageError when options.conv is `fast` and K is not served.
+  /// `w` float32. Throws UsageError when options.conv is `fast` and K is not served. Filters of
+  /// int8, and those of options.parts, are multiplied by rows, however many.
   PreparedConv(const Tensor& w, const FreezeOptions& options);
 
   const ConvWidths& widths() const { return widths_; }

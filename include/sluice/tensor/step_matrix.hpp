@@ -3,12 +3,15 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "sluice/base/api.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/panels.hpp"
+#include "sluice/tensor/freeze.hpp"
 #include "sluice/tensor/gemm.hpp"
+#include "sluice/tensor/int8_matrix.hpp"
 #include "sluice/tensor/tensor.hpp"
 
 SLUICE_API_BEGIN
@@ -17,7 +20,8 @@ namespace sluice::recurrent {
 /// A constant matrix W by which the rows of each of many steps are multiplied: blocks of H columns
 /// (gates). Either as it comes, for general products, or in panels of columns (kernels/panels.hpp),
 /// which are laid out once and read in order by every step: each sum is taken in order, so that a
-/// row's result depends on no other row. Immutable: any number of threads may use one at once.
+/// row's result depends on no other row; or int8 in panels of its own. Immutable: any number of
+/// threads may use one at once.
 class StepMatrix {
  public:
   StepMatrix() = default;
@@ -26,6 +30,8 @@ class StepMatrix {
   /// panels.
   StepMatrix(const Tensor& weight, bool transposed, std::int64_t hidden, DType operand,
              bool packed);
+  /// Of something frozen: W = weightᵀ in panels, weight [blocks·H, K] float32.
+  StepMatrix(const Tensor& weight, std::int64_t hidden, const FreezeOptions& options);
 
   /// Of `rows` rows, c = a · W in its first `fresh` blocks, c += a · W in the others; after that,
   /// for all hidden units in some split over threads, pointwise(first, count) for the units [first,
@@ -40,7 +46,8 @@ class StepMatrix {
       if (packed_) {
         parallel_for(panels(), grain(rows), [&](std::int64_t begin, std::int64_t end) {
           const Rows operand = rounded(a, a_pitch, rows);
-          const std::int64_t whole = rows == 1 ? std::min(end, hidden_ / kWidth) : begin;
+          const bool one = rows == 1 && int8_.empty();
+          const std::int64_t whole = one ? std::min(end, hidden_ / kWidth) : begin;
           for (std::int64_t panel = begin; panel < whole; panel += together()) {
             const std::int64_t panels = std::min(together(), whole - panel);
             multiply_row(c, fresh, operand, panel, panels);
@@ -67,7 +74,7 @@ class StepMatrix {
   }
 
   /// Memory of its elements.
-  std::size_t bytes() const { return weight_.defined() ? weight_.bytes() : 0; }
+  std::size_t bytes() const;
 
  private:
   static constexpr auto kWidth = static_cast<std::int64_t>(kernels::kPanelColumns);
@@ -78,7 +85,10 @@ class StepMatrix {
     const float* data;
     std::int64_t pitch;
     std::int64_t count;
+    Int8Matrix::Rows int8;  // in place of the others
   };
+
+  void pack(const Tensor& weight);
 
   std::int64_t panels() const { return (hidden_ + kWidth - 1) / kWidth; }
   std::int64_t width(std::int64_t panel) const {
@@ -103,7 +113,8 @@ class StepMatrix {
   std::int64_t hidden_ = 0, inner_ = 0, blocks_ = 0;
   DType operand_ = DType::f32;
   bool transposed_ = false, packed_ = false;
-  Tensor weight_;  // panels if packed, else the operand
+  Tensor weight_;                 // panels if packed, else the operand
+  std::vector<Int8Matrix> int8_;  // the blocks, in place of weight_
 };
 
 }  // namespace sluice::recurrent

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,23 +18,25 @@ SLUICE_API_BEGIN
 namespace sluice {
 
 /// Element types. bf16 is storage only (weights and activations feeding a GEMM).
-enum class DType : std::uint8_t { f32, f64, bf16, i32 };
+/// i8 are elements of int8 matrices (tensor/int8_matrix.hpp), or bytes.
+enum class DType : std::uint8_t { f32, f64, bf16, i32, i8 };
 
 /// Bytes per element.
 std::size_t dtype_size(DType dtype);
-/// "float32", "float64", "bfloat16", "int32".
+/// "float32", "float64", "bfloat16", "int32", "int8".
 std::string_view dtype_name(DType dtype);
 
 /// The types that tensors hold; bfloat16 as its bits.
 template <class T>
 concept Element = std::same_as<T, float> || std::same_as<T, double> ||
-    std::same_as<T, std::uint16_t> || std::same_as<T, std::int32_t>;
+    std::same_as<T, std::uint16_t> || std::same_as<T, std::int32_t> || std::same_as<T, std::int8_t>;
 
 /// The element type of a C++ type; others than Element do not compile.
 template <Element T>
 inline constexpr DType dtype_of = std::same_as<T, double>          ? DType::f64
                                   : std::same_as<T, std::uint16_t> ? DType::bf16
                                   : std::same_as<T, std::int32_t>  ? DType::i32
+                                  : std::same_as<T, std::int8_t>   ? DType::i8
                                                                    : DType::f32;
 
 /// Up to four dimensions, outermost first.
@@ -73,6 +76,9 @@ class Tensor {
   /// Copies `values` in; values.size() must be shape.elements() (Error otherwise).
   template <Element T>
   static Tensor of(Shape shape, std::span<const T> values);
+  /// Elements at `data`, which `owner` keeps alive and nobody may write to: a mapped file's.
+  static Tensor constant(Shape shape, DType dtype, const void* data,
+                         std::shared_ptr<const void> owner);
 
   Tensor(const Tensor& other);
   Tensor(Tensor&& other) noexcept;
@@ -80,7 +86,8 @@ class Tensor {
   ~Tensor();
 
   bool defined() const { return buffer_ != nullptr; }
-  /// Whether no other tensor shares the elements, so that they may be written over.
+  /// Whether no other tensor shares the elements, so that they may be written over; never of a
+  /// constant().
   bool unique() const;
   const Shape& shape() const { return shape_; }
   std::int64_t dim(int i) const { return shape_[i]; }

@@ -1,0 +1,83 @@
+// sluice quantize: a trained model prepared for use, smaller and faster.
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "commands.hpp"
+#include "evaluate_text.hpp"
+#include "options.hpp"
+#include "output.hpp"
+#include "sluice/base/names.hpp"
+#include "sluice/inference/runtime_model.hpp"
+
+namespace sluice::cli {
+namespace {
+
+struct QuantizeCommand {
+  std::string model;
+  std::string out;
+  std::string to = "int8";
+  std::string check;
+  bool json = false;
+
+  void run() const;
+};
+
+void QuantizeCommand::run() const {
+  const auto precision = parse_enum<WeightPrecision>(to);
+  const ModelDirectory source(model);
+  TextFlags text;
+  text.files = {check};
+  const auto measured = [&](const std::string& directory) {
+    return check.empty() ? EvalResult{}
+                         : evaluate_text(load_frozen_model(directory), text, "quantize");
+  };
+  const EvalResult before = measured(model);  // before anything is written: the text may be bad
+  write_runtime_model(out, source, precision);
+  const RuntimeInfo info = runtime_info(ModelDirectory(out));
+  nlohmann::ordered_json line = {{"to", name_of(precision)},
+                                 {"bytes", info.bytes},
+                                 {"parameters", source.model_config().parameter_count()}};
+  std::string table = fmt::format("weights             {:.1f} MB of {}, {:.1f} MB of f32\n",
+                                  static_cast<double>(info.bytes) * 1e-6, name_of(precision),
+                                  line["parameters"].get<double>() * 4e-6);
+  if (!check.empty()) {
+    const EvalResult after = measured(out);
+    const double lost = 100 * (after.perplexity / before.perplexity - 1);
+    table += fmt::format(
+        "perplexity before   {:.4f}\n"
+        "perplexity after    {:.4f} ({:+.3f}%)\n",
+        before.perplexity, after.perplexity, lost);
+    line["perplexity_before"] = before.perplexity;
+    line["perplexity_after"] = after.perplexity;
+  }
+  print(json ? line.dump() + "\n" : table);
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& program, int& status) {
+  auto command = std::make_shared<QuantizeCommand>();
+  CLI::App& app =
+      add_command(program, "quantize",
+                  "A trained model prepared for use: smaller, faster, mapped by all who read it");
+  add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
+  add_text(app, "--out", command->out,
+           "directory to write to; eval, score, generate and info take it as a MODEL", "DIR")
+      .required();
+  add_text(app, "--to", command->to,
+           "how weights are kept: int8, or bf16, which needs AVX-512 (default int8)", "NAME");
+  add_text(app, "--check", command->check, "print the perplexity on this text before and after",
+           "FILE");
+  add_flag(app, "--json", command->json, "print one JSON object instead (docs/formats.md)");
+  add_threads(app);
+  when_chosen(app, [command, &status] {
+    command->run();
+    status = 0;
+  });
+}
+
+}  // namespace sluice::cli
