@@ -8,6 +8,7 @@
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "commands.hpp"
@@ -15,6 +16,7 @@
 #include "output.hpp"
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/numbers.hpp"
+#include "sluice/inference/runtime_model.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/training/metrics.hpp"
 
@@ -34,30 +36,43 @@ ordered_json history(const Metrics& metrics) {
   return {{"last", last}, {"validations", validations}};
 }
 
-ordered_json describe(const std::filesystem::path& directory) {
-  const ModelDirectory files(directory);
-  const LoadedModel loaded = files.load();
+/// What is known of a model without its weights.
+ordered_json describe(const ModelDirectory& files, const Tokenizer& tokenizer,
+                      std::optional<std::int64_t> field) {
   const nlohmann::json config = files.config();
-  ordered_json tensors = ordered_json::array();
-  const LanguageModel& model = *loaded.model;
-  const auto field = model.receptive_field();
-  for (const Parameter& parameter : model.parameters()) {
+  const ModelConfig model = files.model_config();
+  return {{"model", config["model"]},
+          {"summary", model.summary()},
+          {"parameters", model.parameter_count()},
+          {"receptive_field", field ? ordered_json(*field) : ordered_json()},
+          {"tokenizer", {{"kind", tokenizer.kind()}, {"vocabulary", tokenizer.size()}}},
+          {"tensors", ordered_json::array()},
+          {"training", config.value("training", nlohmann::json())},
+          {"history", history(std::filesystem::exists(files.metrics_file())
+                                  ? read_metrics(files.metrics_file())
+                                  : Metrics{})}};
+}
+
+ordered_json describe(const std::filesystem::path& directory, bool verify) {
+  const ModelDirectory files(directory);
+  if (files.has_runtime()) {
+    const LoadedFrozenModel loaded =
+        load_runtime_model(files, verify ? Verify::always : Verify::when_changed);
+    const RuntimeInfo runtime = runtime_info(files);
+    ordered_json info = describe(files, *loaded.tokenizer, loaded.model->receptive_field());
+    info["runtime"] = {{"precision", name_of(runtime.precision)}, {"bytes", runtime.bytes}};
+    return info;
+  }
+  const LoadedModel loaded = files.load();
+  ordered_json info = describe(files, *loaded.tokenizer, loaded.model->receptive_field());
+  info["parameters"] = parameter_count(loaded.model->parameters());
+  for (const Parameter& parameter : loaded.model->parameters()) {
     const Shape& shape = parameter.file_shape();
     ordered_json sizes = ordered_json::array();
     for (int i = 0; i < shape.rank(); ++i) sizes.push_back(shape[i]);
-    tensors.push_back({{"name", parameter.name}, {"shape", sizes}});
+    info["tensors"].push_back({{"name", parameter.name}, {"shape", sizes}});
   }
-  return {
-      {"model", config["model"]},
-      {"summary", model.config().summary()},
-      {"parameters", parameter_count(model.parameters())},
-      {"receptive_field", field ? ordered_json(*field) : ordered_json()},
-      {"tokenizer", {{"kind", loaded.tokenizer->kind()}, {"vocabulary", loaded.tokenizer->size()}}},
-      {"tensors", tensors},
-      {"training", config.value("training", nlohmann::json())},
-      {"history",
-       history(std::filesystem::exists(files.metrics_file()) ? read_metrics(files.metrics_file())
-                                                             : Metrics{})}};
+  return info;
 }
 
 /// Null stands for a number that is not finite.
@@ -96,7 +111,12 @@ std::string as_text(const ordered_json& info) {
           : grouped(info["receptive_field"].get<std::int64_t>()) + " tokens",
       info["tokenizer"]["kind"].get<std::string>(),
       grouped(info["tokenizer"]["vocabulary"].get<std::int64_t>()));
-  text += "tensors\n";
+  if (info.contains("runtime")) {
+    text += fmt::format("weights          {}, {} bytes, mapped\n",
+                        info["runtime"]["precision"].get<std::string>(),
+                        grouped(info["runtime"]["bytes"].get<std::int64_t>()));
+  }
+  if (!info["tensors"].empty()) text += "tensors\n";
   for (const ordered_json& tensor : info["tensors"]) {
     text += fmt::format("  {} {}\n", tensor["name"].get<std::string>(), tensor["shape"].dump());
   }
@@ -123,14 +143,17 @@ void add_info(CLI::App& program, int& status) {
   struct InfoCommand {
     std::string model;
     bool json = false;
+    bool verify = false;
   };
   auto command = std::make_shared<InfoCommand>();
   CLI::App& app =
       add_command(program, "info", "Shape, size, tokenizer and training history of a model");
   add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
   add_flag(app, "--json", command->json, "print one JSON object instead (docs/formats.md)");
+  add_flag(app, "--verify", command->verify,
+           "compute a runtime model's checksum even if it is known to be whole");
   when_chosen(app, [command, &status] {
-    const ordered_json info = describe(command->model);
+    const ordered_json info = describe(command->model, command->verify);
     print(command->json ? info.dump() + "\n" : as_text(info));
     status = 0;
   });
