@@ -109,7 +109,7 @@ void run_engine(const std::shared_ptr<const FrozenModel>& model, const Options& 
 void run(const Options& options) {
   const ThreadCount threads(options.threads);
   FreezeOptions freeze;
-  freeze.precision = options.precision == "bf16" ? WeightPrecision::bf16 : WeightPrecision::f32;
+  freeze.precision = parse_enum<WeightPrecision>(options.precision);
   const auto model = load_frozen_model(options.model, freeze).model;
   for (const std::int64_t texts : options.texts) {
     const auto work = [&] {
@@ -146,7 +146,7 @@ int main(int argc, char** argv) {
   sluice::Options options;
   CLI::App app("Tokens per second of texts made side by side");
   app.add_option("model", options.model, "directory that sluice train made")->required();
-  app.add_option("--precision", options.precision, "f32 or bf16");
+  app.add_option("--precision", options.precision, "f32, bf16 or int8");
   app.add_option("--mode", options.mode,
                  "engine, choose (sessions without one) or step (nothing is drawn)");
   app.add_option("--texts", options.texts, "texts side by side")->delimiter(',');

@@ -27,9 +27,11 @@ const FieldTable& server_fields() {
                 .flag = "--port",
                 .group = address,
                 .help = "port to listen on (default 8080; 0: one that is free)"})
-          .add("precision", &Options::precision,
-               {.flag = "--precision",
-                .help = "f32, or bf16: bfloat16 matrix products with float32 sums (default f32)"})
+          .add(
+              "precision", &Options::precision,
+              {.flag = "--precision",
+               .help = "f32, bf16 (bfloat16 products with float32 sums) or int8 (8-bit weights); a "
+                       "runtime model has its own (default f32)"})
           .add("api_key_file", &Options::api_key_file,
                {.flag = "--api-key-file",
                 .group = access,

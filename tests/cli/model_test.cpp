@@ -64,6 +64,41 @@ TEST_F(Model, ComputesInThePrecisionAskedFor) {
   EXPECT_NE(score("bf16"), score("f32"));
 }
 
+TEST_F(Model, IsQuantizedAndUsedAsBefore) {
+  const std::string small = path("small");
+  const Outcome made =
+      run({"quantize", model_, "--out", small, "--check", text_, "--json", "--threads", "1"});
+  ASSERT_EQ(made.status, 0) << made.err;
+  const json line = json::parse(made.out);
+  EXPECT_EQ(keys(line), (std::set<std::string>{"to", "bytes", "parameters", "perplexity_before",
+                                               "perplexity_after"}));
+  const auto before = line["perplexity_before"].get<double>();
+  EXPECT_NEAR(line["perplexity_after"].get<double>() / before, 1, 3e-3);
+  EXPECT_EQ(json::parse(run({"eval", small, text_, "--json"}).out)["perplexity"],
+            line["perplexity_after"]);
+  EXPECT_EQ(
+      json::parse(run({"eval", model_, text_, "--json", "--precision", "int8"}).out)["perplexity"],
+      line["perplexity_after"]);
+  EXPECT_EQ(run({"score", small, text_}).status, 0);
+  EXPECT_EQ(run({"generate", small, "--tokens", "5"}).status, 0);
+  const json info = json::parse(run({"info", small, "--json", "--verify"}).out);
+  EXPECT_EQ(info["runtime"], (json{{"precision", "int8"}, {"bytes", line["bytes"]}}));
+  EXPECT_EQ(info["parameters"], line["parameters"]);
+  EXPECT_NE(run({"info", small}).out.find("int8"), std::string::npos);
+
+  EXPECT_TRUE(complains(run({"inspect", small, "--text", text_, "--out", path("looked")}), 1,
+                        "inspect", "runtime model"));
+  EXPECT_TRUE(
+      complains(run({"quantize", small, "--out", path("other")}), 1, "quantize", "runtime model"));
+  EXPECT_TRUE(complains(run({"train", "--out", small, "--resume"}), 1, "train", "runtime model"));
+  EXPECT_TRUE(complains(run({"quantize", model_, "--out", model_}), 1, "quantize", "trained"));
+  EXPECT_TRUE(complains(run({"quantize", model_, "--out", path("x"), "--to", "int4"}), 2,
+                        "quantize", "int4"));
+  EXPECT_TRUE(complains(run({"quantize", model_, "--out", path("x"), "--check", path("none")}), 1,
+                        "quantize", "none"));
+  EXPECT_FALSE(fs::exists(path("x")));
+}
+
 TEST_F(Model, EvaluatesAText) {
   const Outcome outcome = run({"eval", model_, text_, "--json"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;

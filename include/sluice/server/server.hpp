@@ -11,7 +11,7 @@
 
 #include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
-#include "sluice/tensor/precision.hpp"
+#include "sluice/tensor/freeze.hpp"
 
 SLUICE_API_BEGIN
 namespace sluice {
@@ -29,7 +29,7 @@ struct ServerOptions {
   std::string host = "127.0.0.1";
   std::int64_t port = 8080;
   /// Of matrix products: see FreezeOptions.
-  Precision precision = Precision::f32;
+  WeightPrecision precision = WeightPrecision::f32;
   /// A file of keys, one a line, each perhaps followed by a blank and a name; "": none is asked
   /// for.
   std::filesystem::path api_key_file;
