@@ -128,6 +128,12 @@ Argument add_texts(CLI::App& app, const std::string& flag, std::vector<std::stri
   return Argument(app.add_option(flag, values, wrapped(description))->type_name(type));
 }
 
+Argument add_each(CLI::App& app, const std::string& flag, std::vector<std::string>& values,
+                  const std::string& description, const std::string& type) {
+  return Argument(
+      app.add_option(flag, values, wrapped(description))->type_name(type)->allow_extra_args(false));
+}
+
 Argument add_flag(CLI::App& app, const std::string& flag, bool& value,
                   const std::string& description) {
   return Argument(app.add_flag(flag, value, wrapped(description)));

@@ -67,6 +67,9 @@ Argument add_text(CLI::App& app, const std::string& flag, std::string& value,
 /// Any number of values.
 Argument add_texts(CLI::App& app, const std::string& flag, std::vector<std::string>& values,
                    const std::string& description, const std::string& type);
+/// A flag that may be given several times, each with one value.
+Argument add_each(CLI::App& app, const std::string& flag, std::vector<std::string>& values,
+                  const std::string& description, const std::string& type);
 /// A flag without a value.
 Argument add_flag(CLI::App& app, const std::string& flag, bool& value,
                   const std::string& description);

@@ -222,7 +222,6 @@ Peaks::Peaks(std::span<const float> log_probabilities) : logs_(log_probabilities
   }
   peaks_ = peaks;
   const auto block = std::max_element(peaks.begin(), peaks.end());
-  if (std::isinf(*block)) throw Error("sampling: no token has a finite log-probability");
   const auto begin =
       logs_.begin() + (block - peaks.begin()) * static_cast<std::ptrdiff_t>(kChoiceBlock);
   best_ = static_cast<std::size_t>(std::find(begin, logs_.end(), *block) - logs_.begin());

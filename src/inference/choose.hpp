@@ -1,6 +1,7 @@
 #pragma once
 // The token at a place in a distribution that is restricted as SamplingOptions say.
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -15,13 +16,15 @@ namespace sluice::detail {
 /// makes it until it makes another.
 class Peaks {
  public:
-  /// Throws Error when there is no element, one is NaN, or none is finite.
+  /// Throws Error when there is no element or one is NaN.
   explicit Peaks(std::span<const float> log_probabilities);
 
   std::span<const float> logs() const { return logs_; }
   /// The place of the largest, the first of equals.
   std::size_t best() const { return best_; }
   double peak() const { return logs_[best_]; }
+  /// Whether there is anything to draw.
+  bool possible() const { return std::isfinite(peak()); }
 
   /// Calls f(place, value) for all elements in (above, up_to], in order of places.
   template <class F>

@@ -41,6 +41,7 @@ Sampler::Sampler(const SamplingOptions& options) : options_(options) { options_.
 
 std::int32_t Sampler::draw(std::span<const float> log_probabilities) {
   const detail::Peaks peaks(log_probabilities);
+  if (!peaks.possible()) throw Error("sampling: no token has a finite log-probability");
   const std::uint64_t draw = draws_++;
   if (options_.temperature == 0) return static_cast<std::int32_t>(peaks.best());
   const RandomKey key{options_.seed, sampler_stream, 0};

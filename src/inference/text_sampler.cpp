@@ -46,14 +46,14 @@ void TokenRules::validate(std::int64_t vocabulary) const {
   }
 }
 
-TextSampler::TextSampler(const SamplingOptions& options, TokenRules rules,
-                         std::span<const std::int32_t> prompt, std::int64_t vocabulary)
-    : sampler_(options), rules_(std::move(rules)) {
+TextRules::TextRules(TokenRules rules, std::span<const std::int32_t> prompt,
+                     std::int64_t vocabulary)
+    : rules_(std::move(rules)) {
   rules_.validate(vocabulary);
   for (const std::int32_t id : prompt) add(id, false);
 }
 
-void TextSampler::add(std::int32_t id, bool made) {
+void TextRules::add(std::int32_t id, bool made) {
   if (rules_.empty()) return;
   text_.push_back(id);
   const auto [at, fresh] = place_.try_emplace(id, seen_.size());
@@ -61,13 +61,14 @@ void TextSampler::add(std::int32_t id, bool made) {
   if (made) ++seen_[at->second].made;
 }
 
-void TextSampler::change(std::span<float> logs, std::int32_t id, float value) {
+void TextRules::change(std::span<float> logs, std::int32_t id, float value) {
   float& log = logs[static_cast<std::size_t>(id)];
   changed_.emplace_back(id, log);
   log = value;
 }
 
-void TextSampler::apply_rules(std::span<float> logs) {
+void TextRules::apply(std::span<float> logs) {
+  if (rules_.empty()) return;
   const auto at = [&](std::int32_t id) {
     return static_cast<double>(logs[static_cast<std::size_t>(id)]);
   };
@@ -93,25 +94,25 @@ void TextSampler::apply_rules(std::span<float> logs) {
   }
 }
 
-std::int32_t TextSampler::next(std::span<float> log_probabilities) {
-  if (rules_.empty()) return sampler_.draw(log_probabilities);
+void TextRules::restore(std::span<float> log_probabilities) {
   // Backwards: what was changed twice is as it was at first.
-  const auto restore = [&] {
-    for (auto it = changed_.rbegin(); it != changed_.rend(); ++it) {
-      log_probabilities[static_cast<std::size_t>(it->first)] = it->second;
-    }
-    changed_.clear();
-  };
+  for (auto it = changed_.rbegin(); it != changed_.rend(); ++it) {
+    log_probabilities[static_cast<std::size_t>(it->first)] = it->second;
+  }
+  changed_.clear();
+}
+
+std::int32_t TextSampler::next(std::span<float> log_probabilities) {
   std::int32_t id = 0;
+  rules_.apply(log_probabilities);
   try {
-    apply_rules(log_probabilities);
     id = sampler_.draw(log_probabilities);
   } catch (...) {
-    restore();
+    rules_.restore(log_probabilities);
     throw;
   }
-  restore();
-  add(id, true);
+  rules_.restore(log_probabilities);
+  rules_.add(id);
   return id;
 }
 

@@ -11,7 +11,7 @@
 #include "http.hpp"
 #include "models.hpp"
 #include "sluice/inference/engine.hpp"
-#include "text_builder.hpp"
+#include "sluice/inference/text_builder.hpp"
 #include "worker_pool.hpp"
 
 namespace sluice::server {

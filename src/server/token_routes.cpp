@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "routes.hpp"
-#include "text_builder.hpp"
+#include "sluice/inference/text_builder.hpp"
 
 namespace sluice::server {
 namespace {

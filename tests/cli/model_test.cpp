@@ -183,6 +183,60 @@ TEST_F(Model, Generates) {
                         "generate", "standard output"));
 }
 
+TEST_F(Model, GeneratesMany) {
+  const std::string prompts = write("prompts.txt", "the cat\r\n\nthe zebra\n");
+  const Outcome lines = run({"generate", model_, "--prompts", prompts, "--samples", "2", "--stop",
+                             "\\n", "--stop", ".", "--tokens", "9", "--echo"});
+  ASSERT_EQ(lines.status, 0) << lines.err;
+  EXPECT_EQ(std::count(lines.out.begin(), lines.out.end(), '\n'), 6) << lines.out;
+  EXPECT_TRUE(lines.out.starts_with("the cat")) << lines.out;
+  EXPECT_EQ(lines.out.find('.'), std::string::npos);
+  EXPECT_NE(lines.err.find("prompt 3"), std::string::npos) << lines.err;
+  // From standard input; one prompt's samples are what a seed each makes alone.
+  const std::vector<json> made = json_lines(
+      run({"generate", model_, "--prompts", "-", "--samples", "3", "--json", "--tokens", "7"},
+          {.input = "the cat\n"})
+          .out);
+  ASSERT_EQ(made.size(), 3U);
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    EXPECT_EQ(keys(made[i]), (std::set<std::string>{"prompt", "sample", "text", "reason",
+                                                    "log_probability", "tokens"}));
+    EXPECT_EQ(made[i]["sample"], i + 1);
+    EXPECT_EQ(made[i]["tokens"].size(), 7U);
+    const Outcome alone = run({"generate", model_, "--prompt", "the cat", "--tokens", "7", "--seed",
+                               std::to_string(i + 1)});
+    EXPECT_TRUE(alone.out.starts_with("the cat" + made[i]["text"].get<std::string>()));
+  }
+
+  const std::vector<json> best =
+      json_lines(run({"generate", model_, "--prompt", "the", "--beam", "4", "--samples", "2",
+                      "--json", "--echo", "--tokens", "4", "--ban", "cat", "--bias", "=1=2"})
+                     .out);
+  EXPECT_TRUE(best.empty());  // there is no token "=1"
+  const std::vector<json> beams =
+      json_lines(run({"generate", model_, "--prompt", "the", "--beam", "4", "--samples", "2",
+                      "--json", "--echo", "--tokens", "4", "--ban", "cat", "--bias", "mat=1.5"})
+                     .out);
+  ASSERT_EQ(beams.size(), 2U);
+  EXPECT_GE(beams[0]["score"], beams[1]["score"]);
+  EXPECT_EQ(beams[0]["prompt_text"], "the");
+  EXPECT_EQ(beams[0]["prompt_tokens"].size(), 1U);
+  EXPECT_EQ(beams[0]["text"].get<std::string>().find("cat"), std::string::npos);
+
+  // A prompt that cannot be read is told of; the others are made.
+  const Outcome bad =
+      run({"generate", model_, "--prompts", "-", "--tokens", "2"}, {.input = "a\xff\nthe cat\n"});
+  EXPECT_EQ(bad.status, 1);
+  EXPECT_NE(bad.err.find("prompt 1"), std::string::npos) << bad.err;
+  EXPECT_EQ(std::count(bad.out.begin(), bad.out.end(), '\n'), 1);
+  EXPECT_TRUE(complains(run({"generate", model_, "--ban", "zebra"}), 2, "generate", "zebra"));
+  EXPECT_TRUE(complains(run({"generate", model_, "--bias", "cat"}), 2, "generate", "TOKEN=X"));
+  EXPECT_TRUE(complains(run({"generate", model_, "--stop", "\\x"}), 2, "generate", "backslash"));
+  EXPECT_TRUE(complains(run({"generate", model_, "--samples", "0"}), 2, "generate", "0"));
+  EXPECT_TRUE(
+      complains(run({"generate", model_, "--prompts", path("missing")}), 1, "generate", "missing"));
+}
+
 TEST_F(Model, DescribesItself) {
   const Outcome outcome = run({"info", model_, "--json"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;

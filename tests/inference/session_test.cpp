@@ -148,5 +148,15 @@ TEST(Session, OutlivesWhoMadeIt) {
   EXPECT_EQ(session.log_probabilities().elements(), vocabulary);
 }
 
+// What a text costs that is not read on: the inputs that its layers still need, and a hidden row.
+// Eight layers of 512 channels, four wide, take 8 · 3 · 512 + 512 floats: 51,200 bytes.
+TEST(Session, IdleOnesAreSmall) {
+  const auto lm = model("[(16,4)]*8", vocabulary, {12}, 16);
+  Session session = FrozenModel::freeze(*lm)->session();
+  EXPECT_EQ(session.bytes(), 0U);
+  session.feed(random_ids(40, vocabulary));
+  EXPECT_EQ(session.bytes(), (8 * 3 * 16 + 16) * sizeof(float));
+}
+
 }  // namespace
 }  // namespace sluice

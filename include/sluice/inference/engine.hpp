@@ -67,23 +67,23 @@ struct EngineOptions {
 /// before it, `echo_from` the place of its first token.
 struct EngineRequest {
   /// Token ids, at least one: for the start of a text, its tokenizer's eos().
-  std::vector<std::int32_t> prompt;
+  std::vector<std::int32_t> prompt = {};
   /// Tokens to make, at most; >= 0.
   std::int64_t tokens = 0;
   /// How tokens are drawn, and what is done to their probabilities before. What is reported are the
   /// model's log-probabilities, before all this.
-  SamplingOptions sampling;
-  TokenRules rules;
+  SamplingOptions sampling = {};
+  TokenRules rules = {};
   /// The token that ends the text, made and reported as the last; none: only `tokens` ends it.
-  std::optional<std::int32_t> end;
+  std::optional<std::int32_t> end = {};
   /// Of every token, the most probable ones at its place are reported, this many; 0 to
   /// most_alternatives.
   std::int64_t alternatives = 0;
   /// The prompt's tokens from this place on are reported with their log-probabilities; 0 <=
   /// echo_from <= prompt.size(). The first token of all has none.
-  std::optional<std::int64_t> echo_from;
+  std::optional<std::int64_t> echo_from = {};
   /// Whose request it is: the waiting ones of different keys take turns.
-  std::string key;
+  std::string key = {};
 
   static constexpr std::int64_t most_alternatives = 20;
   /// Throws UsageError for a value out of range, naming the field.

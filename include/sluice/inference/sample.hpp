@@ -75,17 +75,17 @@ class Sampler {
   std::uint64_t draws_ = 0;
 };
 
-/// Chooses the tokens of one text: what came before decides, by TokenRules, what may come.
-class TextSampler {
+/// What TokenRules do to the distributions of one text.
+class TextRules {
  public:
-  /// Throws UsageError for options or rules out of range; biases are of tokens below `vocabulary`.
-  TextSampler(const SamplingOptions& options, TokenRules rules,
-              std::span<const std::int32_t> prompt, std::int64_t vocabulary);
+  /// Throws UsageError for rules out of range; biases are of tokens below `vocabulary`.
+  TextRules(TokenRules rules, std::span<const std::int32_t> prompt, std::int64_t vocabulary);
 
-  /// The next token, which the text then ends with, from log-probabilities [V]: they are written
-  /// over for a while, and are afterwards as they were. Throws as Sampler::draw(); also when every
-  /// token is banned.
-  std::int32_t next(std::span<float> log_probabilities);
+  /// Changes log-probabilities [V] as what came before says; restore() undoes it, to the bit.
+  void apply(std::span<float> log_probabilities);
+  void restore(std::span<float> log_probabilities);
+  /// A token was made.
+  void add(std::int32_t id) { add(id, true); }
 
  private:
   struct Seen {
@@ -93,11 +93,9 @@ class TextSampler {
     std::int64_t made = 0;
   };
 
-  void apply_rules(std::span<float> logs);
-  void change(std::span<float> logs, std::int32_t id, float value);
   void add(std::int32_t id, bool made);
+  void change(std::span<float> logs, std::int32_t id, float value);
 
-  Sampler sampler_;
   TokenRules rules_;
   /// The text, where rules ask for it, and its different tokens in order of appearance.
   std::vector<std::int32_t> text_;
@@ -105,6 +103,24 @@ class TextSampler {
   std::unordered_map<std::int32_t, std::size_t> place_;
   /// What was written over: (token, value before).
   std::vector<std::pair<std::int32_t, float>> changed_;
+};
+
+/// Chooses the tokens of one text: what came before decides, by TokenRules, what may come.
+class TextSampler {
+ public:
+  /// Throws as Sampler and TextRules do.
+  TextSampler(const SamplingOptions& options, TokenRules rules,
+              std::span<const std::int32_t> prompt, std::int64_t vocabulary)
+      : sampler_(options), rules_(std::move(rules), prompt, vocabulary) {}
+
+  /// The next token, which the text then ends with, from log-probabilities [V]: they are written
+  /// over for a while, and are afterwards as they were. Throws as Sampler::draw(); also when every
+  /// token is banned.
+  std::int32_t next(std::span<float> log_probabilities);
+
+ private:
+  Sampler sampler_;
+  TextRules rules_;
 };
 
 }  // namespace sluice

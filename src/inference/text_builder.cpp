@@ -1,21 +1,13 @@
-#include "text_builder.hpp"
+#include "sluice/inference/text_builder.hpp"
 
 #include <fmt/format.h>
-#include <utf8proc.h>
 
 #include <algorithm>
 
-namespace sluice::server {
-namespace {
+#include "sluice/text/detail/utf8.hpp"
 
-/// Length of the character that begins `bytes`; 0 when it is none, or not complete.
-std::size_t character(std::string_view bytes) {
-  utf8proc_int32_t code = 0;
-  const auto length = utf8proc_iterate(
-      reinterpret_cast<const utf8proc_uint8_t*>(bytes.data()),
-      static_cast<utf8proc_ssize_t>(std::min<std::size_t>(bytes.size(), 4)), &code);
-  return length > 0 ? static_cast<std::size_t>(length) : 0;
-}
+namespace sluice {
+namespace {
 
 /// Bytes at the end that may be the beginning of a character.
 std::size_t unfinished_character(std::string_view bytes) {
@@ -37,6 +29,17 @@ std::size_t unfinished_stop(std::string_view bytes, std::string_view stop) {
   return count;
 }
 
+/// Length of the longest beginning that is valid UTF-8. NUL is.
+std::size_t valid_length(std::string_view bytes) {
+  std::size_t length = 0;
+  while (length < bytes.size()) {
+    length += valid_text_length(bytes.substr(length));
+    if (length == bytes.size() || bytes[length] != '\0') break;
+    ++length;
+  }
+  return length;
+}
+
 }  // namespace
 
 TextBuilder::TextBuilder(const Tokenizer& tokenizer, TokenId previous, bool blank_is_there,
@@ -44,10 +47,21 @@ TextBuilder::TextBuilder(const Tokenizer& tokenizer, TokenId previous, bool blan
     : tokenizer_(tokenizer),
       previous_(previous),
       blank_is_there_(blank_is_there),
-      stops_(std::move(stops)) {}
+      stops_(std::move(stops)) {
+  std::erase(stops_, "");
+}
+
+TextBuilder::TextBuilder(const Tokenizer& tokenizer, std::string_view prompt,
+                         std::vector<std::string> stops)
+    : TextBuilder(tokenizer, tokenizer.eos(),
+                  // A blank that ends the prompt is no token of a word tokenizer.
+                  tokenizer.kind() == "word" && prompt.ends_with(' '), std::move(stops)) {
+  const std::vector<TokenId> ids = tokenizer.encode_prompt(prompt);
+  if (!ids.empty()) previous_ = ids.back();
+}
 
 bool TextBuilder::add(TokenId id) {
-  if (!stop_.empty()) return false;
+  if (stopped()) return false;
   std::string text = tokenizer_.text_after(previous_, id);
   if (blank_is_there_ && text.starts_with(' ')) text.erase(0, 1);
   blank_is_there_ = false;
@@ -67,20 +81,22 @@ bool TextBuilder::add(TokenId id) {
     }
     held = std::max(held, unfinished_stop(bytes_, stop));
   }
-  if (found != std::string::npos) {
-    certain_ = found;
-    return false;
-  }
-  certain_ = std::max(certain_, bytes_.size() - held);
-  return true;
+  certain_ = std::max(certain_, found != std::string::npos ? found : bytes_.size() - held);
+  return !stopped();
 }
 
 void TextBuilder::finish() {
-  if (stop_.empty()) certain_ = bytes_.size();
+  if (!stopped()) certain_ = bytes_.size();
+}
+
+std::string TextBuilder::take() {
+  const std::string_view fresh = std::string_view(bytes_).substr(taken_, certain_ - taken_);
+  taken_ = certain_;
+  return valid_text(fresh);
 }
 
 std::size_t TextBuilder::kept_tokens() const {
-  if (stop_.empty()) return begins_.size();
+  if (!stopped()) return begins_.size();
   return static_cast<std::size_t>(std::lower_bound(begins_.begin(), begins_.end(), certain_) -
                                   begins_.begin());
 }
@@ -89,29 +105,21 @@ std::string valid_text(std::string_view bytes) {
   std::string text;
   text.reserve(bytes.size());
   while (!bytes.empty()) {
-    const std::size_t length = character(bytes);
-    if (length > 0) {
-      text += bytes.substr(0, length);
-      bytes.remove_prefix(length);
-    } else {
-      text += "\xEF\xBF\xBD";
-      bytes.remove_prefix(1);
-    }
+    const std::size_t length = valid_length(bytes);
+    text += bytes.substr(0, length);
+    bytes.remove_prefix(length);
+    if (bytes.empty()) break;
+    text += "\xEF\xBF\xBD";
+    bytes.remove_prefix(1);
   }
   return text;
 }
 
 std::string token_label(std::string_view bytes) {
-  std::string_view rest = bytes;
-  while (!rest.empty()) {
-    const std::size_t length = character(rest);
-    if (length == 0) break;
-    rest.remove_prefix(length);
-  }
-  if (rest.empty()) return std::string(bytes);
+  if (valid_length(bytes) == bytes.size()) return std::string(bytes);
   std::string label = "bytes:";
   for (const char byte : bytes) label += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
   return label;
 }
 
-}  // namespace sluice::server
+}  // namespace sluice
