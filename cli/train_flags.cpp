@@ -14,6 +14,7 @@
 #include "sluice/base/file.hpp"
 #include "sluice/models/architecture.hpp"
 #include "sluice/models/model_directory.hpp"
+#include "sluice/training/prepare.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -255,6 +256,13 @@ void add_train_flags(CLI::App& app, TrainFlags& flags) {
       add_flag(app, "--resume", flags.resume,
                "continue the run in --out; its config.json stands for the flags that are not given")
           .group("Output");
+  add_text(
+      app, "--from", flags.from,
+      "start with the weights of this model, its tokenizer and its configuration, of which only "
+      "--dropout may differ; optimizer and schedule begin anew",
+      "MODEL")
+      .excludes({resume})
+      .group("Output");
   add_flag(app, "--overwrite", flags.overwrite, "replace the run in --out")
       .excludes({resume})
       .group("Output");
@@ -281,6 +289,8 @@ Settings settings_from(const TrainFlags& flags, Notes& notes) {
     settings.out = out;
     check_resumed_tokenizer(resumed.tokenizer, settings.tokenizer);
   }
+  if (!flags.from.empty()) settings.from = in_full(flags.from);
+  if (!flags.resume && !settings.from.empty()) adopt_model(settings);
   if (settings.data.values.train.empty()) {
     throw UsageError("--data is missing: the text to train on");
   }

@@ -28,6 +28,8 @@ struct GivenFlags {
 struct TrainFlags {
   GivenFlags given;
   std::string config;
+  /// The model to start from; empty: none.
+  std::string from;
   bool resume = false;
   bool overwrite = false;
   /// Steps to profile; 0: none.

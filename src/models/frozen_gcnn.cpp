@@ -10,8 +10,12 @@ namespace {
 
 class FrozenGcnn final : public FrozenStack {
  public:
-  FrozenGcnn(std::int64_t dim, std::int64_t width, std::vector<FrozenGcnnLayer> layers)
-      : FrozenStack(dim, width), layers_(std::move(layers)), last_use_(layers_.size() + 1) {
+  FrozenGcnn(const GcnnWidths& ends, std::optional<FrozenConv> input,
+             std::vector<FrozenGcnnLayer> layers)
+      : FrozenStack(ends.input, ends.output),
+        input_(std::move(input)),
+        layers_(std::move(layers)),
+        last_use_(layers_.size() + 1) {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const ConvWidths& widths = layers_[i].conv.widths();
       carried_ += (widths.kernel - 1) * widths.channels;
@@ -31,7 +35,7 @@ class FrozenGcnn final : public FrozenStack {
       }
     }
     std::vector<Tensor> values(layers_.size() + 1);  // inputs of layers, freed after last use
-    values[0] = x;
+    values[0] = input_ ? input_->forward({x, {}}, rows) : x;
     std::int64_t place = 0;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const FrozenGcnnLayer& layer = layers_[i];
@@ -60,6 +64,7 @@ class FrozenGcnn final : public FrozenStack {
             std::sqrt(0.5)};
   }
 
+  std::optional<FrozenConv> input_;
   std::vector<FrozenGcnnLayer> layers_;
   std::vector<std::size_t> last_use_;
   std::int64_t carried_ = 0;
@@ -67,9 +72,10 @@ class FrozenGcnn final : public FrozenStack {
 
 }  // namespace
 
-std::unique_ptr<FrozenStack> make_frozen_gcnn(std::int64_t dim, std::int64_t width,
+std::unique_ptr<FrozenStack> make_frozen_gcnn(const GcnnWidths& widths,
+                                              std::optional<FrozenConv> input,
                                               std::vector<FrozenGcnnLayer> layers) {
-  return std::make_unique<FrozenGcnn>(dim, width, std::move(layers));
+  return std::make_unique<FrozenGcnn>(widths, std::move(input), std::move(layers));
 }
 
 }  // namespace sluice

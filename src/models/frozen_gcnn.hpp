@@ -20,9 +20,16 @@ struct FrozenGcnnLayer {
   std::int64_t residual = -1;
 };
 
-/// From token vectors of `dim` to the last layer's `width`. A text's state is one tensor: the last
-/// K-1 inputs of each layer, one after another.
-std::unique_ptr<FrozenStack> make_frozen_gcnn(std::int64_t dim, std::int64_t width,
+/// Columns of what a stack reads and gives.
+struct GcnnWidths {
+  std::int64_t input = 0, output = 0;
+};
+
+/// From token vectors to what the last layer gives; `input`: a projection in front of the layers,
+/// if there is one. A text's state is one tensor: the last K-1 inputs of each layer, one after
+/// another.
+std::unique_ptr<FrozenStack> make_frozen_gcnn(const GcnnWidths& widths,
+                                              std::optional<FrozenConv> input,
                                               std::vector<FrozenGcnnLayer> layers);
 
 }  // namespace sluice

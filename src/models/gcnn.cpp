@@ -36,7 +36,7 @@ GatedConv1d::Options layer_options(const ModelConfig& config, std::int64_t chann
           .groups = config.groups};
 }
 
-/// What brings a residual of another width to the layer's.
+/// What brings an input or a residual of another width to the layer's.
 GatedConv1d::Options projection_options(const ModelConfig& config, std::int64_t channels,
                                         const LayerSpec& spec) {
   return {.channels = channels,
@@ -47,16 +47,30 @@ GatedConv1d::Options projection_options(const ModelConfig& config, std::int64_t 
           .linear_layout = true};
 }
 
+/// Channels of the first layer's input.
+std::int64_t first_width(const ModelConfig& config) {
+  const GcnnShape& shape = gcnn_of(config);
+  return shape.input_projection ? shape.layers.front().channels : config.dim;
+}
+
 // Dropout streams: layer i's input is i, the last hidden layer's is the number of layers; its unit,
-// where that is random, draws from this one on.
+// where that is random, draws from this one on, and so does what is in front of the layers.
 constexpr std::uint32_t kUnitStream = 0x8000;
+constexpr std::uint32_t kInputStream = 0x7FFF;
 
 class Gcnn final : public StackModel {
  public:
   Gcnn(const ModelConfig& config, std::optional<std::uint64_t> seed, DType dtype)
       : StackModel(config, gcnn_of(config).layers.back().channels, seed, dtype) {
-    std::vector<std::int64_t> widths{config.dim};  // of the embedding, then of each layer's output
+    // Of the first layer's input, then of each layer's output.
+    std::vector<std::int64_t> widths{first_width(config)};
     std::uint32_t stream = kStackInitStream;
+    if (gcnn_of(config).input_projection) {
+      input_ = std::make_unique<GatedConv1d>(
+          projection_options(config, config.dim, gcnn_of(config).layers.front()), dtype,
+          InitKey{seed, kStackInitStream - 1});
+      input_->collect(parameters_, "input.");
+    }
     for (const LayerSpec& spec : gcnn_of(config).layers) {
       Layer layer{GatedConv1d(layer_options(config, widths.back(), spec), dtype, {seed, stream++}),
                   nullptr, -1};
@@ -97,8 +111,10 @@ class Gcnn final : public StackModel {
       layers.push_back({layer.conv.freeze(options), std::nullopt, layer.residual});
       if (layer.projection) layers.back().projection = layer.projection->freeze(options);
     }
-    return make_frozen_gcnn(config_.dim, gcnn_of(config_).layers.back().channels,
-                            std::move(layers));
+    std::optional<FrozenConv> input;
+    if (input_) input = input_->freeze(options);
+    return make_frozen_gcnn({config_.dim, gcnn_of(config_).layers.back().channels},
+                            std::move(input), std::move(layers));
   }
 
  private:
@@ -112,6 +128,12 @@ class Gcnn final : public StackModel {
     ModelState next;
     std::vector<Variable> values(layers_.size() + 1);  // inputs of layers, freed after last use
     values[0] = x;
+    if (input_) {
+      CausalConv project;
+      project.dropout = options.dropout_of(kInputStream);
+      project.precision = options.precision;
+      values[0] = input_->forward(x, {}, project, false, RandomKey{}, nullptr);
+    }
     std::size_t carried = 0;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const Layer& layer = layers_[i];
@@ -157,6 +179,7 @@ class Gcnn final : public StackModel {
     return static_cast<std::uint32_t>(layers_.size());
   }
 
+  std::unique_ptr<GatedConv1d> input_;  // in front of the layers, if there is one
   std::vector<Layer> layers_;
   std::vector<std::size_t> last_use_;
 };
@@ -182,7 +205,13 @@ class GcnnArchitecture final : public ArchitectureOf<GcnnShape> {
                  {.flag = "--unit",
                   .group = "Model",
                   .help = fmt::format("{}, or F(a)*b or a*F(b) with any activation F (default glu)",
-                                      fmt::join(model_unit_names(), ", "))});
+                                      fmt::join(model_unit_names(), ", "))})
+            .add("input_projection", &GcnnShape::input_projection,
+                 {.flag = "--input-projection",
+                  .group = "Model",
+                  .help = "a linear projection from the embedding to the first layer, as fairseq's "
+                          "models have it"})
+            .only_if([](const GcnnShape& shape) { return shape.input_projection; });
     return table;
   }
   std::vector<std::string> size_fields() const override { return {"layers", "dim"}; }
@@ -195,9 +224,9 @@ class GcnnArchitecture final : public ArchitectureOf<GcnnShape> {
   std::string default_norm() const override { return kWeightNorm; }
 
   void validate(const ModelConfig& config) const override {
-    const auto& [layers, unit] = gcnn_of(config);
-    for (const LayerSpec& layer : layers) {
-      const std::int64_t inputs = parse_unit_spec(unit).inputs(layer.channels);
+    const GcnnShape& shape = gcnn_of(config);
+    for (const LayerSpec& layer : shape.layers) {
+      const std::int64_t inputs = parse_unit_spec(shape.unit).inputs(layer.channels);
       check_config_groups(config, inputs,
                           fmt::format("the {} channels of a layer's projection", inputs),
                           "the layers");
@@ -219,7 +248,11 @@ class GcnnArchitecture final : public ArchitectureOf<GcnnShape> {
 
   std::int64_t parameters(const ModelConfig& config) const override {
     std::int64_t count = 0;
-    std::vector<std::int64_t> widths = {config.dim};  // of each layer's input
+    std::vector<std::int64_t> widths = {first_width(config)};  // of each layer's input
+    if (gcnn_of(config).input_projection) {
+      count += GatedConv1d::parameter_count(
+          projection_options(config, config.dim, gcnn_of(config).layers.front()));
+    }
     for (const LayerSpec& layer : gcnn_of(config).layers) {
       count += GatedConv1d::parameter_count(layer_options(config, widths.back(), layer));
       if (layer.residual > 0) {
@@ -238,7 +271,11 @@ class GcnnArchitecture final : public ArchitectureOf<GcnnShape> {
   StackMemory memory(const ModelConfig& config, bool recompute) const override {
     const UnitSpec unit = parse_unit_spec(gcnn_of(config).unit);
     StackMemory need;
-    auto inputs = static_cast<double>(config.dim);
+    auto inputs = static_cast<double>(first_width(config));
+    if (gcnn_of(config).input_projection) {
+      need.derived += static_cast<double>(config.dim) * inputs;
+      need.per_position += static_cast<double>(config.dim) + inputs;
+    }
     for (const LayerSpec& layer : gcnn_of(config).layers) {
       const auto projected = static_cast<double>(unit.inputs(layer.channels));
       if (config.norm == kWeightNorm) {

@@ -5,8 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/base/error.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/memory.hpp"
+#include "sluice/models/model_directory.hpp"
 #include "sluice/text/batches.hpp"
 #include "sluice/text/holdout.hpp"
 #include "sluice/text/inputs.hpp"
@@ -44,6 +46,26 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
   std::optional<TokenShards> valid;
   if (!parts.valid.empty()) valid = tokenize_corpus(parts.valid, *tokenizer, cache, progress);
   return {std::move(tokenizer), std::move(train), std::move(valid)};
+}
+
+void adopt_model(Settings& settings) {
+  ModelConfig config = ModelDirectory(settings.from).model_config();
+  const auto refuse = [&](const std::string& what) {
+    throw UsageError(fmt::format(
+        "a run that starts with the weights of '{}' has its tokenizer and its model, of which only "
+        "the dropout may differ; leave {} out",
+        settings.from.string(), what));
+  };
+  if (!settings.tokenizer.names.empty()) refuse("the tokenizer's " + settings.tokenizer.names[0]);
+  if (settings.model.arch_given) refuse("the architecture");
+  if (!settings.model.preset.empty()) refuse("the preset");
+  if (!settings.model.waiting.empty()) refuse("the model's " + settings.model.waiting[0].name);
+  for (const std::string& name : settings.model.fields.names) {
+    if (name != "dropout") refuse("the model's " + name);
+  }
+  if (settings.model.has("dropout")) config.dropout = settings.model.fields.values.dropout;
+  settings.model.become(std::move(config));
+  settings.tokenizer.become({.kind = std::filesystem::absolute(settings.from).string()});
 }
 
 void check_run(const ModelConfig& model, const TrainConfig& training, const TokenShards& text) {

@@ -12,6 +12,10 @@ TrainPlan plan_of(Settings settings, const ModelConfig& model, const TrainConfig
 
 TrainResult train_model(const TrainPlan& plan, const PreparedText& text,
                         const ModelDirectory& files, TrainOptions options, LastWeights last) {
+  const auto model = make_model(plan.model, plan.training.seed);
+  if (!options.resume && !plan.settings.from.empty()) {
+    load_parameters(ModelDirectory(plan.settings.from).weights_file(), *model);
+  }
   options.fingerprint["tokenizer"] = std::to_string(text.tokenizer->fingerprint());
   if (options.resume) {
     // The configuration stays that of the run until this one has added something to it.
@@ -24,7 +28,6 @@ TrainResult train_model(const TrainPlan& plan, const PreparedText& text,
     text.tokenizer->save(files.path());
     files.write_config(plan.settings.text());
   }
-  const auto model = make_model(plan.model, plan.training.seed);
   const TrainResult result = train(*model, text.train, text.valid ? &*text.valid : nullptr,
                                    plan.training, files.path(), options);
   if (last == LastWeights::keep && result.status != TrainStatus::interrupted && text.valid &&

@@ -60,6 +60,8 @@ const FieldTable& settings_fields() {
           .add_field(version_field())
           .add("out", &Settings::out)
           .only_if([](const Settings&) { return false; })
+          .add("from", &Settings::from)
+          .only_if([](const Settings& settings) { return !settings.from.empty(); })
           .add("threads", &Settings::threads,
                {.range = between(1, most_threads),
                 .flag = "--threads",
@@ -142,6 +144,7 @@ void Settings::overlay(const Settings& over, Notes& notes) {
   model.overlay(over.model, {.where = "model config"});
   training.overlay(over.training);
   if (!over.out.empty()) out = over.out;
+  if (!over.from.empty()) from = over.from;
   if (over.threads != 0) threads = over.threads;
 }
 

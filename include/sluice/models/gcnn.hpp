@@ -34,6 +34,10 @@ struct GcnnShape {
   std::vector<LayerSpec> layers;
   /// The unit each layer's projection ends in: any of nn/unit_layer.hpp.
   std::string unit = "glu";
+  /// A linear projection from the embedding to the first layer's channels in front of it,
+  /// normalised as the layers are; with it the first layer's residual is as wide as its output
+  /// (fairseq's fc1).
+  bool input_projection = false;
 };
 
 std::unique_ptr<const Architecture> gcnn_architecture();

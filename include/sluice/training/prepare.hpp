@@ -33,6 +33,11 @@ struct PreparedText {
 PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache, Notes& notes,
                           const Progress& progress, std::unique_ptr<Tokenizer> tokenizer = nullptr);
 
+/// Makes the configuration and the tokenizer of the model at `settings.from` those of the run,
+/// which train_model() then gives its weights. Throws UsageError when another tokenizer was asked
+/// for, or another model (its dropout may differ), Error as ModelDirectory::model_config() does.
+void adopt_model(Settings& settings);
+
 /// Refuses what could not be trained before anything is written: a convolution path that cannot
 /// serve the model, a model that does not fit into memory (UsageError), a text shorter than one
 /// step (Error).

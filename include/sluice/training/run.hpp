@@ -27,10 +27,10 @@ enum class LastWeights : std::uint8_t {
   keep     ///< Weights::last, once the run has ended and was not interrupted
 };
 
-/// Trains the model of `plan` on `text` in `files`, an existing directory whose lock the caller
-/// holds. A new run removes what an earlier one left there, and saves tokenizer and config.json
-/// first. A resumed one replaces config.json once it has gone on. Throws and returns as train()
-/// does.
+/// Trains the model of `plan`, with the weights of its settings' `from` if there is one, on `text`
+/// in `files`, an existing directory whose lock the caller holds. A new run removes what an earlier
+/// one left there, and saves tokenizer and config.json first. A resumed one replaces config.json
+/// once it has gone on. Throws and returns as train() does.
 TrainResult train_model(const TrainPlan& plan, const PreparedText& text,
                         const ModelDirectory& files, TrainOptions options = {},
                         LastWeights last = LastWeights::forget);

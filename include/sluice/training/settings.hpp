@@ -42,6 +42,8 @@ inline constexpr std::int64_t most_threads = 4096;
 struct Settings {
   /// The model directory; empty: not given.
   std::filesystem::path out;
+  /// The model whose weights the run starts with; empty: with weights drawn at random.
+  std::filesystem::path from = {};
   /// 0: not given, which is all cores.
   std::int64_t threads = 0;
   Given<DataSettings> data;

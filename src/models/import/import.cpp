@@ -1,0 +1,174 @@
+#include "sluice/models/import.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+
+#include "imported_model.hpp"
+#include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
+#include "sluice/models/language_model.hpp"
+#include "sluice/models/model_directory.hpp"
+#include "sluice/models/safetensors.hpp"
+#include "sluice/text/tokenizer.hpp"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void refuse(const fs::path& file, const std::string& fault) {
+  throw Error(fmt::format("cannot import '{}': {}", file.string(), fault));
+}
+
+/// Our names, and theirs.
+std::map<std::string, std::string> read_map(const fs::path& file) {
+  std::map<std::string, std::string> names;
+  std::istringstream in(read_file(file));
+  std::int64_t number = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++number;
+    std::istringstream words(line);
+    std::string ours, theirs, more;
+    if (!(words >> ours) || ours.front() == '#') continue;
+    if (!(words >> theirs) || words >> more) {
+      throw Error(
+          fmt::format("cannot read the names in '{}', line {}: expected two names, ours and "
+                      "that of the file",
+                      file.string(), number));
+    }
+    if (!names.emplace(ours, theirs).second) {
+      throw Error(fmt::format("cannot read the names in '{}', line {}: '{}' is there twice",
+                              file.string(), number, ours));
+    }
+  }
+  return names;
+}
+
+ModelConfig read_config(const fs::path& file) {
+  const FieldPlace place{.where = fmt::format("config '{}'", file.string())};
+  const nlohmann::json json = parse_json_document(read_file(file), place);
+  if (!json.is_object() || !json.contains("model")) place.refuse("field 'model' is missing");
+  auto config = json["model"].get<ModelConfig>();
+  config.validate();
+  return config;
+}
+
+ImportedModel read_named(ForeignTensors& tensors, const ImportOptions& options) {
+  ImportedModel model{read_config(options.config), {}};
+  const auto names =
+      options.map.empty() ? std::map<std::string, std::string>{} : read_map(options.map);
+  const auto made = make_model(model.config, std::nullopt);
+  for (const Parameter& parameter : made->parameters()) {
+    const auto found = names.find(parameter.name);
+    model.tensors[parameter.name] =
+        tensors.as_it_is(found == names.end() ? parameter.name : found->second);
+  }
+  for (const auto& [ours, theirs] : names) {
+    if (!model.tensors.contains(ours)) {
+      throw Error(fmt::format("cannot read the names in '{}': the model has no tensor '{}'",
+                              options.map.string(), ours));
+    }
+  }
+  return model;
+}
+
+/// What to say of a file whose names are of no known model.
+[[noreturn]] void refuse_names(const ForeignFile& file) {
+  constexpr std::size_t most = 5;
+  std::vector<std::string> names;
+  for (const ForeignTensor& tensor : file.tensors()) {
+    if (names.size() == most) break;
+    names.push_back(tensor.name);
+  }
+  refuse(file.path(),
+         fmt::format("its {} tensors ({}{}) are named as those of no model that is known; give a "
+                     "configuration and a map of names (docs/import.md)",
+                     file.tensors().size(), fmt::join(names, ", "),
+                     file.tensors().size() > most ? ", ..." : ""));
+}
+
+void write_weights(const fs::path& path, const ForeignFile& file, const ImportedModel& model) {
+  const auto made = make_model(model.config, std::nullopt);
+  TensorSources sources;
+  for (const Parameter& parameter : made->parameters()) {
+    const auto found = model.tensors.find(parameter.name);
+    if (found == model.tensors.end()) {
+      refuse(file.path(),
+             fmt::format("it has nothing for the model's tensor '{}'", parameter.name));
+    }
+    const Shape shape = parameter.file_shape();
+    sources.push_back({{parameter.name, shape, DType::f32},
+                       [&file, make = found->second, shape, name = parameter.name] {
+                         Tensor tensor = make();
+                         if (!(tensor.shape() == shape)) {
+                           refuse(file.path(),
+                                  fmt::format("what is in it for '{}' has shape {}, "
+                                              "expected {}",
+                                              name, tensor.shape().str(), shape.str()));
+                         }
+                         return tensor;
+                       }});
+  }
+  prepare_safetensors(path, sources, {{"format", "pt"}}).commit();
+}
+
+}  // namespace
+
+ImportReport import_model(const fs::path& file, const ImportOptions& options, const fs::path& out) {
+  const ForeignFile foreign(file);
+  ForeignTensors tensors(foreign);
+  ImportReport report;
+  ImportedModel model;
+  if (!options.config.empty()) {
+    report.kind = "a model by its configuration";
+    model = read_named(tensors, options);
+  } else if (is_fairseq_convolutional(foreign)) {
+    report.kind = "fairseq's fconv_lm";
+    model = read_fairseq_convolutional(tensors, options);
+  } else if (is_torch_recurrent(foreign)) {
+    report.kind = "a language model of torch.nn's recurrent layers";
+    model = read_torch_recurrent(tensors);
+  } else {
+    refuse_names(foreign);
+  }
+  try {
+    model.config.validate();
+  } catch (const UsageError& error) {
+    refuse(file, error.what());
+  }
+  if (options.dictionary.empty()) {
+    throw UsageError(
+        fmt::format("'{}' does not hold its model's vocabulary of {} tokens; give its dictionary",
+                    file.string(), model.config.vocabulary));
+  }
+  const auto tokenizer = read_tokenizer(options.dictionary);
+  if (tokenizer->size() != model.config.vocabulary) {
+    throw Error(fmt::format(
+        "'{}' and '{}' do not belong together: the dictionary has {} tokens, "
+        "those that it leaves out included, and the model {}",
+        options.dictionary.string(), file.string(), tokenizer->size(), model.config.vocabulary));
+  }
+  fs::create_directories(out);
+  const ModelDirectory directory(out);
+  write_weights(directory.weights_file(), foreign, model);
+  tokenizer->save(out);
+  nlohmann::json config;
+  config["format_version"] = model_format_version;
+  config["model"] = model.config;
+  directory.write_config(config.dump(2) + "\n");
+
+  report.config = model.config;
+  report.tensors = static_cast<std::int64_t>(foreign.tensors().size());
+  report.unused = tensors.unused();
+  report.inert = foreign.inert();
+  return report;
+}
+
+}  // namespace sluice
