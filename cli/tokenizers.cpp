@@ -31,7 +31,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* tokenizer_help =
-    "a model's directory, a tokenizer's file, a SentencePiece model, a list of words, or fairseq's "
+    "a model's directory, a tokenizer's file, a SentencePiece model, a tokenizer.json, a list of "
+    "words, or fairseq's "
     "dict.txt";
 
 /// Calls body(line, number) for the lines of `file`, without their ends.

@@ -16,15 +16,11 @@ namespace {
 
 const std::string decoder = "decoder.";
 
-[[noreturn]] void refuse(const ForeignFile& file, const std::string& fault) {
-  throw Error(fmt::format("cannot import '{}': {}", file.path().string(), fault));
-}
-
 void require_shape(const ForeignFile& file, const ForeignTensor& tensor,
                    const std::vector<std::int64_t>& shape) {
   if (tensor.shape == shape) return;
-  refuse(file, fmt::format("tensor '{}' is of another shape than the layers before it give",
-                           tensor.name));
+  refuse_import(file, fmt::format("tensor '{}' is of another shape than the layers before it give",
+                                  tensor.name));
 }
 
 /// A convolution's filters v [k, C, 2N] and their lengths in our layouts, [2N, C, k] and [2N, 1,
@@ -163,7 +159,7 @@ void take_full_softmax(ForeignTensors& tensors, ImportedModel& model) {
     tensors.need(name + "bias");
   }
   if (outer.shape.size() != 2 || inner.shape.size() != 2 || outer.shape[1] != inner.shape[0]) {
-    refuse(tensors.file(), "fc2 and fc3 do not fit together");
+    refuse_import(tensors.file(), "fc2 and fc3 do not fit together");
   }
   model.tensors["softmax.weight"] = both;
   model.tensors["softmax.bias"] = bias;
@@ -198,7 +194,7 @@ ImportedModel read_fairseq_convolutional(ForeignTensors& tensors, const ImportOp
     std::from_chars(text.data(), text.data() + text.size(), model.config.dropout);
   }
   const ForeignTensor& embedding = tensors.need(decoder + "embed_tokens.weight");
-  if (embedding.shape.size() != 2) refuse(file, "its embedding is no matrix");
+  if (embedding.shape.size() != 2) refuse_import(file, "its embedding is no matrix");
   model.config.vocabulary = embedding.shape[0];
   model.config.dim = embedding.shape[1];
   model.tensors["embedding.weight"] = tensors.as_it_is(embedding.name);

@@ -14,10 +14,6 @@ namespace {
 
 constexpr std::string_view first_weight = "weight_ih_l0";
 
-[[noreturn]] void refuse(const ForeignFile& file, const std::string& fault) {
-  throw Error(fmt::format("cannot import '{}': {}", file.path().string(), fault));
-}
-
 /// The name of the layers, with a dot behind it: "rnn."; nothing when there are none.
 std::string layers_name(const ForeignFile& file) {
   for (const ForeignTensor& tensor : file.tensors()) {
@@ -65,18 +61,18 @@ ImportedModel read_torch_recurrent(ForeignTensors& tensors) {
   const ForeignTensor& input_weight = tensors.need(layers + std::string(first_weight));
   if (hidden_weight.shape.size() != 2 || hidden_weight.shape[1] < 1 ||
       input_weight.shape.size() != 2) {
-    refuse(file, "its recurrent weights are no matrices");
+    refuse_import(file, "its recurrent weights are no matrices");
   }
   const std::int64_t hidden = hidden_weight.shape[1];
   const std::int64_t gates = hidden_weight.shape[0] / hidden;
   const char* const arch = gates == 4 ? "lstm" : gates == 3 ? "gru" : "rnn";
   if (gates * hidden != hidden_weight.shape[0] || gates < 1 || gates == 2 || gates > 4) {
-    refuse(file, "its recurrent weights are of no RNN, LSTM or GRU");
+    refuse_import(file, "its recurrent weights are of no RNN, LSTM or GRU");
   }
   if (file.find(layers + "weight_ih_l0_reverse") != nullptr ||
       file.find(layers + "weight_hr_l0") != nullptr) {
-    refuse(file,
-           "its layers read backwards, or project their states: no language model of ours does");
+    refuse_import(
+        file, "its layers read backwards, or project their states: no language model of ours does");
   }
   ImportedModel model{ModelConfig(arch), {}};
   auto& shape = model.config.shape<RecurrentShape>();
@@ -108,9 +104,9 @@ ImportedModel read_torch_recurrent(ForeignTensors& tensors) {
 
   const std::string embedding =
       name_among(file, {"encoder.weight", "embedding.weight", "embed.weight", "emb.weight"});
-  if (embedding.empty()) refuse(file, "it has no embedding named 'encoder.weight'");
+  if (embedding.empty()) refuse_import(file, "it has no embedding named 'encoder.weight'");
   const ForeignTensor& vectors = tensors.need(embedding);
-  if (vectors.shape.size() != 2) refuse(file, "its embedding is no matrix");
+  if (vectors.shape.size() != 2) refuse_import(file, "its embedding is no matrix");
   model.config.vocabulary = vectors.shape[0];
   model.config.dim = vectors.shape[1];
   model.tensors["embedding.weight"] = tensors.as_it_is(embedding);
@@ -127,7 +123,7 @@ ImportedModel read_torch_recurrent(ForeignTensors& tensors) {
   }
   const std::string output = name_among(
       file, {"decoder.weight", "softmax.weight", "fc.weight", "linear.weight", "out.weight"});
-  if (output.empty()) refuse(file, "it has no output layer named 'decoder.weight'");
+  if (output.empty()) refuse_import(file, "it has no output layer named 'decoder.weight'");
   model.config.softmax = "full";
   model.tensors["softmax.weight"] = tensors.as_it_is(output);
   const std::string bias = output.substr(0, output.size() - 6) + "bias";

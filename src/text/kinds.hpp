@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/base/value.hpp"
 #include "sluice/text/tokenizer.hpp"
 
 namespace sluice {
@@ -28,6 +29,11 @@ std::unique_ptr<Tokenizer> make_byte_tokenizer();
 std::unique_ptr<Tokenizer> parse_vocabulary_tokenizer(std::string_view bytes,
                                                       const std::string& name);
 std::unique_ptr<Tokenizer> parse_subword_tokenizer(std::string_view bytes, const std::string& name);
+
+/// Whether an object is Hugging Face's tokenizer.json, and its tokenizer; `bytes` is all of the file.
+bool is_hugging_face(const Value& json);
+std::unique_ptr<Tokenizer> parse_hugging_face_tokenizer(const Value& json, std::string_view bytes,
+                                                        const std::string& name);
 
 /// A SentencePiece model that was not trained here.
 std::unique_ptr<Tokenizer> make_sentencepiece_tokenizer(std::string model, const std::string& name);

@@ -97,7 +97,8 @@ const FieldTable& tokenizer_fields() {
               {.flag = "--tokenizer",
                .group = "Text",
                .help = "word (between blanks), char, byte, bpe or unigram (subwords); or a file: a "
-                       "SentencePiece model, a list of words, fairseq's dict.txt, or a model's "
+                       "SentencePiece model, a tokenizer.json, a list of words, fairseq's "
+                       "dict.txt, or a model's "
                        "directory (default: "
                        "word for text with its punctuation set apart, else char below 1.5 MB and "
                        "bpe above)"})

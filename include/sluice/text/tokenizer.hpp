@@ -33,8 +33,8 @@ struct TokenizerOptions {
   /// "word": words between white space (Unicode's White_Space, the no-break and the ideographic
   /// space too), the WikiText convention. "char": Unicode code points.
   /// "byte": bytes. "bpe", "unigram": subwords trained by SentencePiece. Or a path to what others
-  /// made, taken as it is: a SentencePiece model, a list of words (one a line), fairseq's dict.txt,
-  /// a tokenizer's file, or the directory of a model (is_tokenizer_path).
+  /// made, taken as it is: a SentencePiece model, a tokenizer.json, a list of words (one a line),
+  /// fairseq's dict.txt, a tokenizer's file, or the directory of a model (is_tokenizer_path).
   std::string kind = "word";
   /// Tokens in the vocabulary, `<eos>` and `<unk>` included: the most frequent are kept. 0 means
   /// all for word and char, 8000 for bpe and unigram; byte has always 256. bpe and unigram stop
@@ -140,12 +140,13 @@ std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
                                            const std::vector<TextSource>& sources,
                                            const Progress& progress = {});
 
-/// A tokenizer that somebody made: a SentencePiece model, a list of words (one a line), fairseq's
-/// dict.txt, a file that Tokenizer::save() wrote, or the directory of a model. Of a list, `options`
-/// say the normal form and whether what is not in it is spelled in bytes. In front of the words of
-/// a dict.txt stand the four tokens that it leaves out (<s>, <pad>, </s>, <unk>), and </s> ends
-/// lines; a list that names neither "<eos>" nor "</s>" gets "<eos>" in front, one without "<unk>"
-/// that, or the bytes, at the end. Throws Error for anything else, UsageError for other options.
+/// A tokenizer that somebody made: a SentencePiece model, Hugging Face's tokenizer.json, a list of
+/// words (one a line), fairseq's dict.txt, a file that Tokenizer::save() wrote, or the directory of
+/// a model. Of a list, `options` say the normal form and whether what is not in it is spelled in
+/// bytes. In front of the words of a dict.txt stand the four tokens that it leaves out (<s>, <pad>,
+/// </s>, <unk>), and </s> ends lines; a list that names neither "<eos>" nor "</s>" gets "<eos>" in
+/// front, one without "<unk>" that, or the bytes, at the end. Throws Error for anything else,
+/// UsageError for other options.
 std::unique_ptr<Tokenizer> read_tokenizer(const std::filesystem::path& path,
                                           const TokenizerOptions& options = {});
 

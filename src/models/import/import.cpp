@@ -23,10 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void refuse(const fs::path& file, const std::string& fault) {
-  throw Error(fmt::format("cannot import '{}': {}", file.string(), fault));
-}
-
 /// Our names, and theirs.
 std::map<std::string, std::string> read_map(const fs::path& file) {
   std::map<std::string, std::string> names;
@@ -60,21 +56,37 @@ ModelConfig read_config(const fs::path& file) {
   return config;
 }
 
+/// Names and shapes of a model's tensors, as files have them. The model itself is gone before
+/// anything is read.
+std::vector<TensorInfo> tensors_of(const ModelConfig& config) {
+  std::vector<TensorInfo> infos;
+  {
+    const auto made = make_model(config, std::nullopt);
+    for (const Parameter& parameter : made->parameters()) {
+      infos.push_back({parameter.name, parameter.file_shape(), DType::f32});
+    }
+  }
+  release_cached_memory();
+  return infos;
+}
+
 ImportedModel read_named(ForeignTensors& tensors, const ImportOptions& options) {
   ImportedModel model{read_config(options.config), {}};
   const auto names =
       options.map.empty() ? std::map<std::string, std::string>{} : read_map(options.map);
-  const auto made = make_model(model.config, std::nullopt);
-  for (const Parameter& parameter : made->parameters()) {
-    const auto found = names.find(parameter.name);
-    model.tensors[parameter.name] =
-        tensors.as_it_is(found == names.end() ? parameter.name : found->second);
-  }
+  const std::vector<TensorInfo> infos = tensors_of(model.config);
   for (const auto& [ours, theirs] : names) {
-    if (!model.tensors.contains(ours)) {
+    const bool known = std::any_of(infos.begin(), infos.end(), [&, &name = ours](const auto& info) {
+      return info.name == name;
+    });
+    if (!known) {
       throw Error(fmt::format("cannot read the names in '{}': the model has no tensor '{}'",
                               options.map.string(), ours));
     }
+  }
+  for (const TensorInfo& info : infos) {
+    const auto found = names.find(info.name);
+    model.tensors[info.name] = tensors.as_it_is(found == names.end() ? info.name : found->second);
   }
   return model;
 }
@@ -87,34 +99,31 @@ ImportedModel read_named(ForeignTensors& tensors, const ImportOptions& options) 
     if (names.size() == most) break;
     names.push_back(tensor.name);
   }
-  refuse(file.path(),
-         fmt::format("its {} tensors ({}{}) are named as those of no model that is known; give a "
-                     "configuration and a map of names (docs/import.md)",
-                     file.tensors().size(), fmt::join(names, ", "),
-                     file.tensors().size() > most ? ", ..." : ""));
+  refuse_import(
+      file,
+      fmt::format("its {} tensors ({}{}) are named as those of no model that is known; give a "
+                  "configuration and a map of names (docs/import.md)",
+                  file.tensors().size(), fmt::join(names, ", "),
+                  file.tensors().size() > most ? ", ..." : ""));
 }
 
-void write_weights(const fs::path& path, const ForeignFile& file, const ImportedModel& model) {
-  const auto made = make_model(model.config, std::nullopt);
+void write_weights(const fs::path& path, const ForeignFile& file, const ImportedModel& model,
+                   const std::vector<TensorInfo>& infos) {
   TensorSources sources;
-  for (const Parameter& parameter : made->parameters()) {
-    const auto found = model.tensors.find(parameter.name);
+  for (const TensorInfo& info : infos) {
+    const auto found = model.tensors.find(info.name);
     if (found == model.tensors.end()) {
-      refuse(file.path(),
-             fmt::format("it has nothing for the model's tensor '{}'", parameter.name));
+      refuse_import(file, fmt::format("it has nothing for the model's tensor '{}'", info.name));
     }
-    const Shape shape = parameter.file_shape();
-    sources.push_back({{parameter.name, shape, DType::f32},
-                       [&file, make = found->second, shape, name = parameter.name] {
-                         Tensor tensor = make();
-                         if (!(tensor.shape() == shape)) {
-                           refuse(file.path(),
-                                  fmt::format("what is in it for '{}' has shape {}, "
-                                              "expected {}",
-                                              name, tensor.shape().str(), shape.str()));
-                         }
-                         return tensor;
-                       }});
+    sources.push_back(
+        {info, [&file, &info, make = found->second] {
+           Tensor tensor = make();
+           if (!(tensor.shape() == info.shape)) {
+             refuse_import(file, fmt::format("what is in it for '{}' has shape {}, expected {}",
+                                             info.name, tensor.shape().str(), info.shape.str()));
+           }
+           return tensor;
+         }});
   }
   prepare_safetensors(path, sources, {{"format", "pt"}}).commit();
 }
@@ -141,13 +150,14 @@ ImportReport import_model(const fs::path& file, const ImportOptions& options, co
   try {
     model.config.validate();
   } catch (const UsageError& error) {
-    refuse(file, error.what());
+    refuse_import(foreign, error.what());
   }
   if (options.dictionary.empty()) {
     throw UsageError(
         fmt::format("'{}' does not hold its model's vocabulary of {} tokens; give its dictionary",
                     file.string(), model.config.vocabulary));
   }
+  const std::vector<TensorInfo> infos = tensors_of(model.config);
   const auto tokenizer = read_tokenizer(options.dictionary);
   if (tokenizer->size() != model.config.vocabulary) {
     throw Error(fmt::format(
@@ -157,7 +167,7 @@ ImportReport import_model(const fs::path& file, const ImportOptions& options, co
   }
   fs::create_directories(out);
   const ModelDirectory directory(out);
-  write_weights(directory.weights_file(), foreign, model);
+  write_weights(directory.weights_file(), foreign, model, infos);
   tokenizer->save(out);
   nlohmann::json config;
   config["format_version"] = model_format_version;

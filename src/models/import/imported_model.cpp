@@ -7,6 +7,10 @@
 
 namespace sluice {
 
+void refuse_import(const ForeignFile& file, const std::string& fault) {
+  throw Error(fmt::format("cannot import '{}': {}", file.path().string(), fault));
+}
+
 const ForeignTensor* ForeignTensors::find(const std::string& name) {
   const ForeignTensor* const found = file_.find(name);
   if (found != nullptr) asked_[name] = true;

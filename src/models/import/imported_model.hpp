@@ -38,6 +38,9 @@ class ForeignTensors {
   std::map<std::string, bool> asked_;
 };
 
+/// Throws Error: "cannot import 'FILE': FAULT".
+[[noreturn]] void refuse_import(const ForeignFile& file, const std::string& fault);
+
 /// Whether the file holds a fairseq fconv_lm, and what it means.
 bool is_fairseq_convolutional(const ForeignFile& file);
 ImportedModel read_fairseq_convolutional(ForeignTensors& tensors, const ImportOptions& options);

@@ -227,6 +227,13 @@ class PickleReader {
     object.items.push_back(&state);
   }
   void persistent(const PickleNode& id) {
+    // The old form keeps a module's class with its source, which is of no interest.
+    const bool module = id.kind == Kind::tuple && id.items.size() >= 2 &&
+                        id.items[0]->kind == Kind::text && id.items[0]->text == "module";
+    if (module) {
+      stack_.push_back(const_cast<PickleNode*>(id.items[1]));
+      return;
+    }
     const bool storage = id.kind == Kind::tuple && id.items.size() >= 5 &&
                          id.items[0]->kind == Kind::text && id.items[0]->text == "storage";
     if (!storage) fail("refers to something outside that is no storage");
