@@ -49,6 +49,7 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
 }
 
 void adopt_model(Settings& settings) {
+  ModelDirectory(settings.from).check_trained();
   ModelConfig config = ModelDirectory(settings.from).model_config();
   const auto refuse = [&](const std::string& what) {
     throw UsageError(fmt::format(

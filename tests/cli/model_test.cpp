@@ -91,6 +91,8 @@ TEST_F(Model, IsQuantizedAndUsedAsBefore) {
   EXPECT_TRUE(
       complains(run({"quantize", small, "--out", path("other")}), 1, "quantize", "runtime model"));
   EXPECT_TRUE(complains(run({"train", "--out", small, "--resume"}), 1, "train", "runtime model"));
+  EXPECT_TRUE(complains(run({"train", "--data", text_, "--out", path("x"), "--from", small}), 1,
+                        "train", "runtime model"));
   EXPECT_TRUE(complains(run({"quantize", model_, "--out", model_}), 1, "quantize", "trained"));
   EXPECT_TRUE(complains(run({"quantize", model_, "--out", path("x"), "--to", "int4"}), 2,
                         "quantize", "int4"));
