@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -59,7 +60,9 @@ void EngineRequest::validate(std::int64_t vocabulary) const {
 }
 
 void EngineHandle::cancel() const {
-  if (state_) state_->cancelled.store(true, std::memory_order_relaxed);
+  if (!state_) return;
+  state_->cancelled.store(true, std::memory_order_relaxed);
+  state_->any_cancelled->store(true, std::memory_order_release);
 }
 
 EngineHistogram::EngineHistogram(std::vector<double> upper_bounds)
@@ -96,6 +99,7 @@ struct Engine::Impl {
   EngineCounters counters;
   std::size_t unfinished = 0;  ///< accepted and not told that they are done
   bool refusing = false, stopping = false;
+  std::shared_ptr<std::atomic<bool>> any_cancelled = std::make_shared<std::atomic<bool>>(false);
 
   std::mutex joining;
   std::thread thread;
@@ -113,7 +117,10 @@ std::vector<std::unique_ptr<EngineTask>> Engine::Impl::take_waiting(bool& stoppe
   std::unique_lock lock(mutex);
   arrived.wait(lock, [&] { return stopping || !queue.empty() || !scheduler.idle(); });
   stopped = stopping;
-  std::vector<std::unique_ptr<EngineTask>> ended = queue.remove(stopping);
+  std::vector<std::unique_ptr<EngineTask>> ended;
+  if (stopping || any_cancelled->exchange(false, std::memory_order_acquire)) {
+    ended = queue.remove(stopping);
+  }
   for (const auto& task : ended) task->end(EndReason::cancelled);
   while (!queue.empty() && scheduler.has_room()) scheduler.admit(queue.pop());
   counters.waiting = static_cast<std::int64_t>(queue.size());
@@ -172,6 +179,7 @@ EngineHandle Engine::submit(EngineRequest request, std::shared_ptr<EngineListene
   request.validate(impl_->model->vocabulary());
   auto task = std::make_unique<EngineTask>(std::move(request), std::move(listener),
                                            impl_->model->vocabulary());
+  task->handle->any_cancelled = impl_->any_cancelled;
   EngineHandle handle(task->handle);
   {
     const std::lock_guard lock(impl_->mutex);

@@ -18,6 +18,8 @@ namespace sluice {
 /// What a handle and a request share.
 struct EngineHandle::State {
   std::atomic<bool> cancelled{false};
+  /// Set with any request's: the engine then looks for those that wait.
+  std::shared_ptr<std::atomic<bool>> any_cancelled;
 };
 
 namespace detail {
