@@ -43,7 +43,8 @@ std::vector<std::string> literals(const std::string& source) {
 
 bool has_word(const std::string& text, const std::string& word) {
   const auto letter = [&](std::size_t i) {
-    return i < text.size() && (std::isalnum(static_cast<unsigned char>(text[i])) || text[i] == '_');
+    return i < text.size() &&
+           (std::isalnum(static_cast<unsigned char>(text[i])) || text[i] == '_' || text[i] == '-');
   };
   for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
     if (!(at > 0 && letter(at - 1)) && !letter(at + word.size())) return true;
