@@ -9,8 +9,8 @@
 
 namespace sluice::cli {
 
-EvalResult evaluate_text(const LoadedFrozenModel& loaded, const TextFlags& text,
-                         const std::string& command) {
+TextEvaluation evaluate_text(const LoadedPredictor& loaded, const TextFlags& text,
+                             const std::string& command) {
   EvalOptions options;
   ProgressDisplay display;
   const TemporaryDirectory cache;
@@ -24,12 +24,16 @@ EvalResult evaluate_text(const LoadedFrozenModel& loaded, const TextFlags& text,
     display.update(static_cast<double>(done) / static_cast<double>(all),
                    fmt::format("{} of {} tokens", grouped(done), grouped(all)));
   };
-  EvalResult result = evaluate(*loaded.model, corpus, options);
+  options.unknown = loaded.tokenizer->unk();
+  TextEvaluation found;
+  found.result = loaded.model ? evaluate(*loaded.model, corpus, options)
+                              : evaluate(*loaded.predictor, corpus, options);
   display.clear();
   if (!inputs.skipped().empty()) {
     fmt::print(stderr, "sluice {}: {}\n", command, inputs.skipped_note());
   }
-  return result;
+  found.extent = text_extent(inputs.sources());
+  return found;
 }
 
 }  // namespace sluice::cli

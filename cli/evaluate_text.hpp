@@ -3,15 +3,22 @@
 
 #include <string>
 
+#include "model_argument.hpp"
 #include "sluice/inference/evaluate.hpp"
-#include "sluice/inference/frozen_model.hpp"
+#include "sluice/text/line_parts.hpp"
 #include "text_flags.hpp"
 
 namespace sluice::cli {
 
+/// What was found, and how much text it was.
+struct TextEvaluation {
+  EvalResult result;
+  TextExtent extent;
+};
+
 /// Says on standard error, in the name of `command`, what was skipped. Throws Error as
 /// TextFlags::open(), tokenize_corpus() and evaluate() do.
-EvalResult evaluate_text(const LoadedFrozenModel& loaded, const TextFlags& text,
-                         const std::string& command);
+TextEvaluation evaluate_text(const LoadedPredictor& loaded, const TextFlags& text,
+                             const std::string& command);
 
 }  // namespace sluice::cli

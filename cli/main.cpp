@@ -114,6 +114,10 @@ int main(int argc, char** argv) {
     sluice::cli::add_quantize(program, status);
     sluice::cli::add_eval(program, status);
     sluice::cli::add_score(program, status);
+    sluice::cli::add_rescore(program, status);
+    sluice::cli::add_next(program, status);
+    sluice::cli::add_mix(program, status);
+    sluice::cli::add_arpa(program, status);
     sluice::cli::add_generate(program, status);
     sluice::cli::add_serve(program, status);
     sluice::cli::add_info(program, status);

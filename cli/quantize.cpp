@@ -33,7 +33,7 @@ void QuantizeCommand::run() const {
   text.files = {check};
   const auto measured = [&](const std::string& directory) {
     return check.empty() ? EvalResult{}
-                         : evaluate_text(load_frozen_model(directory), text, "quantize");
+                         : evaluate_text(load_predictor(directory, {}), text, "quantize").result;
   };
   const EvalResult before = measured(model);  // before anything is written: the text may be bad
   write_runtime_model(out, source, precision);

@@ -2,98 +2,135 @@
 
 #include <fmt/format.h>
 
+#include <istream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "commands.hpp"
+#include "input_lines.hpp"
+#include "model_argument.hpp"
 #include "options.hpp"
 #include "output.hpp"
-#include "sluice/inference/frozen_model.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/inference/line_format.hpp"
 #include "sluice/inference/score.hpp"
 #include "sluice/text/inputs.hpp"
-#include "sluice/training/config.hpp"
 
 namespace sluice::cli {
 namespace {
 
 struct ScoreCommand {
-  std::string model;
+  ModelFlags model;
   std::string file = "-";
-  std::string precision = "f32";
-  bool words = false;
-  bool json = false;
+  std::string format = "plain";
+  std::string oov = "count";
+  bool no_bos = false;
+  bool no_eos = false;
+  bool no_header = false;
+  ScoreOptions options;
+  LineFormatOptions lines;
 
-  void run() const;
+  int run();
 
  private:
-  std::string as_json(const LineScore& score) const;
-  std::string as_text(const LineScore& score) const;
+  void read_flags();
 };
 
-std::string ScoreCommand::as_json(const LineScore& score) const {
-  nlohmann::ordered_json line = {{"log_probability", score.log_probability},
-                                 {"tokens", score.tokens},
-                                 {"oov", score.oov},
-                                 {"perplexity", score.perplexity}};
-  if (words) {
-    auto& list = line["words"] = nlohmann::ordered_json::array();
-    for (const TokenScore& word : score.words) {
-      list.push_back(
-          {{"text", word.text}, {"log_probability", word.log_probability}, {"oov", word.oov}});
-    }
+void ScoreCommand::read_flags() {
+  options.bos = !no_bos;
+  options.eos = !no_eos;
+  options.context = with_escapes(options.context);
+  lines.format = parse_enum<LineFormat>(format);
+  lines.header = !no_header;
+  const bool objects = lines.json || lines.format == LineFormat::jsonl;
+  if (options.words && options.pieces && !objects) {
+    throw UsageError("--words and --tokens: a table has room for one of them; --json has for both");
   }
-  // A byte token may be part of a character.
-  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if ((options.words || options.pieces) && lines.format == LineFormat::moses && !lines.json) {
+    throw UsageError("--format moses has no room for words and tokens; --json has");
+  }
+  if (options.running && !lines.context_column.empty()) {
+    throw UsageError("--running: a line's context is the text before it, not --context-column");
+  }
+  constexpr std::string_view penalty = "penalty=";
+  if (oov.starts_with(penalty)) {
+    options.oov = OovPolicy::penalty;
+    options.oov_penalty = parse_number("--oov penalty", oov.substr(penalty.size()));
+  } else if (oov == "count" || oov == "exclude") {
+    options.oov = parse_enum<OovPolicy>(oov);
+  } else {
+    throw UsageError(
+        fmt::format("--oov: expected count, exclude or penalty=X, got {}", in_quotes(oov)));
+  }
 }
 
-std::string ScoreCommand::as_text(const LineScore& score) const {
-  std::string line = fmt::format("{:.4f}\t{}\t{}\t{:.3f}", score.log_probability, score.tokens,
-                                 score.oov, score.perplexity);
-  for (const TokenScore& word : score.words) {
-    line += fmt::format("\t{} {:.4f}", word.text, word.log_probability);
-  }
-  return line;
-}
-
-void ScoreCommand::run() const {
-  ScoreOptions options;
-  options.words = words;
-  const LoadedFrozenModel loaded =
-      load_frozen_model(model, {.precision = parse_enum<WeightPrecision>(precision)});
-  const auto emit = [&](const LineScore& score) {
-    print((json ? as_json(score) : as_text(score)) + "\n");
-    flush_output();
-  };
-  score_stream(*loaded.model, *loaded.tokenizer, *open_text(file), emit, options);
+int ScoreCommand::run() {
+  read_flags();
+  const std::unique_ptr<LineCodec> codec = make_line_codec(lines);
+  const std::unique_ptr<std::istream> input = open_text(file);
+  const LoadedPredictor loaded = model.load();
+  LineScorer scorer(loaded.predictor, *loaded.tokenizer, options);
+  FaultyLines faults("score");
+  const std::int64_t failed =
+      score_lines_of(*input, scorer, *codec,
+                     {.line = [](const std::string& line) { print(line + "\n"); },
+                      .fault = [&](const std::string& fault) { faults.tell(fault); },
+                      .flush = flush_output});
+  faults.finish();
+  return failed == 0 ? 0 : 1;
 }
 
 }  // namespace
 
 void add_score(CLI::App& program, int& status) {
   auto command = std::make_shared<ScoreCommand>();
+  ScoreOptions& options = command->options;
   CLI::App& app = add_command(program, "score", "The log-probability of each line of a text");
   add_footer(
       app,
-      "Prints a line for each line, which is read on its own: log-probability (nats), tokens (the\n"
-      "line's end included), tokens not in the vocabulary, perplexity; separated by tabs.");
-  add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
+      "Prints a line for each line, which is read on its own: log-probability (nats), tokens\n"
+      "(the line's end included), tokens not in the vocabulary, perplexity; separated by tabs.\n"
+      "A line that cannot be scored gets nan, a message and exit status 1; the others do not\n"
+      "suffer.");
+  add_model_flags(app, command->model);
   add_text(app, "FILE", command->file,
            "UTF-8 text, plain or compressed (gzip, bzip2, xz, zstd); - or nothing: standard input",
            "");
-  add_flag(app, "--words", command->words,
-           "add each token and its log-probability (nats) to its line");
-  add_flag(app, "--json", command->json, "print one JSON object per line (docs/formats.md)");
-  add_text(
-      app, "--precision", command->precision,
-      "f32, bf16 (bfloat16 products with float32 sums) or int8 (8-bit weights); a runtime model "
-      "has its own (default f32)",
-      "NAME");
-  add_threads(app);
-  when_chosen(app, [command, &status] {
-    command->run();
-    status = 0;
-  });
+  add_text(app, "--format", command->format,
+           "what a line is: plain (a text), tsv (columns named by the first line), kaldi "
+           "('UTTERANCE text'; prints 'UTTERANCE cost'), moses ('id ||| text ||| features'; adds "
+           "a feature), jsonl (an object; gets fields) (default plain)",
+           "NAME");
+  add_text(app, "--column", command->lines.text_column,
+           "column of tsv or field of jsonl that holds the text (default text)", "NAME");
+  add_text(app, "--context-column", command->lines.context_column,
+           "column or field of what the text continues", "NAME");
+  add_flag(app, "--no-header", command->no_header,
+           "tsv has no line of names; columns are numbers (default then: the first)");
+  add_text(app, "--feature", command->lines.feature,
+           "name of the feature added to moses lists (default Sluice)", "NAME");
+  add_text(app, "--context", options.context,
+           "text that each line continues, as it is but for \\n and \\t: end it with a blank or "
+           "\\n where lines begin a new word or line",
+           "TEXT");
+  add_flag(app, "--running", options.running,
+           "the lines are one text: each continues those before");
+  add_flag(app, "--no-bos", command->no_bos,
+           "do not begin with the end of a line before; without a context, the first token is then "
+           "read but not scored");
+  add_flag(app, "--no-eos", command->no_eos, "do not score the end of the line");
+  add_text(app, "--oov", command->oov,
+           "tokens not in the vocabulary: count as <unk>, exclude from sum and number, or "
+           "penalty=X: as <unk>, less X nats each (default count)",
+           "HOW");
+  add_flag(app, "--words", options.words,
+           "add each word and its log-probability (nats), that of the blank before it included; "
+           "\\s, \\t, \\n, \\r and \\\\ stand for what would break the line");
+  add_flag(app, "--tokens", options.pieces, "add each token and its log-probability instead");
+  add_flag(app, "--json", command->lines.json, "print one JSON object per line (docs/formats.md)");
+  add_flag(app, "--deterministic", options.deterministic,
+           "the same bits whatever other lines there are; slower");
+  when_chosen(app, [command, &status] { status = command->run(); });
 }
 
 }  // namespace sluice::cli

@@ -85,30 +85,71 @@ Pass read_pass(const Plan& plan, const TokenShards& corpus, std::int64_t offset,
   return pass;
 }
 
-void check(const FrozenModel& model, const TokenShards& corpus, const EvalOptions& options) {
+void check(std::int64_t vocabulary, const TokenShards& corpus, const EvalOptions& options) {
   if (options.segments < 0 || options.chunk < 0 || options.warm_up < 0) {
     throw UsageError(
         fmt::format("evaluate: segments, chunk and warm_up must not be negative, got {}, {} and {}",
                     options.segments, options.chunk, options.warm_up));
   }
   if (corpus.size() == 0) throw Error("evaluate: the text has no tokens; give it some");
-  if (corpus.vocabulary() != model.vocabulary()) {
+  if (corpus.vocabulary() != vocabulary) {
     throw Error(
         fmt::format("evaluate: the text was cut into tokens of a vocabulary of {} and the "
                     "model has {}; use the model's tokenizer",
-                    corpus.vocabulary(), model.vocabulary()));
+                    corpus.vocabulary(), vocabulary));
   }
 }
+
+/// Sums while a text is scored, and what they come to.
+class Sums {
+ public:
+  explicit Sums(const TokenShards& corpus, const EvalOptions& options)
+      : corpus_(corpus), options_(options), start_(std::chrono::steady_clock::now()) {}
+
+  void add(std::span<const double> nll, std::span<const std::int32_t> targets) {
+    for (std::size_t i = 0; i < nll.size(); ++i) {
+      result_.nll += nll[i];
+      if (targets[i] == options_.unknown) continue;
+      known_nll_ += nll[i];
+      ++known_;
+    }
+    result_.tokens += static_cast<std::int64_t>(nll.size());
+    if (options_.progress) options_.progress(result_.tokens, corpus_.size());
+  }
+
+  EvalResult result() const {
+    EvalResult result = result_;
+    result.perplexity = std::exp(result.nll / static_cast<double>(result.tokens));
+    if (known_ > 0) result.known_perplexity = std::exp(known_nll_ / static_cast<double>(known_));
+    result.characters = corpus_.info().characters;
+    if (result.characters > 0) {
+      result.bits_per_character =
+          result.nll / std::numbers::ln2 / static_cast<double>(result.characters);
+    }
+    result.oov = corpus_.info().oov;
+    result.vocabulary = corpus_.vocabulary();
+    result.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    result.tokens_per_second = static_cast<double>(result.tokens) / result.seconds;
+    return result;
+  }
+
+ private:
+  const TokenShards& corpus_;
+  const EvalOptions& options_;
+  std::chrono::steady_clock::time_point start_;
+  EvalResult result_;
+  double known_nll_ = 0;
+  std::int64_t known_ = 0;
+};
 
 }  // namespace
 
 EvalResult evaluate(const FrozenModel& model, const TokenShards& corpus,
                     const EvalOptions& options) {
-  check(model, corpus, options);
-  const auto start = std::chrono::steady_clock::now();
+  check(model.vocabulary(), corpus, options);
+  Sums sums(corpus, options);
   const Plan plan = sluice::plan(corpus.size(), model.receptive_field(), options);
-
-  EvalResult result;
   std::vector<StackState> states(static_cast<std::size_t>(plan.segments));
   for (std::int64_t offset = 0; offset < plan.length; offset += plan.chunk) {
     const Pass pass = read_pass(plan, corpus, offset, states);
@@ -116,21 +157,93 @@ EvalResult evaluate(const FrozenModel& model, const TokenShards& corpus,
     if (pass.scored_rows.size() != pass.ids.size()) {
       hidden = pick_rows(hidden, pass.scored_rows, "evaluate");
     }
-    for (const double nll : model.nll(hidden, pass.scored_targets)) result.nll += nll;
-    result.tokens += static_cast<std::int64_t>(pass.scored_rows.size());
-    if (options.progress) options.progress(result.tokens, corpus.size());
+    sums.add(model.nll(hidden, pass.scored_targets), pass.scored_targets);
   }
+  return sums.result();
+}
 
-  result.perplexity = std::exp(result.nll / static_cast<double>(result.tokens));
-  result.characters = corpus.info().characters;
-  if (result.characters > 0) {
-    result.bits_per_character =
-        result.nll / std::numbers::ln2 / static_cast<double>(result.characters);
+namespace {
+
+/// Calls body(nll, targets) for the tokens of the corpus, part by part.
+template <class Body>
+void for_each_token(const Predictor& predictor, const TokenShards& corpus,
+                    const EvalOptions& options, Body&& body) {
+  check(predictor.vocabulary(), corpus, options);
+  PredictorState state;
+  const std::int64_t chunk = options.chunk > 0 ? options.chunk : rows_per_pass;
+  for (std::int64_t offset = 0; offset < corpus.size(); offset += chunk) {
+    const std::int64_t count = std::min(chunk, corpus.size() - offset);
+    std::vector<std::int32_t> inputs(static_cast<std::size_t>(count)), targets(inputs.size());
+    corpus.read_pairs(offset, count, inputs.data(), targets.data());
+    if (offset == 0) predictor.feed(state, std::span(inputs).first(1));
+    body(predictor.nll(state, targets), targets);
   }
-  result.oov = corpus.info().oov;
-  result.vocabulary = corpus.vocabulary();
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  result.tokens_per_second = static_cast<double>(result.tokens) / result.seconds;
+}
+
+}  // namespace
+
+EvalResult evaluate(const Predictor& predictor, const TokenShards& corpus,
+                    const EvalOptions& options) {
+  Sums sums(corpus, options);
+  for_each_token(predictor, corpus, options,
+                 [&](const std::vector<double>& nll, const std::vector<std::int32_t>& targets) {
+                   sums.add(nll, targets);
+                 });
+  return sums.result();
+}
+
+std::vector<double> token_nll(const Predictor& predictor, const TokenShards& corpus,
+                              const EvalOptions& options) {
+  std::vector<double> all;
+  for_each_token(predictor, corpus, options,
+                 [&](const std::vector<double>& nll, const std::vector<std::int32_t>&) {
+                   all.insert(all.end(), nll.begin(), nll.end());
+                   if (options.progress) {
+                     options.progress(static_cast<std::int64_t>(all.size()), corpus.size());
+                   }
+                 });
+  return all;
+}
+
+MixtureWeights tune_mixture(std::span<const std::vector<double>> nll) {
+  if (nll.empty() || nll.front().empty()) {
+    throw Error("mixture: weights are found for models on a text, and there is none of either");
+  }
+  const std::size_t models = nll.size(), tokens = nll.front().size();
+  for (const std::vector<double>& model : nll) {
+    if (model.size() == tokens) continue;
+    throw Error(fmt::format("mixture: models read {} and {} tokens, expected the same text", tokens,
+                            model.size()));
+  }
+  constexpr std::int64_t most_iterations = 1000;
+  constexpr double settled = 1e-7;
+  MixtureWeights result;
+  result.weights.assign(models, 1 / static_cast<double>(models));
+  for (double change = 1; change > settled && result.iterations < most_iterations;) {
+    std::vector<double> share(models);
+    double sum = 0;
+    for (std::size_t t = 0; t < tokens; ++t) {
+      // Relative to the model that knows best, so that nothing vanishes.
+      double least = nll[0][t];
+      for (const std::vector<double>& model : nll) least = std::min(least, model[t]);
+      double total = 0;
+      for (std::size_t m = 0; m < models; ++m) {
+        total += result.weights[m] * std::exp(least - nll[m][t]);
+      }
+      for (std::size_t m = 0; m < models; ++m) {
+        share[m] += result.weights[m] * std::exp(least - nll[m][t]) / total;
+      }
+      sum += least - std::log(total);
+    }
+    change = 0;
+    for (std::size_t m = 0; m < models; ++m) {
+      share[m] /= static_cast<double>(tokens);
+      change = std::max(change, std::abs(share[m] - result.weights[m]));
+    }
+    result.weights = std::move(share);
+    result.perplexity = std::exp(sum / static_cast<double>(tokens));
+    ++result.iterations;
+  }
   return result;
 }
 

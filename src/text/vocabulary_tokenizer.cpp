@@ -260,6 +260,12 @@ std::unique_ptr<Tokenizer> make_vocabulary_tokenizer(bool words, std::vector<std
   return std::make_unique<CharTokenizer>(std::move(tokens), rules);
 }
 
+std::unique_ptr<Tokenizer> make_word_tokenizer(std::vector<std::string> tokens) {
+  VocabularyRules rules = usual_rules(true);
+  rules.space = WhiteSpace::ascii;
+  return make_vocabulary_tokenizer(true, std::move(tokens), rules);
+}
+
 std::unique_ptr<Tokenizer> make_byte_tokenizer() { return std::make_unique<ByteTokenizer>(); }
 
 std::unique_ptr<Tokenizer> parse_vocabulary_tokenizer(std::string_view bytes,

@@ -105,9 +105,13 @@ TEST_F(Model, EvaluatesAText) {
   const Outcome outcome = run({"eval", model_, text_, "--json"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const json result = json::parse(outcome.out);
-  EXPECT_EQ(keys(result),
-            (std::set<std::string>{"perplexity", "bits_per_character", "tokens", "oov",
-                                   "vocabulary", "nll", "seconds", "tokens_per_second"}));
+  EXPECT_EQ(keys(result), (std::set<std::string>{
+                              "perplexity", "bits_per_character", "tokens", "oov", "vocabulary",
+                              "nll", "seconds", "tokens_per_second", "word_perplexity",
+                              "byte_perplexity", "known_perplexity", "words", "lines", "bytes"}));
+  EXPECT_EQ(result["lines"], 300);
+  EXPECT_EQ(result["bytes"], read_file(text_).size());
+  EXPECT_NEAR(result["word_perplexity"].get<double>(), result["perplexity"].get<double>(), 1e-9);
   std::istringstream words(read_file(text_));
   std::int64_t tokens = 300;  // one <eos> per line
   for (std::string word; words >> word;) ++tokens;
@@ -134,7 +138,8 @@ TEST_F(Model, ScoresLines) {
   const std::vector<json> scores = json_lines(outcome.out);
   ASSERT_EQ(scores.size(), 3U);
   EXPECT_EQ(keys(scores[0]),
-            (std::set<std::string>{"log_probability", "tokens", "oov", "perplexity"}));
+            (std::set<std::string>{"log_probability", "tokens", "oov", "perplexity",
+                                   "word_perplexity", "byte_perplexity", "known_perplexity"}));
   EXPECT_EQ(scores[0]["tokens"], 8);
   EXPECT_EQ(scores[1]["tokens"], 1);
   EXPECT_EQ(scores[2]["oov"], 1);
@@ -152,12 +157,63 @@ TEST_F(Model, ScoresLines) {
   const json detail =
       json::parse(run({"score", model_, "--words", "--json"}, {.input = "the cat\n"}).out);
   ASSERT_EQ(detail["words"].size(), 3U);
-  EXPECT_EQ(keys(detail["words"][0]), (std::set<std::string>{"text", "log_probability", "oov"}));
+  EXPECT_EQ(keys(detail["words"][0]),
+            (std::set<std::string>{"text", "log_probability", "tokens", "oov", "begin", "end"}));
 
   EXPECT_EQ(run({"score", model_}).out, "");
   EXPECT_TRUE(complains(run({"score", model_, path("missing")}), 1, "score", "missing"));
   EXPECT_TRUE(complains(run({"score", model_, model_}), 1, "score", "directory"));
   EXPECT_TRUE(complains(run({"score", model_}, {.input = "a\xff\n"}), 1, "score", "line 1"));
+  const Outcome harmed = run({"score", model_}, {.input = "the\na\xff\nthe\n"});
+  EXPECT_TRUE(complains(harmed, 1, "score", "line 2"));
+  EXPECT_EQ(std::count(harmed.out.begin(), harmed.out.end(), '\n'), 3) << harmed.out;
+  EXPECT_NE(harmed.out.find("\nnan\t0\t0\tnan\n"), std::string::npos) << harmed.out;
+}
+
+TEST_F(Model, ScoresOtherForms) {
+  const Outcome tsv = run({"score", model_, "--format", "tsv", "--column", "b", "--no-eos"},
+                          {.input = "a\tb\n1\tthe cat\n"});
+  EXPECT_EQ(tsv.status, 0) << tsv.err;
+  EXPECT_TRUE(tsv.out.starts_with("a\tb\tlog_probability\ttokens\toov\tperplexity\n1\tthe cat\t-"))
+      << tsv.out;
+  EXPECT_NE(tsv.out.find("\t2\t0\t"), std::string::npos) << tsv.out;
+  const Outcome utterance = run({"score", model_, "--format", "kaldi", "--context", "the\\n"},
+                                {.input = "u-1 the cat\n"});
+  EXPECT_TRUE(utterance.out.starts_with("u-1 ")) << utterance.out << utterance.err;
+  const std::string line = "the zebra sat\n";
+  const json counted = json::parse(run({"score", model_, "--json"}, {.input = line}).out);
+  const json less =
+      json::parse(run({"score", model_, "--json", "--oov", "penalty=3"}, {.input = line}).out);
+  EXPECT_NEAR(less["log_probability"].get<double>(), counted["log_probability"].get<double>() - 3,
+              1e-4);
+
+  EXPECT_TRUE(complains(run({"score", model_, "--format", "csv"}), 2, "score", "did you mean tsv"));
+  EXPECT_TRUE(complains(run({"score", model_, "--oov", "ignore"}), 2, "score", "penalty=X"));
+  EXPECT_TRUE(complains(run({"score", model_, "--words", "--tokens"}), 2, "score", "--json"));
+  EXPECT_TRUE(complains(run({"score", model_, "--format", "tsv"}, {.input = "a\tb\n"}), 1, "score",
+                        "'text'"));
+}
+
+TEST_F(Model, MixesModels) {
+  const std::string other = path("other"), alien = path("alien");
+  ASSERT_EQ(run(tiny_training(text_, other, {"--steps", "10", "--seed", "3"})).status, 0);
+  const std::string words = write("words.txt", "other words\n" + sample_text(300));
+  ASSERT_EQ(run(tiny_training(words, alien, {"--steps", "2"})).status, 0);
+  const auto probability = [&](const std::string& model) {
+    const Outcome outcome = run({"score", model, "--no-eos", "--json"}, {.input = "the\n"});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return std::exp(json::parse(outcome.out)["log_probability"].get<double>());
+  };
+  const double one = probability(model_), two = probability(other);
+  EXPECT_NEAR(probability(model_ + "*0.25+" + other + "*0.75"), 0.25 * one + 0.75 * two, 1e-6);
+  EXPECT_NEAR(probability(model_ + "+" + other), 0.5 * one + 0.5 * two, 1e-6);
+  const auto refused = [&](const std::string& model, int status, const std::string& part) {
+    return complains(run({"score", model}), status, "score", part);
+  };
+  EXPECT_TRUE(refused(model_ + "*0.5+" + alien + "*0.5", 1, "different vocabularies"));
+  EXPECT_TRUE(refused(model_ + "*0.5+" + other + "*0.6", 2, "sum to 1.1"));
+  EXPECT_TRUE(refused(model_ + "*0.5+" + other, 2, "all or none"));
+  EXPECT_TRUE(refused(model_ + "*x+" + other, 2, "weight"));
 }
 
 TEST_F(Model, Generates) {

@@ -55,6 +55,25 @@ TEST(Evaluate, DoesNotDependOnSegmentsOrChunks) {
   }
 }
 
+TEST(Evaluate, OfAPredictorIsThatOfItsModel) {
+  const auto lm = model("[(12,4)]*3", vocabulary, {15});
+  const auto frozen = FrozenModel::freeze(*lm);
+  const auto tokens = random_ids(300, vocabulary);
+  const TokenShards corpus(tokens, eos, vocabulary);
+  for (const std::int64_t chunk : {0, 7}) {
+    EvalOptions options;
+    options.chunk = chunk;
+    options.unknown = tokens[5];
+    const EvalResult result = evaluate(*make_predictor(frozen), corpus, options);
+    EXPECT_EQ(result.tokens, 300);
+    EXPECT_NEAR(result.nll, plain_nll(*lm, tokens), 1e-3);
+    const EvalResult other = evaluate(*frozen, corpus, options);
+    EXPECT_NEAR(result.known_perplexity, other.known_perplexity, 1e-3);
+    EXPECT_NE(result.known_perplexity, result.perplexity);
+  }
+  EXPECT_THROW(evaluate(*make_predictor(frozen), TokenShards(tokens, eos, vocabulary + 1)), Error);
+}
+
 TEST(Evaluate, FieldsAgree) {
   const auto tokenizer = testing_support::tokenizer("word", "a b c\nd é\n");
   const auto lm = model("[(12,3)]*2", tokenizer->size());

@@ -3,9 +3,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
+#include <vector>
 
 #include "sluice/base/api.hpp"
 #include "sluice/inference/frozen_model.hpp"
+#include "sluice/inference/predictor.hpp"
 #include "sluice/text/corpus.hpp"
 
 SLUICE_API_BEGIN
@@ -23,6 +26,9 @@ struct EvalOptions {
   std::int64_t warm_up = 0;
   /// Positions per segment in one forward pass; 0 chooses.
   std::int64_t chunk = 0;
+  /// The token for text outside the vocabulary (Tokenizer::unk()), whose share is told apart; -1:
+  /// none.
+  std::int32_t unknown = -1;
   /// Called now and then with (tokens scored, tokens in all), when set.
   std::function<void(std::int64_t, std::int64_t)> progress;
 };
@@ -37,6 +43,8 @@ struct EvalResult {
   /// nll / ln 2 / characters; 0 when the corpus does not know its characters.
   double bits_per_character = 0;
   std::int64_t characters = 0;
+  /// exp of the mean over the tokens other than EvalOptions::unknown; 1 when there are none.
+  double known_perplexity = 1;
   /// Tokens that are not in the vocabulary, and its size.
   std::int64_t oov = 0;
   std::int64_t vocabulary = 0;
@@ -53,6 +61,29 @@ struct EvalResult {
 /// model's.
 EvalResult evaluate(const FrozenModel& model, const TokenShards& corpus,
                     const EvalOptions& options = {});
+
+/// The same of any predictor: the text is read from its beginning to its end in one pass, exactly;
+/// of the options only `chunk`, `unknown` and `progress` matter.
+EvalResult evaluate(const Predictor& predictor, const TokenShards& corpus,
+                    const EvalOptions& options = {});
+
+/// -ln p of every token of the corpus in nats, as that evaluation sums them. Throws as it does.
+std::vector<double> token_nll(const Predictor& predictor, const TokenShards& corpus,
+                              const EvalOptions& options = {});
+
+/// Weights of a mixture, found for a text.
+struct MixtureWeights {
+  std::vector<double> weights;
+  /// Of the mixture on that text, per token.
+  double perplexity = 0;
+  std::int64_t iterations = 0;
+};
+
+/// The weights that make a text most probable, by expectation-maximisation (Jelinek & Mercer 1980):
+/// weight_i becomes the mean over tokens of weight_i p_i / Σ_j weight_j p_j until that changes
+/// nothing; the likelihood has one maximum and rises with every step. nll[i] are model i's
+/// token_nll(). Throws Error for no models, no tokens, and for numbers of tokens that differ.
+MixtureWeights tune_mixture(std::span<const std::vector<double>> nll);
 
 }  // namespace sluice
 SLUICE_API_END

@@ -1,0 +1,23 @@
+#pragma once
+// What commands say of lines that are no good, and how they read text in flags.
+
+#include <string>
+
+namespace sluice::cli {
+
+/// Says on standard error what is wrong with lines: of the first few each, of the rest how many.
+class FaultyLines {
+ public:
+  explicit FaultyLines(std::string command) : command_(std::move(command)) {}
+  void tell(const std::string& fault);
+  void finish() const;
+
+ private:
+  std::string command_;
+  long count_ = 0;
+};
+
+/// `text` with \n, \t and \\ as the characters they stand for; other backslashes stay.
+std::string with_escapes(const std::string& text);
+
+}  // namespace sluice::cli

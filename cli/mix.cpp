@@ -1,0 +1,165 @@
+// sluice mix: the weights of a mixture of models, found on a text; sluice arpa: n-grams made ready.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "commands.hpp"
+#include "model_argument.hpp"
+#include "options.hpp"
+#include "output.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/numbers.hpp"
+#include "sluice/inference/evaluate.hpp"
+#include "sluice/inference/ngram.hpp"
+#include "sluice/text/corpus.hpp"
+#include "temporary_directory.hpp"
+#include "text_flags.hpp"
+
+namespace sluice::cli {
+namespace {
+
+struct MixCommand {
+  std::vector<std::string> models;
+  std::string tune;
+  std::string precision = "f32";
+  bool json = false;
+
+  void run() const;
+};
+
+void MixCommand::run() const {
+  std::vector<ModelShare> shares;
+  for (const std::string& model : models) shares.push_back({.path = model, .weight = {}});
+  const std::vector<LoadedPredictor> loaded =
+      load_predictors(shares, {.precision = parse_enum<WeightPrecision>(precision)});
+  ProgressDisplay display;
+  const TemporaryDirectory cache;
+  const Progress progress = [&](double fraction, std::string_view what) {
+    display.update(fraction, what);
+  };
+  const Tokenizer& tokenizer = *loaded.front().tokenizer;
+  const TextFlags text{.files = {tune}, .include = {}, .field = {}};
+  const TextInputs inputs = text.open(tokenizer, cache.path(), progress);
+  const TokenShards corpus = tokenize_corpus(inputs.sources(), tokenizer, cache.path(), progress);
+  std::vector<std::vector<double>> nll;
+  std::vector<double> perplexities;
+  for (const LoadedPredictor& model : loaded) {
+    EvalOptions options;
+    options.progress = [&](std::int64_t done, std::int64_t all) {
+      display.update(
+          static_cast<double>(done) / static_cast<double>(all),
+          fmt::format("{}: {} of {} tokens", models[nll.size()], grouped(done), grouped(all)));
+    };
+    nll.push_back(token_nll(*model.predictor, corpus, options));
+    double sum = 0;
+    for (const double value : nll.back()) sum += value;
+    perplexities.push_back(std::exp(sum / static_cast<double>(nll.back().size())));
+  }
+  const MixtureWeights found = tune_mixture(nll);
+  display.clear();
+
+  // Four digits, of which the last makes up for what rounding left.
+  std::vector<std::string> parts;
+  double left = 1;
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    const double rounded = i + 1 == models.size() ? left : std::round(found.weights[i] * 1e4) / 1e4;
+    left -= rounded;
+    parts.push_back(fmt::format("{}*{:.4f}", models[i], std::max(rounded, 0.0)));
+  }
+  const std::string mixture = fmt::format("{}", fmt::join(parts, "+"));
+  if (json) {
+    nlohmann::ordered_json object = {
+        {"mixture", mixture}, {"perplexity", found.perplexity}, {"iterations", found.iterations}};
+    for (std::size_t i = 0; i < models.size(); ++i) {
+      object["models"].push_back(
+          {{"model", models[i]}, {"weight", found.weights[i]}, {"perplexity", perplexities[i]}});
+    }
+    print(object.dump() + "\n");
+    return;
+  }
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    print(fmt::format("{:.4f}  perplexity {:10.3f}  {}\n", found.weights[i], perplexities[i],
+                      models[i]));
+  }
+  print(fmt::format("        perplexity {:10.3f}  {}\n", found.perplexity, mixture));
+}
+
+struct ArpaCommand {
+  std::string file;
+  std::string out;
+
+  void run() const;
+};
+
+void ArpaCommand::run() const {
+  if (std::filesystem::is_directory(out)) {
+    throw Error(fmt::format("--out '{}' is a directory, expected a file", out));
+  }
+  ProgressDisplay display;
+  const auto model = NgramModel::read_arpa(
+      file, [&](double fraction, std::string_view what) { display.update(fraction, what); });
+  model->save(out);
+  display.clear();
+  std::vector<std::string> counts;
+  for (const std::int64_t count : model->counts()) counts.push_back(grouped(count));
+  print(fmt::format("{} n-grams of 1 to {} words in {}\n", fmt::join(counts, " + "), model->order(),
+                    out));
+}
+
+}  // namespace
+
+void add_mix(CLI::App& program, int& status) {
+  auto command = std::make_shared<MixCommand>();
+  CLI::App& app =
+      add_command(program, "mix", "The weights with which models mixed know a text best");
+  add_footer(
+      app,
+      "Prints each model's weight and perplexity on the text, then the mixture as eval, score,\n"
+      "rescore and next take it. The text should be none that the models were trained on.");
+  add_texts(app, "MODEL", command->models,
+            "directories that sluice train made, and n-grams (ARPA files, or what sluice arpa made "
+            "of them), of one vocabulary",
+            "")
+      .required();
+  add_text(app, "--tune", command->tune,
+           "UTF-8 text, or a directory of texts; plain or compressed (gzip, bzip2, xz, zstd)",
+           "PATH")
+      .required();
+  add_flag(app, "--json", command->json, "print one JSON object instead (docs/formats.md)");
+  add_text(
+      app, "--precision", command->precision,
+      "f32, bf16 (bfloat16 products with float32 sums) or int8 (8-bit weights); a runtime model "
+      "has its own (default f32)",
+      "NAME");
+  add_threads(app);
+  when_chosen(app, [command, &status] {
+    command->run();
+    status = 0;
+  });
+}
+
+void add_arpa(CLI::App& program, int& status) {
+  auto command = std::make_shared<ArpaCommand>();
+  CLI::App& app = add_command(program, "arpa", "An n-gram made ready: its ARPA file as one to map");
+  add_footer(
+      app,
+      "Commands that take a model take ARPA files, too, but read and sort them each time; what\n"
+      "this writes is mapped into memory and shared by processes.");
+  add_text(app, "FILE", command->file,
+           "ARPA file, plain or compressed (gzip, bzip2, xz, zstd); -: standard input", "")
+      .required();
+  add_text(app, "--out", command->out, "file to write", "FILE").required();
+  when_chosen(app, [command, &status] {
+    command->run();
+    status = 0;
+  });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,116 @@
+#include "model_argument.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <string_view>
+
+#include "sluice/base/error.hpp"
+#include "sluice/inference/ngram.hpp"
+#include "sluice/training/config.hpp"
+
+namespace sluice::cli {
+namespace {
+
+ModelShare parse_share(const std::string& part, const std::string& text) {
+  const std::size_t star = part.rfind('*');
+  ModelShare share{.path = part.substr(0, star), .weight = {}};
+  if (star != std::string::npos)
+    share.weight = parse_number("the weight of " + in_quotes(share.path), part.substr(star + 1));
+  if (!share.path.empty()) return share;
+  throw UsageError(
+      fmt::format("expected a model, or a mixture like 'A*0.6+B*0.4', got {}", in_quotes(text)));
+}
+
+/// `other` is the tokenizer of the first model of a mixture, or null.
+LoadedPredictor load_one(const std::string& path, const FreezeOptions& options,
+                         const std::shared_ptr<const Tokenizer>& other) {
+  if (std::filesystem::is_regular_file(path) && NgramModel::is_ngram(path)) {
+    const auto ngram = NgramModel::open(path);
+    LoadedPredictor loaded{nullptr, other, nullptr};
+    if (!other) loaded.tokenizer = make_ngram_tokenizer(*ngram);
+    loaded.predictor = make_predictor(ngram, *loaded.tokenizer);
+    return loaded;
+  }
+  LoadedFrozenModel loaded = load_frozen_model(path, options);
+  return {make_predictor(loaded.model), std::move(loaded.tokenizer), loaded.model};
+}
+
+}  // namespace
+
+std::vector<ModelShare> parse_model_shares(const std::string& text) {
+  if (std::filesystem::exists(text)) return {{.path = text, .weight = {}}};
+  std::vector<ModelShare> shares;
+  std::size_t weighted = 0;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find('+', begin), text.size());
+    shares.push_back(parse_share(text.substr(begin, end - begin), text));
+    weighted += shares.back().weight ? 1 : 0;
+    begin = end + 1;
+  }
+  if (weighted != 0 && weighted != shares.size()) {
+    throw UsageError(fmt::format("{}: {} of {} models have a weight, expected all or none",
+                                 in_quotes(text), weighted, shares.size()));
+  }
+  return shares;
+}
+
+std::vector<LoadedPredictor> load_predictors(const std::vector<ModelShare>& shares,
+                                             const FreezeOptions& options) {
+  // An n-gram takes any tokenizer of its words: the neural models' come first.
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    const bool file = std::filesystem::is_regular_file(shares[i].path);
+    order.insert(file ? order.end() : order.begin(), i);
+  }
+  std::vector<LoadedPredictor> loaded(shares.size());
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::string first;
+  for (const std::size_t i : order) {
+    loaded[i] = load_one(shares[i].path, options, tokenizer);
+    if (!tokenizer) {
+      tokenizer = loaded[i].tokenizer;
+      first = shares[i].path;
+    }
+    if (loaded[i].tokenizer->fingerprint() != tokenizer->fingerprint()) {
+      throw Error(fmt::format(
+          "'{}' and '{}' have different vocabularies; only models that share a tokenizer mix",
+          first, shares[i].path));
+    }
+    loaded[i].tokenizer = tokenizer;
+  }
+  return loaded;
+}
+
+LoadedPredictor load_predictor(const std::string& text, const FreezeOptions& options) {
+  const std::vector<ModelShare> shares = parse_model_shares(text);
+  std::vector<LoadedPredictor> loaded = load_predictors(shares, options);
+  if (loaded.size() == 1 && !shares.front().weight) return loaded.front();
+  std::vector<MixturePart> parts;
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    const double equal = 1 / static_cast<double>(shares.size());
+    parts.push_back({loaded[i].predictor, shares[i].weight.value_or(equal)});
+  }
+  return {make_mixture(std::move(parts)), loaded.front().tokenizer, nullptr};
+}
+
+LoadedPredictor ModelFlags::load(ConvPath conv) const {
+  return load_predictor(model, {.precision = parse_enum<WeightPrecision>(precision), .conv = conv});
+}
+
+void add_model_flags(CLI::App& app, ModelFlags& flags) {
+  add_text(app, "MODEL", flags.model,
+           "directory that sluice train made, n-gram (an ARPA file, or what sluice arpa made of "
+           "one), or "
+           "several of one vocabulary mixed: 'A*0.6+B*0.4'",
+           "")
+      .required();
+  add_text(
+      app, "--precision", flags.precision,
+      "f32, bf16 (bfloat16 products with float32 sums) or int8 (8-bit weights); a runtime model "
+      "has its own (default f32)",
+      "NAME");
+  add_threads(app);
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,53 @@
+#pragma once
+// Models as commands that only ask them are given them: one, or several that are mixed.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "options.hpp"
+#include "sluice/inference/frozen_model.hpp"
+#include "sluice/inference/predictor.hpp"
+#include "sluice/text/tokenizer.hpp"
+
+namespace sluice::cli {
+
+/// A model and its share of a mixture, where one was given.
+struct ModelShare {
+  std::string path;
+  std::optional<double> weight;
+};
+
+/// "MODEL" or "MODEL*0.6+MODEL2*0.4"; without weights all are equal. A path that exists is one
+/// model, whatever characters it has. Throws UsageError for a part without a path, a weight that is
+/// no number, and when only some have weights.
+std::vector<ModelShare> parse_model_shares(const std::string& text);
+
+/// What answers, and the tokenizer of its vocabulary.
+struct LoadedPredictor {
+  std::shared_ptr<const Predictor> predictor;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  /// Where it is one neural model by itself.
+  std::shared_ptr<const FrozenModel> model;
+};
+
+/// Loads each, for the same tokens: directories that sluice train made, and n-grams (ARPA files, or
+/// what sluice arpa made of them). Throws Error for models of different vocabularies.
+std::vector<LoadedPredictor> load_predictors(const std::vector<ModelShare>& shares,
+                                             const FreezeOptions& options);
+/// Loads what `text` names, mixed where it names several.
+LoadedPredictor load_predictor(const std::string& text, const FreezeOptions& options);
+
+/// What every command that asks a model takes besides the model itself.
+struct ModelFlags {
+  std::string model;
+  std::string precision = "f32";
+
+  LoadedPredictor load(ConvPath conv = ConvPath::automatic) const;
+};
+
+/// MODEL, --precision and --threads.
+void add_model_flags(CLI::App& app, ModelFlags& flags);
+
+}  // namespace sluice::cli

@@ -1,0 +1,134 @@
+// sluice next: what comes next in a text.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <istream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "commands.hpp"
+#include "model_argument.hpp"
+#include "options.hpp"
+#include "output.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/inference/line_format.hpp"
+#include "sluice/inference/next.hpp"
+#include "sluice/text/inputs.hpp"
+
+namespace sluice::cli {
+namespace {
+
+struct NextCommand {
+  ModelFlags model;
+  std::string text;
+  std::string candidates_file;
+  NextOptions options;
+  bool tokens = false;
+  bool normalize = false;
+  bool json = false;
+
+  void run();
+
+ private:
+  void answer(const NextText& next, const std::string& about) const;
+  std::vector<std::string> candidates;
+};
+
+void NextCommand::answer(const NextText& next, const std::string& about) const {
+  NextWords found;
+  if (!candidates_file.empty()) {
+    found.words = next.candidates(about, candidates, normalize);
+  } else if (tokens) {
+    found.words = next.tokens(about, options.top);
+  } else {
+    found = next.words(about, options);
+  }
+  if (json) {
+    nlohmann::ordered_json object = {{"next", nlohmann::ordered_json::array()}};
+    for (const Continuation& one : found.words) {
+      object["next"].push_back({{"text", one.text}, {"probability", one.probability}});
+    }
+    if (!found.exact) object["exact"] = false;
+    print(object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  } else {
+    for (const Continuation& one : found.words) {
+      print(fmt::format("{:.6f}\t{}\n", one.probability,
+                        candidates_file.empty() ? escaped_text(one.text) : one.text));
+    }
+    if (!found.exact) {
+      fmt::print(stderr, "sluice next: the search ended early; there may be more probable words\n");
+    }
+  }
+  flush_output();
+}
+
+void NextCommand::run() {
+  options.validate();
+  if (!candidates_file.empty() && (tokens || !options.starting_with.empty())) {
+    throw UsageError("--candidates goes with neither --tokens nor --starting-with");
+  }
+  if (tokens && !options.starting_with.empty()) {
+    throw UsageError("--starting-with is about words, --tokens asks for tokens");
+  }
+  if (normalize && candidates_file.empty()) {
+    throw UsageError("--normalize is about --candidates");
+  }
+  if (!candidates_file.empty()) {
+    const std::unique_ptr<std::istream> lines = open_text(candidates_file);
+    for (std::string line; std::getline(*lines, line);) {
+      if (line.ends_with('\r')) line.pop_back();
+      candidates.push_back(line);
+    }
+    if (candidates.empty()) {
+      throw Error(fmt::format("--candidates '{}' is empty, expected a continuation a line",
+                              candidates_file));
+    }
+  }
+  const LoadedPredictor loaded = model.load();
+  const NextText next(loaded.predictor, *loaded.tokenizer);
+  if (text != "-") return answer(next, text);
+  const std::unique_ptr<std::istream> lines = open_text(text);
+  for (std::string line; std::getline(*lines, line);) {
+    answer(next, line);
+    if (!json) print("\n");
+    flush_output();
+  }
+}
+
+}  // namespace
+
+void add_next(CLI::App& program, int& status) {
+  auto command = std::make_shared<NextCommand>();
+  NextOptions& options = command->options;
+  CLI::App& app = add_command(program, "next", "The most probable next words of a text");
+  add_footer(
+      app,
+      "Prints probability and word, most probable first; \\n is the end of the line. The text's "
+      "last\n"
+      "word counts as over. A word's probability is that of its tokens and of its ending there.");
+  add_model_flags(app, command->model);
+  add_text(
+      app, "TEXT", command->text,
+      "what was before (default: nothing, the start of a line); -: each line of standard input, "
+      "answered at once",
+      "");
+  add_integer(app, "--top", options.top, "as many at most (default 10)");
+  add_text(app, "--starting-with", options.starting_with, "only words that begin with this",
+           "PREFIX");
+  add_flag(app, "--tokens", command->tokens,
+           "tokens instead of words, after exactly the text as it is");
+  add_text(app, "--candidates", command->candidates_file,
+           "the probabilities of these continuations instead, one a line", "FILE");
+  add_flag(app, "--normalize", command->normalize, "make those of the candidates sum to 1");
+  add_flag(app, "--json", command->json,
+           "print one JSON object: {\"next\":[{\"text\":..., \"probability\":...}, ...]}");
+  when_chosen(app, [command, &status] {
+    command->run();
+    status = 0;
+  });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,407 @@
+#include "sluice/inference/line_format.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <istream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
+
+#include "nbest_fields.hpp"
+#include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/numbers.hpp"
+#include "sluice/text/detail/utf8.hpp"
+
+namespace sluice {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* four_columns = "log_probability\ttokens\toov\tperplexity";
+/// What JSON objects get; words and pieces where they are asked for.
+constexpr std::array score_fields = {"log_probability",  "tokens",          "oov",
+                                     "perplexity",       "word_perplexity", "byte_perplexity",
+                                     "known_perplexity", "words",           "pieces"};
+constexpr const char* four_failed = "nan\t0\t0\tnan";
+
+std::string dumped(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json json_of(const LineScore& score) {
+  Json json = {{"log_probability", score.log_probability},
+               {"tokens", score.tokens},
+               {"oov", score.oov},
+               {"perplexity", score.perplexity},
+               {"word_perplexity", score.word_perplexity},
+               {"byte_perplexity", score.byte_perplexity},
+               {"known_perplexity", score.known_perplexity}};
+  for (const WordScore& word : score.words) {
+    json["words"].push_back({{"text", word.text},
+                             {"log_probability", word.log_probability},
+                             {"tokens", word.tokens},
+                             {"oov", word.oov},
+                             {"begin", word.begin},
+                             {"end", word.end}});
+  }
+  for (const TokenScore& piece : score.pieces) {
+    json["pieces"].push_back({{"text", piece.text},
+                              {"log_probability", piece.log_probability},
+                              {"oov", piece.oov},
+                              {"begin", piece.begin},
+                              {"end", piece.end}});
+  }
+  return json;
+}
+
+std::string four(const LineScore& score) {
+  return fmt::format("{:.4f}\t{}\t{}\t{:.3f}", score.log_probability, score.tokens, score.oov,
+                     score.perplexity);
+}
+
+/// "TEXT LOG-PROBABILITY" of each word or token.
+std::vector<std::string> parts_of(const LineScore& score) {
+  std::vector<std::string> parts;
+  const auto add = [&](const auto& part) {
+    parts.push_back(fmt::format("{} {:.4f}", escaped_text(part.text), part.log_probability));
+  };
+  std::for_each(score.words.begin(), score.words.end(), add);
+  std::for_each(score.pieces.begin(), score.pieces.end(), add);
+  return parts;
+}
+
+/// Lines that become an object when that is asked for.
+class ObjectCodec : public LineCodec {
+ public:
+  explicit ObjectCodec(bool json) : json_(json) {}
+  std::string write(const FormattedLine& line, const LineScore& score) const final {
+    if (!json_) return write_text(line, score);
+    Json object = Json::object();
+    if (!line.id.empty()) object["id"] = line.id;
+    object.update(json_of(score));
+    return dumped(object);
+  }
+  std::string failed(const FormattedLine& line, const std::string& fault) const final {
+    if (!json_) return failed_text(line);
+    Json object = Json::object();
+    if (!line.id.empty()) object["id"] = line.id;
+    object["error"] = fault;
+    return dumped(object);
+  }
+
+ protected:
+  bool json() const { return json_; }
+
+ private:
+  virtual std::string write_text(const FormattedLine& line, const LineScore& score) const = 0;
+  virtual std::string failed_text(const FormattedLine& line) const = 0;
+  bool json_;
+};
+
+class PlainCodec final : public ObjectCodec {
+ public:
+  using ObjectCodec::ObjectCodec;
+  FormattedLine parse(const std::string& line, const std::string& /*where*/) const override {
+    FormattedLine parsed;
+    parsed.text = line;
+    return parsed;
+  }
+
+ private:
+  std::string write_text(const FormattedLine& /*line*/, const LineScore& score) const override {
+    std::string text = four(score);
+    for (const std::string& part : parts_of(score)) text += "\t" + part;
+    return text;
+  }
+  std::string failed_text(const FormattedLine& /*line*/) const override { return four_failed; }
+};
+
+class KaldiCodec final : public ObjectCodec {
+ public:
+  using ObjectCodec::ObjectCodec;
+  FormattedLine parse(const std::string& line, const std::string& where) const override {
+    FormattedLine parsed;
+    const KaldiFields fields = kaldi_fields(line, where);
+    parsed.id = fields.id;
+    parsed.text = fields.rest;
+    return parsed;
+  }
+
+ private:
+  std::string write_text(const FormattedLine& line, const LineScore& score) const override {
+    std::string text = fmt::format("{} {:.4f}", line.id, -score.log_probability);
+    for (const std::string& part : parts_of(score)) text += " " + part;
+    return text;
+  }
+  std::string failed_text(const FormattedLine& line) const override {
+    return (line.id.empty() ? "?" : line.id) + " nan";
+  }
+};
+
+class MosesCodec final : public ObjectCodec {
+ public:
+  explicit MosesCodec(const LineFormatOptions& options)
+      : ObjectCodec(options.json), feature_(options.feature) {}
+  FormattedLine parse(const std::string& line, const std::string& where) const override {
+    FormattedLine parsed;
+    const std::vector<std::string_view> fields = moses_fields(line, where);
+    parsed.id = fields[0];
+    parsed.text = fields[1];
+    return parsed;
+  }
+
+ private:
+  std::string write_text(const FormattedLine& line, const LineScore& score) const override {
+    return with_moses_feature(line.line, feature_, score.log_probability);
+  }
+  std::string failed_text(const FormattedLine& line) const override { return line.line; }
+
+  std::string feature_;
+};
+
+class TsvCodec final : public ObjectCodec {
+ public:
+  explicit TsvCodec(const LineFormatOptions& options)
+      : ObjectCodec(options.json), options_(options) {
+    if (!options.header) find_columns({});
+  }
+  bool has_header() const override { return options_.header; }
+  std::string header(const std::string& line) override {
+    std::vector<std::string> names;
+    for (const std::string_view name : columns_of(line)) names.emplace_back(name);
+    find_columns(names);
+    // Objects have names of their own.
+    return json() ? "" : line + "\t" + four_columns;
+  }
+  FormattedLine parse(const std::string& line, const std::string& where) const override {
+    const std::vector<std::string_view> columns = columns_of(line);
+    const auto column = [&](std::size_t index) {
+      if (index < columns.size()) return std::string(columns[index]);
+      throw Error(fmt::format("{}: expected at least {} columns between tabs, got {}", where,
+                              index + 1, columns.size()));
+    };
+    FormattedLine parsed;
+    parsed.text = column(text_);
+    if (context_) parsed.context = column(*context_);
+    return parsed;
+  }
+
+ private:
+  static std::vector<std::string_view> columns_of(std::string_view line) {
+    return split_fields(line, "\t");
+  }
+  std::size_t find(const std::string& name, const std::vector<std::string>& names) const {
+    if (options_.header) {
+      const auto found = std::find(names.begin(), names.end(), name);
+      if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
+      throw Error(
+          fmt::format("line 1: there is no column {} among {}; name the one that has the "
+                      "text, or say that there is no header",
+                      in_quotes(name), fmt::join(names, ", ")));
+    }
+    const auto number = whole_number(name);
+    if (name == LineFormatOptions().text_column) return 0;
+    if (number && *number >= 1) return static_cast<std::size_t>(*number - 1);
+    throw UsageError(
+        fmt::format("without a header, a column is a number from 1 on, got {}", in_quotes(name)));
+  }
+  void find_columns(const std::vector<std::string>& names) {
+    text_ = find(options_.text_column, names);
+    if (!options_.context_column.empty()) context_ = find(options_.context_column, names);
+  }
+  std::string write_text(const FormattedLine& line, const LineScore& score) const override {
+    std::string text = line.line + "\t" + four(score);
+    const std::vector<std::string> parts = parts_of(score);
+    if (!parts.empty()) text += fmt::format("\t{}", fmt::join(parts, " "));
+    return text;
+  }
+  std::string failed_text(const FormattedLine& line) const override {
+    return line.line + "\t" + four_failed;
+  }
+
+  LineFormatOptions options_;
+  std::size_t text_ = 0;
+  std::optional<std::size_t> context_;
+};
+
+class JsonlCodec final : public LineCodec {
+ public:
+  explicit JsonlCodec(const LineFormatOptions& options) : options_(options) {}
+  FormattedLine parse(const std::string& line, const std::string& where) const override {
+    const FieldPlace place{.where = where, .origin = FieldPlace::Origin::file};
+    const Value value = parse_json(line, place);
+    if (value.as<Value::Object>() == nullptr) place.refuse("an object", value);
+    const auto text = [&](const std::string& name) {
+      const Value* const field = value.find(name);
+      if (field != nullptr && field->as<std::string>() != nullptr) return *field->as<std::string>();
+      if (field == nullptr) {
+        throw Error(fmt::format("{}: the object has no field {}", where, in_quotes(name)));
+      }
+      place.field(name).refuse("a text", *field);
+    };
+    FormattedLine parsed;
+    parsed.text = text(options_.text_column);
+    if (!options_.context_column.empty()) parsed.context = text(options_.context_column);
+    if (parsed.text.find('\n') != std::string::npos) {
+      throw Error(
+          fmt::format("{}: the text has a line end in it, expected one line; write what is "
+                      "before as its context",
+                      where));
+    }
+    for (const char* const name : score_fields) {
+      if (value.find(name) != nullptr) {
+        throw Error(fmt::format("{}: the object has a field {} already; rename it", where,
+                                in_quotes(name)));
+      }
+    }
+    return parsed;
+  }
+  std::string write(const FormattedLine& line, const LineScore& score) const override {
+    return with_json_fields(line.line, score_json(score));
+  }
+  std::string failed(const FormattedLine& /*line*/, const std::string& fault) const override {
+    return dumped({{"error", fault}});
+  }
+
+ private:
+  LineFormatOptions options_;
+};
+
+/// Lines as they were read, up to a bound, and what is said of those that are no good.
+struct Block {
+  static constexpr std::size_t most_lines = 4096;
+  static constexpr std::size_t most_bytes = std::size_t{1} << 20;
+
+  std::vector<FormattedLine> lines;
+  std::vector<std::string> faults;  // of each; empty: none
+  std::size_t bytes = 0;
+  bool full() const { return lines.size() == most_lines || bytes >= most_bytes; }
+};
+
+FormattedLine parse_checked(std::string line, const std::string& where, const LineScorer& scorer,
+                            const LineCodec& codec, std::string& fault) {
+  FormattedLine parsed;
+  try {
+    parsed = codec.parse(line, where);
+    scorer.check_text({parsed.text, parsed.context}, where);
+  } catch (const Error& error) {
+    fault = error.what();
+  }
+  parsed.line = std::move(line);
+  return parsed;
+}
+
+std::int64_t score_block(Block& block, LineScorer& scorer, const LineCodec& codec,
+                         const LineOutput& output) {
+  std::vector<TextToScore> texts;
+  for (std::size_t i = 0; i < block.lines.size(); ++i) {
+    if (block.faults[i].empty()) texts.push_back({block.lines[i].text, block.lines[i].context});
+  }
+  const std::vector<LineScore> scores = scorer.score(texts);
+  auto score = scores.begin();
+  std::int64_t failed = 0;
+  for (std::size_t i = 0; i < block.lines.size(); ++i) {
+    if (block.faults[i].empty()) {
+      output.line(codec.write(block.lines[i], *score++));
+      continue;
+    }
+    ++failed;
+    output.line(codec.failed(block.lines[i], block.faults[i]));
+    output.fault(block.faults[i]);
+  }
+  output.flush();
+  block = {};
+  return failed;
+}
+
+}  // namespace
+
+const EnumNames<LineFormat>& enum_names(LineFormat /*format*/) {
+  static const EnumNames<LineFormat> names("form of lines", {{LineFormat::plain, "plain"},
+                                                             {LineFormat::tsv, "tsv"},
+                                                             {LineFormat::kaldi, "kaldi"},
+                                                             {LineFormat::moses, "moses"},
+                                                             {LineFormat::jsonl, "jsonl"}});
+  return names;
+}
+
+std::string LineCodec::header(const std::string& line) { return line; }
+
+std::string score_json(const LineScore& score) { return dumped(json_of(score)); }
+
+std::string escaped_text(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '\\':
+        out += "\\\\";
+        break;
+      case ' ':
+        out += "\\s";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+std::unique_ptr<LineCodec> make_line_codec(const LineFormatOptions& options) {
+  const bool named = options.format == LineFormat::tsv || options.format == LineFormat::jsonl;
+  if (!named && !options.context_column.empty()) {
+    throw UsageError(fmt::format("a column of contexts needs the form tsv or jsonl, got {}",
+                                 name_of(options.format)));
+  }
+  switch (options.format) {
+    case LineFormat::plain:
+      return std::make_unique<PlainCodec>(options.json);
+    case LineFormat::tsv:
+      return std::make_unique<TsvCodec>(options);
+    case LineFormat::kaldi:
+      return std::make_unique<KaldiCodec>(options.json);
+    case LineFormat::moses:
+      return std::make_unique<MosesCodec>(options);
+    case LineFormat::jsonl:
+      break;
+  }
+  return std::make_unique<JsonlCodec>(options);
+}
+
+std::int64_t score_lines_of(std::istream& in, LineScorer& scorer, LineCodec& codec,
+                            const LineOutput& output) {
+  std::int64_t count = 0, failed = 0;
+  Block block;
+  for (std::string line; std::getline(in, line);) {
+    ++count;
+    if (!scorer.bytes_matter() && line.ends_with('\r')) line.pop_back();
+    if (count == 1 && codec.has_header()) {
+      const std::string header = codec.header(line);
+      if (!header.empty()) output.line(header);
+      continue;
+    }
+    block.bytes += line.size();
+    std::string fault;
+    block.lines.push_back(
+        parse_checked(std::move(line), fmt::format("line {}", count), scorer, codec, fault));
+    block.faults.push_back(std::move(fault));
+    if (block.full() || in.rdbuf()->in_avail() <= 0) {
+      failed += score_block(block, scorer, codec, output);
+    }
+  }
+  failed += score_block(block, scorer, codec, output);
+  return failed;
+}
+
+}  // namespace sluice
