@@ -84,7 +84,7 @@ def timed(command, text):
 
 
 def rescoring(program, model, words, precision):
-    lists = list(nbest_lists(words, 10))
+    lists = list(nbest_lists(words, 4))
     nbest = "".join(f"{i} ||| {text} ||| f= 0\n" for i, one in enumerate(lists) for text in one)
     lines = "".join(f"{text}\n" for one in lists for text in one)
     shared, alone = [], []
