@@ -178,10 +178,19 @@ void EnginePass::evaluate(std::span<Output* const> outputs) {
   }
 }
 
+std::int64_t EnginePass::rank_of(std::span<const float> log_probabilities, std::int32_t id) {
+  const float own = log_probabilities[static_cast<std::size_t>(id)];
+  const auto end = log_probabilities.begin() + id;
+  return 1 +
+         std::count_if(log_probabilities.begin(), end, [own](float log) { return log >= own; }) +
+         std::count_if(end, log_probabilities.end(), [own](float log) { return log > own; });
+}
+
 void EnginePass::choose(Output& output, std::span<float> log_probabilities) {
   try {
     EngineTask& task = *output.task;
-    if (task.request.alternatives > 0) {
+    const bool alternatives = task.request.alternatives > 0;
+    if (alternatives) {
       const Peaks peaks(log_probabilities);
       for (const std::size_t place :
            peaks.largest(static_cast<std::size_t>(task.request.alternatives))) {
@@ -198,6 +207,7 @@ void EnginePass::choose(Output& output, std::span<float> log_probabilities) {
                       "is damaged or has diverged",
                       output.token.id));
     }
+    if (alternatives) output.token.rank = rank_of(log_probabilities, output.token.id);
   } catch (...) {
     output.error = sentence(std::current_exception());
   }

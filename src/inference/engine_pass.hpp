@@ -57,6 +57,8 @@ class EnginePass {
   void evaluate_scores(std::span<Output* const> outputs);
   Tensor hidden_rows(std::span<Output* const> outputs, std::size_t rows) const;
   static void choose(Output& output, std::span<float> log_probabilities);
+  /// See EngineToken::rank.
+  static std::int64_t rank_of(std::span<const float> log_probabilities, std::int32_t id);
 
   const FrozenModel& model_;
   bool deterministic_;

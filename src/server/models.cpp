@@ -28,6 +28,7 @@ ServedModel::ServedModel(std::string model_name, const std::filesystem::path& di
   model = std::move(loaded.model);
   tokenizer = std::move(loaded.tokenizer);
   engine = std::make_unique<Engine>(model, engine_options(options));
+  next = std::make_unique<NextText>(make_predictor(model), *tokenizer);
 }
 
 ModelHost::ModelHost(const ServerOptions& options) : options_(options) {

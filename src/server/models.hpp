@@ -9,6 +9,7 @@
 
 #include "sluice/inference/engine.hpp"
 #include "sluice/inference/frozen_model.hpp"
+#include "sluice/inference/next.hpp"
 #include "sluice/server/server.hpp"
 
 namespace sluice::server {
@@ -24,6 +25,7 @@ struct ServedModel {
   std::shared_ptr<const FrozenModel> model;
   std::shared_ptr<const Tokenizer> tokenizer;
   std::unique_ptr<Engine> engine;
+  std::unique_ptr<const NextText> next;
 };
 
 using ServedModels = std::vector<std::shared_ptr<ServedModel>>;

@@ -41,6 +41,10 @@ void handle_llama_completion(const Call& call);  // llama_completion.cpp
 void handle_tokenizer_info(const Call& call);    // token_routes.cpp
 void handle_tokenize(const Call& call);
 void handle_detokenize(const Call& call);
+void handle_score(const Call& call);  // score_routes.cpp
+void handle_perplexity(const Call& call);
+void handle_rescore(const Call& call);
+void handle_next(const Call& call);    // next_routes.cpp
 void handle_models(const Call& call);  // state_routes.cpp
 void handle_model(const Call& call);
 void handle_reload(const Call& call);
@@ -52,6 +56,10 @@ void handle_page(const Call& call);
 
 const RequestTable* completions_request();
 const RequestTable* llama_completion_request();
+const RequestTable* score_request();
+const RequestTable* perplexity_request();
+const RequestTable* rescore_request();
+const RequestTable* next_request();
 const RequestTable* tokenize_request();
 const RequestTable* detokenize_request();
 

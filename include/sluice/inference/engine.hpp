@@ -104,6 +104,9 @@ struct EngineToken {
   /// asks for (fewer when the vocabulary has fewer; none for the first token of a prompt). Where
   /// the token is among them its log-probability is the same float as above.
   std::vector<Alternative> alternatives;
+  /// The token's place among all by probability, from 1, of equals the lower id first; 0 where no
+  /// alternatives are asked for, and for the first token of a prompt.
+  std::int64_t rank = 0;
 };
 
 /// Why a request ended.
