@@ -13,6 +13,7 @@ struct Status {
 };
 
 constexpr Status statuses[] = {
+    {101, "Switching Protocols", ""},
     {200, "OK", ""},
     {204, "No Content", ""},
     {400, "Bad Request", "invalid_request_error"},

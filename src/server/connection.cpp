@@ -21,6 +21,8 @@ constexpr std::size_t most_ahead = std::size_t{64} << 10;
 /// once would reset the connection, and with it what the client has not read yet.
 constexpr std::chrono::seconds lingering_time{2};
 constexpr std::size_t most_discarded = std::size_t{16} << 20;
+/// How long nothing may come over a connection that was taken over.
+constexpr std::chrono::minutes session_idle_time{10};
 
 Clock::duration seconds(double count) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(count));
@@ -84,6 +86,14 @@ class ConnectionExchange : public Exchange {
     });
   }
 
+  void take_over(std::vector<std::pair<std::string, std::string>> fields,
+                 std::function<void(std::string_view)> received) override {
+    to_connection([head = HttpResponse{.status = 101, .type = "", .headers = std::move(fields)},
+                   received = std::move(received)](Connection& connection, std::uint64_t serial) {
+      connection.take_over(serial, head, received);
+    });
+  }
+
   bool gone() const override { return link_->gone.load(); }
 
   void when_gone(std::function<void()> then) override {
@@ -141,12 +151,14 @@ void Connection::start() {
 
 void Connection::drain() {
   keep_alive_ = false;
+  if (receiver_) close();  // it would not end by itself
   if (phase_ == Phase::idle) linger();
 }
 
 void Connection::close() {
   if (phase_ == Phase::closed) return;
   phase_ = Phase::closed;
+  receiver_ = nullptr;
   if (link_) link_->set_gone();  // whoever handles the request lets go of it
   count_received(-counted_);
   error_code ignored;
@@ -162,7 +174,8 @@ void Connection::check_times(Clock::time_point now) {
   }
   // What is being sent while it waits to close has its own time.
   const bool still_sending = phase_ == Phase::lingering && sending_now_;
-  if (phase_ == Phase::handling || still_sending || now <= read_deadline_) return;
+  const bool answering = phase_ == Phase::handling && !receiver_;
+  if (answering || still_sending || now <= read_deadline_) return;
   if (phase_ == Phase::receiving && !read_ended_) {
     refuse(408, fmt::format("the request did not arrive within {} s", hub_.limits.request_seconds));
   } else {
@@ -204,13 +217,17 @@ void Connection::readable(const error_code& waited) {
   }
   hub_.counts.bytes_in.fetch_add(static_cast<std::int64_t>(size));
   received({hub_.scratch.data(), size});
-  if (phase_ != Phase::handling || ahead_.size() < most_ahead) wait_readable();
+  if (phase_ != Phase::handling || receiver_ || ahead_.size() < most_ahead) wait_readable();
 }
 
 /// The client sends no more. It may still read, but one that has closed looks the same: work for it
 /// is given up, and an answer that comes all the same is sent.
 void Connection::client_ended() {
   read_ended_ = true;
+  if (receiver_) {
+    close();
+    return;
+  }
   if (phase_ == Phase::handling) {
     const auto link = link_;
     keep_alive_ = false;
@@ -229,6 +246,9 @@ void Connection::received(std::string_view bytes) {
   if (phase_ == Phase::lingering) {
     discarded_ += bytes.size();
     if (discarded_ > most_discarded) close();
+  } else if (receiver_) {
+    read_deadline_ = Clock::now() + session_idle_time;
+    receiver_(bytes);
   } else if (phase_ == Phase::handling) {
     ahead_ += bytes;
   } else {
@@ -322,6 +342,18 @@ void Connection::write(std::uint64_t serial, std::string_view piece) {
   if (queued_.size() + sending_.size() > hub_.limits.unread) close();
 }
 
+void Connection::take_over(std::uint64_t serial, const HttpResponse& head,
+                           std::function<void(std::string_view)> received) {
+  if (!current(serial) || opened_) return;
+  opened_ = true;
+  keep_alive_ = false;
+  outcome_.status = head.status;
+  read_deadline_ = Clock::now() + session_idle_time;
+  send(head_of(head, hub_.date) + "\r\n");
+  receiver_ = std::move(received);
+  if (const std::string ahead = std::exchange(ahead_, {}); !ahead.empty()) receiver_(ahead);
+}
+
 void Connection::finish(std::uint64_t serial, const RequestNote& note) {
   if (closed_while_handling(serial)) answered(note, true);
   if (!current(serial)) return;
@@ -344,6 +376,7 @@ void Connection::abandon(std::uint64_t serial, const RequestNote& note) {
 
 void Connection::answered(const RequestNote& note, bool gone) {
   link_.reset();
+  receiver_ = nullptr;
   const auto request = std::exchange(request_, nullptr);
   outcome_.seconds = std::chrono::duration<double>(Clock::now() - handled_since_).count();
   outcome_.gone = gone;

@@ -64,6 +64,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   /// What an exchange asks for; `serial` is the exchange's, to be told from those before it.
   void open(std::uint64_t serial, const HttpResponse& head, bool whole);
   void write(std::uint64_t serial, std::string_view piece);
+  void take_over(std::uint64_t serial, const HttpResponse& head,
+                 std::function<void(std::string_view)> received);
   void finish(std::uint64_t serial, const RequestNote& note);
   /// The exchange ended without an answer.
   void abandon(std::uint64_t serial, const RequestNote& note);
@@ -103,6 +105,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::int64_t counted_ = 0;
   /// What came after the request that is being answered.
   std::string ahead_;
+  /// Takes what comes once the connection is no HTTP's any more.
+  std::function<void(std::string_view)> receiver_;
   /// What is being sent, how much of it was, and what comes after.
   std::string sending_, queued_;
   std::size_t sent_ = 0;

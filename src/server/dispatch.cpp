@@ -70,6 +70,10 @@ class CorsExchange : public Exchange {
   void open(HttpResponse head) override { inner_->open(with_fields(std::move(head))); }
   void write(std::string piece) override { inner_->write(std::move(piece)); }
   void close() override { inner_->close(); }
+  void take_over(std::vector<std::pair<std::string, std::string>> fields,
+                 std::function<void(std::string_view)> received) override {
+    inner_->take_over(std::move(fields), std::move(received));
+  }
   bool gone() const override { return inner_->gone(); }
   void when_gone(std::function<void()> then) override { inner_->when_gone(std::move(then)); }
   RequestNote& note() override { return inner_->note(); }
@@ -132,7 +136,10 @@ std::string key_of(const Services& services, const Route& route, const HttpReque
     return request.peer;
   }
   if (route.access == Access::open) return request.peer;
-  auto name = keys->name_of(request.authorization);
+  // Pages cannot give a WebSocket header fields.
+  const std::string in_query =
+      request.upgrade.empty() ? "" : "Bearer " + query_value(request.query, "key");
+  auto name = keys->name_of(request.authorization.empty() ? in_query : request.authorization);
   if (!name) {
     throw RequestError(401,
                        request.authorization.empty()
@@ -178,6 +185,17 @@ bool names_this_machine(std::string_view host, const std::vector<std::string>& n
   const bool numeric =
       name.starts_with("127.") && name.find_first_not_of("0123456789.") == std::string_view::npos;
   return name == "localhost" || numeric;
+}
+
+std::string query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(pair.size() + 1, query.size()));
+    if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=') {
+      return std::string(pair.substr(name.size() + 1));
+    }
+  }
+  return {};
 }
 
 void dispatch(Services& services, std::shared_ptr<Exchange> exchange) {

@@ -18,7 +18,8 @@ struct HttpRequest {
   /// The target before '?', and what is behind it.
   std::string path, query;
   std::string body;
-  /// Header fields that the server looks at; "" for one that is not there.
+  /// Header fields that the server looks at; "" for one that is not there. `upgrade` is in small
+  /// letters.
   std::string host, origin, authorization, content_type, upgrade;
   std::string websocket_key, websocket_version;
   /// Minor version of HTTP/1, and whether the connection may be used again.
@@ -67,6 +68,11 @@ class Exchange {
   virtual void open(HttpResponse head) = 0;
   virtual void write(std::string piece) = 0;
   virtual void close() = 0;
+  /// Instead of an answer: 101 with these fields, after which the connection's bytes are no HTTP
+  /// any more. They go by write() as they are and end with close(); what the client sends comes to
+  /// `received`, on the connections' thread.
+  virtual void take_over(std::vector<std::pair<std::string, std::string>> fields,
+                         std::function<void(std::string_view)> received) = 0;
   /// Whether the client has gone, or does not read what it is sent: nothing of the answer is of
   /// use.
   virtual bool gone() const = 0;

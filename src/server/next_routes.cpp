@@ -1,6 +1,7 @@
 // Words that continue a text.
 #include <algorithm>
 
+#include "next_words.hpp"
 #include "request_fields.hpp"
 #include "routes.hpp"
 
@@ -33,16 +34,34 @@ const RequestTable* next_request() {
   return &table;
 }
 
+Value next_words(const ServedModel& model, std::string text,
+                 std::optional<std::string> starting_with, std::int64_t count) {
+  (void)tokens_of(model, {.text = text, .ids = {}}, "text");
+  if (!starting_with) {
+    const std::size_t blank = text.find_last_of(white_space);
+    const std::size_t begin = blank == std::string::npos ? 0 : blank + 1;
+    starting_with = text.substr(begin);
+    text.resize(begin);
+  }
+  const NextWords found = model.next->words(
+      text, {.top = count, .starting_with = *starting_with, .most_steps = most_steps});
+  Value::List list;
+  for (const Continuation& word : found.words) {
+    Value one;
+    one.set("text", word.text);
+    one.set("insert", word.text.substr(std::min(starting_with->size(), word.text.size())));
+    one.set("probability", word.probability);
+    list.push_back(std::move(one));
+  }
+  Value answer;
+  answer.set("next", std::move(list));
+  answer.set("exact", found.exact);
+  return answer;
+}
+
 void handle_next(const Call& call) {
   const auto request = read_request<NextRequest>(*next_request(), call.body);
   const auto model = call.model(request.model);
-  std::string text = request.text, begun = request.starting_with.value_or("");
-  if (!request.starting_with) {
-    const std::size_t blank = text.find_last_of(white_space);
-    const std::size_t begin = blank == std::string::npos ? 0 : blank + 1;
-    begun = text.substr(begin);
-    text.resize(begin);
-  }
   const auto read = tokens_of(*model, {.text = request.text, .ids = {}}, "text");
   if (static_cast<std::int64_t>(read.size()) > call.services.options.max_prompt) {
     throw RequestError(400, "request: 'text' has more tokens than --max-prompt allows", "text",
@@ -50,20 +69,7 @@ void handle_next(const Call& call) {
   }
   call.exchange->note().model = model->name;
   call.exchange->note().tokens_in = static_cast<std::int64_t>(read.size());
-  const NextWords found = model->next->words(
-      text, {.top = request.n, .starting_with = begun, .most_steps = most_steps});
-  Value::List list;
-  for (const Continuation& word : found.words) {
-    Value one;
-    one.set("text", word.text);
-    one.set("insert", word.text.substr(std::min(begun.size(), word.text.size())));
-    one.set("probability", word.probability);
-    list.push_back(std::move(one));
-  }
-  Value answer;
-  answer.set("next", std::move(list));
-  answer.set("exact", found.exact);
-  call.answer(answer);
+  call.answer(next_words(*model, request.text, request.starting_with, request.n));
 }
 
 }  // namespace sluice::server

@@ -14,7 +14,7 @@ Value object_of(std::initializer_list<std::pair<std::string, Value>> fields) {
   return object;
 }
 
-Value body_of(const RequestTable& table) {
+Value schema_of_fields(const RequestTable& table) {
   Value properties = Value::Object{};
   const auto& fields = table.fields.fields();
   for (std::size_t i = 0; i < fields.size(); ++i) {
@@ -26,11 +26,14 @@ Value body_of(const RequestTable& table) {
   }
   Value::List required;
   for (const std::string& name : table.required) required.emplace_back(name);
-  Value schema_value = object_of({{"type", "object"},
-                                  {"additionalProperties", false},
-                                  {"properties", std::move(properties)},
-                                  {"required", std::move(required)}});
-  const Value media = object_of({{"schema", std::move(schema_value)}});
+  return object_of({{"type", "object"},
+                    {"additionalProperties", false},
+                    {"properties", std::move(properties)},
+                    {"required", std::move(required)}});
+}
+
+Value body_of(const RequestTable& table) {
+  const Value media = object_of({{"schema", schema_of_fields(table)}});
   return object_of({{"required", true}, {"content", object_of({{"application/json", media}})}});
 }
 
@@ -59,6 +62,7 @@ Value operation_of(const Route& route) {
                                       {"content", object_of({{route.type, Value::Object{}}})}})},
                    {"default", error}})}});
   if (route.request != nullptr) operation.set("requestBody", body_of(*route.request()));
+  if (route.message != nullptr) operation.set("x-messages", schema_of_fields(*route.message()));
   if (route.access == Access::open) operation.set("security", Value::List{});
   const std::string path = route.path;
   if (const std::size_t brace = path.find('{'); brace != std::string::npos) {

@@ -5,6 +5,7 @@
 
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <cctype>
 #include <limits>
 
 namespace sluice::server {
@@ -114,6 +115,9 @@ HttpRequest RequestReader::take() {
   request.authorization = parser_->field(http::field::authorization);
   request.content_type = parser_->field(http::field::content_type);
   request.upgrade = parser_->field(http::field::upgrade);
+  for (char& letter : request.upgrade) {
+    letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  }
   request.websocket_key = parser_->field(http::field::sec_websocket_key);
   request.websocket_version = parser_->field(http::field::sec_websocket_version);
   request.version = message.version() >= 11 ? 1 : 0;

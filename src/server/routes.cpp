@@ -16,6 +16,8 @@ const std::vector<Route>& routes() {
        handle_rescore},
       {"POST", "/v1/next", "Words that continue a text", Access::key, false, next_request,
        handle_next},
+      {"GET", "/v1/session", "A keyboard's text, held open over a WebSocket", Access::key, true,
+       nullptr, handle_session, "application/json", session_message},
       {"POST", "/v1/perplexity", "How well a text is known", Access::key, false, perplexity_request,
        handle_perplexity},
       {"POST", "/completion", "Continue texts (llama.cpp)", Access::key, false,

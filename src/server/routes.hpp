@@ -28,6 +28,8 @@ struct Route {
   void (*handle)(const Call&);
   /// Of what type its answer is.
   const char* type = "application/json";
+  /// Of a WebSocket: the fields of its messages.
+  const RequestTable* (*message)() = nullptr;
 };
 
 const std::vector<Route>& routes();
@@ -44,8 +46,9 @@ void handle_detokenize(const Call& call);
 void handle_score(const Call& call);  // score_routes.cpp
 void handle_perplexity(const Call& call);
 void handle_rescore(const Call& call);
-void handle_next(const Call& call);    // next_routes.cpp
-void handle_models(const Call& call);  // state_routes.cpp
+void handle_next(const Call& call);     // next_routes.cpp
+void handle_session(const Call& call);  // session_route.cpp
+void handle_models(const Call& call);   // state_routes.cpp
 void handle_model(const Call& call);
 void handle_reload(const Call& call);
 void handle_health(const Call& call);
@@ -60,6 +63,7 @@ const RequestTable* score_request();
 const RequestTable* perplexity_request();
 const RequestTable* rescore_request();
 const RequestTable* next_request();
+const RequestTable* session_message();
 const RequestTable* tokenize_request();
 const RequestTable* detokenize_request();
 

@@ -56,6 +56,9 @@ struct Call {
   void answer(const Value& object) const;
 };
 
+/// The value of a field of a query, as it stands there; "" for none.
+std::string query_value(std::string_view query, std::string_view name);
+
 /// The tokens of a text to be continued. Throws RequestError (400) for text that the tokenizer
 /// cannot take, or ids outside the vocabulary.
 struct Prompt;

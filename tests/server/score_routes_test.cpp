@@ -20,7 +20,8 @@ TEST(ScoreRoute, LinesScoreAsTheLibrarySays) {
     const LoadedFrozenModel loaded = load_frozen_model(serving.models.path("m"));
     std::vector<std::string> lines;
     for (int i = 0; i < 40; ++i)
-      lines.push_back("the cat sat on a mat".substr(0, static_cast<std::size_t>(i % 21)));
+      lines.push_back(
+          std::string("the cat sat on a mat").substr(0, static_cast<std::size_t>(i % 21)));
     const auto expected = score_lines(*loaded.model, *loaded.tokenizer, lines);
     const json answer = serving.post("/v1/score", {{"lines", lines}, {"words", true}}).object();
     ASSERT_EQ(answer["lines"].size(), lines.size());

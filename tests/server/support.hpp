@@ -105,6 +105,8 @@ class Client {
     return taken(end + 1);
   }
 
+  std::string bytes(std::size_t size) { return count(size); }
+
   /// The whole answer, its body put together.
   Answer answer(bool head_only = false) {
     std::size_t end = 0;

@@ -141,7 +141,7 @@ async function score() {
     chooseWord();
     drawShade();
     if (state.at < 0) drawWord();
-    say('');
+    if ($('status').className === 'bad') say('');
   } catch (error) {
     if (error.name !== 'AbortError') say(error.message, true);
   }

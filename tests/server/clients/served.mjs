@@ -4,6 +4,7 @@ import {spawn} from 'node:child_process';
 export class Served {
   constructor(program, models, more = []) {
     this.process = spawn(program, ['serve', ...models, '--port', '0', '--log', 'none', ...more], {stdio: ['ignore', 'pipe', 'inherit'], env: {...process.env, OMP_WAIT_POLICY: 'passive'}});
+    process.on('exit', () => this.process.kill('SIGKILL'));
     this.ended = new Promise(resolve => this.process.on('exit', resolve));
     this.address = new Promise((resolve, reject) => {
       this.process.stdout.setEncoding('utf8').on('data', line => {

@@ -1,0 +1,71 @@
+// What a connection's bytes go through before anything is known of them: libFuzzer's target. The
+// first byte says in pieces of what size they come.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "request_reader.hpp"
+#include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
+#include "websocket.hpp"
+
+namespace {
+
+using namespace sluice;
+
+void check(bool holds) {
+  if (!holds) std::abort();
+}
+
+/// Requests of the bytes, and faults, as a text: the same whatever the pieces.
+std::string read_requests(std::string_view bytes, std::size_t piece) {
+  std::string seen;
+  auto reader =
+      std::make_unique<server::RequestReader>(server::RequestLimits{.header = 2048, .body = 4096});
+  std::string ahead;
+  while (!bytes.empty()) {
+    const std::size_t size = std::min(piece, bytes.size());
+    ahead += bytes.substr(0, size);
+    bytes.remove_prefix(size);
+    while (!ahead.empty()) {
+      const std::size_t used = reader->feed(ahead);
+      check(used <= ahead.size());
+      ahead.erase(0, used);
+      if (reader->fault() != 0) return seen + std::to_string(reader->fault());
+      if (!reader->done()) break;
+      const server::HttpRequest request = reader->take();
+      check(request.body.size() <= 4096);
+      seen +=
+          request.method + ' ' + request.path + '?' + request.query + '\n' + request.body + '\n';
+      reader = std::make_unique<server::RequestReader>(
+          server::RequestLimits{.header = 2048, .body = 4096});
+      try {
+        const Value value =
+            parse_json(request.body, {.where = "body"}, {.bytes = 4096, .levels = 16});
+        // What is written can be read again.
+        (void)parse_json(json_text(value), {.where = "body"});
+      } catch (const Error&) {
+      }
+    }
+  }
+  return seen;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size < 2) return 0;
+  const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
+  const std::size_t piece = 1 + data[0];
+  check(read_requests(bytes, piece) == read_requests(bytes, bytes.size()));
+  server::FrameReader frames(1000);
+  for (std::size_t at = 0; at < bytes.size(); at += piece) {
+    for (const auto& message : frames.feed(bytes.substr(at, piece)))
+      check(message.text.size() <= 1000);
+  }
+  return 0;
+}
