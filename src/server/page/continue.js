@@ -11,7 +11,7 @@ function makeSliders() {
     const input = element('input', {id, type: 'range', min, max, step, value});
     input.value = value;
     input.addEventListener('input', () => { output.textContent = input.value; });
-    $('sliders').append(element('label', {}, name, output, input));
+    $('sliders').append(element('label', {htmlFor: id}, name, output, input));
   }
 }
 const setting = id => Number($(id).value);

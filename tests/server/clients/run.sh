@@ -29,6 +29,7 @@ train() {
 }
 
 serve() { # starts the server, sets url
+  : >"$scratch/out"
   "$program" serve "$@" --port 0 --log none >"$scratch/out" &
   for _ in $(seq 500); do
     url=$(sed -n 's/.* at \(http.*\)/\1/p' "$scratch/out")
