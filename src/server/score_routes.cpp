@@ -7,9 +7,9 @@
 
 #include "routes.hpp"
 #include "score_job.hpp"
+#include "sluice/inference/text_builder.hpp"
 #include "sluice/text/detail/utf8.hpp"
 #include "sluice/text/line_parts.hpp"
-#include "text_builder.hpp"
 
 namespace sluice::server {
 namespace {
