@@ -126,7 +126,7 @@ int CompareCommand::run(const CompareFlags& flags) {
     display_.say(fmt::format("report: {}", (out / "report.html").string()));
     return 0;
   } catch (const Interrupted& interrupted) {
-    fmt::print(stderr, "sluice compare: interrupted before training began\n");
+    tell("sluice compare: interrupted before training began\n");
     return 128 + interrupted.signal;
   }
 }

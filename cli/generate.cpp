@@ -109,7 +109,7 @@ void GenerateCommand::run() {
 
 void GenerateCommand::stream(const LoadedFrozenModel& loaded) const {
   if (prompt.empty()) {
-    fmt::print(stderr, "sluice generate: the prompt is empty; starting a new line\n");
+    tell("sluice generate: the prompt is empty; starting a new line\n");
   }
   print(prompt);
   flush_output();
@@ -124,8 +124,10 @@ void GenerateCommand::stream(const LoadedFrozenModel& loaded) const {
   if (!ends_line) print("\n");
   flush_output();
   if (!result.unknown_words.empty()) {
-    fmt::print(stderr, "sluice generate: not in the vocabulary and read as <unk>: {}\n",
-               fmt::join(result.unknown_words, " "));
+    tell("sluice generate: " +
+         presentable(fmt::format("not in the vocabulary and read as <unk>: {}",
+                                 fmt::join(result.unknown_words, " "))) +
+         "\n");
   }
 }
 

@@ -41,6 +41,11 @@ ordered_json describe(const ModelDirectory& files, const Tokenizer& tokenizer,
                       std::optional<std::int64_t> field) {
   const nlohmann::json config = files.config();
   const ModelConfig model = files.model_config();
+  Metrics metrics;
+  if (std::filesystem::exists(files.metrics_file())) metrics = read_metrics(files.metrics_file());
+  for (const std::string& fault : metrics.faults) {
+    tell(fmt::format("sluice info: {}; it is passed over\n", fault));
+  }
   return {{"model", config["model"]},
           {"summary", model.summary()},
           {"parameters", model.parameter_count()},
@@ -48,9 +53,7 @@ ordered_json describe(const ModelDirectory& files, const Tokenizer& tokenizer,
           {"tokenizer", {{"kind", tokenizer.kind()}, {"vocabulary", tokenizer.size()}}},
           {"tensors", ordered_json::array()},
           {"training", config.value("training", nlohmann::json())},
-          {"history", history(std::filesystem::exists(files.metrics_file())
-                                  ? read_metrics(files.metrics_file())
-                                  : Metrics{})}};
+          {"history", history(metrics)}};
 }
 
 ordered_json describe(const std::filesystem::path& directory, bool verify) {
@@ -154,7 +157,8 @@ void add_info(CLI::App& program, int& status) {
            "compute a runtime model's checksum even if it is known to be whole");
   when_chosen(app, [command, &status] {
     const ordered_json info = describe(command->model, command->verify);
-    print(command->json ? info.dump() + "\n" : as_text(info));
+    print(command->json ? info.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
+                        : as_text(info));
     status = 0;
   });
 }

@@ -19,7 +19,6 @@
 #include "sluice/text/corpus.hpp"
 #include "sluice/text/inputs.hpp"
 #include "stop_signals.hpp"
-#include "temporary_directory.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -59,10 +58,9 @@ int InspectCommand::run() const {
   ProgressDisplay display;
   const Progress progress = until_interrupted(display);
   try {
-    const TemporaryDirectory cache;
-    const TextInputs inputs({text}, {}, cache.path(), progress);
-    const TokenShards corpus =
-        tokenize_corpus(inputs.sources(), *loaded.tokenizer, cache.path(), progress);
+    // Nothing of the text or its tokens has a name on the disk.
+    const TextInputs inputs({text}, {}, {}, progress);
+    const TokenShards corpus = tokenize_uncached(inputs.sources(), *loaded.tokenizer, progress);
     RunDirectory directory(out, Existing::resume);
     InspectOptions options;
     options.tokens = tokens;
@@ -79,7 +77,7 @@ int InspectCommand::run() const {
     return 0;
   } catch (const Interrupted& interrupted) {
     display.clear();
-    fmt::print(stderr, "sluice inspect: interrupted; nothing was written\n");
+    tell("sluice inspect: interrupted; nothing was written\n");
     return 128 + interrupted.signal;
   }
 }

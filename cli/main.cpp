@@ -4,15 +4,19 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
+#include <system_error>
+#include <typeinfo>
 #include <vector>
 
 #include "commands.hpp"
 #include "output.hpp"
+#include "process.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/base/version.hpp"
@@ -50,8 +54,8 @@ CLI::App* chosen_command(CLI::App& program, int argc, char** argv) {
   const std::string name = argv[1];
   if (name.starts_with("-")) return nullptr;
   if (std::find(names.begin(), names.end(), name) == names.end()) {
-    throw UsageError(
-        fmt::format("unknown command '{}'; {}", name, sluice::suggestion(name, names)));
+    throw UsageError(fmt::format("unknown command {}; {}", sluice::in_quotes(name),
+                                 sluice::suggestion(name, names)));
   }
   return program.get_subcommand(name);
 }
@@ -61,23 +65,37 @@ std::string unexpected(const CLI::App& app) {
   const std::vector<std::string> left = app.remaining(true);
   const auto flag = std::find_if(left.begin(), left.end(),
                                  [](const std::string& s) { return s.starts_with("-"); });
-  if (flag == left.end()) return fmt::format("unexpected argument '{}'", left.front());
+  if (flag == left.end()) return "unexpected argument " + sluice::in_quotes(left.front());
   const std::string name = flag->substr(0, flag->find('='));
   std::vector<std::string> known;
   for (const CLI::Option* option : app.get_options()) {
     for (const std::string& known_name : option->get_lnames()) known.push_back("--" + known_name);
   }
   const std::string near = sluice::nearest_names(name, known);
-  return fmt::format("unknown option '{}'{}", name,
+  return fmt::format("unknown option {}{}", sluice::in_quotes(name),
                      near.empty() ? "" : fmt::format("; did you mean {}?", near));
 }
 
 /// Says `what` in one line on standard error.
-int complain(const CLI::App* command, std::string what, int status) {
-  std::replace(what.begin(), what.end(), '\n', ' ');
-  fmt::print(stderr, "sluice{}{}: {}\n", command ? " " : "", command ? command->get_name() : "",
-             what);
+int complain(const CLI::App* command, std::string_view what, int status) {
+  sluice::cli::tell(fmt::format("sluice{}{}: {}\n", command ? " " : "",
+                                command ? command->get_name() : "", what));
   return status;
+}
+
+/// What to say of an exception that is none of the library's own: nothing of its text, which is not
+/// written for users.
+std::string description(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error)) return "there is not enough memory";
+  if (const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&error)) {
+    return sluice::presentable(
+        fmt::format("cannot use '{}': {}", file->path1().string(), file->code().message()));
+  }
+  if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
+    return "the system refused something: " + system->code().message();
+  }
+  return fmt::format("an internal error ({}); please report it with the command that led to it",
+                     typeid(error).name());
 }
 
 int run(CLI::App& program, CLI::App* command, int& status, int argc, char** argv) {
@@ -90,7 +108,9 @@ int run(CLI::App& program, CLI::App* command, int& status, int argc, char** argv
   } catch (const CLI::ExtrasError&) {
     throw UsageError(unexpected(command ? *command : program));
   } catch (const CLI::ParseError& error) {
-    throw UsageError(error.what());
+    std::string what = error.what();
+    std::replace(what.begin(), what.end(), '\n', ' ');
+    throw UsageError(what);
   }
   sluice::cli::flush_output();
   return status;
@@ -99,7 +119,9 @@ int run(CLI::App& program, CLI::App* command, int& status, int argc, char** argv
 }  // namespace
 
 int main(int argc, char** argv) {
+  sluice::cli::prepare_process();
   CLI::App* command = nullptr;
+  std::string name;
   try {
     CLI::App program(
         "Trains, evaluates, scores with and samples from gated convolutional language "
@@ -134,15 +156,17 @@ int main(int argc, char** argv) {
     program.footer("sluice COMMAND --help describes a command.");
     try {
       command = chosen_command(program, argc, argv);
+      if (command != nullptr) name = command->get_name();
+      sluice::cli::tell_of_lost_files(name.c_str());
       return run(program, command, status, argc, argv);
     } catch (const UsageError& error) {
       return complain(command, error.what(), usage_failure);
-    } catch (const std::bad_alloc&) {
-      return complain(command, "there is not enough memory", failure);
-    } catch (const std::exception& error) {
+    } catch (const sluice::Error& error) {
       return complain(command, error.what(), failure);
+    } catch (const std::exception& error) {
+      return complain(command, description(error), failure);
     }
   } catch (const std::exception& error) {
-    return complain(nullptr, error.what(), failure);
+    return complain(nullptr, description(error), failure);
   }
 }

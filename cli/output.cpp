@@ -34,6 +34,11 @@ void print(std::string_view text) {
   check_output(std::fwrite(text.data(), 1, text.size(), stdout) == text.size());
 }
 
+void tell(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
 void flush_output() { check_output(std::fflush(stdout) == 0); }
 
 std::string validation_standing(double loss, double uniform_loss, bool best) {
@@ -52,18 +57,16 @@ void ProgressDisplay::update(double fraction, std::string_view text) {
   if (now - last_ < interval) return;
   last_ = now;
   if (terminal_) {
-    fmt::print(stderr, "\r\033[K{}", progress_line(fraction, text, terminal_width()));
+    tell(fmt::format("\r\033[K{}", progress_line(fraction, text, terminal_width())));
     drawn_ = true;
   } else {
-    fmt::print(stderr, "{:3.0f}% {}\n", std::floor(100 * fraction), text);
+    tell(fmt::format("{:3.0f}% {}\n", std::floor(100 * fraction), text));
   }
-  std::fflush(stderr);
 }
 
 void ProgressDisplay::clear() {
   if (!drawn_) return;
-  fmt::print(stderr, "\r\033[K");
-  std::fflush(stderr);
+  tell("\r\033[K");
   drawn_ = false;
 }
 

@@ -13,6 +13,9 @@ void print(std::string_view text);
 /// Flushes standard output; throws like print().
 void flush_output();
 
+/// Writes to standard error. What cannot be said there is not said: that fails nothing.
+void tell(std::string_view text);
+
 /// How a validation stands, for the end of the line that tells of it: ", the best so far", ", worse
 /// than knowing nothing (2.6391)" (ln V), or nothing.
 std::string validation_standing(double loss, double uniform_loss, bool best);

@@ -17,11 +17,14 @@ RunDirectory::RunDirectory(fs::path directory, Existing existing) : files_(std::
   if (exists && !fs::is_directory(path())) {
     throw Error(fmt::format("--out '{}' is not a directory", path().string()));
   }
-  if (existing == Existing::refuse && exists && !fs::is_empty(path())) {
-    throw Error(fmt::format(
-        "--out '{}' exists already; give --resume to continue its run, --overwrite to replace it, "
-        "or another directory",
-        path().string()));
+  // What is left of a run that was killed before it began may be replaced.
+  if (existing == Existing::refuse && exists && !fs::is_empty(path()) &&
+      !files_.holds_only_preparations()) {
+    throw Error(
+        fmt::format("--out '{}' exists already{}; give {}--overwrite to replace it, or "
+                    "another directory",
+                    path().string(), files_.has_checkpoint() ? "" : " and has no run to continue",
+                    files_.has_checkpoint() ? "--resume to continue its run, " : ""));
   }
   std::error_code error;
   made_ = fs::create_directories(path(), error);

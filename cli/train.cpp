@@ -200,7 +200,7 @@ int train_command(const TrainFlags& flags) {
   try {
     return run.run();
   } catch (const Interrupted& interrupted) {
-    fmt::print(stderr, "sluice train: interrupted before training began\n");
+    tell("sluice train: interrupted before training began\n");
     return 128 + interrupted.signal;
   }
 }

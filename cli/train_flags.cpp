@@ -213,7 +213,8 @@ void add_model_flags(CLI::App& app, GivenFlags& given) {
 }
 
 Settings read_config(const std::string& file) {
-  return read_settings(read_file(file), {.where = fmt::format("config '{}'", file)});
+  return read_settings(read_file(file, most_json_bytes),
+                       {.where = fmt::format("config '{}'", file)});
 }
 
 }  // namespace

@@ -2,87 +2,120 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <new>
-#include <system_error>
 #include <utility>
 
+#include "descriptor.hpp"
 #include "sluice/base/detail/readable_file.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/numbers.hpp"
 
 namespace sluice {
 namespace {
 
-[[noreturn]] void fail(const char* operation, const std::filesystem::path& path, int cause) {
-  throw Error(fmt::format("cannot {} '{}': {}", operation, path.string(),
-                          std::generic_category().message(cause)));
+/// A file that is mapped, as mapped_file_at() finds it.
+struct Mapping {
+  /// Null while the place is free, `taken` while it is filled.
+  std::atomic<const std::byte*> data{nullptr};
+  std::atomic<std::size_t> size{0};
+  std::array<char, 512> name{};
+};
+
+const std::byte taken{};
+std::array<Mapping, 64> mappings;
+
+void enter(const std::filesystem::path& path, const std::byte* data, std::size_t size) {
+  for (Mapping& mapping : mappings) {
+    const std::byte* expected = nullptr;
+    if (!mapping.data.compare_exchange_strong(expected, &taken)) continue;
+    const std::string& name = path.native();
+    const std::size_t length = std::min(name.size(), mapping.name.size() - 1);
+    std::memcpy(mapping.name.data(), name.data(), length);
+    mapping.name.at(length) = '\0';
+    mapping.size.store(size);
+    mapping.data.store(data);
+    return;
+  }
 }
 
-/// Closes a descriptor unless released.
-class Descriptor {
- public:
-  explicit Descriptor(int value) : value_(value) {}
-  ~Descriptor() {
-    if (value_ >= 0) ::close(value_);
+void forget(const std::byte* data) {
+  for (Mapping& mapping : mappings) {
+    const std::byte* expected = data;
+    if (mapping.data.compare_exchange_strong(expected, nullptr)) return;
   }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return value_; }
-  int release() { return std::exchange(value_, -1); }
-
- private:
-  int value_;
-};
+}
 
 struct stat status_of(int descriptor, const std::filesystem::path& path) {
   struct stat status {};
-  if (::fstat(descriptor, &status) != 0) fail("read", path, errno);
+  if (::fstat(descriptor, &status) != 0) fail_at("read", path, errno);
   if (S_ISDIR(status.st_mode)) {
     throw Error(fmt::format("cannot read '{}': it is a directory, expected a file", path.string()));
   }
-  return status;
-}
-
-/// The size of a regular file; throws for anything else.
-std::uint64_t regular_size(int descriptor, const std::filesystem::path& path) {
-  const struct stat status = status_of(descriptor, path);
   if (!S_ISREG(status.st_mode)) {
     throw Error(fmt::format("cannot read '{}': it is not a regular file", path.string()));
   }
-  return static_cast<std::uint64_t>(status.st_size);
+  return status;
 }
 
 int open_to_read(const std::filesystem::path& path) {
   // O_NONBLOCK: opening a pipe that nobody writes to must not hang.
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor < 0) fail("read", path, errno);
+  if (descriptor < 0) fail_at("read", path, errno);
   return descriptor;
 }
 
-std::filesystem::path directory_of(const std::filesystem::path& path) {
-  return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+/// Reads up to `size` bytes; 0 at the end of the file.
+std::size_t read_some(int descriptor, char* to, std::size_t size,
+                      const std::filesystem::path& path) {
+  for (;;) {
+    const ssize_t count = ::read(descriptor, to, size);
+    if (count >= 0) return static_cast<std::size_t>(count);
+    if (errno != EINTR) fail_at("read", path, errno);
+  }
 }
 
 }  // namespace
 
+bool is_plain_name(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." &&
+         name.find_first_of(std::string_view("/\0", 2)) == std::string_view::npos;
+}
+
+const char* mapped_file_at(const void* address) noexcept {
+  const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+  for (const Mapping& mapping : mappings) {
+    const std::byte* const data = mapping.data.load();
+    const auto begin = reinterpret_cast<std::uintptr_t>(data);
+    if (data == nullptr || data == &taken || wanted < begin) continue;
+    if (wanted - begin < mapping.size.load()) return mapping.name.data();
+  }
+  return nullptr;
+}
+
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   const Descriptor file(open_to_read(path));
-  size_ = static_cast<std::size_t>(regular_size(file.get(), path));
+  size_ = static_cast<std::size_t>(status_of(file.get(), path).st_size);
   if (size_ == 0) return;  // mmap refuses empty mappings
   void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.get(), 0);
-  if (mapped == MAP_FAILED) fail("map", path, errno);
+  if (mapped == MAP_FAILED) fail_at("map", path, errno);
   data_ = static_cast<const std::byte*>(mapped);
+  enter(path_, data_, size_);
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr) return;
+  forget(data_);
+  ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
@@ -97,9 +130,12 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
-ReadableFile::ReadableFile(const std::filesystem::path& path) : path_(path) {
-  Descriptor file(open_to_read(path));
-  size_ = regular_size(file.get(), path);
+ReadableFile::ReadableFile(const std::filesystem::path& path)
+    : ReadableFile(path, open_to_read(path)) {}
+
+ReadableFile::ReadableFile(std::filesystem::path path, int descriptor) : path_(std::move(path)) {
+  Descriptor file(descriptor);
+  size_ = static_cast<std::uint64_t>(status_of(descriptor, path_).st_size);
   descriptor_ = file.release();
 }
 
@@ -126,7 +162,7 @@ void ReadableFile::read(std::uint64_t offset, void* out, std::size_t n) const {
         ::pread(descriptor_, next, std::min(n, std::size_t{1} << 30), static_cast<off_t>(offset));
     if (got < 0) {
       if (errno == EINTR) continue;
-      fail("read", path_, errno);
+      fail_at("read", path_, errno);
     }
     if (got == 0) {
       throw Error(
@@ -139,133 +175,51 @@ void ReadableFile::read(std::uint64_t offset, void* out, std::size_t n) const {
   }
 }
 
-AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
-  // A temporary is locked while it is written. One that is not locked was left by a process that
-  // died: it is used again, so that killed runs leave no more than one behind.
-  for (int attempt = 0;;) {
-    temporary_ = path;
-    temporary_ += attempt == 0 ? std::string(".tmp") : fmt::format(".tmp{}", attempt);
-    Descriptor file(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
-    if (file.get() < 0) fail("create", temporary_, errno);
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-      if (errno != EWOULDBLOCK) fail("lock", temporary_, errno);
-      ++attempt;
-      continue;
-    }
-    struct stat opened {};
-    struct stat named {};
-    if (::fstat(file.get(), &opened) != 0) fail("create", temporary_, errno);
-    const bool still_there = ::stat(temporary_.c_str(), &named) == 0 &&
-                             named.st_ino == opened.st_ino && named.st_dev == opened.st_dev;
-    if (!still_there) continue;  // its writer moved it into place between our open and lock
-    if (::ftruncate(file.get(), 0) != 0) fail("truncate", temporary_, errno);
-    descriptor_ = file.release();
-    return;
-  }
-}
-
-AtomicFile::~AtomicFile() {
-  if (descriptor_ < 0) return;
-  ::unlink(temporary_.c_str());
-  ::close(descriptor_);
-}
-
-void AtomicFile::write(const void* data, std::size_t size) {
-  if (descriptor_ < 0) {
-    throw Error(fmt::format("cannot write '{}': it is already committed", path_.string()));
-  }
-  const char* next = static_cast<const char*>(data);
-  while (size > 0) {
-    const ssize_t written = ::write(descriptor_, next, std::min(size, std::size_t{1} << 30));
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      fail("write", path_, errno);
-    }
-    next += written;
-    size -= static_cast<std::size_t>(written);
-  }
-}
-
-void AtomicFile::overwrite(std::size_t offset, std::string_view text) {
-  if (descriptor_ < 0) {
-    throw Error(fmt::format("cannot write '{}': it is already committed", path_.string()));
-  }
-  while (!text.empty()) {
-    const ssize_t written =
-        ::pwrite(descriptor_, text.data(), text.size(), static_cast<off_t>(offset));
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      fail("write", path_, errno);
-    }
-    text.remove_prefix(static_cast<std::size_t>(written));
-    offset += static_cast<std::size_t>(written);
-  }
-}
-
-void AtomicFile::commit() {
-  if (descriptor_ < 0) {
-    throw Error(fmt::format("cannot write '{}': it is already committed", path_.string()));
-  }
-  if (::fsync(descriptor_) != 0) fail("write", path_, errno);
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("replace", path_, errno);
-  ::close(std::exchange(descriptor_, -1));
-  const std::filesystem::path directory = directory_of(path_);
-  const Descriptor parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (parent.get() < 0) fail("open", directory, errno);
-  // Some file systems cannot sync a directory and say EINVAL; their renames are as durable as they
-  // get.
-  if (::fsync(parent.get()) != 0 && errno != EINVAL) fail("write", directory, errno);
-}
-
-void write_file(const std::filesystem::path& path, std::string_view text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
-}
-
-std::string read_file(const std::filesystem::path& path) {
+std::string read_file(const std::filesystem::path& path, std::size_t most) {
   const Descriptor file(open_to_read(path));
-  const struct stat status = status_of(file.get(), path);
+  const auto size = static_cast<std::size_t>(status_of(file.get(), path).st_size);
+  const auto check = [&](std::size_t bytes) {
+    if (bytes <= most) return;
+    throw Error(fmt::format("cannot read '{}': it has more than {} bytes, too many for such a file",
+                            path.string(), grouped(static_cast<std::int64_t>(most))));
+  };
+  check(size);
   std::string text;
   std::size_t used = 0;
   // One byte more than the file says it has, so that the usual case ends without growing.
-  text.resize(static_cast<std::size_t>(status.st_size) + 1);
-  for (;;) {
+  text.resize(size + 1);
+  while (const std::size_t count =
+             read_some(file.get(), text.data() + used, text.size() - used, path)) {
+    used += count;
+    check(used);
     if (used == text.size()) text.resize(2 * text.size());
-    const ssize_t count = ::read(file.get(), text.data() + used, text.size() - used);
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      fail("read", path, errno);
-    }
-    if (count == 0) break;
-    used += static_cast<std::size_t>(count);
   }
   text.resize(used);
   return text;
 }
 
-DirectoryLock::DirectoryLock(const std::filesystem::path& directory) {
-  const std::filesystem::path path = directory / name;
-  Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-  if (file.get() < 0) fail("lock", directory, errno);
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) fail("lock", directory, errno);
-    std::string holder = read_file(path);
-    throw Error(fmt::format(
-        "cannot use '{}': {} holds it; wait for it to end or choose another directory",
-        directory.string(), holder.empty() ? std::string("another process") : "process " + holder));
+void for_each_line(const std::filesystem::path& path, std::size_t most,
+                   const std::function<void(std::string_view text, bool whole)>& line) {
+  const Descriptor file(open_to_read(path));
+  static_cast<void>(status_of(file.get(), path));
+  std::string block(std::size_t{1} << 16, '\0');
+  std::string begun;
+  bool whole = true;
+  while (const std::size_t count = read_some(file.get(), block.data(), block.size(), path)) {
+    std::string_view rest(block.data(), count);
+    while (!rest.empty()) {
+      const std::size_t end = rest.find('\n');
+      const std::string_view part = rest.substr(0, end);
+      const std::string_view fits = part.substr(0, most - begun.size());
+      begun += fits;
+      whole = whole && fits.size() == part.size();
+      if (end == std::string_view::npos) break;
+      line(begun, whole);
+      begun.clear();
+      whole = true;
+      rest.remove_prefix(end + 1);
+    }
   }
-  const std::string self = std::to_string(::getpid());
-  if (::ftruncate(file.get(), 0) != 0 ||
-      ::pwrite(file.get(), self.data(), self.size(), 0) != static_cast<ssize_t>(self.size())) {
-    fail("lock", directory, errno);
-  }
-  descriptor_ = file.release();
-}
-
-DirectoryLock::~DirectoryLock() {
-  // The file stays: removing it would let two processes lock two files of the same name.
-  ::close(descriptor_);
 }
 
 std::uint64_t checksum(const void* data, std::size_t size) { return XXH3_64bits(data, size); }

@@ -74,6 +74,10 @@ class Builder {
 
  private:
   Value* add(Value value) {
+    if (++values_ > limits_.values) {
+      place_.refuse(
+          fmt::format("more than {} values", grouped(static_cast<std::int64_t>(limits_.values))));
+    }
     if (open_.empty()) {
       root_ = std::move(value);
       return &root_;
@@ -103,7 +107,7 @@ class Builder {
     return true;
   }
   /// Of several fields of one name the last counts.
-  static void keep_last(Value::Object& object) {
+  void keep_last(Value::Object& object) const {
     std::unordered_set<std::string_view> seen;
     std::vector<bool> doubled(object.size(), false);
     bool any = false;
@@ -112,6 +116,11 @@ class Builder {
       any = any || doubled[i];
     }
     if (!any) return;
+    if (!limits_.repeated_fields) {
+      const auto again = std::find(doubled.begin(), doubled.end(), true) - doubled.begin();
+      place_.refuse(fmt::format("it names {} twice",
+                                in_quotes(object[static_cast<std::size_t>(again)].first)));
+    }
     Value::Object kept;
     for (std::size_t i = 0; i < object.size(); ++i) {
       if (!doubled[i]) kept.push_back(object[i]);
@@ -122,6 +131,7 @@ class Builder {
   std::string_view text_;
   const FieldPlace& place_;
   JsonLimits limits_;
+  std::size_t values_ = 0;
   Value root_;
   /// Lists and objects that are not complete, each within the one before. An element is complete
   /// before the next is added, so that none of these moves.

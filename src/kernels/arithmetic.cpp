@@ -52,6 +52,17 @@ void AddConstant(float* y, const float* x, float a, std::size_t n) {
   });
 }
 
+/// 0 when all are finite, else NaN: 0 times an infinity is NaN.
+float ZeroTimes(const float* x, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  const auto zero = hn::Zero(d);
+  auto sum = hn::Zero(d);
+  ForEachVector(d, n, [&](std::size_t i, auto span) HWY_ATTR {
+    sum = hn::MulAdd(zero, span.Load(d, x + i), sum);
+  });
+  return hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
 void Clamp(float* x, float bound, std::size_t n) {
   const hn::ScalableTag<float> d;
   const auto most = hn::Set(d, bound);
@@ -128,6 +139,7 @@ HWY_EXPORT(ScaleInto);
 HWY_EXPORT(AddScaled);
 HWY_EXPORT(AddConstant);
 HWY_EXPORT(Clamp);
+HWY_EXPORT(ZeroTimes);
 HWY_EXPORT(ColumnSums);
 HWY_EXPORT(SquareSums);
 }  // namespace
@@ -149,6 +161,10 @@ void add_constant(float* y, const float* x, float a, std::size_t n) {
 }
 
 void clamp(float* x, float bound, std::size_t n) { HWY_DYNAMIC_DISPATCH(Clamp)(x, bound, n); }
+
+bool all_finite(const float* x, std::size_t n) {
+  return HWY_DYNAMIC_DISPATCH(ZeroTimes)(x, n) == 0;
+}
 
 void column_sums(float* out, const float* x, std::size_t rows, std::size_t n) {
   HWY_DYNAMIC_DISPATCH(ColumnSums)(out, x, rows, n);
@@ -192,6 +208,10 @@ double inner_product(const double* x, const double* y, std::size_t n) {
   double total = 0;
   for (const double sum : sums) total += sum;
   return total;
+}
+
+bool all_finite(const double* x, std::size_t n) {
+  return std::all_of(x, x + n, [](double each) { return std::isfinite(each); });
 }
 
 void column_sums(double* out, const double* x, std::size_t rows, std::size_t n) {

@@ -8,6 +8,8 @@
 
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/models/fingerprints.hpp"
 
 namespace sluice {
 namespace {
@@ -38,20 +40,34 @@ void check_tensors(const SafetensorsFile& file, const Parameters& parameters) {
   }
 }
 
-/// Gives the model the tensors of `file`, all or none of them.
+bool all_finite(const Tensor& tensor) {
+  const auto elements = static_cast<std::size_t>(tensor.elements());
+  return tensor.dtype() == DType::f64 ? kernels::all_finite(tensor.data<double>(), elements)
+                                      : kernels::all_finite(tensor.data<float>(), elements);
+}
+
+/// Gives the model the tensors of `file`, all or none of them unless one has an element that is not
+/// finite.
 void assign(const SafetensorsFile& file, LanguageModel& model) {
   check_parameters(file, model);
   for (const Parameter& parameter : model.parameters()) {
     const Tensor found = file.read(parameter.name);
     const DType dtype = parameter.variable.dtype();
-    parameter.variable.set_value(
-        parameter.in_memory(found.dtype() == dtype ? found : found.to(dtype)));
+    const Tensor value = found.dtype() == dtype ? found : found.to(dtype);
+    if (!all_finite(value)) {
+      throw Error(fmt::format(
+          "cannot load '{}': tensor '{}' holds a number that is not finite; the model has "
+          "diverged or the file was made badly",
+          file.path().string(), parameter.name));
+    }
+    parameter.variable.set_value(parameter.in_memory(value));
   }
 }
 
 }  // namespace
 
-PendingSafetensors prepare_parameters(const fs::path& file, const LanguageModel& model) {
+PendingSafetensors prepare_parameters(const fs::path& file, const LanguageModel& model,
+                                      const Metadata& more) {
   TensorSources tensors;
   tensors.reserve(model.parameters().size());
   for (const Parameter& parameter : model.parameters()) {
@@ -59,7 +75,9 @@ PendingSafetensors prepare_parameters(const fs::path& file, const LanguageModel&
                        [&parameter] { return parameter.in_file(parameter.variable.value()); }});
   }
   // "format" is what other readers of safetensors look for: tensors laid out as PyTorch's.
-  return prepare_safetensors(file, tensors, {{"format", "pt"}});
+  Metadata metadata = more;
+  metadata["format"] = "pt";
+  return prepare_safetensors(file, tensors, metadata);
 }
 
 void save_parameters(const fs::path& file, const LanguageModel& model) {
@@ -93,6 +111,18 @@ void ModelDirectory::check_trained() const {
                   path_.string()));
 }
 
+bool ModelDirectory::holds_only_preparations() const {
+  std::error_code ignored;
+  if (!fs::exists(path_ / DirectoryLock::name, ignored)) return false;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
+    const std::string name = entry.path().filename().string();
+    const bool known = name == DirectoryLock::name || name == cache_name || name == config_name ||
+                       is_tokenizer_file(name) || AtomicFile::is_temporary(name);
+    if (!known) return false;
+  }
+  return true;
+}
+
 nlohmann::json ModelDirectory::config() const {
   std::error_code ignored;
   if (!fs::is_directory(path_, ignored)) {
@@ -108,9 +138,9 @@ nlohmann::json ModelDirectory::config() const {
   const auto fail = [&](const std::string& fault) {
     throw Error(fmt::format("cannot read '{}': {}", file.string(), fault));
   };
-  const nlohmann::json config =
-      parse_json_document(read_file(file), {.where = fmt::format("cannot read '{}'", file.string()),
-                                            .origin = FieldPlace::Origin::file});
+  const nlohmann::json config = parse_json_document(
+      read_file(file, most_json_bytes), {.where = fmt::format("cannot read '{}'", file.string()),
+                                         .origin = FieldPlace::Origin::file});
   if (!config.is_object()) fail("expected a JSON object");
   const auto version = config.find("format_version");
   if (version == config.end() || !version->is_number_integer()) {
@@ -165,6 +195,7 @@ LoadedModel ModelDirectory::load(Weights weights) const {
                     path_.string(), config_name, config.parameter_count(),
                     file.path().filename().string(), scalars));
   }
+  check_fingerprints(file.path(), file.metadata(), config, tokenizer_file(path_));
   loaded.model = make_model(config, std::nullopt);
   assign(file, *loaded.model);
   return loaded;
@@ -173,7 +204,13 @@ LoadedModel ModelDirectory::load(Weights weights) const {
 void ModelDirectory::write_config(std::string_view text) const { write_file(config_file(), text); }
 
 void ModelDirectory::save_weights(const LanguageModel& model, Weights weights) const {
-  save_parameters(weights_file(weights), model);
+  prepare_weights(model, weights).commit();
+}
+
+PendingSafetensors ModelDirectory::prepare_weights(const LanguageModel& model,
+                                                   Weights weights) const {
+  return prepare_parameters(weights_file(weights), model,
+                            fingerprints(model.config(), tokenizer_file(path_)));
 }
 
 void ModelDirectory::save(const LanguageModel& model, const Tokenizer& tokenizer,

@@ -4,13 +4,12 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <nlohmann/json.hpp>
-#include <set>
 #include <span>
 #include <string_view>
 #include <unordered_map>
 
 #include "safetensors_format.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/models/safetensors.hpp"
@@ -77,24 +76,15 @@ struct SafetensorsFile::Contents {
   }
 
   void parse() {
-    std::set<std::string> names;
-    const nlohmann::json::parser_callback_t check =
-        [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
-          if (depth > 3) fail("its header is damaged (nested too deeply)");
-          if (depth == 1 && event == nlohmann::json::parse_event_t::key &&
-              !names.insert(value.get<std::string>()).second) {
-            fail(fmt::format("its header names '{}' twice", value.get<std::string>()));
-          }
-          return true;
-        };
-    nlohmann::json header;
-    try {
-      header = nlohmann::json::parse(header_, check);
-    } catch (const nlohmann::json::exception&) {
-      fail("its header is damaged (not JSON)");
-    }
-    if (!header.is_object()) fail("its header is damaged (not a JSON object)");
-    for (const auto& [name, value] : header.items()) {
+    // An object of objects with lists in them.
+    const JsonLimits limits{.levels = 3, .repeated_fields = false};
+    const FieldPlace place{
+        .where = fmt::format("cannot read '{}': its header is damaged", file_.path().string()),
+        .origin = FieldPlace::Origin::file};
+    const Value header = parse_json(header_, place, limits);
+    const auto* fields = header.as<Value::Object>();
+    if (fields == nullptr) place.refuse("an object", header);
+    for (const auto& [name, value] : *fields) {
       if (name == metadata_key) {
         read_metadata(value);
       } else {
@@ -103,22 +93,23 @@ struct SafetensorsFile::Contents {
     }
   }
 
-  void read_metadata(const nlohmann::json& value) {
-    if (!value.is_object()) fail("its metadata is not a JSON object");
-    for (const auto& [key, text] : value.items()) {
-      if (!text.is_string()) fail(fmt::format("its metadata '{}' is not a string", key));
-      metadata_[key] = text.get<std::string>();
+  void read_metadata(const Value& value) {
+    const auto* fields = value.as<Value::Object>();
+    if (fields == nullptr) fail("its metadata is not a JSON object");
+    for (const auto& [key, held] : *fields) {
+      const auto* text = held.as<std::string>();
+      if (text == nullptr) fail(fmt::format("its metadata '{}' is not a string", key));
+      metadata_[key] = *text;
     }
   }
 
-  Entry read_entry(const std::string& name, const nlohmann::json& value) const {
+  Entry read_entry(const std::string& name, const Value& value) const {
     Entry entry;
     entry.info.name = name;
-    const auto dtype = value.is_object() ? value.find("dtype") : value.end();
-    if (!value.is_object() || dtype == value.end() || !dtype->is_string()) {
-      fail(fmt::format("tensor '{}' has no dtype", name));
-    }
-    const auto& code = dtype->get_ref<const std::string&>();
+    const Value* const dtype = value.find("dtype");
+    const auto* const text = dtype != nullptr ? dtype->as<std::string>() : nullptr;
+    if (text == nullptr) fail(fmt::format("tensor '{}' has no dtype", name));
+    const std::string& code = *text;
     constexpr DType known[] = {DType::f32, DType::f64, DType::bf16, DType::i32, DType::i8};
     const auto found = std::find_if(std::begin(known), std::end(known),
                                     [&](DType each) { return dtype_code(each) == code; });
@@ -179,16 +170,17 @@ struct SafetensorsFile::Contents {
     return entry;
   }
 
-  std::vector<std::uint64_t> numbers(const std::string& name, const nlohmann::json& value,
+  std::vector<std::uint64_t> numbers(const std::string& name, const Value& value,
                                      const char* field) const {
-    const auto list = value.find(field);
+    const Value* const held = value.find(field);
+    const auto* const list = held != nullptr ? held->as<Value::List>() : nullptr;
     std::vector<std::uint64_t> out;
-    bool whole = list != value.end() && list->is_array();
-    if (whole) {
-      for (const nlohmann::json& number : *list) {
-        whole &= number.is_number_unsigned();
-        if (whole) out.push_back(number.get<std::uint64_t>());
-      }
+    bool whole = list != nullptr;
+    for (std::size_t i = 0; whole && i < list->size(); ++i) {
+      // Larger ones, which int64 does not hold, fit no file.
+      const auto* const number = (*list)[i].as<std::int64_t>();
+      whole = number != nullptr && *number >= 0;
+      if (whole) out.push_back(static_cast<std::uint64_t>(*number));
     }
     if (!whole) fail(fmt::format("the {} of tensor '{}' is damaged", field, name));
     return out;

@@ -63,10 +63,10 @@ void encode_block(const Block& block, const Tokenizer& tokenizer, EncodedBlock& 
   out.info.tokens = static_cast<std::int64_t>(out.tokens.size());
 }
 
-void write_shard(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
-                 const fs::path& path, const ShardKey& key, const Progress& progress) {
+void write_shard(OutputFile& file, const std::vector<TextSource>& sources,
+                 const Tokenizer& tokenizer, const ShardKey& key, const Progress& progress) {
   BlockReader reader(sources);
-  ShardWriter writer(path, tokenizer.size());
+  ShardWriter writer(file, tokenizer.size());
   CorpusInfo info;
   std::vector<EncodedBlock> encoded;
   reader.for_each_round(progress, "tokenising", [&](const std::vector<Block>& round) {
@@ -89,6 +89,14 @@ void write_shard(const std::vector<TextSource>& sources, const Tokenizer& tokeni
   writer.finish(key, info);
 }
 
+/// What was read back of the file `name`; throws when that is nothing.
+LoadedShard require_shard(std::optional<LoadedShard> loaded, const std::string& name) {
+  if (loaded) return std::move(*loaded);
+  throw Error(fmt::format(
+      "cannot read back '{}' just after writing it: another process changed it, or the disk fails",
+      name));
+}
+
 }  // namespace
 
 TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
@@ -103,22 +111,21 @@ TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokeni
   const ShardKey key{tokenizer.fingerprint(), text_checksum(sources)};
   std::optional<LoadedShard> loaded = load_shard(path, key);
   if (!loaded) {
-    write_shard(sources, tokenizer, path, key, progress);
+    AtomicFile file(path);
+    write_shard(file, sources, tokenizer, key, progress);
+    file.commit();
     loaded = load_shard(path, key);
-    if (!loaded) {
-      throw Error(fmt::format(
-          "cannot read back '{}' just after writing it: another process changed it, or the disk "
-          "fails",
-          path.string()));
-    }
   }
-  TokenShards shards;
-  shards.info_ = loaded->info;
-  shards.eos_ = tokenizer.eos();
-  shards.vocabulary_ = tokenizer.size();
-  shards.storage_ =
-      std::make_shared<const TokenShards::Storage>(std::move(loaded->file), loaded->narrow);
-  return shards;
+  return TokenShards(require_shard(std::move(loaded), path.string()), tokenizer);
+}
+
+TokenShards tokenize_uncached(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
+                              const Progress& progress) {
+  const ShardKey key{tokenizer.fingerprint(), 0};  // nobody else will ask for the text
+  ScratchFile file;
+  write_shard(file, sources, tokenizer, key, progress);
+  return TokenShards(require_shard(read_shard(file.reader(), key), "the file of tokens"),
+                     tokenizer);
 }
 
 }  // namespace sluice

@@ -129,7 +129,7 @@ void for_each_read_line(TextReader& reader, const std::function<void(std::string
 }
 
 /// Writes the texts of JSON lines, each on lines of its own.
-void write_field(TextReader& reader, const std::string& field, AtomicFile& out) {
+void write_field(TextReader& reader, const std::string& field, OutputFile& out) {
   std::int64_t number = 0;
   std::string buffer;
   for_each_read_line(reader, [&](std::string_view line) {
@@ -153,7 +153,7 @@ void write_field(TextReader& reader, const std::string& field, AtomicFile& out) 
   out.write(buffer);
 }
 
-void write_bytes(TextReader& reader, AtomicFile& out, const Progress& progress) {
+void write_bytes(TextReader& reader, OutputFile& out, const Progress& progress) {
   std::string piece(piece_bytes, '\0');
   while (const std::size_t got = reader.read(piece.data(), piece.size())) {
     out.write(piece.data(), got);
@@ -206,6 +206,21 @@ TextInputs::TextInputs(const std::vector<fs::path>& paths, const InputOptions& o
         sources_.emplace_back(found.path);
         continue;
       }
+      const auto unpack = [&](OutputFile& out) {
+        if (options.field.empty()) {
+          write_bytes(reader, out, progress);
+        } else {
+          write_field(reader, options.field, out);
+        }
+      };
+      TextSource& source = sources_.emplace_back(fs::path());
+      source.name = reader.title();
+      if (directory.empty()) {
+        ScratchFile& out = *scratch_.emplace_back(std::make_unique<ScratchFile>());
+        unpack(out);
+        source.path = out.path();
+        continue;
+      }
       std::error_code error;
       fs::create_directories(directory, error);
       if (error) {
@@ -214,18 +229,11 @@ TextInputs::TextInputs(const std::vector<fs::path>& paths, const InputOptions& o
       }
       const std::string key = fmt::format(
           "{}\n{}", fs::absolute(found.path).lexically_normal().string(), options.field);
-      const fs::path copy =
-          directory / fmt::format("text-{}.txt", checksum_hex(key.data(), key.size()));
-      AtomicFile out(copy);
-      if (options.field.empty()) {
-        write_bytes(reader, out, progress);
-      } else {
-        write_field(reader, options.field, out);
-      }
+      source.path = directory / fmt::format("text-{}.txt", checksum_hex(key.data(), key.size()));
+      AtomicFile out(source.path);
+      unpack(out);
       out.commit();
-      unpacked_.push_back(copy);
-      TextSource& source = sources_.emplace_back(copy);
-      source.name = reader.title();
+      unpacked_.push_back(source.path);
     }
     if (sources_.empty()) throw Error(fmt::format("there is no text to read: {}", skipped_note()));
   } catch (...) {

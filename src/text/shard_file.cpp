@@ -74,6 +74,12 @@ TokenShards::TokenShards(const std::vector<TokenId>& tokens, TokenId eos, std::i
   }
 }
 
+TokenShards::TokenShards(LoadedShard shard, const Tokenizer& tokenizer)
+    : storage_(std::make_shared<const Storage>(std::move(shard.file), shard.narrow)),
+      info_(shard.info),
+      eos_(tokenizer.eos()),
+      vocabulary_(tokenizer.size()) {}
+
 void TokenShards::read(std::int64_t offset, std::int64_t n, TokenId* out) const {
   if (offset < 0 || n < 0 || offset > size() || n > size() - offset) {
     throw Error(fmt::format("cannot read {} tokens at {}: the corpus has {}", n, offset, size()));
@@ -118,8 +124,8 @@ std::uint64_t checksum_of(const ReadableFile& file, std::uint64_t bytes) {
 
 }  // namespace
 
-ShardWriter::ShardWriter(const std::filesystem::path& path, std::int64_t vocabulary)
-    : file_(path), hash_(std::make_unique<Hash>()), narrow_(vocabulary <= 65536) {}
+ShardWriter::ShardWriter(OutputFile& file, std::int64_t vocabulary)
+    : file_(file), hash_(std::make_unique<Hash>()), narrow_(vocabulary <= 65536) {}
 
 ShardWriter::~ShardWriter() = default;
 
@@ -150,12 +156,14 @@ void ShardWriter::finish(const ShardKey& key, const CorpusInfo& info) {
   put(&footer, offsetof(Footer, checksum));
   footer.checksum = XXH3_64bits_digest(hash_->state);
   file_.write(&footer.checksum, sizeof footer.checksum);
-  file_.commit();
 }
 
 std::optional<LoadedShard> load_shard(const std::filesystem::path& path, const ShardKey& key) {
   if (!std::filesystem::is_regular_file(path)) return std::nullopt;
-  ReadableFile file(path);
+  return read_shard(ReadableFile(path), key);
+}
+
+std::optional<LoadedShard> read_shard(ReadableFile file, const ShardKey& key) {
   const std::uint64_t size = file.size();
   if (size < sizeof(Footer)) return std::nullopt;
   Footer footer;

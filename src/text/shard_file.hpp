@@ -34,11 +34,11 @@ class TokenShards::Storage {
   bool narrow_ = false;  // tokens are uint16
 };
 
-/// Writes a shard file; it takes the place of an older one on finish() and not before.
+/// Writes a shard file.
 class ShardWriter {
  public:
-  /// Vocabularies of at most 65536 take two bytes per token.
-  ShardWriter(const std::filesystem::path& path, std::int64_t vocabulary);
+  /// Vocabularies of at most 65536 take two bytes per token. `file` must outlive it.
+  ShardWriter(OutputFile& file, std::int64_t vocabulary);
   ~ShardWriter();
   ShardWriter(const ShardWriter&) = delete;
   ShardWriter& operator=(const ShardWriter&) = delete;
@@ -50,7 +50,7 @@ class ShardWriter {
   struct Hash;
   void put(const void* data, std::size_t size);
 
-  AtomicFile file_;
+  OutputFile& file_;
   std::unique_ptr<Hash> hash_;
   std::vector<std::uint16_t> narrow_buffer_;
   bool narrow_;
@@ -63,8 +63,10 @@ struct LoadedShard {
   bool narrow;
 };
 
-/// The shard file at `path`; nothing when it is missing, made from something else, of another
-/// version, cut short or damaged.
+/// The shard in `file`; nothing when it is made from something else, of another version, cut short
+/// or damaged.
+std::optional<LoadedShard> read_shard(ReadableFile file, const ShardKey& key);
+/// The same of the file at `path`; nothing when it is missing, or no regular file.
 std::optional<LoadedShard> load_shard(const std::filesystem::path& path, const ShardKey& key);
 
 }  // namespace sluice

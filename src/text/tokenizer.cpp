@@ -196,13 +196,28 @@ std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
   return make_byte_tokenizer();
 }
 
-std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory) {
+bool is_tokenizer_file(std::string_view name) {
+  return std::find(tokenizer_files.begin(), tokenizer_files.end(), name) != tokenizer_files.end();
+}
+
+std::filesystem::path tokenizer_file(const std::filesystem::path& directory) {
   const std::filesystem::path subword = directory / subword_file;
-  if (std::filesystem::exists(subword)) {
-    return parse_subword_tokenizer(read_file(subword), subword.string());
+  return std::filesystem::exists(subword) ? subword : directory / vocabulary_file;
+}
+
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory) {
+  const std::filesystem::path path = tokenizer_file(directory);
+  const MappedFile file(path);
+  const bool subword = path.filename() == subword_file;
+  // A model of sentencepiece has some megabytes, a list of words at most some hundred.
+  const std::size_t most = std::size_t{1} << (subword ? 25 : 28);
+  if (file.bytes().size() > most) {
+    throw Error(
+        fmt::format("cannot load the tokenizer '{}': it has {} bytes, more than the {} of any",
+                    path.string(), file.bytes().size(), most));
   }
-  const std::filesystem::path vocabulary = directory / vocabulary_file;
-  return parse_vocabulary_tokenizer(read_file(vocabulary), vocabulary.string());
+  return subword ? parse_subword_tokenizer(file.text(), path.string())
+                 : parse_vocabulary_tokenizer(file.text(), path.string());
 }
 
 void remove_tokenizer(const std::filesystem::path& directory) {

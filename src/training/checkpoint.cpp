@@ -43,7 +43,8 @@ const FieldTable& train_state_fields() {
           .add("logged_loss", &TrainState::logged_loss)
           .add("logged_steps", &TrainState::logged_steps, natural)
           .add("elapsed", &TrainState::elapsed)
-          .add("weights", &TrainState::weights, {.optional = true});
+          .add("weights", &TrainState::weights, {.optional = true})
+          .add("configuration", &TrainState::configuration, {.optional = true});
   return table;
 }
 

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <system_error>
 #include <variant>
 
 #include "metrics_lines.hpp"
@@ -9,6 +13,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/numbers.hpp"
 
 namespace sluice {
 namespace {
@@ -95,31 +100,55 @@ MetricsLine parse_metrics_line(std::string_view text, const std::string& where) 
                               event == nullptr ? Value() : *event);
 }
 
+void MetricsFaults::add(const std::string& fault) {
+  constexpr std::size_t most = 10;
+  if (first_.size() < most) {
+    first_.push_back(fault);
+  } else {
+    ++more_;
+  }
+}
+
+std::vector<std::string> MetricsFaults::sentences() const {
+  std::vector<std::string> all = first_;
+  if (more_ > 0) all.push_back(fmt::format("{} more lines cannot be read", grouped(more_)));
+  return all;
+}
+
 void for_each_metrics_line(
-    const std::filesystem::path& file, std::string_view text,
+    const std::filesystem::path& file,
     const std::function<void(std::string_view text, const MetricsLine& line)>& whole,
     const std::function<void(const std::string& fault)>& faulty) {
-  std::int64_t number = 1;
-  for (std::size_t begin = 0;; ++number) {
-    const std::size_t end = text.find('\n', begin);
-    if (end == std::string_view::npos) return;
-    const std::string_view line = text.substr(begin, end - begin);
-    begin = end + 1;
+  // Such a line has some 200 bytes, and a run's file some megabytes.
+  constexpr std::size_t most_of_line = 4096;
+  constexpr std::uintmax_t most = std::uintmax_t{1} << 30;
+  std::error_code ignored;
+  const std::uintmax_t size = std::filesystem::file_size(file, ignored);
+  if (!ignored && size > most) {
+    throw Error(fmt::format("cannot read '{}': it has {} bytes, a history at most {}; move it away",
+                            file.string(), grouped(static_cast<std::int64_t>(size)),
+                            grouped(static_cast<std::int64_t>(most))));
+  }
+  std::int64_t number = 0;
+  for_each_line(file, most_of_line, [&](std::string_view line, bool complete) {
+    const std::string where = fmt::format("'{}', line {}", file.string(), ++number);
     std::optional<MetricsLine> parsed;
     try {
-      parsed = parse_metrics_line(line, fmt::format("'{}', line {}", file.string(), number));
+      if (!complete) throw Error(fmt::format("{}: longer than {} bytes", where, most_of_line));
+      parsed = parse_metrics_line(line, where);
     } catch (const Error& error) {
       faulty(error.what());
-      continue;
+      return;
     }
     whole(line, *parsed);
-  }
+  });
 }
 
 Metrics read_metrics(const std::filesystem::path& file) {
   Metrics metrics;
+  MetricsFaults faults;
   for_each_metrics_line(
-      file, read_file(file),
+      file,
       [&](std::string_view, const MetricsLine& line) {
         if (const auto* train = std::get_if<TrainLine>(&line)) {
           metrics.train.push_back(*train);
@@ -127,7 +156,8 @@ Metrics read_metrics(const std::filesystem::path& file) {
           metrics.validations.push_back(std::get<ValidationLine>(line));
         }
       },
-      [&](const std::string& fault) { metrics.faults.push_back(fault); });
+      [&](const std::string& fault) { faults.add(fault); });
+  metrics.faults = faults.sentences();
   return metrics;
 }
 

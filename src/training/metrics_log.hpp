@@ -1,11 +1,14 @@
 #pragma once
 // Writing metrics.jsonl: lines are appended whole or not at all.
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "sluice/base/file.hpp"
 #include "sluice/training/metrics.hpp"
 
 namespace sluice {
@@ -24,11 +27,8 @@ class MetricsLog {
   /// Continues `path`. Lines after `kept` are dropped; so are lines that cannot be read, which
   /// faults() names. Throws Error naming the path and the cause when it cannot be opened.
   MetricsLog(const std::filesystem::path& path, const Kept& kept);
-  ~MetricsLog();
-  MetricsLog(const MetricsLog&) = delete;
-  MetricsLog& operator=(const MetricsLog&) = delete;
 
-  /// What was wrong with lines that were dropped.
+  /// What was wrong with lines that were dropped, as Metrics::faults has it.
   const std::vector<std::string>& faults() const { return faults_; }
 
   /// Appends a line. When that fails (a full disk) the file is as before, and Error is thrown.
@@ -38,13 +38,11 @@ class MetricsLog {
   void sync();
 
  private:
-  void open();
   void append(const Value& line);
-  [[noreturn]] void fail(const char* operation) const;
+  /// Drops all other lines; returns how many bytes are left of the file.
+  std::size_t keep(const std::filesystem::path& path, const Kept& kept);
 
-  std::filesystem::path path_;
-  int descriptor_ = -1;
-  std::int64_t size_ = 0;
+  std::optional<AppendFile> file_;
   std::vector<std::string> faults_;
 };
 

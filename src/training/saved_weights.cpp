@@ -10,7 +10,7 @@
 namespace sluice {
 
 PendingSafetensors SavedWeights::prepare() {
-  PendingSafetensors pending = prepare_parameters(files_.weights_file(), model_);
+  PendingSafetensors pending = files_.prepare_weights(model_);
   state_.weights = pending.checksum();
   return pending;
 }

@@ -107,6 +107,7 @@ class Run {
   void start_anew() {
     // A first checkpoint at once: it replaces that of any earlier run, shows whether there is room
     // for it, and a run can be resumed from its first moment on.
+    state_.configuration = options_.configuration;
     save();
     metrics_.emplace(weights_.files().metrics_file());
     weights_.remove();
@@ -126,6 +127,11 @@ class Run {
     for (const std::string& fault : metrics_->faults()) {
       note(fmt::format("{}; the line is dropped", fault));
     }
+    if (!state_.configuration.empty() && state_.configuration != options_.found_configuration) {
+      note(fmt::format("'{}' is not what it was when the run was saved; what it says now counts",
+                       weights_.files().config_file().string()));
+    }
+    state_.configuration = options_.configuration;
     tell_of_rate();
   }
 

@@ -10,6 +10,7 @@
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <fstream>
 #include <stdexcept>
 #include <thread>
@@ -54,11 +55,15 @@ Process::Process(const std::vector<std::string>& arguments, const ProcessOptions
   }
   redirect(STDIN_FILENO, (scratch_ / "in").string(), O_RDONLY);
   redirect(STDOUT_FILENO, output, O_WRONLY | O_CREAT | O_TRUNC);
-  redirect(STDERR_FILENO, (scratch_ / "err").string(), O_WRONLY | O_CREAT | O_TRUNC);
+  redirect(STDERR_FILENO,
+           options.error_file.empty() ? (scratch_ / "err").string() : options.error_file,
+           O_WRONLY | O_CREAT | O_TRUNC);
+  for (const int descriptor : options.closed) ::close(descriptor);
+  for (const std::string& setting : options.environment) ::putenv(strdup(setting.c_str()));
   if (options.largest_file > 0) {
     const rlimit limit{options.largest_file, options.largest_file};
     ::setrlimit(RLIMIT_FSIZE, &limit);
-    std::signal(SIGXFSZ, SIG_IGN);
+    if (!options.large_files_kill) std::signal(SIGXFSZ, SIG_IGN);
   }
   if (options.address_space > 0) {
     const rlimit limit{options.address_space, options.address_space};
@@ -106,7 +111,7 @@ Outcome Process::wait() {
   Outcome outcome;
   outcome.status = WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
   if (fs::exists(scratch_ / "out")) outcome.out = read_file(scratch_ / "out");
-  outcome.err = read_file(scratch_ / "err");
+  if (fs::exists(scratch_ / "err")) outcome.err = read_file(scratch_ / "err");
   return outcome;
 }
 

@@ -21,6 +21,14 @@ struct ProcessOptions {
   std::string input = {};
   /// Where standard output goes instead of Outcome::out.
   std::string output_file = {};
+  /// Where standard error goes instead of Outcome::err.
+  std::string error_file = {};
+  /// Descriptors that the process finds closed.
+  std::vector<int> closed = {};
+  /// Further environment, "NAME=value".
+  std::vector<std::string> environment = {};
+  /// Whether a file that grows too large ends the process, as the system has it by default.
+  bool large_files_kill = false;
   /// Largest file the process may write, in bytes: what comes after fails as on a full disk. 0:
   /// any.
   std::size_t largest_file = 0;

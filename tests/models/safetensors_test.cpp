@@ -259,7 +259,7 @@ TEST_F(Safetensors, FaultsAreNamed) {
   const auto entry = [](const std::string& fields) { return "{\"x\":{" + fields + "}}"; };
   const std::tuple<std::string, std::string, std::string> cases[] = {
       {"[1,2]", "", "not a safetensors file"},
-      {"{\"x\":", "", "not JSON"},
+      {"{\"x\":", "", "header is damaged, line 1"},
       {"{\"x\":1}", "", "tensor 'x' has no dtype"},
       {"{\"__metadata__\":{\"a\":1}}", "", "metadata 'a' is not a string"},
       {"{\"__metadata__\":[]}", "", "metadata is not a JSON object"},
@@ -286,7 +286,7 @@ TEST_F(Safetensors, FaultsAreNamed) {
        R"("x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
        four, "names 'x' twice"},
       {"{\"x\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}", "",
-       "nested too deeply"},
+       "nested deeper than 3 levels"},
   };
   for (const auto& [header, data, fault] : cases) {
     write_raw(header, data);

@@ -3,16 +3,23 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "sluice/base/api.hpp"
 
 SLUICE_API_BEGIN
 namespace sluice {
 
-/// Anything the library refuses or fails at. what() is one complete sentence for a person.
+/// `text` as a message may show it, whatever a file or a person put into it: control characters and
+/// bytes that are no UTF-8 as \n or \x1b; of a word longer than 120 bytes the beginning, and of a
+/// text longer than 460 bytes the beginning and the end, with "..." for what is left out.
+std::string presentable(std::string_view text);
+
+/// Anything the library refuses or fails at. what() is one complete, presentable() sentence for a
+/// person.
 class Error : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit Error(std::string_view what) : std::runtime_error(presentable(what)) {}
 };
 
 /// A request that is malformed whatever the state of the machine: an unknown name, a value out of

@@ -16,8 +16,12 @@
 SLUICE_API_BEGIN
 namespace sluice {
 
-/// `text` as messages quote what a person wrote: in quotation marks, at most 80 characters of it,
-/// control characters as \n or \x1b.
+/// `text` as a terminal may show it: control characters, and bytes that are no UTF-8, as \n or
+/// \x1b.
+std::string visible(std::string_view text);
+
+/// `text` as messages quote what a person wrote: visible(), in quotation marks, at most 80
+/// characters of it.
 std::string in_quotes(std::string_view text, char mark = '\'');
 
 /// Names of `known` nearest to `name` by edit distance, best first, at most `most`: "a", "a or b".

@@ -42,5 +42,9 @@ void column_sums(double* out, const double* x, std::size_t rows, std::size_t n);
 double sum_of_squares(const float* x, std::size_t n);
 double sum_of_squares(const double* x, std::size_t n);
 
+/// Whether none of x is an infinity or NaN.
+bool all_finite(const float* x, std::size_t n);
+bool all_finite(const double* x, std::size_t n);
+
 }  // namespace sluice::kernels
 SLUICE_API_END

@@ -24,10 +24,11 @@ struct LoadedModel {
 /// Writes the parameters to `file` (safetensors, file layout), atomically, one tensor at a time.
 void save_parameters(const std::filesystem::path& file, const LanguageModel& model);
 /// The same up to the moment when it replaces what was there.
-PendingSafetensors prepare_parameters(const std::filesystem::path& file,
-                                      const LanguageModel& model);
-/// Reads them back. Throws Error naming the first tensor that is missing, unknown or of another
-/// shape (expected and found), and leaves the model alone then.
+PendingSafetensors prepare_parameters(const std::filesystem::path& file, const LanguageModel& model,
+                                      const Metadata& more = {});
+/// Reads them back. Throws Error naming the first tensor that is missing, unknown, of another shape
+/// (expected and found) or with an element that is not finite. The model is left alone then, but in
+/// the last case.
 void load_parameters(const std::filesystem::path& file, LanguageModel& model);
 
 /// Throws as load_parameters() would for `file`, damaged data included; changes nothing.
@@ -80,6 +81,9 @@ class ModelDirectory {
   void check_trained() const;
   /// Whether there is a run to continue.
   bool has_checkpoint() const;
+  /// Whether all that is in the directory was left by a run that ended before it began: its lock,
+  /// its configuration and tokenizer, and tokenised texts.
+  bool holds_only_preparations() const;
 
   /// Holds the directory for this process. Throws Error naming the holder when it is taken.
   DirectoryLock lock() const { return DirectoryLock(path_); }
@@ -91,13 +95,20 @@ class ModelDirectory {
   ModelConfig model_config() const;
   std::unique_ptr<Tokenizer> tokenizer() const { return load_tokenizer(path_); }
   /// The model with its tokenizer. Weights::last takes the best ones where no others are kept.
-  /// Throws Error for a runtime model, when a file is missing or damaged, or when the files do not
-  /// belong together: another vocabulary, other parameters than the configuration describes.
+  /// Throws Error for a runtime model, when a file is missing or damaged, when a weight is not
+  /// finite, or when the files do not belong together: another vocabulary, other parameters than the
+  /// configuration describes, a configuration or a tokenizer that the weights were not saved with
+  /// (check_fingerprints()).
   LoadedModel load(Weights weights = Weights::best) const;
 
   /// Replaces config.json by `text`.
   void write_config(std::string_view text) const;
+  /// Writes the model's weights with the fingerprints() of its configuration and of the tokenizer
+  /// that is in the directory.
   void save_weights(const LanguageModel& model, Weights weights = Weights::best) const;
+  /// The same up to the moment when they replace what was there.
+  PendingSafetensors prepare_weights(const LanguageModel& model,
+                                     Weights weights = Weights::best) const;
   /// The inverse of load(): weights, tokenizer and a config.json of the model's configuration and
   /// of `more`, further sections of it (docs/formats.md); an empty object has none.
   void save(const LanguageModel& model, const Tokenizer& tokenizer,

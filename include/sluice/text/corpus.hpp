@@ -25,6 +25,8 @@ struct CorpusInfo {
   bool operator==(const CorpusInfo&) const = default;
 };
 
+struct LoadedShard;
+
 /// A tokenised corpus, read piece by piece from its file, so it may be larger than memory.
 /// Cheap to copy; copies share the file.
 class TokenShards {
@@ -53,7 +55,9 @@ class TokenShards {
                                      const Tokenizer& tokenizer,
                                      const std::filesystem::path& cache_directory,
                                      const Progress& progress);
-  TokenShards() = default;
+  friend TokenShards tokenize_uncached(const std::vector<TextSource>& sources,
+                                       const Tokenizer& tokenizer, const Progress& progress);
+  TokenShards(LoadedShard shard, const Tokenizer& tokenizer);
 
   std::shared_ptr<const Storage> storage_;
   CorpusInfo info_;
@@ -73,6 +77,11 @@ class TokenShards {
 TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
                             const std::filesystem::path& cache_directory,
                             const Progress& progress = {});
+
+/// The same for a text that is read once: the tokens are in a file without a name in $TMPDIR or
+/// /tmp, which ends with the shards and with the process, whatever ends it.
+TokenShards tokenize_uncached(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
+                              const Progress& progress = {});
 
 }  // namespace sluice
 SLUICE_API_END

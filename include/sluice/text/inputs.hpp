@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/base/file.hpp"
 #include "sluice/base/progress.hpp"
 #include "sluice/text/source.hpp"
 
@@ -29,8 +30,9 @@ struct InputOptions {
 /// below it, sorted by path, names starting with a dot left out; a pipe; or "-", standard input.
 /// What is compressed (gzip, bzip2, xz, zstd: told by content, not by name), comes from a pipe or
 /// is JSON lines is unpacked into a file in `directory`, named after its path and removed with this
-/// object; memory stays bounded. Files of a directory that are not text (NUL bytes or invalid UTF-8
-/// in their first 64 KiB) are left out.
+/// object; without a directory, into one without a name in $TMPDIR or /tmp. Memory stays bounded.
+/// Files of a directory that are not text (NUL bytes or invalid UTF-8 in their first 64 KiB) are
+/// left out.
 class TextInputs {
  public:
   /// Throws Error for a path that does not exist or cannot be read, a directory without files to
@@ -53,6 +55,7 @@ class TextInputs {
   std::vector<TextSource> sources_;
   std::vector<std::filesystem::path> skipped_;
   std::vector<std::filesystem::path> unpacked_;
+  std::vector<std::unique_ptr<ScratchFile>> scratch_;
 };
 
 /// A text as a stream, unpacked when it is compressed, without a byte-order mark; "-" is standard

@@ -157,6 +157,10 @@ std::unique_ptr<Tokenizer> make_word_tokenizer(std::vector<std::string> tokens);
 /// Loads what save() wrote into `directory`. Throws Error when the file is missing, truncated or
 /// not a tokenizer.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory);
+/// Whether it is the name that some tokenizer's file has.
+bool is_tokenizer_file(std::string_view name);
+/// The file that load_tokenizer() reads there.
+std::filesystem::path tokenizer_file(const std::filesystem::path& directory);
 /// Removes what save() may have written into `directory`.
 void remove_tokenizer(const std::filesystem::path& directory);
 

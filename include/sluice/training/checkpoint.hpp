@@ -41,6 +41,9 @@ struct TrainState {
   /// Checksum of the data of the weights that the run has saved (SafetensorsFile::checksum());
   /// empty: none yet, or not recorded.
   std::string weights;
+  /// Checksum of the configuration that the run is by, TrainOptions::configuration; empty: none, or
+  /// not recorded.
+  std::string configuration;
 };
 
 /// How TrainState stands in a checkpoint.

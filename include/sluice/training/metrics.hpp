@@ -44,12 +44,14 @@ Value metrics_value(const ValidationLine& line);
 struct Metrics {
   std::vector<TrainLine> train;
   std::vector<ValidationLine> validations;
-  /// What is wrong with each line that is none of these and was skipped, the line named. The last
-  /// line, when it has no end, is not counted: a killed run may leave one half written.
+  /// What is wrong with lines that are none of these and were skipped, a sentence each for the
+  /// first ten, the line named, and one for all others. The last line, when it has no end, is not
+  /// counted: a killed run may leave one half written.
   std::vector<std::string> faults;
 };
 
-/// Reads the file. Throws Error when it cannot be read; never for what its lines hold.
+/// Reads the file. Throws Error when it cannot be read or has more than a gigabyte; never for what
+/// its lines hold.
 Metrics read_metrics(const std::filesystem::path& file);
 
 }  // namespace sluice

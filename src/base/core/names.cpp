@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sluice/base/error.hpp"
+#include "visible.hpp"
 
 namespace sluice {
 namespace {
@@ -32,7 +33,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 /// The shortest text that shows a byte which is no printable character.
-std::string visible(unsigned char c) {
+std::string shown_byte(unsigned char c) {
   constexpr std::string_view digits = "0123456789abcdef";
   if (c == '\n') return "\\n";
   if (c == '\t') return "\\t";
@@ -40,22 +41,59 @@ std::string visible(unsigned char c) {
   return {'\\', 'x', digits[c >> 4], digits[c & 15]};
 }
 
+/// Bytes of the UTF-8 character that `text` begins with; 0 when it begins with none.
+std::size_t character_bytes(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80U) return 1;
+  const std::size_t size = first >= 0xf0U ? 4 : first >= 0xe0U ? 3 : 2;
+  if (first < 0xc2U || first > 0xf4U || size > text.size()) return 0;
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0U) != 0x80U) return 0;
+  }
+  // Overlong ones, halves of surrogate pairs, and what is beyond Unicode.
+  const unsigned char second = byte(1);
+  if ((first == 0xe0U && second < 0xa0U) || (first == 0xedU && second >= 0xa0U) ||
+      (first == 0xf0U && second < 0x90U) || (first == 0xf4U && second >= 0x90U)) {
+    return 0;
+  }
+  return size;
+}
+
 }  // namespace
+
+std::size_t append_visible(std::string& out, std::string_view text, std::size_t at) {
+  constexpr unsigned char del = 0x7f;
+  const std::size_t size = character_bytes(text.substr(at));
+  const auto byte = static_cast<unsigned char>(text[at]);
+  // U+0080 to U+009F are control characters too: terminals obey them.
+  const bool control =
+      size == 2 && byte == 0xc2U && static_cast<unsigned char>(text[at + 1]) < 0xa0U;
+  if (size == 0 || byte < ' ' || byte == del) {
+    out += shown_byte(byte);
+    return 1;
+  }
+  if (control) {
+    out += shown_byte(static_cast<unsigned char>(text[at + 1]));
+  } else {
+    out += text.substr(at, size);
+  }
+  return size;
+}
+
+std::string visible(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) at += append_visible(out, text, at);
+  return out;
+}
 
 std::string in_quotes(std::string_view text, char mark) {
   constexpr std::size_t most = 80;
-  constexpr unsigned char del = 0x7f;
   std::string out(1, mark);
   std::size_t characters = 0;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool continues = (byte & 0xc0U) == 0x80U;  // within a UTF-8 character
-    if (!continues && ++characters > most) return out + "..." + mark;
-    if (byte < ' ' || byte == del) {
-      out += visible(byte);
-    } else {
-      out += c;
-    }
+  for (std::size_t at = 0; at < text.size();) {
+    if (++characters > most) return out + "..." + mark;
+    at += append_visible(out, text, at);
   }
   return out + mark;
 }
@@ -65,6 +103,9 @@ std::string nearest_names(std::string_view name, const std::vector<std::string>&
   // A third of the letters wrong is a typing error; more is another word. A name that begins like
   // the one asked for was perhaps cut short.
   const std::size_t near = std::max<std::size_t>(1, name.size() / 3);
+  // No name is that long, and comparing takes time by both lengths.
+  constexpr std::size_t longest = 200;
+  if (name.size() > longest) return "";
   std::vector<std::pair<std::size_t, std::size_t>> found;
   for (std::size_t i = 0; i < known.size(); ++i) {
     const std::size_t distance = edit_distance(name, known[i]);
@@ -87,8 +128,15 @@ std::string nearest_names(std::string_view name, const std::vector<std::string>&
 std::string suggestion(std::string_view name, const std::vector<std::string>& known) {
   const std::string near = nearest_names(name, known);
   if (!near.empty()) return "did you mean " + near + "?";
+  // A message that names dozens says too much to be read.
+  constexpr std::size_t most = 300;
   std::string all = "known are ";
-  for (std::size_t i = 0; i < known.size(); ++i) all += (i > 0 ? ", " : "") + known[i];
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    if (all.size() + known[i].size() > most) {
+      return all + " and " + std::to_string(known.size() - i) + " more";
+    }
+    all += (i > 0 ? ", " : "") + known[i];
+  }
   return all;
 }
 

@@ -11,6 +11,7 @@
 
 #include "claims/claim_reader.hpp"
 #include "json_values.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/names.hpp"
@@ -386,7 +387,8 @@ Claim parse_claim(std::string_view text, const std::string& file, bool quick) {
 }
 
 std::string claim_text(const std::string& name) {
-  if (name.ends_with(".json") || name.find('/') != std::string::npos) return read_file(name);
+  if (name.ends_with(".json") || name.find('/') != std::string::npos)
+    return read_file(name, most_json_bytes);
   std::vector<std::string> names;
   for (const auto& [shipped, text] : shipped_claims()) {
     if (shipped == name) return text;

@@ -292,7 +292,7 @@ std::optional<ClaimResults> earlier_results(const fs::path& directory) {
   const fs::path file = directory / claims_file_name;
   if (!fs::exists(file)) return std::nullopt;
   try {
-    return parse_claim_results(read_file(file), file.string());
+    return parse_claim_results(read_file(file, most_json_bytes), file.string());
   } catch (const Error&) {
     return std::nullopt;
   }

@@ -158,7 +158,7 @@ const Measure& find_measure(const std::string& name) {
 Value Measuring::kept(const MeasuredRun& run, const std::string& key,
                       const std::function<Value()>& make) {
   const fs::path file = out_ / "measured" / (run.run.plan.hash + ".json");
-  const std::string record = read_file(run_record_file(run.directory()));
+  const std::string record = read_file(run_record_file(run.directory()), most_json_bytes);
   // Covers the run's record and the values: those of an earlier run and damaged ones are measured
   // again.
   const auto checksum_of = [&](const Value& values) {
@@ -167,7 +167,7 @@ Value Measuring::kept(const MeasuredRun& run, const std::string& key,
   };
   Value values = Value::Object{};
   if (fs::exists(file)) {
-    const Value read = parse_or_null(read_file(file));
+    const Value read = parse_or_null(read_file(file, most_json_bytes));
     const Value* const found = read.find("values");
     const Value* const checksum = read.find("checksum");
     if (found != nullptr && found->as<Value::Object>() != nullptr && checksum != nullptr &&

@@ -180,7 +180,12 @@ void check_names(const Results& results, const FieldPlace& place) {
     require(results.pairs[i].b, pair.field("b"));
   }
   for (std::size_t i = 0; i < results.runs.size(); ++i) {
-    require(results.runs[i].variant, place.field("runs").element(i).field("variant"));
+    const FieldPlace run = place.field("runs").element(i);
+    require(results.runs[i].variant, run.field("variant"));
+    // It becomes a path: no history outside the directory of runs is read.
+    if (!is_plain_name(results.runs[i].run)) {
+      run.field("run").refuse("the name of a directory", results.runs[i].run);
+    }
   }
 }
 

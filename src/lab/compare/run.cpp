@@ -45,6 +45,8 @@ FieldCodec<std::map<std::string, std::string>> checksums_by_name() {
             if (object == nullptr) place.refuse("an object of checksums", value);
             std::map<std::string, std::string> sums;
             for (const auto& [name, sum] : *object) {
+              // It becomes a path: nothing outside the run's directory is read.
+              if (!is_plain_name(name)) place.field(name).refuse("expected the name of a file");
               sums[name] = fields_detail::read_text(sum, place.field(name));
             }
             return sums;
@@ -85,8 +87,8 @@ RunFile read_run_file(const fs::path& directory) {
   const fs::path path = run_record_file(directory);
   const FieldPlace place{fmt::format("'{}'", path.string()), FieldPlace::Origin::file};
   RunFile file;
-  read_fields({{run_file_fields(), file}}, parse_json(read_file(path), place), place,
-              Reading::complete);
+  read_fields({{run_file_fields(), file}}, parse_json(read_file(path, most_json_bytes), place),
+              place, Reading::complete);
   return file;
 }
 
@@ -194,7 +196,8 @@ std::optional<std::string> recorded_version(const fs::path& directory) {
   // Other fields may be others in another version.
   try {
     const fs::path path = run_record_file(directory);
-    const Value file = parse_json(read_file(path), {path.string(), FieldPlace::Origin::file});
+    const Value file =
+        parse_json(read_file(path, most_json_bytes), {path.string(), FieldPlace::Origin::file});
     const Value* version = file.find("version");
     const auto* text = version != nullptr ? version->as<std::string>() : nullptr;
     return text != nullptr ? std::optional(*text) : std::nullopt;
@@ -277,9 +280,10 @@ LoadedModel load_trained(const fs::path& directory) {
 RunCurves read_curves(const fs::path& directory, std::int64_t tokens_per_step) {
   const Metrics metrics = read_metrics(ModelDirectory(directory).metrics_file());
   const auto point = [&](const auto& line) {
-    return CurvePoint{.tokens = static_cast<double>(line.step * tokens_per_step),
-                      .seconds = line.seconds,
-                      .loss = line.loss};
+    return CurvePoint{
+        .tokens = static_cast<double>(line.step) * static_cast<double>(tokens_per_step),
+        .seconds = line.seconds,
+        .loss = line.loss};
   };
   RunCurves curves;
   for (const TrainLine& line : metrics.train) curves.train.push_back(point(line));

@@ -5,9 +5,14 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
 
 #include "report/report_page.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/fields.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/lab/compare/run.hpp"
 
@@ -26,7 +31,7 @@ std::optional<S> read_part(const fs::path& directory, const char* file,
                            S (*parse)(std::string_view, const std::string&)) {
   const fs::path path = directory / file;
   if (!fs::exists(path)) return std::nullopt;
-  return parse(read_file(path), path.string());
+  return parse(read_file(path, most_json_bytes), path.string());
 }
 
 /// All that a page is made of.
@@ -71,11 +76,15 @@ report::ReportedResults with_histories(Results results, const fs::path& director
   return reported;
 }
 
-/// Whether `name`, relative to a directory, is a place below it and not that directory itself.
-bool is_below(const fs::path& name) {
-  const fs::path normal = name.lexically_normal();
-  return !normal.empty() && normal.is_relative() && normal != "." && normal != "./" &&
-         *normal.begin() != "..";
+/// Whether `name`, relative to `directory`, is a place below it and not that directory itself,
+/// wherever links lead.
+bool is_below(const fs::path& name, const fs::path& directory) {
+  if (!name.is_relative()) return false;
+  std::error_code missing;
+  const fs::path home = fs::canonical(directory, missing);
+  const fs::path place = fs::canonical(directory / name, missing);
+  if (missing || place == home) return false;
+  return std::mismatch(home.begin(), home.end(), place.begin(), place.end()).first == home.end();
 }
 
 /// Writes a report on a directory that holds no claims, or whose claims are not to be followed.
@@ -95,7 +104,7 @@ report::ReportedClaims::Directories report_directories(const ClaimResult& claim,
                                                        const fs::path& directory) {
   report::ReportedClaims::Directories directories;
   for (const std::string& name : claim.directories) {
-    if (!is_below(name)) continue;
+    if (!is_below(name, directory)) continue;
     try {
       const Reported reported = read_reported(directory / name);
       if (reported.empty()) continue;
@@ -108,16 +117,43 @@ report::ReportedClaims::Directories report_directories(const ClaimResult& claim,
   return directories;
 }
 
-/// Writes the CSVs, and removes those of an earlier report that are not among them.
-void write_csvs(const fs::path& directory, const report::Page& page) {
-  fs::create_directories(directory);
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    const bool kept = std::any_of(page.files().begin(), page.files().end(), [&](const auto& file) {
-      return entry.path().filename() == file.first + ".csv";
-    });
-    if (!kept && entry.is_regular_file() && entry.path().extension() == ".csv")
-      fs::remove(entry.path());
+/// In report/: the names of the CSVs that were written there.
+constexpr const char* list_name = "files.json";
+
+/// What an earlier report wrote; nothing when that is not known.
+std::vector<std::string> earlier_csvs(const fs::path& list) {
+  std::vector<std::string> names;
+  if (!fs::exists(fs::symlink_status(list))) return names;
+  const FieldPlace place{fmt::format("'{}'", list.string()), FieldPlace::Origin::file};
+  try {
+    for (const Value& name :
+         fields_detail::read_list(parse_json(read_file(list, most_json_bytes), place), place)) {
+      names.push_back(fields_detail::read_text(name, place));
+    }
+  } catch (const Error&) {
+    names.clear();
   }
+  return names;
+}
+
+/// Writes the CSVs, and removes those of an earlier report that are not among them. What else is in
+/// the directory stays.
+void write_csvs(const fs::path& directory, const report::Page& page) {
+  if (fs::is_symlink(fs::symlink_status(directory))) {
+    throw Error(
+        fmt::format("cannot write to '{}': it is a symbolic link, which is not followed; "
+                    "remove it",
+                    directory.string()));
+  }
+  fs::create_directories(directory);
+  Value::List written;
+  for (const auto& [name, text] : page.files()) written.emplace_back(name + ".csv");
+  const fs::path list = directory / list_name;
+  for (const std::string& name : earlier_csvs(list)) {
+    const bool kept = std::find(written.begin(), written.end(), Value(name)) != written.end();
+    if (!kept && is_plain_name(name) && name.ends_with(".csv")) fs::remove(directory / name);
+  }
+  write_file(list, json_text(written) + "\n");
   for (const auto& [name, text] : page.files()) write_file(directory / (name + ".csv"), text);
 }
 

@@ -12,10 +12,17 @@
 
 namespace sluice {
 
-/// What a text may be like: longer or deeper ones are refused before they cost memory or stack.
+/// The most bytes that a file of JSON may have unless it says otherwise.
+inline constexpr std::size_t most_json_bytes = std::size_t{16} << 20;
+
+/// What a text may be like: longer or deeper ones, and those of more values, are refused before
+/// they cost memory or stack. The defaults bound what a refused text costs to some 50 MB.
 struct JsonLimits {
-  std::size_t bytes = std::size_t{1} << 28;
+  std::size_t bytes = most_json_bytes;
   int levels = 64;
+  std::size_t values = 250'000;
+  /// Whether an object may name a field more than once: the last counts.
+  bool repeated_fields = true;
 };
 
 /// Throws, as `place` says, "WHERE, line 3, column 14: FAULT" for what is not JSON, a number that

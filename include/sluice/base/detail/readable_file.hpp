@@ -25,6 +25,10 @@ class ReadableFile {
   void read(std::uint64_t offset, void* out, std::size_t n) const;
 
  private:
+  friend class ScratchFile;
+  /// Of an open descriptor, which becomes its own.
+  ReadableFile(std::filesystem::path path, int descriptor);
+
   std::filesystem::path path_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0;

@@ -1,0 +1,366 @@
+// What the program meets that nobody meant well: descriptors that are closed or full, links and
+// pipes in the place of its files, files without end, damage, weights that are no numbers.
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "program.hpp"
+#include "sluice/base/file.hpp"
+
+namespace sluice::cli_test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class Hostile : public ScratchTest {
+ protected:
+  void SetUp() override {
+    ScratchTest::SetUp();
+    text_ = write("text.txt", sample_text(300));
+    model_ = path("model");
+  }
+  std::vector<std::string> training(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> all = {"--steps", "3", "--overwrite"};
+    all.insert(all.end(), more.begin(), more.end());
+    return tiny_training(text_, model_, all);
+  }
+  void train() { ASSERT_EQ(run(training()).status, 0); }
+
+  std::string text_;
+  std::string model_;
+};
+
+/// At most three lines and 500 characters, and nothing that a terminal obeys.
+::testing::AssertionResult is_message(const Outcome& outcome) {
+  if (outcome.status != 1 && outcome.status != 2) {
+    return ::testing::AssertionFailure() << "status " << outcome.status << ": " << outcome.err;
+  }
+  if (outcome.err.size() > 500 || outcome.err.empty() ||
+      std::count(outcome.err.begin(), outcome.err.end(), '\n') > 3) {
+    return ::testing::AssertionFailure() << outcome.err.size() << " bytes: " << outcome.err;
+  }
+  for (const char c : outcome.err) {
+    if (c != '\n' && (static_cast<unsigned char>(c) < ' ' || c == 0x7f)) {
+      return ::testing::AssertionFailure() << "control characters: " << outcome.err;
+    }
+  }
+  return ::testing::AssertionSuccess();
+}
+
+TEST_F(Hostile, WhatCannotBeSaidOnStandardErrorFailsNothing) {
+  EXPECT_EQ(run({"nosuch"}, {.error_file = "/dev/full"}).status, 2);
+  EXPECT_EQ(run({"nosuch"}, {.closed = {2}}).status, 2);
+  EXPECT_EQ(run(training(), {.error_file = "/dev/full"}).status, 0);
+  EXPECT_EQ(run({"eval", model_, text_}, {.error_file = "/dev/full"}).status, 0);
+  // Said once too often: the progress of a model that is asked to continue nothing.
+  EXPECT_EQ(run({"generate", model_}, {.error_file = "/dev/full"}).status, 0);
+}
+
+TEST_F(Hostile, FilesOfARunDoNotGetWhatIsSaid) {
+  EXPECT_EQ(run(training(), {.closed = {1}}).status, 0);
+  const std::string lock = read_file(model_ + "/.lock");
+  EXPECT_EQ(lock.find_first_not_of("0123456789"), std::string::npos) << lock;
+  EXPECT_EQ(run(training(), {.closed = {0, 1, 2}}).status, 0);
+  EXPECT_EQ(run({"info", model_}).status, 0);
+}
+
+TEST_F(Hostile, LinksAndPipesInPlaceOfAFileAreNotFollowed) {
+  const std::string precious = write("precious", "precious");
+  for (const char* name : {".lock", "config.json", "config.json.tmp", "checkpoint.safetensors",
+                           "metrics.jsonl", "checkpoint.safetensors.tmp", "model.safetensors",
+                           "tokenizer.json", "tokenizer.json.tmp", "metrics.jsonl.tmp", "cache"}) {
+    for (const bool link : {true, false}) {
+      fs::remove_all(model_);
+      fs::create_directory(model_);
+      const fs::path place = fs::path(model_) / name;
+      if (link) {
+        fs::create_symlink(precious, place);
+      } else {
+        ASSERT_EQ(::mkfifo(place.c_str(), 0600), 0);
+      }
+      Process process(training());
+      ASSERT_TRUE(process.ended_within(20'000)) << name << " hangs";
+      const Outcome outcome = process.wait();
+      if (outcome.status != 0) EXPECT_TRUE(is_message(outcome)) << name;
+      EXPECT_EQ(read_file(precious), "precious") << name;
+    }
+  }
+}
+
+TEST_F(Hostile, ReadingDoesNotWaitForPipes) {
+  for (const char* name : {"config.json", "tokenizer.json", "model.safetensors", "metrics.jsonl"}) {
+    train();
+    fs::remove(fs::path(model_) / name);
+    ASSERT_EQ(::mkfifo((model_ + "/" + name).c_str(), 0600), 0);
+    Process process({"info", model_});
+    ASSERT_TRUE(process.ended_within(20'000)) << name << " hangs";
+    EXPECT_TRUE(complains(process.wait(), 1, "info", "not a regular file"));
+  }
+}
+
+TEST_F(Hostile, AReportIsWrittenThroughNoLink) {
+  train();
+  const std::string out = path("inspection");
+  ASSERT_EQ(run({"inspect", model_, "--text", text_, "--out", out, "--tokens", "100"}).status, 0);
+  fs::create_directory(path("elsewhere"));
+  write("elsewhere/mine.csv", "mine");
+  fs::remove_all(out + "/report");
+  fs::create_symlink(path("elsewhere"), out + "/report");
+  EXPECT_TRUE(complains(run({"report", out}), 1, "report", "symbolic link"));
+  EXPECT_EQ(read_file(path("elsewhere/mine.csv")), "mine");
+  // Beside the report's own, a person's file stays.
+  fs::remove(out + "/report");
+  ASSERT_EQ(run({"report", out}).status, 0);
+  write("inspection/report/mine.csv", "mine");
+  ASSERT_EQ(run({"report", out}).status, 0);
+  EXPECT_TRUE(fs::exists(out + "/report/mine.csv"));
+}
+
+TEST_F(Hostile, MessagesAreShortWhateverTheInput) {
+  train();
+  const std::string long_text(100'000, 'a');
+  const std::string odd = "a\x1b[31m\n\xc2\x9b\xff";
+  std::string words;
+  for (int i = 0; i < 20'000; ++i) words += "ab \n";
+  for (const std::string& text : {long_text, odd, words}) {
+    const std::vector<std::vector<std::string>> calls = {
+        {text},
+        {"train", text},
+        {"train", "--" + text},
+        {"eval", text, text_},
+        {"eval", model_, text},
+        {"eval", model_, text_, "--threads", text},
+        {"score", model_, text},
+        {"info", text},
+        {"report", text},
+        {"claims", text},
+        {"claims", "run", text, "--data", text_, "--out", path("o")},
+        {"inspect", text, "--text", text_, "--out", path("o")},
+        {"units", text},
+        {"generate", model_, "--seed", text},
+        {"compare", "--data", text_, "--out", path("o"), "--vary", text},
+        {"compare", "--data", text_, "--out", path("o"), "--vary", "unit=" + text},
+        {"train", "--data", text, "--out", path("o")},
+        {"train", "--data", text_, "--out", path("o"), "--config", text},
+        {"train", "--data", text_, "--out", path("o"), "--layers", text},
+        {"train", "--data", text_, "--out", path("o"), "--unit", text},
+        {"train", "--data", text_, "--out", path("o"), "--cutoffs", text},
+        {"train", "--data", text_, "--out", path("o"), "--vocab", text}};
+    for (const auto& call : calls) EXPECT_TRUE(is_message(run(call))) << call.front();
+  }
+}
+
+TEST_F(Hostile, DeepAndEndlessJsonIsRefused) {
+  train();
+  std::string deep(100'000, '[');
+  write("model/config.json", deep);
+  EXPECT_TRUE(complains(run({"info", model_}), 1, "info", "nested deeper"));
+  EXPECT_TRUE(
+      is_message(run({"train", "--data", text_, "--out", path("o"), "--config", "/dev/zero"})));
+  write("model/config.json", "[" + std::string(600'000, ',') + "]");
+  EXPECT_TRUE(is_message(run({"info", model_})));
+  std::string many = "[1";
+  for (int i = 0; i < 300'000; ++i) many += ",1";
+  write("model/config.json", many + "]");
+  EXPECT_TRUE(complains(run({"info", model_}), 1, "info", "more than 250,000 values"));
+}
+
+/// Kilobytes that the largest child so far had in memory at once.
+long most_memory() {
+  rusage usage{};
+  ::getrusage(RUSAGE_CHILDREN, &usage);
+  return usage.ru_maxrss;
+}
+
+TEST_F(Hostile, RefusingFilesWithoutEndTakesLittleMemory) {
+  train();
+  const std::string copy = path("copy");
+  EXPECT_EQ(run({"info", model_}).status, 0);
+  const long usual = most_memory();
+  for (const char* name : {"config.json", "tokenizer.json", "model.safetensors", "metrics.jsonl"}) {
+    fs::remove_all(copy);
+    fs::copy(model_, copy, fs::copy_options::recursive);
+    fs::resize_file(fs::path(copy) / name, std::uintmax_t{200} << 30);
+    EXPECT_TRUE(is_message(run({"info", copy}))) << name;
+  }
+  // A header of half a million tensors without elements.
+  std::string header = "{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}";
+  for (int i = 0; i < 200'000; ++i) {
+    header +=
+        ",\"" + std::to_string(i) + "\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}";
+  }
+  header += "}";
+  const std::uint64_t size = header.size();
+  std::string file(reinterpret_cast<const char*>(&size), sizeof size);
+  fs::remove_all(copy);
+  fs::copy(model_, copy, fs::copy_options::recursive);
+  write("copy/model.safetensors", file + header);
+  EXPECT_TRUE(is_message(run({"info", copy})));
+  for (const char* name : {"results.json", "inspect.json", "claims.json"}) {
+    fs::remove_all(copy);
+    fs::create_directory(copy);
+    write(std::string("copy/") + name, "");
+    fs::resize_file(fs::path(copy) / name, std::uintmax_t{200} << 30);
+    EXPECT_TRUE(is_message(run({"report", copy}))) << name;
+  }
+  EXPECT_LT(most_memory() - usual, 64 << 10) << usual << " kB are usual";
+}
+
+TEST_F(Hostile, ATextThatBecomesShorterWhileItIsReadIsAnError) {
+  // Large enough to be read for a while.
+  std::string text = sample_text(3000);
+  for (int i = 0; i < 6; ++i) text += text;
+  const std::string large = write("large.txt", text);
+  train();
+  bool caught = false;
+  for (int delay = 1; delay < 4000 && !caught; delay = 2 * delay + 5) {
+    fs::remove_all(path("o"));
+    write("large.txt", text);
+    Process process(tiny_training(large, path("o"), {"--steps", "100000"}));
+    std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+    fs::resize_file(large, 10);
+    if (fs::exists(path("o/cache"))) {
+      for (const auto& file : fs::directory_iterator(path("o/cache"))) {
+        std::error_code ignored;
+        fs::resize_file(file.path(), 10, ignored);
+      }
+    }
+    if (!process.ended_within(1000)) process.signal(SIGINT);
+    const Outcome outcome = process.wait();
+    if (outcome.status == 130 || outcome.status == 0) continue;
+    EXPECT_TRUE(is_message(outcome));
+    caught = outcome.err.find("became shorter") != std::string::npos;
+  }
+  EXPECT_TRUE(caught);
+  EXPECT_EQ(run({"info", model_}).status, 0);
+}
+
+TEST_F(Hostile, AFileThatMayNotGrowIsAnError) {
+  const Outcome outcome = run(training(), {.large_files_kill = true, .largest_file = 3000});
+  EXPECT_TRUE(complains(outcome, 1, "train", "File too large"));
+  EXPECT_FALSE(fs::exists(model_)) << "nothing had begun";
+}
+
+TEST_F(Hostile, WeightsThatAreNoNumbersAreRefusedByAll) {
+  train();
+  const std::string file = model_ + "/model.safetensors";
+  std::string bytes = read_file(file);
+  std::uint64_t size = 0;
+  std::memcpy(&size, bytes.data(), sizeof size);
+  json header = json::parse(bytes.substr(sizeof size, size));
+  header["__metadata__"].erase("xxh3_64");
+  header["__metadata__"].erase("header_xxh3_64");
+  const std::string text = header.dump();
+  const std::uint64_t length = text.size();
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+    std::string data = bytes.substr(sizeof size + size);
+    std::memcpy(data.data() + data.size() - sizeof bad, &bad, sizeof bad);
+    write("model/model.safetensors",
+          std::string(reinterpret_cast<const char*>(&length), sizeof length) + text + data);
+    const std::string out = path("o");
+    for (const auto& call : std::vector<std::vector<std::string>>{
+             {"eval", model_, text_},
+             {"score", model_, text_},
+             {"generate", model_},
+             {"info", model_},
+             {"inspect", model_, "--text", text_, "--out", out}}) {
+      EXPECT_TRUE(complains(run(call), 1, call.front(), "not finite"));
+    }
+  }
+}
+
+TEST_F(Hostile, FilesOfAnotherModelAreNamed) {
+  train();
+  json config = json::parse(read_file(model_ + "/config.json"));
+  const json model = config["model"];
+  config["model"]["unit"] = "gtu";  // as many parameters
+  write("model/config.json", config.dump());
+  EXPECT_TRUE(complains(run({"eval", model_, text_}), 1, "eval", "unit is \"gtu\""));
+  config["model"] = model;
+  config["model"]["dropout"] = 0.5;  // no part of what the model computes
+  write("model/config.json", config.dump());
+  EXPECT_EQ(run({"eval", model_, text_}).status, 0);
+
+  std::string tokenizer = read_file(model_ + "/tokenizer.json");
+  const std::size_t cat = tokenizer.find("cat");
+  const std::size_t dog = tokenizer.find("dog");
+  ASSERT_TRUE(cat != std::string::npos && dog != std::string::npos);
+  tokenizer += "\n";
+  write("model/tokenizer.json", tokenizer);
+  EXPECT_TRUE(complains(run({"eval", model_, text_}), 1, "eval", "tokenizer.json is not"));
+}
+
+TEST_F(Hostile, AChangedConfigurationOfARunIsNamed) {
+  ASSERT_EQ(run(training({"--checkpoint-every", "1"})).status, 0);
+  json config = json::parse(read_file(model_ + "/config.json"));
+  const std::vector<std::string> resume = {"train", "--resume", "--out", model_, "--steps", "4"};
+  Outcome outcome = run(resume);
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.out.find("is not what it was"), std::string::npos) << outcome.out;
+  config["training"]["lr"] = 0.5;
+  write("model/config.json", config.dump());
+  outcome = run({"train", "--resume", "--out", model_, "--steps", "5"});
+  EXPECT_NE(outcome.out.find("config.json' is not what it was"), std::string::npos) << outcome.out;
+}
+
+TEST_F(Hostile, BadLinesOfAHistoryAreNamedAndTheRestIsKept) {
+  train();
+  const std::string file = model_ + "/metrics.jsonl";
+  write("model/metrics.jsonl",
+        "{\"event\": 5}\n" + std::string(100'000, 'x') + "\n" + read_file(file));
+  const Outcome outcome = run({"info", model_});
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_NE(outcome.err.find("line 1: 'event'"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("line 2: longer than 4096 bytes"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.out.find("step 3"), std::string::npos) << outcome.out;
+}
+
+TEST_F(Hostile, NothingIsLeftOfAnInterruptedEvaluation) {
+  train();
+  std::string text = sample_text(3000);
+  for (int i = 0; i < 6; ++i) text += text;
+  const std::string large = write("large.txt", text);
+  fs::create_directory(path("tmp"));
+  for (const int signal : {SIGINT, SIGTERM, SIGKILL}) {
+    for (const int delay : {5, 50, 200}) {
+      Process process({"eval", model_, large}, {.environment = {"TMPDIR=" + path("tmp")}});
+      std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+      process.signal(signal);
+      process.wait();
+      EXPECT_TRUE(fs::is_empty(path("tmp"))) << signal;
+    }
+  }
+}
+
+TEST_F(Hostile, ARunKilledBeforeItBeganIsStartedAnew) {
+  // What such a run leaves.
+  fs::create_directories(model_ + "/cache");
+  write("model/.lock", "1");
+  write("model/config.json", "{}");
+  write("model/tokenizer.json", "{}");
+  write("model/checkpoint.safetensors.tmp0123456789abcdef", "half");
+  EXPECT_TRUE(complains(run({"train", "--resume", "--out", model_}), 1, "train", "no checkpoint"));
+  EXPECT_EQ(run(tiny_training(text_, model_, {"--steps", "3"})).status, 0);
+  EXPECT_FALSE(fs::exists(model_ + "/checkpoint.safetensors.tmp0123456789abcdef"));
+  // Anything else is somebody's.
+  fs::remove(model_ + "/checkpoint.safetensors");
+  const Outcome outcome = run(tiny_training(text_, model_, {"--steps", "3"}));
+  EXPECT_TRUE(complains(outcome, 1, "train", "no run to continue"));
+  EXPECT_EQ(outcome.err.find("--resume"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sluice::cli_test
