@@ -5,7 +5,6 @@
 #include "output.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/text/corpus.hpp"
-#include "temporary_directory.hpp"
 
 namespace sluice::cli {
 
@@ -13,13 +12,11 @@ TextEvaluation evaluate_text(const LoadedPredictor& loaded, const TextFlags& tex
                              const std::string& command) {
   EvalOptions options;
   ProgressDisplay display;
-  const TemporaryDirectory cache;
   const Progress progress = [&](double fraction, std::string_view what) {
     display.update(fraction, what);
   };
-  const TextInputs inputs = text.open(*loaded.tokenizer, cache.path(), progress);
-  const TokenShards corpus =
-      tokenize_corpus(inputs.sources(), *loaded.tokenizer, cache.path(), progress);
+  const TextInputs inputs = text.open(*loaded.tokenizer, progress);
+  const TokenShards corpus = tokenize_uncached(inputs.sources(), *loaded.tokenizer, progress);
   options.progress = [&](std::int64_t done, std::int64_t all) {
     display.update(static_cast<double>(done) / static_cast<double>(all),
                    fmt::format("{} of {} tokens", grouped(done), grouped(all)));
@@ -30,7 +27,7 @@ TextEvaluation evaluate_text(const LoadedPredictor& loaded, const TextFlags& tex
                               : evaluate(*loaded.predictor, corpus, options);
   display.clear();
   if (!inputs.skipped().empty()) {
-    fmt::print(stderr, "sluice {}: {}\n", command, inputs.skipped_note());
+    tell(fmt::format("sluice {}: {}\n", command, inputs.skipped_note()));
   }
   found.extent = text_extent(inputs.sources());
   return found;

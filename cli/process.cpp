@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <exception>
+#include <new>
 
 #include "sluice/base/file.hpp"
 
@@ -58,9 +60,27 @@ void lost(int /*signal*/, siginfo_t* info, void* /*context*/) {
   ::_exit(failure);
 }
 
+/// An exception that nothing can catch: thrown where the C++ library, or a package, allows none.
+[[noreturn]] void ended() {
+  Sentence sentence;
+  sentence.add("sluice ", 16);
+  sentence.add(command_name.load(), 16);
+  try {
+    if (const auto thrown = std::current_exception()) std::rethrow_exception(thrown);
+    sentence.add(": an internal error", 32);
+  } catch (const std::bad_alloc&) {
+    sentence.add(": there is not enough memory", 32);
+  } catch (...) {
+    sentence.add(": an internal error", 32);
+  }
+  sentence.say();
+  ::_exit(failure);
+}
+
 }  // namespace
 
 void prepare_process() {
+  std::set_terminate(ended);
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(descriptor, F_GETFD) != -1 || errno != EBADF) continue;
     // The lowest that is free: this one.

@@ -63,25 +63,23 @@ int ServeCommand::run() {
   options.models.assign(models.begin(), models.end());
   allow_many_files();
   const ServerSignals signals;
-  Server server(options, [](std::string_view line) {
-    std::fwrite((std::string(line) + "\n").data(), 1, line.size() + 1, stderr);
-  });
+  Server server(options, [](std::string_view line) { tell(std::string(line) + "\n"); });
   server.load();
   print(fmt::format("serving {} at {}\n", fmt::join(models, ", "), server.address()));
   flush_output();
   while (signals.next() == SIGHUP) {
     try {
       server.reload();
-      fmt::print(stderr, "sluice serve: models and keys were loaded anew\n");
+      tell("sluice serve: models and keys were loaded anew\n");
     } catch (const Error& error) {
-      fmt::print(stderr, "sluice serve: not loaded anew, all stays as it was: {}\n", error.what());
+      tell(fmt::format("sluice serve: not loaded anew, all stays as it was: {}\n", error.what()));
     }
   }
-  fmt::print(stderr, "sluice serve: ending; a second signal ends it at once\n");
+  tell("sluice serve: ending; a second signal ends it at once\n");
   signals.let_through();
   if (server.stop()) return 0;
-  fmt::print(stderr, "sluice serve: some requests took longer than {} s and were cut off\n",
-             options.drain_seconds);
+  tell(fmt::format("sluice serve: some requests took longer than {} s and were cut off\n",
+                   options.drain_seconds));
   return 1;
 }
 

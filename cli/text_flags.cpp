@@ -9,10 +9,9 @@ InputOptions TextFlags::options(bool any_bytes) const {
   return {.include = fields_detail::parts_of(include), .field = field, .any_bytes = any_bytes};
 }
 
-TextInputs TextFlags::open(const Tokenizer& tokenizer, const std::filesystem::path& directory,
-                           const Progress& progress) const {
+TextInputs TextFlags::open(const Tokenizer& tokenizer, const Progress& progress) const {
   const std::vector<std::filesystem::path> paths(files.begin(), files.end());
-  return {paths, options(tokenizer.kind() == "byte"), directory, progress};
+  return {paths, options(tokenizer.kind() == "byte"), {}, progress};
 }
 
 void add_text_flags(CLI::App& app, const std::string& flag, TextFlags& flags, TextsNeeded needed) {

@@ -22,9 +22,8 @@ struct TextFlags {
 
   /// How they are to be read; `any_bytes` as InputOptions has it.
   InputOptions options(bool any_bytes) const;
-  /// The texts, for `tokenizer`; what must be unpacked is unpacked into `directory`.
-  TextInputs open(const Tokenizer& tokenizer, const std::filesystem::path& directory,
-                  const Progress& progress) const;
+  /// The texts, for `tokenizer`; what must be unpacked has no name on the disk.
+  TextInputs open(const Tokenizer& tokenizer, const Progress& progress) const;
 };
 
 enum class TextsNeeded { no, yes };

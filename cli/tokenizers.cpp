@@ -22,7 +22,6 @@
 #include "sluice/text/inputs.hpp"
 #include "sluice/text/tokenizer.hpp"
 #include "sluice/training/defaults.hpp"
-#include "temporary_directory.hpp"
 #include "text_flags.hpp"
 
 namespace sluice::cli {
@@ -168,12 +167,11 @@ void VocabularyCommand::run() const {
   const Progress progress = [&](double fraction, std::string_view what) {
     display.update(fraction, what);
   };
-  const TemporaryDirectory cache;
-  const TextInputs inputs = text.open(*words, cache.path(), progress);
-  const TokenShards corpus = tokenize_corpus(inputs.sources(), *words, cache.path(), progress);
+  const TextInputs inputs = text.open(*words, progress);
+  const TokenShards corpus = tokenize_uncached(inputs.sources(), *words, progress);
   display.clear();
   if (!inputs.skipped().empty()) {
-    fmt::print(stderr, "sluice vocabulary: {}\n", inputs.skipped_note());
+    tell(fmt::format("sluice vocabulary: {}\n", inputs.skipped_note()));
   }
   const std::vector<std::int64_t> counts = count_tokens(corpus);
   if (list) {
@@ -236,10 +234,8 @@ void TrainTokenizerCommand::run() {
   const Progress progress = [&](double fraction, std::string_view what) {
     display.update(fraction, what);
   };
-  const TemporaryDirectory scratch;
   const std::vector<fs::path> paths(text.files.begin(), text.files.end());
-  const TextInputs inputs(paths, text.options(options.values.kind == "byte"), scratch.path(),
-                          progress);
+  const TextInputs inputs(paths, text.options(options.values.kind == "byte"), {}, progress);
   Notes notes;
   const TokenizerOptions chosen = choose_tokenizer(options, inspect_text(inputs.sources()), notes);
   const auto made = train_tokenizer(chosen, inputs.sources(), progress);

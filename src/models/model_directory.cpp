@@ -113,14 +113,17 @@ void ModelDirectory::check_trained() const {
 
 bool ModelDirectory::holds_only_preparations() const {
   std::error_code ignored;
-  if (!fs::exists(path_ / DirectoryLock::name, ignored)) return false;
-  for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
+  // A tokenizer or a configuration alone may be somebody's; with what only a run makes, they are
+  // its.
+  bool of_a_run = false;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path_, ignored)) {
     const std::string name = entry.path().filename().string();
-    const bool known = name == DirectoryLock::name || name == cache_name || name == config_name ||
-                       is_tokenizer_file(name) || AtomicFile::is_temporary(name);
-    if (!known) return false;
+    const bool of_runs =
+        name == DirectoryLock::name || name == cache_name || AtomicFile::is_temporary(name);
+    if (!of_runs && name != config_name && !is_tokenizer_file(name)) return false;
+    of_a_run = of_a_run || of_runs;
   }
-  return true;
+  return of_a_run;
 }
 
 nlohmann::json ModelDirectory::config() const {

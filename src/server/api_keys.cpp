@@ -58,7 +58,7 @@ ApiKeys::ApiKeys(std::string_view text, const std::string& file) {
 }
 
 ApiKeys ApiKeys::read(const std::filesystem::path& file) {
-  return ApiKeys(read_file(file), file.string());
+  return ApiKeys(read_file(file, std::size_t{1} << 20), file.string());
 }
 
 std::optional<std::string> ApiKeys::name_of(std::string_view authorization) const {

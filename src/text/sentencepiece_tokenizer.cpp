@@ -64,7 +64,7 @@ class SentencePieceTokenizer final : public Tokenizer {
       std::vector<int> ids;
       const auto status = processor_.Encode(line.substr(0, size), &ids);
       if (!status.ok()) {
-        throw Error(fmt::format("cannot encode text: SentencePiece says '{}'", status.message()));
+        throw Error("cannot encode text: the tokenizer's model is damaged");
       }
       for (const int id : ids) unknown += id == unk_ ? 1 : 0;
       out.insert(out.end(), ids.begin(), ids.end());

@@ -155,7 +155,7 @@ class SubwordTokenizer final : public Tokenizer {
         std::vector<int> ids;
         const auto status = processor_.Encode(plain, &ids);
         if (!status.ok()) {
-          throw Error(fmt::format("cannot encode text: SentencePiece says '{}'", status.message()));
+          throw Error("cannot encode text: the tokenizer's model is damaged");
         }
         out.insert(out.end(), ids.begin(), ids.end());
       }
@@ -303,9 +303,11 @@ std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& optio
       },
       &iterator, &model);
   if (!status.ok()) {
+    // What SentencePiece says of it is for those who call that.
     throw Error(fmt::format(
-        "cannot train a {} tokenizer of {} tokens: SentencePiece says '{}'; try another size",
-        options.kind, size, status.message()));
+        "cannot train a {} tokenizer of {} tokens: the text has more characters than fit, or fewer "
+        "pieces; try another size",
+        options.kind, size));
   }
   const std::string name = options.kind;
   if (options.normalize != Normalization::none) {

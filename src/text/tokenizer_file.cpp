@@ -20,7 +20,7 @@ std::unique_ptr<Tokenizer> read_tokenizer(const std::filesystem::path& path,
   if (!options.symbols.empty()) refuse("symbols");
   std::error_code ignored;
   const bool directory = std::filesystem::is_directory(path, ignored);
-  const std::string bytes = directory ? "" : read_file(path);
+  const std::string bytes = directory ? "" : read_file(path, std::size_t{1} << 28);
   const bool text = valid_text_length(bytes) == bytes.size();
   const bool list = !directory && text && !bytes.starts_with("{");
   if (list) return parse_word_list(bytes, path.string(), options);

@@ -355,7 +355,10 @@ TEST_F(Hostile, ARunKilledBeforeItBeganIsStartedAnew) {
   EXPECT_TRUE(complains(run({"train", "--resume", "--out", model_}), 1, "train", "no checkpoint"));
   EXPECT_EQ(run(tiny_training(text_, model_, {"--steps", "3"})).status, 0);
   EXPECT_FALSE(fs::exists(model_ + "/checkpoint.safetensors.tmp0123456789abcdef"));
-  // Anything else is somebody's.
+  // Anything else is somebody's, a tokenizer by itself too.
+  fs::create_directory(path("mine"));
+  write("mine/tokenizer.json", "{}");
+  EXPECT_TRUE(complains(run(tiny_training(text_, path("mine"))), 1, "train", "exists already"));
   fs::remove(model_ + "/checkpoint.safetensors");
   const Outcome outcome = run(tiny_training(text_, model_, {"--steps", "3"}));
   EXPECT_TRUE(complains(outcome, 1, "train", "no run to continue"));

@@ -268,9 +268,11 @@ TEST_F(CorpusTest, TheLastTokenOfAnyVocabularyIsKept) {
     const ShardKey key;
     CorpusInfo info;
     info.tokens = 2;
-    ShardWriter writer(path("shard"), vocabulary);
+    AtomicFile file(path("shard"));
+    ShardWriter writer(file, vocabulary);
     writer.write(tokens);
     writer.finish(key, info);
+    file.commit();
     const auto shard = load_shard(path("shard"), key);
     ASSERT_TRUE(shard) << vocabulary;
     EXPECT_EQ(shard->narrow, vocabulary <= 65536);

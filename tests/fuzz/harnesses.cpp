@@ -1,0 +1,178 @@
+#include "harnesses.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
+#include "sluice/kernels/units.hpp"
+#include "sluice/lab/claims/claim_results.hpp"
+#include "sluice/lab/claims/claims.hpp"
+#include "sluice/lab/compare/results.hpp"
+#include "sluice/lab/inspect/inspection.hpp"
+#include "sluice/lab/report/report.hpp"
+#include "sluice/models/config.hpp"
+#include "sluice/models/gcnn.hpp"
+#include "sluice/models/model_directory.hpp"
+#include "sluice/models/safetensors.hpp"
+#include "sluice/text/tokenizer.hpp"
+#include "sluice/training/checkpoint.hpp"
+#include "sluice/training/metrics.hpp"
+#include "sluice/training/settings.hpp"
+
+namespace sluice::fuzz {
+namespace {
+
+const FieldPlace place{.where = "input", .origin = FieldPlace::Origin::file};
+
+/// A file of the bytes, in memory.
+class InMemory {
+ public:
+  explicit InMemory(std::string_view bytes) : descriptor_(::memfd_create("fuzz", MFD_CLOEXEC)) {
+    for (std::size_t done = 0; done < bytes.size();) {
+      const ssize_t written = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
+      if (written <= 0) std::abort();
+      done += static_cast<std::size_t>(written);
+    }
+  }
+  ~InMemory() { ::close(descriptor_); }
+  InMemory(const InMemory&) = delete;
+  InMemory& operator=(const InMemory&) = delete;
+  std::filesystem::path path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
+
+ private:
+  int descriptor_;
+};
+
+/// A directory with the bytes as its file `name`, kept for the process.
+std::filesystem::path directory_with(const char* name, std::string_view bytes) {
+  static const std::filesystem::path directory = [] {
+    std::string made = "/dev/shm/sluice-fuzz-XXXXXX";
+    if (::mkdtemp(made.data()) == nullptr) std::abort();
+    return std::filesystem::path(made);
+  }();
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    std::filesystem::remove(entry.path());
+  }
+  const int file =
+      ::open((directory / name).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (::write(file, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) std::abort();
+  ::close(file);
+  return directory;
+}
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+void json(std::string_view bytes) {
+  const Value value = parse_json(bytes, place);
+  require(json_text(parse_json(json_text(value), place)) == json_text(value));
+}
+
+void safetensors(std::string_view bytes) {
+  const InMemory file(bytes);
+  const SafetensorsFile read(file.path());
+  for (const TensorInfo& info : read.tensors()) static_cast<void>(read.read(info.name));
+  read.check_data();
+}
+
+void checkpoint(std::string_view bytes) {
+  const InMemory file(bytes);
+  static_cast<void>(read_checkpoint_state(file.path()));
+}
+
+void config(std::string_view bytes) {
+  const auto config = parse_json_document(bytes, place).get<ModelConfig>();
+  config.validate();
+  static_cast<void>(config.parameter_count());
+  static_cast<void>(config.summary());
+}
+
+void model_directory(std::string_view bytes) {
+  static_cast<void>(ModelDirectory(directory_with("config.json", bytes)).model_config());
+}
+
+void settings(std::string_view bytes) { static_cast<void>(read_settings(bytes, place).text()); }
+
+void use(const Tokenizer& tokenizer) {
+  const std::vector<TokenId> tokens = tokenizer.encode_text("the cat \xc3\xa9\n sat");
+  for (const TokenId token : tokens) require(token >= 0 && token < tokenizer.size());
+  static_cast<void>(tokenizer.decode(tokens));
+  static_cast<void>(tokenizer.fingerprint());
+}
+
+void tokenizer_list(std::string_view bytes) {
+  use(*load_tokenizer(directory_with("tokenizer.json", bytes)));
+}
+void tokenizer_subword(std::string_view bytes) {
+  use(*load_tokenizer(directory_with("tokenizer.model", bytes)));
+}
+
+void metrics(std::string_view bytes) {
+  const InMemory file(bytes);
+  static_cast<void>(read_metrics(file.path()));
+}
+
+void results(std::string_view bytes) {
+  const Results read = parse_results(bytes, "input");
+  static_cast<void>(report_html({.results = &read}));
+}
+
+void inspection(std::string_view bytes) {
+  const Inspection read = parse_inspection(bytes, "input");
+  static_cast<void>(report_html({.inspection = &read}));
+}
+
+void claim_results(std::string_view bytes) {
+  const ClaimResults read = parse_claim_results(bytes, "input");
+  static_cast<void>(report_html({.claims = &read}));
+}
+
+void claim(std::string_view bytes) { static_cast<void>(parse_claim(bytes, "input")); }
+void layers(std::string_view bytes) { static_cast<void>(parse_layers(bytes)); }
+void unit(std::string_view bytes) { static_cast<void>(parse_unit(bytes)); }
+void message(std::string_view bytes) { require(presentable(bytes).size() <= 460); }
+
+}  // namespace
+
+const std::vector<Harness>& harnesses() {
+  static const std::vector<Harness> all = {{"json", json},
+                                           {"safetensors", safetensors},
+                                           {"checkpoint", checkpoint},
+                                           {"config", config},
+                                           {"model_directory", model_directory},
+                                           {"settings", settings},
+                                           {"tokenizer_list", tokenizer_list},
+                                           {"tokenizer_subword", tokenizer_subword},
+                                           {"metrics", metrics},
+                                           {"results", results},
+                                           {"inspection", inspection},
+                                           {"claim_results", claim_results},
+                                           {"claim", claim},
+                                           {"layers", layers},
+                                           {"unit", unit},
+                                           {"message", message}};
+  return all;
+}
+
+void run(const std::string& name, std::string_view bytes) {
+  const auto found = std::find_if(harnesses().begin(), harnesses().end(),
+                                  [&](const Harness& harness) { return harness.name == name; });
+  if (found == harnesses().end()) std::abort();
+  try {
+    found->run(bytes);
+  } catch (const Error& error) {
+    require(std::string_view(error.what()).size() <= 480);
+  }
+}
+
+}  // namespace sluice::fuzz
