@@ -103,7 +103,7 @@ std::string stamp_of(const fs::path& file, const std::string& checksum) {
 
 std::string kept_stamp(const fs::path& file) {
   std::error_code none;
-  return fs::exists(file, none) ? read_file(file) : std::string();
+  return fs::exists(file, none) ? read_file(file, 4096) : std::string();
 }
 
 void check_data(const ModelDirectory& files, const SafetensorsFile& file, Verify verify) {

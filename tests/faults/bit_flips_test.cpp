@@ -27,6 +27,9 @@ class BitFlips : public cli_test::ScratchTest {
     ScratchTest::SetUp();
     text_ = write("text.txt", cli_test::sample_text(300));
   }
+  /// Flips the bits of the model's files.
+  void flip(const std::string& model, std::uint64_t seed) const;
+
   std::string text_;
 };
 
@@ -49,6 +52,39 @@ void replace(const std::string& file, const std::string& bytes) {
   std::fclose(out);
 }
 
+void BitFlips::flip(const std::string& model, std::uint64_t seed) const {
+  const bool all = std::getenv("SLUICE_EXHAUSTIVE") != nullptr;
+  constexpr std::size_t sample = 60;
+  const std::vector<double> before = scores(model);
+  std::int64_t flips = 0;
+  std::int64_t refused = 0;
+  for (const auto& entry : fs::directory_iterator(model)) {
+    if (!entry.is_regular_file()) continue;
+    const std::string file = entry.path().string();
+    const std::string whole = read_file(file);
+    const std::size_t bits = 8 * whole.size();
+    const std::size_t step = all ? 1 : std::max<std::size_t>(1, bits / sample);
+    const RandomKey key{seed, 0, 0};
+    for (std::size_t begin = 0; begin < bits; begin += step) {
+      const std::size_t bit = std::min(bits - 1, begin + key.bits(begin) % step);
+      std::string flipped = whole;
+      flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << bit % 8));
+      replace(file, flipped);
+      ++flips;
+      try {
+        EXPECT_EQ(scores(model), before) << file << ", bit " << bit;
+      } catch (const Error&) {
+        ++refused;
+      }
+    }
+    replace(file, whole);
+  }
+  EXPECT_EQ(scores(model), before);
+  std::printf("[          ] %s: %lld flips, %lld refused, the others without effect\n",
+              fs::path(model).filename().c_str(), static_cast<long long>(flips),
+              static_cast<long long>(refused));
+}
+
 TEST_F(BitFlips, AreRefusedOrWithoutEffect) {
   const std::vector<std::vector<std::string>> models = {
       {"--tokenizer", "bpe", "--vocab", "280"},
@@ -57,8 +93,6 @@ TEST_F(BitFlips, AreRefusedOrWithoutEffect) {
       {"--tokenizer", "unigram", "--vocab", "280", "--arch", "transformer", "--dim", "8", "--depth",
        "1", "--heads", "2", "--window", "8"},
       {"--tokenizer", "byte", "--tie", "--layers", "[(4,2)]", "--dim", "4"}};
-  const bool all = std::getenv("SLUICE_EXHAUSTIVE") != nullptr;
-  constexpr std::size_t sample = 120;
   for (std::size_t m = 0; m < models.size(); ++m) {
     const std::string model = path("model" + std::to_string(m));
     std::vector<std::string> arguments = {"train",   "--data",    text_,     "--out", model,
@@ -68,33 +102,12 @@ TEST_F(BitFlips, AreRefusedOrWithoutEffect) {
     if (m < 2) arguments.insert(arguments.end(), {"--layers", "[(4,2)]*2", "--dim", "4"});
     const cli_test::Outcome trained = cli_test::run(arguments);
     ASSERT_EQ(trained.status, 0) << trained.err;
-    const std::vector<double> before = scores(model);
-    std::int64_t flips = 0;
-    std::int64_t refused = 0;
-    for (const auto& entry : fs::directory_iterator(model)) {
-      if (!entry.is_regular_file()) continue;
-      const std::string file = entry.path().string();
-      const std::string whole = read_file(file);
-      const std::size_t bits = 8 * whole.size();
-      const std::size_t step = all ? 1 : std::max<std::size_t>(1, bits / sample);
-      const RandomKey key{m, 0, 0};
-      for (std::size_t begin = 0; begin < bits; begin += step) {
-        const std::size_t bit = std::min(bits - 1, begin + key.bits(begin) % step);
-        std::string flipped = whole;
-        flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << bit % 8));
-        replace(file, flipped);
-        ++flips;
-        try {
-          EXPECT_EQ(scores(model), before) << file << ", bit " << bit;
-        } catch (const Error&) {
-          ++refused;
-        }
-      }
-      replace(file, whole);
-    }
-    EXPECT_EQ(scores(model), before);
-    std::printf("[          ] model %zu: %lld flips, %lld refused, the others without effect\n", m,
-                static_cast<long long>(flips), static_cast<long long>(refused));
+    flip(model, m);
+    if (m > 0) continue;
+    const std::string runtime = path("runtime");
+    const cli_test::Outcome made = cli_test::run({"quantize", model, "--out", runtime});
+    ASSERT_EQ(made.status, 0) << made.err;
+    flip(runtime, models.size());
   }
 }
 

@@ -170,7 +170,7 @@ TEST_F(Faults, OfCommandsThatRead) {
   const std::vector<std::vector<std::string>> commands = {
       {"eval", model, text_, "--json"},
       {"score", model, lines_, "--words"},
-      {"generate", model, "--tokens", "20"},
+      {"generate", model, "--tokens", "20", "--prompt", "the"},
       {"info", model, "--json"},
       {"inspect", model, "--text", text_, "--out", out(), "--tokens", "100"}};
   for (const auto& arguments : commands) {

@@ -214,7 +214,7 @@ TEST_F(PowerLoss, LeavesARunThatGoesOn) {
   ASSERT_GT(steps.size(), 100U);
 
   const bool exhaustive = std::getenv("SLUICE_EXHAUSTIVE") != nullptr;
-  const int losses = exhaustive ? 3000 : 60;
+  const int losses = exhaustive ? 3000 : 30;
   std::set<std::string> seen;
   int resumed = 0;
   for (int loss = 0; loss < losses; ++loss) {

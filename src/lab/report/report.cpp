@@ -126,8 +126,8 @@ std::vector<std::string> earlier_csvs(const fs::path& list) {
   if (!fs::exists(fs::symlink_status(list))) return names;
   const FieldPlace place{fmt::format("'{}'", list.string()), FieldPlace::Origin::file};
   try {
-    for (const Value& name :
-         fields_detail::read_list(parse_json(read_file(list, most_json_bytes), place), place)) {
+    const Value listed = parse_json(read_file(list, most_json_bytes), place);
+    for (const Value& name : fields_detail::read_list(listed, place)) {
       names.push_back(fields_detail::read_text(name, place));
     }
   } catch (const Error&) {
