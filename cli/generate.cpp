@@ -151,11 +151,13 @@ void GenerateCommand::print_made(const Tokenizer& tokenizer, const std::string& 
                                  const Generation& made) {
   if (!made.error.empty()) {
     failed = true;
-    fmt::print(stderr, "sluice generate: {}\n", made.error);
+    tell(fmt::format("sluice generate: {}\n", made.error));
     if (!json) return;
   } else if (made.sample == 0 && !made.unknown_words.empty()) {
-    fmt::print(stderr, "sluice generate: prompt {}: not in the vocabulary and read as <unk>: {}\n",
-               made.prompt + 1, fmt::join(made.unknown_words, " "));
+    tell(presentable(
+             fmt::format("sluice generate: prompt {}: not in the vocabulary and read as <unk>: {}",
+                         made.prompt + 1, fmt::join(made.unknown_words, " "))) +
+         "\n");
   }
   if (json) {
     print(as_json(tokenizer, of, made) + "\n");

@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 /// Our names, and theirs.
 std::map<std::string, std::string> read_map(const fs::path& file) {
   std::map<std::string, std::string> names;
-  std::istringstream in(read_file(file));
+  std::istringstream in(read_file(file, std::size_t{1} << 28));
   std::int64_t number = 0;
   for (std::string line; std::getline(in, line);) {
     ++number;
@@ -49,7 +49,7 @@ std::map<std::string, std::string> read_map(const fs::path& file) {
 
 ModelConfig read_config(const fs::path& file) {
   const FieldPlace place{.where = fmt::format("config '{}'", file.string())};
-  const nlohmann::json json = parse_json_document(read_file(file), place);
+  const nlohmann::json json = parse_json_document(read_file(file, most_json_bytes), place);
   if (!json.is_object() || !json.contains("model")) place.refuse("field 'model' is missing");
   auto config = json["model"].get<ModelConfig>();
   config.validate();
