@@ -62,29 +62,6 @@ void check_norm(const ModelConfig& config) {
   }
 }
 
-/// Width of tail band i (0: the first after the head): a quarter of the one before
-/// (div_value 4 of PyTorch's AdaptiveLogSoftmaxWithLoss).
-std::int64_t band_width(std::int64_t width, std::size_t tail) { return width >> (2 * (tail + 1)); }
-
-/// Embedding and softmax.
-std::int64_t token_parameters(const ModelConfig& config, std::int64_t width) {
-  if (config.softmax != "adaptive") {
-    const std::int64_t ends = config.vocabulary * config.dim + config.vocabulary;
-    return config.tie ? ends : ends + config.vocabulary * width;
-  }
-  const auto clusters = static_cast<std::int64_t>(config.cutoffs.size());
-  const std::int64_t head = config.cutoffs.front();
-  std::int64_t count = clusters * width + head + clusters;  // the head's cluster rows, its bias
-  count += head * width;
-  for (std::size_t i = 0; i < config.cutoffs.size(); ++i) {
-    const std::int64_t end =
-        i + 1 < config.cutoffs.size() ? config.cutoffs[i + 1] : config.vocabulary;
-    count += band_width(width, i) * (width + end - config.cutoffs[i]);
-  }
-  // Tied, the bands above are the embedding's, too.
-  return config.tie ? count : count + config.vocabulary * config.dim;
-}
-
 }  // namespace
 
 ModelConfig::ModelConfig() : ModelConfig(architectures().front()->name()) {}
@@ -100,11 +77,12 @@ void ModelConfig::refuse_shape() const {
   throw Error(fmt::format("model config: arch {} has no shape of the type asked for", arch()));
 }
 
-std::size_t most_cutoffs(std::int64_t width) {
-  constexpr std::size_t most = 8;
-  std::size_t cutoffs = 0;
-  while (cutoffs < most && band_width(width, cutoffs) > 0) ++cutoffs;
-  return cutoffs;
+TokenLayersOptions token_layers_options(const ModelConfig& config) {
+  return {.vocabulary = config.vocabulary,
+          .dim = config.dim,
+          .hidden = config.architecture().output_width(config),
+          .cutoffs = config.softmax == "adaptive" ? config.cutoffs : std::vector<std::int64_t>{},
+          .tie = config.tie};
 }
 
 const std::vector<std::string>& init_names() {
@@ -204,8 +182,7 @@ void ModelConfig::validate() const {
 }
 
 std::int64_t ModelConfig::parameter_count() const {
-  return architecture_->parameters(*this) +
-         token_parameters(*this, architecture_->output_width(*this));
+  return architecture_->parameters(*this) + sluice::parameter_count(token_layers_options(*this));
 }
 
 std::string ModelConfig::summary() const { return architecture_->summary(*this); }

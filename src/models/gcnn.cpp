@@ -61,7 +61,7 @@ constexpr std::uint32_t kInputStream = 0x7FFF;
 class Gcnn final : public StackModel {
  public:
   Gcnn(const ModelConfig& config, std::optional<std::uint64_t> seed, DType dtype)
-      : StackModel(config, gcnn_of(config).layers.back().channels, seed, dtype) {
+      : StackModel(config, seed, dtype) {
     // Of the first layer's input, then of each layer's output.
     std::vector<std::int64_t> widths{first_width(config)};
     std::uint32_t stream = kStackInitStream;

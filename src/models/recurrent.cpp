@@ -56,7 +56,7 @@ RecurrentStackOptions recurrent_options(const ModelConfig& config) {
 class Recurrent final : public StackModel {
  public:
   Recurrent(const ModelConfig& config, std::optional<std::uint64_t> seed, DType dtype)
-      : StackModel(config, recurrent_of(config).hidden, seed, dtype),
+      : StackModel(config, seed, dtype),
         stack_(recurrent_options(config), dtype, {seed, kStackInitStream}) {
     stack_.collect(parameters_, "layers.");
   }

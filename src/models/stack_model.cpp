@@ -7,20 +7,13 @@
 #include "sluice/autograd/dropout.hpp"
 #include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/models/architecture.hpp"
 
 namespace sluice {
 
-StackModel::StackModel(const ModelConfig& config, std::int64_t width,
-                       std::optional<std::uint64_t> seed, DType dtype)
+StackModel::StackModel(const ModelConfig& config, std::optional<std::uint64_t> seed, DType dtype)
     : LanguageModel(config),
-      width_(width),
-      tokens_(make_token_layers(
-          {.vocabulary = config.vocabulary,
-           .dim = config.dim,
-           .hidden = width,
-           .cutoffs = config.softmax == "adaptive" ? config.cutoffs : std::vector<std::int64_t>{},
-           .tie = config.tie},
-          dtype, {seed, 0})) {
+      tokens_(make_token_layers(token_layers_options(config), dtype, {seed, 0})) {
   tokens_->collect(parameters_);
 }
 
@@ -56,7 +49,7 @@ std::unique_ptr<FrozenTokens> StackModel::freeze_tokens(const FreezeOptions& opt
 class StackModel::Copied final : public FrozenStack {
  public:
   Copied(const StackModel& model, const FreezeOptions& options)
-      : FrozenStack(model.config_.dim, model.width_),
+      : FrozenStack(model.config_.dim, model.config_.architecture().output_width(model.config_)),
         copy_(make_model(model.config_, std::nullopt)),
         stack_(&dynamic_cast<StackModel&>(*copy_)) {
     forward_.precision = product_precision(options.precision);

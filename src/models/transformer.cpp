@@ -48,7 +48,7 @@ TransformerOptions transformer_options(const ModelConfig& config) {
 class Transformer final : public StackModel {
  public:
   Transformer(const ModelConfig& config, std::optional<std::uint64_t> seed, DType dtype)
-      : StackModel(config, config.dim, seed, dtype),
+      : StackModel(config, seed, dtype),
         stack_(transformer_options(config), dtype, {seed, kStackInitStream}) {
     stack_.collect(parameters_, "");
   }

@@ -232,4 +232,24 @@ std::unique_ptr<TokenLayers> make_token_layers(const TokenLayersOptions& options
   return std::make_unique<AdaptiveLayers>(options, dtype, streams);
 }
 
+std::int64_t parameter_count(const TokenLayersOptions& options) {
+  const auto& [vocabulary, dim, hidden, cutoffs, tie] = options;
+  if (cutoffs.empty()) return vocabulary * (dim + 1 + (tie ? 0 : hidden));
+  const std::int64_t head = cutoffs.front() + static_cast<std::int64_t>(cutoffs.size());
+  std::int64_t count = head * (hidden + 1);
+  for (std::size_t i = 0; i < cutoffs.size(); ++i) {
+    const std::int64_t end = i + 1 < cutoffs.size() ? cutoffs[i + 1] : vocabulary;
+    count += tail_width(hidden, i + 1) * (hidden + end - cutoffs[i]);
+  }
+  // Tied, the bands are the embedding's, too.
+  return tie ? count : count + vocabulary * dim;
+}
+
+std::size_t most_cutoffs(std::int64_t hidden) {
+  constexpr std::size_t most = 8;
+  std::size_t cutoffs = 0;
+  while (cutoffs < most && (hidden /= 4) > 0) ++cutoffs;
+  return cutoffs;
+}
+
 }  // namespace sluice

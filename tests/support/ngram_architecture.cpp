@@ -24,7 +24,7 @@ GatedConv1d::Options layer_options(const ModelConfig& config) {
 class Ngram final : public StackModel {
  public:
   Ngram(const ModelConfig& config, std::optional<std::uint64_t> seed, DType dtype)
-      : StackModel(config, shape_of(config).hidden, seed, dtype),
+      : StackModel(config, seed, dtype),
         layer_(layer_options(config), dtype, {seed, kStackInitStream}) {
     layer_.collect(parameters_, "layer.");
   }

@@ -14,6 +14,7 @@
 #include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/models/language_model.hpp"
+#include "sluice/nn/token_layers.hpp"
 
 SLUICE_API_BEGIN
 namespace sluice {
@@ -164,6 +165,9 @@ const Architecture& register_architecture(std::unique_ptr<const Architecture> ar
 const Architecture& find_architecture(std::string_view name);
 /// In the order of registration. Thread-safe.
 std::vector<const Architecture*> architectures();
+
+/// The embedding and the softmax around a config's stack.
+TokenLayersOptions token_layers_options(const ModelConfig& config);
 
 /// Throws UsageError: "model config: FAULT".
 [[noreturn]] void refuse_config(const std::string& fault);

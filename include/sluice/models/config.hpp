@@ -100,10 +100,6 @@ Value write_model(const ModelConfig& config);
 /// type.
 ModelConfig read_model(const Value& object, const FieldPlace& place);
 
-/// How many cutoffs an adaptive softmax on a last layer of `width` channels can have at most: each
-/// band gets a quarter of the width of the one before, and at least one channel.
-std::size_t most_cutoffs(std::int64_t width);
-
 /// The same with the library's type of JSON; what is read counts as a file's.
 void to_json(nlohmann::json& json, const ModelConfig& config);
 void from_json(const nlohmann::json& json, ModelConfig& config);

@@ -32,16 +32,14 @@ class StackModel : public LanguageModel {
   std::unique_ptr<FrozenStack> freeze_stack(const FreezeOptions& options) const override;
 
  protected:
-  /// `width` is that of the stack's output.
-  StackModel(const ModelConfig& config, std::int64_t width, std::optional<std::uint64_t> seed,
-             DType dtype);
+  StackModel(const ModelConfig& config, std::optional<std::uint64_t> seed, DType dtype);
 
-  /// x [B, T, D] to [B, T, width]; reads `state` as what came before and replaces it. The options'
-  /// dropout is the config's.
+  /// x [B, T, D] to [B, T, W], W the architecture's output_width; reads `state` as what came before
+  /// and replaces it. The options' dropout is the config's.
   virtual Variable stack(const Variable& x, ModelState& state, const ForwardOptions& options) = 0;
   /// Stream of the dropout on the stack's output; those of the stack's own are below it.
   virtual std::uint32_t output_dropout_stream() const = 0;
-  /// The stack's output y [B, T, width] with that dropout: a mask for each position, unless the
+  /// The stack's output y [B, T, W] with that dropout: a mask for each position, unless the
   /// model says otherwise.
   virtual Variable drop(const Variable& y, const Dropout& dropout) const;
 
@@ -50,7 +48,6 @@ class StackModel : public LanguageModel {
  private:
   class Copied;
 
-  std::int64_t width_;
   std::unique_ptr<TokenLayers> tokens_;
 };
 

@@ -56,5 +56,11 @@ struct TokenLayersOptions {
 std::unique_ptr<TokenLayers> make_token_layers(const TokenLayersOptions& options, DType dtype,
                                                InitKey key);
 
+/// Scalars that are trained, without building the layers.
+std::int64_t parameter_count(const TokenLayersOptions& options);
+/// How many cutoffs an adaptive softmax on `hidden` channels can have: each band gets a quarter of
+/// the width of the one before, and has at least one channel.
+std::size_t most_cutoffs(std::int64_t hidden);
+
 }  // namespace sluice
 SLUICE_API_END
