@@ -16,7 +16,7 @@ namespace sluice {
 std::string presentable(std::string_view text);
 
 /// Anything the library refuses or fails at. what() is one complete, presentable() sentence for a
-/// person.
+/// person. A value, as every exception is.
 class Error : public std::runtime_error {
  public:
   explicit Error(std::string_view what) : std::runtime_error(presentable(what)) {}

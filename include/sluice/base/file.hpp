@@ -19,7 +19,7 @@ namespace sluice {
 
 /// A file mapped read-only. Throws Error naming the path and the cause (missing, a directory,
 /// unreadable, a pipe). Whoever makes the file shorter while it is mapped makes reading it raise
-/// SIGBUS: see mapped_file_at().
+/// SIGBUS: see mapped_file_at(). Any number of threads may read one at once.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);
@@ -45,7 +45,7 @@ class ReadableFile;
 const char* mapped_file_at(const void* address) noexcept;
 
 /// A file that is being written. Every call throws Error naming the path and the cause (a full disk
-/// included).
+/// included). One thread at a time.
 class OutputFile {
  public:
   OutputFile(const OutputFile&) = delete;
@@ -131,7 +131,7 @@ void for_each_line(const std::filesystem::path& path, std::size_t most,
 /// An exclusive advisory lock on the file DirectoryLock::name in a directory, held until
 /// destruction or the end of the process (so kill -9 releases it). Throws Error naming the holder's
 /// process when it is taken, and when a link or a pipe is in its place. Temporaries that killed
-/// processes left in the directory are removed.
+/// processes left in the directory are removed. One thread at a time.
 class DirectoryLock {
  public:
   static constexpr const char* name = ".lock";
@@ -152,7 +152,7 @@ std::string checksum_hex(const void* data, std::size_t size);
 /// checksum_hex of a file's bytes. Throws as MappedFile does.
 std::string file_checksum(const std::filesystem::path& path);
 
-/// `checksum` of data that comes in parts.
+/// `checksum` of data that comes in parts. One thread at a time.
 class RunningChecksum {
  public:
   RunningChecksum();

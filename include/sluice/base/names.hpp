@@ -40,7 +40,8 @@ std::size_t parse_name(std::string_view what, std::string_view name,
 /// The names of an enumeration's values: the one list that files, flags, messages and the manual go
 /// by. A room declares beside enumeration E
 ///     const EnumNames<E>& enum_names(E);
-/// and everybody else calls name_of(), parse_enum<E>() and enum_names(E{}).names().
+/// and everybody else calls name_of(), parse_enum<E>() and enum_names(E{}).names(). Never changes:
+/// threads may share one.
 template <class E>
 class EnumNames {
  public:

@@ -62,7 +62,7 @@ struct TokenRules {
 };
 
 /// Draws tokens; the n-th draw depends on the seed, n and the distribution alone (counter-based
-/// random numbers). Throws UsageError for options that are out of range.
+/// random numbers). Throws UsageError for options that are out of range. One thread at a time.
 class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options);
@@ -75,7 +75,7 @@ class Sampler {
   std::uint64_t draws_ = 0;
 };
 
-/// What TokenRules do to the distributions of one text.
+/// What TokenRules do to the distributions of one text. One thread at a time.
 class TextRules {
  public:
   /// Throws UsageError for rules out of range; biases are of tokens below `vocabulary`.

@@ -29,6 +29,8 @@ struct ModelState {
 /// Throws UsageError when `path` cannot serve one of the model's convolutions.
 void check_conv_path(const ModelConfig& config, ConvPath path);
 
+/// A model as training knows it: its forward passes record what gradients need. One thread at a
+/// time; what threads share is its frozen form (inference/frozen_model.hpp).
 class LanguageModel {
  public:
   virtual ~LanguageModel() = default;

@@ -29,7 +29,9 @@ const EnumNames<Positions>& enum_names(Positions);
 /// Parameters, in PyTorch's Linear layout: qkv.weight [3D, D] (queries, keys, values: as
 /// MultiheadAttention's in_proj_weight), qkv.bias [3D], out.weight [D, D], out.bias [D]; no biases
 /// where told so. Initial weights: Xavier-normal for each D × D matrix, deviation 1/√D (Glorot &
-/// Bengio 2010), times output_scale on the way out; biases 0.
+/// Bengio 2010), times output_scale on the way out; biases 0. A layer shares its parameters with
+/// its copies. One thread at a time may train or change it; forward passes that record nothing may
+/// run side by side.
 class CausalSelfAttention {
  public:
   struct Options {

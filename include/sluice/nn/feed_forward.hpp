@@ -28,7 +28,8 @@ std::int64_t shazeer_width(std::int64_t dim, const UnitSpec& unit);
 /// out.bias [D], with M = unit.inputs(F), the a half first; no biases where told so; `unit.*` as
 /// UnitLayer's. Initial
 /// weights: Kaiming-normal into the unit (He et al. 2015, unit_gain), and for the way out normal of
-/// deviation output_scale / √F.
+/// deviation output_scale / √F. A layer shares its parameters with its copies. One thread at a time
+/// may train or change it; forward passes that record nothing may run side by side.
 class GatedFeedForward {
  public:
   struct Options {

@@ -26,7 +26,8 @@ namespace sluice {
 /// Parameters, as files name and shape them (PyTorch's Conv1d): weight_v [M, C, K], weight_g
 /// [M, 1, 1] (or `weight`), bias [M], with M = unit.inputs(N); `norm.*` as Norm's, `unit.*` as
 /// UnitLayer's. With kernel 1 and `linear_layout` they are a Linear's: weight_v [M, C], weight_g
-/// [M, 1].
+/// [M, 1]. A layer shares its parameters with its copies. One thread at a time may train or change
+/// it; forward passes that record nothing may run side by side.
 class GatedConv1d {
  public:
   struct Options {

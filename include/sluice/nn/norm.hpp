@@ -44,7 +44,8 @@ struct NormOptions {
 
 /// y = weight · x̂ + bias, formulas in kernels/norm.hpp. Batch norm takes the batch's statistics in
 /// training and updates its running ones (mean zeros, variance ones at first), which it uses else;
-/// the others do the same in both.
+/// the others do the same in both. Batch norm in training changes its statistics, so that one
+/// thread at a time may use it; else forward passes that record nothing may run side by side.
 class Norm {
  public:
   /// Throws UsageError when channels < 1, when groups do not divide them, and for a causal

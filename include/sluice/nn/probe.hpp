@@ -31,6 +31,7 @@ struct ProbePlace {
 
 /// Told of values as a forward pass makes them, in order. A probed pass computes what an unprobed
 /// one does, up to rounding: to show projections it runs units apart from what they are fused with.
+/// Told by the thread that runs the pass.
 class Probe {
  public:
   virtual ~Probe() = default;

@@ -61,7 +61,9 @@ std::int64_t parameter_count(const RecurrentOptions& options);
 /// Initialisation: weights U(-1/√H, 1/√H), as torch.nn.RNNBase.reset_parameters(); biases 0, but
 /// the forget gate's is forget_bias (Gers et al. 2000; Jozefowicz et al. 2015, section 2.1).
 /// indrnn: weight_ih normal with variance 2/C (He et al. 2015, for relu), u uniform in [0,
-/// recurrent_bound] (Li et al. 2018, section 4.1), in [0, 1] without a bound.
+/// recurrent_bound] (Li et al. 2018, section 4.1), in [0, 1] without a bound. A layer shares its
+/// parameters with its copies. One thread at a time may train or change it; forward passes that
+/// record nothing may run side by side.
 class RecurrentLayer {
  public:
   /// Throws UsageError for sizes below 1, a nonlinearity that is neither tanh nor relu, or a
@@ -119,7 +121,7 @@ RecurrentOptions layer_options(const RecurrentStackOptions& options, std::int64_
 /// Number of scalars of a stack's parameters, without building it.
 std::int64_t parameter_count(const RecurrentStackOptions& options);
 
-/// Layers one on another.
+/// Layers one on another. As safe to share as a layer.
 class RecurrentStack {
  public:
   /// Layer i's initial numbers come from stream key.stream + i. Throws UsageError as RecurrentLayer

@@ -19,7 +19,9 @@
 SLUICE_API_BEGIN
 namespace sluice {
 
-/// The input and output of a language model over a vocabulary of V tokens.
+/// The input and output of a language model over a vocabulary of V tokens. A layer shares its
+/// parameters with its copies. One thread at a time may train or change it; forward passes that
+/// record nothing may run side by side.
 class TokenLayers {
  public:
   virtual ~TokenLayers() = default;

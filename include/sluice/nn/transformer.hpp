@@ -37,7 +37,9 @@ struct TransformerOptions {
 ///   x ← x + dropout(attention(norm(x))),  x ← x + dropout(feed_forward(norm(x)))
 ///
 /// Parameters: attention_norm.*, attention.*, ffn_norm.*, ffn.*. Draws initial weights from streams
-/// key.stream to key.stream + kInitStreams - 1.
+/// key.stream to key.stream + kInitStreams - 1. A layer shares its parameters with its copies. One
+/// thread at a time may train or change it; forward passes that record nothing may run side by
+/// side.
 class TransformerBlock {
  public:
   static constexpr std::uint32_t kInitStreams = 4;
@@ -68,7 +70,8 @@ class TransformerBlock {
 /// that the sum over blocks does not grow with their number (Radford et al. 2019 §2.3); position
 /// vectors are normal of deviation 0.02 (Radford et al. 2018 §4.1).
 ///
-/// Parameters: positions.weight [window, D] where positions are learned, blocks.I.* and norm.*.
+/// Parameters: positions.weight [window, D] where positions are learned, blocks.I.* and norm.*. As
+/// safe to share as a block.
 class TransformerStack {
  public:
   /// Draws initial weights from streams key.stream on. Throws UsageError for sizes below 1, heads

@@ -58,7 +58,9 @@ UnitSpec parse_unit_spec(std::string_view spec);
 const std::vector<std::string>& model_unit_names();
 
 /// A unit with its parameters, if it has any: prelu's `weight` (1/4 at first, He et al. 2015) and
-/// swish's `beta` (1 at first, where swish is silu), [N] or when shared [1].
+/// swish's `beta` (1 at first, where swish is silu), [N] or when shared [1]. A layer shares its
+/// parameters with its copies. One thread at a time may train or change it; forward passes that
+/// record nothing may run side by side.
 class UnitLayer {
  public:
   /// For `channels` output channels. Throws UsageError when spec does not parse, or channels < 1.

@@ -33,7 +33,7 @@ struct TextKeys {
 
 /// One pass of texts side by side through the layers. Pages are values: those that copies of a text
 /// share are never written, a page that is not full is copied before it is; so what a pass costs a
-/// text is its own rows, and what a text holds is bounded by the window.
+/// text is its own rows, and what a text holds is bounded by the window. One thread at a time.
 class KeyPass {
  public:
   /// Texts are read on by the lengths of `rows`; their pages stay as they are until keep().

@@ -13,7 +13,7 @@ SLUICE_API_BEGIN
 namespace sluice {
 
 /// Where the rows of several texts stand in a matrix [ΣT, C]: text i has length(i) rows, one for
-/// each of its positions, from row first(i) on, behind those of text i - 1.
+/// each of its positions, from row first(i) on, behind those of text i - 1. A value.
 class PackedRows {
  public:
   /// Lengths must be 0 or more.

@@ -20,7 +20,7 @@ SLUICE_API_BEGIN
 namespace sluice::recurrent {
 
 /// The steps of texts side by side: where the row of a text's position stands among time-major
-/// rows. Cheap to copy.
+/// rows. Cheap to copy. A value.
 class Steps {
  public:
   Steps() = default;

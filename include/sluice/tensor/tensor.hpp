@@ -39,7 +39,7 @@ inline constexpr DType dtype_of = std::same_as<T, double>          ? DType::f64
                                   : std::same_as<T, std::int8_t>   ? DType::i8
                                                                    : DType::f32;
 
-/// Up to four dimensions, outermost first.
+/// Up to four dimensions, outermost first. A value.
 class Shape {
  public:
   Shape() = default;
@@ -65,7 +65,9 @@ void retain(Buffer* buffer);
 void release(Buffer* buffer);
 }  // namespace detail
 
-/// A handle to a shared buffer: copying a Tensor shares the elements, clone() copies them.
+/// A handle to a shared buffer: copying a Tensor shares the elements, clone() copies them. Handles
+/// of one buffer may be made and dropped by any threads; its elements are like any memory: many may
+/// read them, or one may write.
 class Tensor {
  public:
   /// Undefined: no elements, defined() is false.

@@ -16,7 +16,8 @@ namespace sluice {
 /// tokens - S·B·T left over, fewer than B·T, are the last ones of the text in even epochs (o = 0)
 /// and the first ones in odd epochs (o = tokens - S·B·T).
 ///
-/// Any step is available at any time, so resuming needs nothing but the step's number.
+/// Any step is available at any time, so resuming needs nothing but the step's number. Never
+/// changes: threads may share one.
 class BatchStream {
  public:
   /// Throws UsageError when batch or context is not positive, Error when the corpus is shorter than

@@ -28,7 +28,7 @@ struct CorpusInfo {
 struct LoadedShard;
 
 /// A tokenised corpus, read piece by piece from its file, so it may be larger than memory.
-/// Cheap to copy; copies share the file.
+/// Cheap to copy; copies share the file. Any number of threads may read one at once.
 class TokenShards {
  public:
   /// Tokens held in memory (small texts, tests). `info` is derived: tokens, and lines as eos count.

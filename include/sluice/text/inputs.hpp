@@ -32,7 +32,7 @@ struct InputOptions {
 /// is JSON lines is unpacked into a file in `directory`, named after its path and removed with this
 /// object; without a directory, into one without a name in $TMPDIR or /tmp. Memory stays bounded.
 /// Files of a directory that are not text (NUL bytes or invalid UTF-8 in their first 64 KiB) are
-/// left out.
+/// left out. One thread at a time.
 class TextInputs {
  public:
   /// Throws Error for a path that does not exist or cannot be read, a directory without files to

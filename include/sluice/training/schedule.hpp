@@ -39,6 +39,8 @@ const FieldTable& schedule_fields();
 ///   constant  1
 ///   cosine    floor + (1 - floor) · ½(1 + cos(π·progress))   (Loshchilov & Hutter 2017, eq. 5)
 ///   plateau   factor ^ (validations that did not improve on the best so far)
+///
+/// One thread at a time.
 class Schedule {
  public:
   /// Throws UsageError for an invalid config.

@@ -32,7 +32,7 @@ struct MeasuredRun {
 struct MeasuringStopped {};
 
 /// The context of measuring. Measured values are kept in OUT/measured/HASH.json, so running a claim
-/// again measures nothing twice.
+/// again measures nothing twice. One thread at a time.
 class Measuring {
  public:
   explicit Measuring(std::filesystem::path out, const std::atomic<int>* stop = nullptr)
