@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """How fast a model answers what is asked of it.
 
     bench/asking.py MODEL --text TEXT [--old PROGRAM] [--ngram FILE] [--chars MODEL]

@@ -19,7 +19,6 @@
 #include "sluice/inference/evaluate.hpp"
 #include "sluice/inference/ngram.hpp"
 #include "sluice/text/corpus.hpp"
-#include "temporary_directory.hpp"
 #include "text_flags.hpp"
 
 namespace sluice::cli {
@@ -40,14 +39,13 @@ void MixCommand::run() const {
   const std::vector<LoadedPredictor> loaded =
       load_predictors(shares, {.precision = parse_enum<WeightPrecision>(precision)});
   ProgressDisplay display;
-  const TemporaryDirectory cache;
   const Progress progress = [&](double fraction, std::string_view what) {
     display.update(fraction, what);
   };
   const Tokenizer& tokenizer = *loaded.front().tokenizer;
   const TextFlags text{.files = {tune}, .include = {}, .field = {}};
-  const TextInputs inputs = text.open(tokenizer, cache.path(), progress);
-  const TokenShards corpus = tokenize_corpus(inputs.sources(), tokenizer, cache.path(), progress);
+  const TextInputs inputs = text.open(tokenizer, {}, progress);
+  const TokenShards corpus = tokenize_uncached(inputs.sources(), tokenizer, progress);
   std::vector<std::vector<double>> nll;
   std::vector<double> perplexities;
   for (const LoadedPredictor& model : loaded) {

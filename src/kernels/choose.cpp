@@ -29,7 +29,10 @@ bool BlockPeaks(float* peaks, const float* x, std::size_t n) {
       // The second operand is returned when the first is NaN.
       best = hn::Max(value, best);
     });
-    peaks[begin / kChoiceBlock] = hn::GetLane(hn::MaxOfLanes(d, best));
+    // EMU128's MaxOfLanes takes the lowest finite number where all are -Inf.
+    peaks[begin / kChoiceBlock] = hn::AllTrue(d, hn::Eq(best, least))
+                                      ? -std::numeric_limits<float>::infinity()
+                                      : hn::GetLane(hn::MaxOfLanes(d, best));
   }
   return !hn::AllFalse(d, odd);
 }

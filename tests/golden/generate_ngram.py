@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Makes the fixture of n-grams: model.arpa, text.txt and kenlm.txt, what KenLM says of them.
 
     tests/golden/generate_ngram.py PATH/TO/kenlm/query

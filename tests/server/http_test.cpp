@@ -297,7 +297,7 @@ TEST(Server, ReloadsWithoutBreakingStreams) {
   for (std::string line = client.line(); line != "0\r\n"; line = client.line()) body += line;
   std::string text;
   for (const json& event : events(body)) text += event["choices"][0]["text"].get<std::string>();
-  EXPECT_EQ(text, expected[0]["text"]);
+  EXPECT_EQ(text, expected[0]["text"].get<std::string>());
   EXPECT_NE(serving.post("/v1/completions", long_request).object()["choices"], expected);
   // A directory that cannot be read changes nothing.
   const json now = serving.post("/v1/completions", short_request).object()["choices"];
