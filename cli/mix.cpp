@@ -44,7 +44,7 @@ void MixCommand::run() const {
   };
   const Tokenizer& tokenizer = *loaded.front().tokenizer;
   const TextFlags text{.files = {tune}, .include = {}, .field = {}};
-  const TextInputs inputs = text.open(tokenizer, {}, progress);
+  const TextInputs inputs = text.open(tokenizer, progress);
   const TokenShards corpus = tokenize_uncached(inputs.sources(), tokenizer, progress);
   std::vector<std::vector<double>> nll;
   std::vector<double> perplexities;
