@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
+#include "output.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -12,12 +12,12 @@ constexpr long most_told = 20;
 }  // namespace
 
 void FaultyLines::tell(const std::string& fault) {
-  if (++count_ <= most_told) fmt::print(stderr, "sluice {}: {}\n", command_, fault);
+  if (++count_ <= most_told) cli::tell(fmt::format("sluice {}: {}\n", command_, fault));
 }
 
 void FaultyLines::finish() const {
   if (count_ <= most_told) return;
-  fmt::print(stderr, "sluice {}: {} more lines are no good\n", command_, count_ - most_told);
+  cli::tell(fmt::format("sluice {}: {} more lines are no good\n", command_, count_ - most_told));
 }
 
 std::string with_escapes(const std::string& text) {

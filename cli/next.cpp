@@ -59,7 +59,7 @@ void NextCommand::answer(const NextText& next, const std::string& about) const {
                         candidates_file.empty() ? escaped_text(one.text) : one.text));
     }
     if (!found.exact) {
-      fmt::print(stderr, "sluice next: the search ended early; there may be more probable words\n");
+      tell("sluice next: the search ended early; there may be more probable words\n");
     }
   }
   flush_output();
