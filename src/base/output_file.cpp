@@ -132,7 +132,9 @@ void OutputFile::write(const void* data, std::size_t size) {
 AtomicFile::AtomicFile(const std::filesystem::path& path) : OutputFile(path) {
   const std::filesystem::path directory = directory_of(path);
   remove_abandoned(directory, path.filename().native());
-  for (;;) {
+  // Another process may be in the way once or twice, not for ever.
+  constexpr int most_tries = 100;
+  for (int tries = 0; tries < most_tries; ++tries) {
     temporary_ = path;
     temporary_ += std::string(temporary_mark) + random_name();
     Descriptor file(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | careful, 0666));
@@ -155,6 +157,7 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) : OutputFile(path) {
     descriptor_ = file.release();
     return;
   }
+  fail_at("create", path, EAGAIN);
 }
 
 AtomicFile::~AtomicFile() {
