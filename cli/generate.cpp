@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "input_lines.hpp"
 #include "options.hpp"
 #include "output.hpp"
 #include "sluice/base/error.hpp"
@@ -24,24 +25,6 @@ namespace sluice::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// What \n, \t and \\ stand for.
-std::string unescaped(const std::string& flag, const std::string& text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\\') {
-      out += text[i];
-      continue;
-    }
-    const char next = ++i < text.size() ? text[i] : ' ';
-    if (next != 'n' && next != 't' && next != '\\') {
-      throw UsageError(fmt::format(
-          R"({}: expected \n, \t or \\ where there is a backslash, got '{}')", flag, text));
-    }
-    out += next == 'n' ? '\n' : next == 't' ? '\t' : '\\';
-  }
-  return out;
-}
 
 /// The token of that name.
 TokenId token_named(const Tokenizer& tokenizer, const std::string& flag, const std::string& name) {
@@ -94,7 +77,7 @@ void GenerateCommand::run() {
   }
   options.each.sampling.seed = static_cast<std::uint64_t>(seed);
   for (const std::string& stop : stops) {
-    options.each.stops.push_back(unescaped("--stop", stop));
+    options.each.stops.push_back(with_escapes("--stop", stop));
   }
   options.validate(std::numeric_limits<std::int64_t>::max());
   const LoadedFrozenModel loaded =

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "output.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -20,16 +21,19 @@ void FaultyLines::finish() const {
   cli::tell(fmt::format("sluice {}: {} more lines are no good\n", command_, count_ - most_told));
 }
 
-std::string with_escapes(const std::string& text) {
+std::string with_escapes(const std::string& flag, const std::string& text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const char next = i + 1 < text.size() ? text[i + 1] : '\0';
-    if (text[i] != '\\' || (next != 'n' && next != 't' && next != '\\')) {
+    if (text[i] != '\\') {
       out += text[i];
       continue;
     }
+    const char next = ++i < text.size() ? text[i] : ' ';
+    if (next != 'n' && next != 't' && next != '\\') {
+      throw UsageError(fmt::format(
+          R"({}: expected \n, \t or \\ where there is a backslash, got '{}')", flag, text));
+    }
     out += next == 'n' ? '\n' : next == 't' ? '\t' : '\\';
-    ++i;
   }
   return out;
 }

@@ -17,7 +17,8 @@ class FaultyLines {
   long count_ = 0;
 };
 
-/// `text` with \n, \t and \\ as the characters they stand for; other backslashes stay.
-std::string with_escapes(const std::string& text);
+/// `text` with \n, \t and \\ as the characters they stand for. Throws UsageError naming the flag
+/// for other backslashes.
+std::string with_escapes(const std::string& flag, const std::string& text);
 
 }  // namespace sluice::cli

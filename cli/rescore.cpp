@@ -62,7 +62,7 @@ void RescoreCommand::read_flags() {
   lists.format = parse_enum<LineFormat>(format);
   options.score.bos = !no_bos;
   options.score.eos = !no_eos;
-  options.score.context = with_escapes(options.score.context);
+  options.score.context = with_escapes("--context", options.score.context);
   for (const std::string& feature : features) add_feature(feature, lists);
   if (!features.empty() && lists.format != LineFormat::moses) {
     throw UsageError("--given names features of --format moses");

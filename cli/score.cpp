@@ -39,7 +39,7 @@ struct ScoreCommand {
 void ScoreCommand::read_flags() {
   options.bos = !no_bos;
   options.eos = !no_eos;
-  options.context = with_escapes(options.context);
+  options.context = with_escapes("--context", options.context);
   lines.format = parse_enum<LineFormat>(format);
   lines.header = !no_header;
   const bool objects = lines.json || lines.format == LineFormat::jsonl;

@@ -83,7 +83,8 @@ template <class Function>
 Function* next(const char* name) {
   return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
 }
-#define NEXT(name) static auto* const real = next<std::remove_pointer_t<decltype(&::name)>>(#name)
+#define NEXT(name) \
+  static auto* const real = reinterpret_cast<decltype(&::name)>(::dlsym(RTLD_NEXT, #name))
 
 /// Counts one more; whether it is to fail.
 bool fails(Kind kind) {

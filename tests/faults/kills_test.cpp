@@ -103,12 +103,31 @@ TEST_F(Kills, LoseNothing) {
       const Outcome again = run(reading);
       EXPECT_EQ(again.status, 0) << again.err;
     }
-    const std::vector<std::string> comparison = {
-        "compare",   "--data",       text_,     "--out",   path("comparison"),
-        "--vary",    "unit=glu,gtu", "--seeds", "1",       "--lr-grid",
-        "0.01",      "--layers",     "[(8,2)]", "--batch", "4",
-        "--context", "16",           "--steps", "4",       "--threads",
-        "1",         "--jobs",       "1"};
+    const std::vector<std::string> comparison = {"compare",
+                                                 "--data",
+                                                 text_,
+                                                 "--out",
+                                                 path("comparison"),
+                                                 "--valid-fraction",
+                                                 "0.3",
+                                                 "--vary",
+                                                 "unit=glu,gtu",
+                                                 "--seeds",
+                                                 "1",
+                                                 "--lr-grid",
+                                                 "0.01",
+                                                 "--layers",
+                                                 "[(8,2)]",
+                                                 "--batch",
+                                                 "4",
+                                                 "--context",
+                                                 "16",
+                                                 "--steps",
+                                                 "4",
+                                                 "--threads",
+                                                 "1",
+                                                 "--jobs",
+                                                 "1"};
     if (round % 4 != 0) continue;
     killed(comparison, random, 2 * usual);
     const Outcome compared = run(comparison);
