@@ -30,7 +30,8 @@ std::unique_ptr<Tokenizer> parse_vocabulary_tokenizer(std::string_view bytes,
                                                       const std::string& name);
 std::unique_ptr<Tokenizer> parse_subword_tokenizer(std::string_view bytes, const std::string& name);
 
-/// Whether an object is Hugging Face's tokenizer.json, and its tokenizer; `bytes` is all of the file.
+/// Whether an object is Hugging Face's tokenizer.json, and its tokenizer; `bytes` is all of the
+/// file.
 bool is_hugging_face(const Value& json);
 std::unique_ptr<Tokenizer> parse_hugging_face_tokenizer(const Value& json, std::string_view bytes,
                                                         const std::string& name);

@@ -96,9 +96,9 @@ class ModelDirectory {
   std::unique_ptr<Tokenizer> tokenizer() const { return load_tokenizer(path_); }
   /// The model with its tokenizer. Weights::last takes the best ones where no others are kept.
   /// Throws Error for a runtime model, when a file is missing or damaged, when a weight is not
-  /// finite, or when the files do not belong together: another vocabulary, other parameters than the
-  /// configuration describes, a configuration or a tokenizer that the weights were not saved with
-  /// (check_fingerprints()).
+  /// finite, or when the files do not belong together: another vocabulary, other parameters than
+  /// the configuration describes, a configuration or a tokenizer that the weights were not saved
+  /// with (check_fingerprints()).
   LoadedModel load(Weights weights = Weights::best) const;
 
   /// Replaces config.json by `text`.

@@ -150,8 +150,8 @@ std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
 std::unique_ptr<Tokenizer> read_tokenizer(const std::filesystem::path& path,
                                           const TokenizerOptions& options = {});
 
-/// A word tokenizer of these tokens, each once, "<eos>" and "<unk>" among them: words are what ASCII
-/// blanks separate, the convention of n-gram toolkits.
+/// A word tokenizer of these tokens, each once, "<eos>" and "<unk>" among them: words are what
+/// ASCII blanks separate, the convention of n-gram toolkits.
 std::unique_ptr<Tokenizer> make_word_tokenizer(std::vector<std::string> tokens);
 
 /// Loads what save() wrote into `directory`. Throws Error when the file is missing, truncated or
