@@ -42,4 +42,15 @@ command_fuzz() {
   } >"$table"
   cat "$table"
   say "the table is in $table, findings and logs below $work; copy a finding to tests/fuzz/corpus/NAME"
+  local failed=0 name
+  for name in "${names[@]}"; do
+    if [ -n "$(find "$work/$name" -maxdepth 1 \( -name 'crash-*' -o -name 'oom-*' -o -name 'timeout-*' \))" ]; then
+      say "$name: something was found"
+      failed=1
+    elif ! grep -q '^stat::number_of_executed_units: *[1-9]' "$work/$name/log"; then
+      say "$name: did not run to its end; see $work/$name/log"
+      failed=1
+    fi
+  done
+  return $failed
 }

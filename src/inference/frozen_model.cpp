@@ -66,7 +66,18 @@ Tensor FrozenModel::log_probabilities(const Tensor& hidden) const {
 LoadedFrozenModel load_frozen_model(const std::filesystem::path& directory,
                                     const FreezeOptions& options) {
   const ModelDirectory files(directory);
-  if (files.has_runtime()) return load_runtime_model(files);
+  if (files.has_runtime()) {
+    if (options.precision != WeightPrecision::f32) {
+      const WeightPrecision has = runtime_info(files).precision;
+      if (options.precision != has) {
+        throw Error(fmt::format(
+            "'{}' holds weights of {}, which cannot become {}: use it without a precision, or the "
+            "model that it was made from",
+            directory.string(), name_of(has), name_of(options.precision)));
+      }
+    }
+    return load_runtime_model(files);
+  }
   LoadedModel loaded = files.load();
   return {FrozenModel::freeze(std::move(loaded.model), options), std::move(loaded.tokenizer)};
 }

@@ -90,6 +90,10 @@ TEST_F(Model, IsQuantizedAndUsedAsBefore) {
                         "inspect", "runtime model"));
   EXPECT_TRUE(
       complains(run({"quantize", small, "--out", path("other")}), 1, "quantize", "runtime model"));
+  // Its weights are what they are.
+  EXPECT_TRUE(
+      complains(run({"eval", small, text_, "--precision", "bf16"}), 1, "eval", "weights of int8"));
+  EXPECT_EQ(run({"eval", small, text_, "--precision", "int8"}).status, 0);
   EXPECT_TRUE(complains(run({"train", "--out", small, "--resume"}), 1, "train", "runtime model"));
   EXPECT_TRUE(complains(run({"train", "--data", text_, "--out", path("x"), "--from", small}), 1,
                         "train", "runtime model"));

@@ -160,7 +160,8 @@ const std::vector<Harness>& harnesses() {
                                            {"claim", claim},
                                            {"layers", layers},
                                            {"unit", unit},
-                                           {"message", message}};
+                                           {"message", message},
+                                           {"requests", requests}};
   return all;
 }
 

@@ -13,6 +13,9 @@ struct Harness {
   void (*run)(std::string_view bytes);
 };
 
+/// A connection's bytes (request_harness.cpp).
+void requests(std::string_view input);
+
 const std::vector<Harness>& harnesses();
 
 /// Runs the harness `name`; ends the process when there is none.

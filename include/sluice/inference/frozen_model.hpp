@@ -69,7 +69,8 @@ struct LoadedFrozenModel {
 };
 
 /// load_model() and freeze(); or load_runtime_model() of a directory that holds one, whose weights
-/// are as they are, whatever `options` say.
+/// are as they are: throws Error when `options` ask for another precision than float32, the
+/// default, and theirs.
 LoadedFrozenModel load_frozen_model(const std::filesystem::path& directory,
                                     const FreezeOptions& options = {});
 
