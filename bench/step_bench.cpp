@@ -83,8 +83,9 @@ class Bench {
     forward_.conv = parse_enum<ConvPath>(options.conv);
     forward_.recompute = options.recompute;
     if (options.mode == "eval") {
-      frozen_ =
-          FrozenModel::freeze(*model_, {.precision = forward_.precision, .conv = forward_.conv});
+      frozen_ = FrozenModel::freeze(
+          *model_,
+          {.precision = parse_enum<WeightPrecision>(options.precision), .conv = forward_.conv});
       states_.resize(static_cast<std::size_t>(options.batch));
     }
   }
