@@ -156,7 +156,11 @@ TEST(Completions, LogprobsNameTokensAndOffsets) {
   for (std::size_t i = 0; i < logprobs["tokens"].size(); ++i) {
     EXPECT_EQ(logprobs["text_offset"][i], together.size());
     together += logprobs["tokens"][i].get<std::string>();
-    if (i == 0) continue;
+    if (i == 0) {
+      EXPECT_TRUE(logprobs["token_logprobs"][0].is_null());
+      EXPECT_TRUE(logprobs["top_logprobs"][0].is_null());
+      continue;
+    }
     const json& top = logprobs["top_logprobs"][i];
     EXPECT_GE(top.size(), 3U);
     EXPECT_LE(top.size(), 4U);
