@@ -176,9 +176,9 @@ def tensors_differ(one, other):
 
 
 def metrics_differ(one, other, tolerance=1e-6):
-    """What differs first between two metrics.jsonl, apart from times; validation losses may by
+    """What differs first between two metrics.jsonl, apart from times and checks; validation losses may by
     the tolerance."""
-    timed = {"seconds", "tokens_per_second"}
+    timed = {"seconds", "tokens_per_second", "check"}
     ours, theirs = ([json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
                     for file in (one, other))
     if len(ours) != len(theirs):

@@ -12,6 +12,7 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice {
 namespace {
@@ -113,6 +114,11 @@ void check_data(const ModelDirectory& files, const SafetensorsFile& file, Verify
     return;
   }
   file.check_data();
+  for (const TensorInfo& tensor : file.tensors()) {
+    if (all_finite(file.mapped(tensor.name))) continue;
+    throw Error(fmt::format("cannot use '{}': tensor '{}' holds a number that is not finite",
+                            file.path().string(), tensor.name));
+  }
   try {
     write_file(files.runtime_stamp_file(), stamp);
   } catch (const Error&) {

@@ -8,8 +8,8 @@
 
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/kernels/arithmetic.hpp"
 #include "sluice/models/fingerprints.hpp"
+#include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice {
 namespace {
@@ -38,12 +38,6 @@ void check_tensors(const SafetensorsFile& file, const Parameters& parameters) {
   for (const TensorInfo& info : file.tensors()) {
     if (!known.contains(info.name)) fail(fmt::format("the model has no tensor '{}'", info.name));
   }
-}
-
-bool all_finite(const Tensor& tensor) {
-  const auto elements = static_cast<std::size_t>(tensor.elements());
-  return tensor.dtype() == DType::f64 ? kernels::all_finite(tensor.data<double>(), elements)
-                                      : kernels::all_finite(tensor.data<float>(), elements);
 }
 
 /// Gives the model the tensors of `file`, all or none of them unless one has an element that is not

@@ -1,6 +1,7 @@
 #include "sluice/tensor/detail/elementwise.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -77,6 +78,24 @@ Tensor filled(Shape shape, DType dtype, double value) {
     std::ranges::fill(y.span<T>(), static_cast<T>(value));
   });
   return y;
+}
+
+bool all_finite(const Tensor& x) {
+  const auto elements = static_cast<std::size_t>(x.elements());
+  switch (x.dtype()) {
+    case DType::f32:
+      return kernels::all_finite(x.data<float>(), elements);
+    case DType::f64:
+      return kernels::all_finite(x.data<double>(), elements);
+    case DType::bf16: {
+      constexpr std::uint16_t exponent = 0x7f80;
+      const auto* const bits = static_cast<const std::uint16_t*>(x.raw());
+      return std::all_of(bits, bits + elements,
+                         [](std::uint16_t each) { return (each & exponent) != exponent; });
+    }
+    default:
+      return true;
+  }
 }
 
 void clamp_in_place(const Tensor& x, double bound) {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <variant>
 
@@ -75,6 +77,26 @@ Value value_of_line(const char* name, const FieldTable& table, const Line& line)
 constexpr const char* train_event = "train";
 constexpr const char* validation_event = "validation";
 
+/// What ends a line: of the bytes before it, so that no changed one passes for a measurement.
+std::string check_of(std::string_view before) {
+  return fmt::format(R"(,"check":"{:016x}"}})", checksum(before.data(), before.size()));
+}
+
+/// The line without its check; throws when that is another. Lines of before 2026-11-26 have none.
+std::string without_check(std::string_view text, const std::string& where) {
+  static const std::size_t size = check_of("").size();
+  if (text.size() <= size) return std::string(text);
+  const std::string_view before = text.substr(0, text.size() - size);
+  const std::string_view check = text.substr(before.size());
+  constexpr std::size_t name = std::string_view(R"(,"check":")").size();
+  const std::string expected = check_of(before);
+  if (check.substr(0, name) != expected.substr(0, name)) return std::string(text);
+  if (check != expected) {
+    throw Error(fmt::format("{}: its bytes are not those its check is of", where));
+  }
+  return std::string(before) + '}';
+}
+
 }  // namespace
 
 Value metrics_value(const TrainLine& line) {
@@ -85,9 +107,15 @@ Value metrics_value(const ValidationLine& line) {
   return value_of_line(validation_event, validation_fields(), line);
 }
 
+std::string metrics_text(const Value& line) {
+  std::string text = json_text(line);
+  text.pop_back();
+  return text + check_of(text);
+}
+
 MetricsLine parse_metrics_line(std::string_view text, const std::string& where) {
   const FieldPlace place{where, FieldPlace::Origin::file};
-  const Value object = parse_json(text, place);
+  const Value object = parse_json(without_check(text, where), place);
   if (object.as<Value::Object>() == nullptr) place.refuse("an object", object);
   const Value* event = object.find("event");
   if (event != nullptr && *event == Value(train_event)) {

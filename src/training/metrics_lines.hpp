@@ -10,13 +10,17 @@
 #include <variant>
 #include <vector>
 
+#include "sluice/base/value.hpp"
 #include "sluice/training/metrics.hpp"
 
 namespace sluice {
 
 using MetricsLine = std::variant<TrainLine, ValidationLine>;
 
-/// Throws Error, "WHERE: ...", for a text that is no line of metrics.
+/// A line as it is written, without its end: the object's last field is a check of all before it.
+std::string metrics_text(const Value& line);
+
+/// Throws Error, "WHERE: ...", for a text that is no line of metrics, or another than was written.
 MetricsLine parse_metrics_line(std::string_view text, const std::string& where);
 
 /// The first faults of a file, and how many there are more.

@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include "metrics_lines.hpp"
-#include "sluice/base/detail/json.hpp"
 
 namespace sluice {
 
@@ -59,7 +58,7 @@ std::size_t MetricsLog::keep(const std::filesystem::path& path, const Kept& kept
   return size;
 }
 
-void MetricsLog::append(const Value& line) { file_->append(json_text(line) + '\n'); }
+void MetricsLog::append(const Value& line) { file_->append(metrics_text(line) + '\n'); }
 
 void MetricsLog::sync() { file_->sync(); }
 

@@ -332,6 +332,32 @@ TEST_F(RuntimeModel, AnotherVersionOrShapeIsRefused) {
   expect_fault("is missing");
 }
 
+TEST_F(RuntimeModel, NumbersThatAreNotFiniteAreRefused) {
+  save("gcnn");
+  for (const WeightPrecision precision : {WeightPrecision::int8, WeightPrecision::bf16}) {
+    if (precision == WeightPrecision::bf16 && !has_bfloat16_gemm()) continue;
+    write(precision);
+    Metadata metadata;
+    const NamedTensors tensors = read_safetensors(files().runtime_file(), &metadata);
+    std::size_t changed = 0;
+    for (const auto& [name, tensor] : tensors) {
+      if (tensor.dtype() != DType::f32 && tensor.dtype() != DType::bf16) continue;
+      NamedTensors others = tensors;
+      for (auto& [other, value] : others) {
+        if (other != name) continue;
+        value = value.clone();
+        auto* const last = static_cast<std::uint8_t*>(value.raw()) + value.bytes();
+        last[-1] = 0x7f;  // the sign and the exponent's first bits, an infinity or NaN
+        last[-2] = 0x80;
+      }
+      write_safetensors(files().runtime_file(), others, metadata);
+      expect_fault("tensor '" + name + "' holds a number that is not finite");
+      ++changed;
+    }
+    EXPECT_GT(changed, 2U);
+  }
+}
+
 // A session outlives the directory: the file stays mapped.
 TEST_F(RuntimeModel, StaysMappedAsLongAsItIsUsed) {
   save("gru");

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "metrics_lines.hpp"
 #include "metrics_log.hpp"
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
@@ -42,7 +43,7 @@ class MetricsFile : public testing::Test {
   const std::filesystem::path file_ = directory_ / "metrics.jsonl";
 };
 
-TEST_F(MetricsFile, LinesStandAsTheyAlwaysDid) {
+TEST_F(MetricsFile, LinesStandAsTheyAlwaysDidWithACheck) {
   {
     MetricsLog log(file_);
     log.append(train_line(7));
@@ -51,10 +52,11 @@ TEST_F(MetricsFile, LinesStandAsTheyAlwaysDid) {
   }
   EXPECT_EQ(read_file(file_),
             R"({"epoch":2,"event":"train","gradient_norm":2.5,"loss":0.1,"lr":0.001,)"
-            R"("perplexity":1.1,"seconds":3.25,"step":7,"tokens":700,"tokens_per_second":1234.5})"
+            R"("perplexity":1.1,"seconds":3.25,"step":7,"tokens":700,"tokens_per_second":1234.5,)"
+            R"("check":"d60e36ff2c4b55d5"})"
             "\n"
             R"({"best":true,"epoch":2,"event":"validation","loss":4.0,"perplexity":null,)"
-            R"("seconds":1.0,"step":8,"tokens":77})"
+            R"("seconds":1.0,"step":8,"tokens":77,"check":"8c5b68331a4a849c"})"
             "\n");
   const Metrics metrics = read_metrics(file_);
   EXPECT_TRUE(metrics.faults.empty());
@@ -90,6 +92,18 @@ TEST_F(MetricsFile, BadLinesAreNamedAndSkipped) {
     EXPECT_EQ(fault.find("json.exception"), std::string::npos) << fault;
   }
   EXPECT_THROW(read_metrics(directory_ / "none"), Error);
+}
+
+TEST_F(MetricsFile, NoChangedBitPassesForAMeasurement) {
+  for (const Value& line : {metrics_value(train_line(7)), metrics_value(validation_line(8))}) {
+    const std::string whole = metrics_text(line);
+    EXPECT_NO_THROW(parse_metrics_line(whole, "here"));
+    for (std::size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+      std::string flipped = whole;
+      flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << bit % 8));
+      EXPECT_THROW(parse_metrics_line(flipped, "here"), Error) << flipped;
+    }
+  }
 }
 
 TEST_F(MetricsFile, ContinuingKeepsWhatBelongsToTheRun) {

@@ -137,6 +137,7 @@ inline std::string metrics_without_times(const std::filesystem::path& file) {
   for (std::string line; std::getline(lines, line);) {
     auto json = nlohmann::json::parse(line);
     json.erase("seconds");
+    json.erase("check");
     json.erase("tokens_per_second");
     out += json.dump() + '\n';
   }

@@ -23,6 +23,8 @@ void add_bias(const Tensor& y, const Tensor& bias);
 Tensor bias_gradient(const Tensor& dy);
 /// A tensor of equal elements (float types).
 Tensor filled(Shape shape, DType dtype, double value);
+/// Whether none of its elements is an infinity or NaN; integers are none.
+bool all_finite(const Tensor& x);
 /// Each element becomes the nearest number in [-bound, bound]; NaN stays (float types).
 void clamp_in_place(const Tensor& x, double bound);
 /// A tensor whose element i is f(i), a double, rounded to `dtype`; f is called on all threads
