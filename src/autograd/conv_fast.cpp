@@ -103,22 +103,21 @@ Variable fast_conv_unit(const ConvCall& call, int tile) {
           const Tensor dx = x ? Tensor(Shape{s.batch, s.time, s.channels}, dtype) : Tensor();
           const Tensor dw =
               w || gain_gradient ? Tensor(Shape{s.kernel, s.channels, s.outputs}, dtype) : Tensor();
-          conv.backward(
-              dx, dw, input, std::move(again),
-              [&](const ConvRows& rows) {
-                const double bytes = unit_bytes(rows.rows, 2 * s.outputs, n, dtype);
-                const ProfileScope profile("unit", 0, bytes);
-                const std::int64_t at = rows.first;
-                kernels::unit_backward(
-                    kernels::UnitBackward<T>{
-                        static_cast<T*>(rows.data), static_cast<std::size_t>(s.outputs),
-                        partial.data<T>() + rows.block * s.outputs, dy.data<T>() + at * n,
-                        projected.data<T>() + at * s.outputs, static_cast<std::size_t>(s.outputs),
-                        bias_value.data<T>(), static_cast<T>(options.scale),
-                        kernels::traffic_of(bytes)},
-                    static_cast<std::size_t>(rows.rows), static_cast<std::size_t>(n), options.unit);
-              },
-              joined ? dy : Tensor(), options.scale);
+          conv.backward({dx, dw, joined ? dy : Tensor(), options.scale}, input, std::move(again),
+                        [&](const ConvRows& rows) {
+                          const double bytes = unit_bytes(rows.rows, 2 * s.outputs, n, dtype);
+                          const ProfileScope profile("unit", 0, bytes);
+                          const std::int64_t at = rows.first;
+                          kernels::unit_backward(
+                              kernels::UnitBackward<T>{
+                                  static_cast<T*>(rows.data), static_cast<std::size_t>(s.outputs),
+                                  partial.data<T>() + rows.block * s.outputs, dy.data<T>() + at * n,
+                                  projected.data<T>() + at * s.outputs,
+                                  static_cast<std::size_t>(s.outputs), bias_value.data<T>(),
+                                  static_cast<T>(options.scale), kernels::traffic_of(bytes)},
+                              static_cast<std::size_t>(rows.rows), static_cast<std::size_t>(n),
+                              options.unit);
+                        });
           if (bias) {
             const Tensor dbias = Tensor::zeros(Shape{s.outputs}, dtype);
             kernels::column_sums(dbias.data<T>(), partial.data<T>(),

@@ -158,11 +158,17 @@ struct SavedSlabs {
   Gradient dx, dweight, dbias;
 };
 
+// Σ dy and Σ dy x̂ of each channel.
+struct ChannelSums {
+  const double* dy;
+  const double* product;
+};
+
 // Factors of dx = a · dy + b · (x - shift) + k, [3, channels], for groups of `size` channels that
-// share statistics over n elements, from their sums Σ dy and Σ dy x̂.
+// share statistics over n elements.
 template <class T>
 void gradient_factors(const SavedSlabs& saved, const Tensor& factors, std::int64_t set,
-                      const double* sum, const double* product, std::int64_t size, double n) {
+                      const ChannelSums& sums, std::int64_t size, double n) {
   const std::int64_t channels = saved.slabs.channels;
   const T* const weight = data_or_null<T>(saved.weight);
   const T* const scales = row<T>(saved.statistics, set, kScale);
@@ -174,8 +180,8 @@ void gradient_factors(const SavedSlabs& saved, const Tensor& factors, std::int64
   for (std::int64_t first = 0; first < channels; first += size) {
     double mean = 0, along = 0;
     for (std::int64_t c = first; c < first + size; ++c) {
-      if (saved.slabs.centred) mean += gain(c) * sum[c];
-      along += gain(c) * product[c];
+      if (saved.slabs.centred) mean += gain(c) * sums.dy[c];
+      along += gain(c) * sums.product[c];
     }
     mean /= n;
     along /= n;
@@ -252,8 +258,8 @@ void slabs_backward(const SavedSlabs& saved, const Tensor& dy) {
   slabs.for_each([&](std::int64_t slab) {
     if (need_sums) slab_sums<T>(saved, sums, dy, slab);
     if (slabs.batch || !saved.dx) return;
-    gradient_factors<T>(saved, factors, slab, row<double>(sums, slab, 0),
-                        row<double>(sums, slab, 1), size,
+    gradient_factors<T>(saved, factors, slab,
+                        {row<double>(sums, slab, 0), row<double>(sums, slab, 1)}, size,
                         static_cast<double>(slabs.length_of(slab) * size));
     slab_gradient<T>(saved, factors, dy, slab);
   });
@@ -261,7 +267,7 @@ void slabs_backward(const SavedSlabs& saved, const Tensor& dy) {
   const Tensor product = need_sums ? total(sums, 1) : Tensor();
   if (slabs.batch && saved.dx) {
     if (saved.sums_matter) {
-      gradient_factors<T>(saved, factors, 0, sum.data<double>(), product.data<double>(), 1,
+      gradient_factors<T>(saved, factors, 0, {sum.data<double>(), product.data<double>()}, 1,
                           static_cast<double>(slabs.positions));
     }
     slabs.for_each([&](std::int64_t slab) { slab_gradient<T>(saved, factors, dy, slab); }, true);

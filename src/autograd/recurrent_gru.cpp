@@ -32,7 +32,9 @@ void gru_backward(const GruSteps<T>& layer, const StepMatrix& matrix, const Tens
     if (t + 1 == time) {
       matrix.pointwise_only(batch, pointwise);
     } else {
-      matrix.step(dh.data<T>(), state_pitch, 0, layer.gate(t + 1, 0, 0), pitch, batch, pointwise);
+      matrix.step(recurrent::StepRows<T>{dh.data<T>(), state_pitch, 0, layer.gate(t + 1, 0, 0),
+                                         pitch, batch},
+                  pointwise);
     }
   }
 }

@@ -33,7 +33,9 @@ void lstm_backward(const LstmSteps<T>& layer, const StepMatrix& matrix, const Te
     if (t + 1 == time) {
       matrix.pointwise_only(batch, pointwise);
     } else {
-      matrix.step(dh.data<T>(), state_pitch, 1, layer.gate(t + 1, 0, 0), pitch, batch, pointwise);
+      matrix.step(recurrent::StepRows<T>{dh.data<T>(), state_pitch, 1, layer.gate(t + 1, 0, 0),
+                                         pitch, batch},
+                  pointwise);
     }
   }
 }

@@ -39,7 +39,8 @@ struct ResetBefore : ResetSteps<T> {
       if (t + 1 == time) {
         from_gates.pointwise_only(batch, candidate);
       } else {
-        from_gates.step(dh.data<T>(), h.dim(1), 0, gate(t + 1, 0, 0), gates.dim(1), batch,
+        from_gates.step(recurrent::StepRows<T>{dh.data<T>(), h.dim(1), 0, gate(t + 1, 0, 0),
+                                               gates.dim(1), batch},
                         candidate);
       }
       const auto reset = [&](std::int64_t unit, std::int64_t count) {
@@ -49,7 +50,8 @@ struct ResetBefore : ResetSteps<T> {
                                       gate_pitch(), state_pitch()},
             rows(), static_cast<std::size_t>(count));
       };
-      from_candidate.step(dp.data<T>(), h.dim(1), 1, n(t, 0), gates.dim(1), batch, reset);
+      from_candidate.step(
+          recurrent::StepRows<T>{dp.data<T>(), h.dim(1), 1, n(t, 0), gates.dim(1), batch}, reset);
     }
   }
 

@@ -38,7 +38,9 @@ void rnn_backward(const RnnSteps<T>& layer, const StepMatrix& matrix, const Tens
     if (t + 1 == time) {
       matrix.pointwise_only(batch, pointwise);
     } else {
-      matrix.step(dh.data<T>(), h.dim(1), 1, row + batch * pitch, pitch, batch, pointwise);
+      matrix.step(
+          recurrent::StepRows<T>{dh.data<T>(), h.dim(1), 1, row + batch * pitch, pitch, batch},
+          pointwise);
     }
   }
 }

@@ -166,9 +166,9 @@ struct FastConv::Work {
     }
   }
 
-  void backward(const Tensor& dx, const Tensor& dw, Tensor transformed,
-                const std::function<void(const ConvRows&)>& fill, const Tensor& start,
-                double start_scale) const {
+  void backward(const ConvGradients& gradients, Tensor transformed,
+                const std::function<void(const ConvRows&)>& fill) const {
+    const Tensor &dx = gradients.dx, &dw = gradients.dw, &start = gradients.start;
     Planes w = dx.defined() ? filters(transformed) : Planes();
     const auto points = static_cast<int>(n);
     const std::vector<T> spread_matrix =
@@ -213,7 +213,7 @@ struct FastConv::Work {
           const std::int64_t at = row_of(b, t) * s.channels;
           if (start.defined()) {
             kernels::scale_into(dx.data<T>() + at, start.data<T>() + at,
-                                static_cast<T>(start_scale),
+                                static_cast<T>(gradients.start_scale),
                                 static_cast<std::size_t>(rows * s.channels));
           } else {
             std::fill_n(dx.data<T>() + at, rows * s.channels, T{0});
@@ -375,12 +375,10 @@ void FastConv::forward(const Tensor& z, const ConvInput& input, const Tensor& fi
                  [&](auto zero) { Work<decltype(zero)>(*this, input).forward(z, filters, ready); });
 }
 
-void FastConv::backward(const Tensor& dx, const Tensor& dw, const ConvInput& input, Tensor filters,
-                        const std::function<void(const ConvRows&)>& fill, const Tensor& start,
-                        double start_scale) const {
+void FastConv::backward(const ConvGradients& to, const ConvInput& input, Tensor filters,
+                        const std::function<void(const ConvRows&)>& fill) const {
   dispatch_float(dtype_, [&](auto zero) {
-    Work<decltype(zero)>(*this, input)
-        .backward(dx, dw, std::move(filters), fill, start, start_scale);
+    Work<decltype(zero)>(*this, input).backward(to, std::move(filters), fill);
   });
 }
 

@@ -31,7 +31,7 @@ void RnnSteps<T>::forward(const StepMatrix& matrix, const Tensor& bias) const {
           kernels::RnnStep<T>{state(t + 1, unit), bias_at<T>(bias, unit), size(h.dim(1)), relu},
           size(rows), size(count));
     };
-    matrix.step(state(t + 1, 0), h.dim(1), 0, state(t, 0), h.dim(1), rows, pointwise);
+    matrix.step(StepRows<T>{state(t + 1, 0), h.dim(1), 0, state(t, 0), h.dim(1), rows}, pointwise);
   }
 }
 
@@ -52,7 +52,7 @@ void LstmSteps<T>::forward(const StepMatrix& matrix, const Tensor& bias) const {
                                bias_of(columns.o), size(pitch), size(state_pitch)},
           size(rows), size(count));
     };
-    matrix.step(gate(t, 0, 0), pitch, 0, state(h, t, 0), state_pitch, rows, pointwise);
+    matrix.step(StepRows<T>{gate(t, 0, 0), pitch, 0, state(h, t, 0), state_pitch, rows}, pointwise);
   }
 }
 
@@ -91,7 +91,8 @@ void GruSteps<T>::forward(const StepMatrix& matrix, const Tensor& bias) const {
                            size(rows), size(count));
     };
     // q begins with this step's product, r and z hold the input's part.
-    matrix.step(gate(t, 0, 0), gates.dim(1), 1, state(t, 0), h.dim(1), rows, pointwise);
+    matrix.step(StepRows<T>{gate(t, 0, 0), gates.dim(1), 1, state(t, 0), h.dim(1), rows},
+                pointwise);
   }
 }
 
@@ -121,7 +122,7 @@ void ResetSteps<T>::forward(const StepMatrix& to_gates, const StepMatrix& to_can
                                 gate_pitch(), state_pitch()},
           size(rows), size(count));
     };
-    to_gates.step(gate(t, 0, 0), gates.dim(1), 0, state(t, 0), h.dim(1), rows, reset);
+    to_gates.step(StepRows<T>{gate(t, 0, 0), gates.dim(1), 0, state(t, 0), h.dim(1), rows}, reset);
     const auto candidate = [&](std::int64_t unit, std::int64_t count) {
       kernels::candidate_forward(
           kernels::CandidateStep<T>{state(t + 1, unit), n(t, unit), state(t, unit),
@@ -129,7 +130,8 @@ void ResetSteps<T>::forward(const StepMatrix& to_gates, const StepMatrix& to_can
                                     state_pitch()},
           size(rows), size(count));
     };
-    to_candidate.step(n(t, 0), gates.dim(1), mut1 ? 1 : 0, p.data<T>(), h.dim(1), rows, candidate);
+    to_candidate.step(StepRows<T>{n(t, 0), gates.dim(1), mut1 ? 1 : 0, p.data<T>(), h.dim(1), rows},
+                      candidate);
   }
 }
 

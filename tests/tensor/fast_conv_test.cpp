@@ -86,10 +86,10 @@ Results run(const ConvShape& s, int tile, const ConvInput& input, const Tensor& 
   const auto fill = [&](const ConvRows& rows) {
     std::memcpy(rows.data, place(dz, rows), static_cast<std::size_t>(rows.rows) * row);
   };
-  conv.backward(out.dx, out.dw, input, filters, fill);
+  conv.backward({out.dx, out.dw}, input, filters, fill);
   // Asking for one gradient alone gives the same.
   const Tensor alone(out.dx.shape(), dtype);
-  conv.backward(alone, {}, input, filters, fill);
+  conv.backward({alone, {}}, input, filters, fill);
   EXPECT_EQ(std::memcmp(alone.raw(), out.dx.raw(), alone.bytes()), 0);
   return out;
 }

@@ -32,6 +32,16 @@ struct ConvRows {
   std::int64_t block = 0, first = 0, rows = 0;
 };
 
+/// What backward gives: dx [B, T, C] and dw [K, C, M], either of which may be undefined. With
+/// `start` [B, T, C], dx is start · start_scale more than the gradient: what reaches the input by
+/// another way, a residual.
+struct ConvGradients {
+  Tensor dx;
+  Tensor dw;
+  Tensor start = {};
+  double start_scale = 1;
+};
+
 /// C, M and K.
 struct ConvWidths {
   std::int64_t channels = 0, outputs = 0, kernel = 1;
@@ -59,13 +69,10 @@ class FastConv {
   void forward(const Tensor& z, const ConvInput& input, const Tensor& filters,
                const std::function<void(const ConvRows&)>& ready) const;
 
-  /// Gradients dx [B, T, C] and dw [K, C, M] (either may be undefined; `filters` is for dx) from
-  /// dz, of which fill(rows) is asked for every row once. `filters` are let go when dx is known.
-  /// With `start` [B, T, C], dx is start · start_scale more than the gradient: what reaches the
-  /// input by another way, a residual.
-  void backward(const Tensor& dx, const Tensor& dw, const ConvInput& input, Tensor filters,
-                const std::function<void(const ConvRows&)>& fill, const Tensor& start = {},
-                double start_scale = 1) const;
+  /// The gradients from dz, of which fill(rows) is asked for every row once. `filters` are for dx,
+  /// and let go when it is known.
+  void backward(const ConvGradients& to, const ConvInput& input, Tensor filters,
+                const std::function<void(const ConvRows&)>& fill) const;
 
   /// How many blocks forward and backward use.
   std::int64_t blocks() const { return blocks_; }

@@ -17,6 +17,18 @@
 SLUICE_API_BEGIN
 namespace sluice::recurrent {
 
+/// What a step of time multiplies: `rows` rows of a, a_pitch apart, into those of c.
+template <class T>
+struct StepRows {
+  T* c;
+  std::int64_t c_pitch;
+  /// The first `fresh` blocks of c are given their product, to the others it is added.
+  std::int64_t fresh;
+  const T* a;
+  std::int64_t a_pitch;
+  std::int64_t rows;
+};
+
 /// A constant matrix W by which the rows of each of many steps are multiplied: blocks of H columns
 /// (gates). Either as it comes, for general products, or in panels of columns (kernels/panels.hpp),
 /// which are laid out once and read in order by every step: each sum is taken in order, so that a
@@ -38,30 +50,30 @@ class StepMatrix {
   /// first + count): c's columns of these units are complete then, and those of other units need
   /// not be.
   template <class T, class Pointwise>
-  void step(T* c, std::int64_t c_pitch, std::int64_t fresh, const T* a, std::int64_t a_pitch,
-            std::int64_t rows, const Pointwise& pointwise) const {
+  void step(const StepRows<T>& at, const Pointwise& pointwise) const {
+    const std::int64_t rows = at.rows;
     const ProfileScope profile("recurrent step", packed_ ? flops(rows) : 0,
                                packed_ ? traffic(rows) : 0);
     if constexpr (sizeof(T) == sizeof(float)) {
       if (packed_) {
         parallel_for(panels(), grain(rows), [&](std::int64_t begin, std::int64_t end) {
-          const Rows operand = rounded(a, a_pitch, rows);
+          const Rows operand = rounded(at.a, at.a_pitch, rows);
           const bool one = rows == 1 && int8_.empty();
           const std::int64_t whole = one ? std::min(end, hidden_ / kWidth) : begin;
           for (std::int64_t panel = begin; panel < whole; panel += together()) {
             const std::int64_t panels = std::min(together(), whole - panel);
-            multiply_row(c, fresh, operand, panel, panels);
+            multiply_row(at.c, at.fresh, operand, panel, panels);
             pointwise(panel * kWidth, panels * kWidth);
           }
           for (std::int64_t panel = std::max(begin, whole); panel < end; ++panel) {
-            multiply(c, c_pitch, fresh, operand, panel);
+            multiply(at.c, at.c_pitch, at.fresh, operand, panel);
             pointwise(panel * kWidth, width(panel));
           }
         });
         return;
       }
     }
-    multiply_whole(c, c_pitch, fresh, a, a_pitch, rows);
+    multiply_whole(at.c, at.c_pitch, at.fresh, at.a, at.a_pitch, rows);
     pointwise_only(rows, pointwise);
   }
 
