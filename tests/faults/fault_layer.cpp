@@ -30,31 +30,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
-#include <new>
 
+#include "fault_layer.hpp"
 #include "recording.hpp"
 
 namespace {
 
-using sluice::faults::Operation;
+using namespace sluice::faults;
 
-enum Kind : int {
-  file_open,
-  file_read,
-  file_write,
-  file_sync,
-  file_rename,
-  file_remove,
-  file_mkdir,
-  file_truncate,
-  file_lock,
-  file_stat,
-  file_map,
-  file_list,
-  memory,
-  thread,
-  kinds
-};
 constexpr std::array<const char*, kinds> kind_names = {
     "open",     "read", "write", "sync", "rename", "remove", "mkdir",
     "truncate", "lock", "stat",  "map",  "list",   "memory", "thread"};
@@ -85,18 +68,6 @@ Function* next(const char* name) {
 }
 #define NEXT(name) \
   static auto* const real = reinterpret_cast<decltype(&::name)>(::dlsym(RTLD_NEXT, #name))
-
-/// Counts one more; whether it is to fail.
-bool fails(Kind kind) {
-  if (!counting.load(std::memory_order_relaxed)) return false;
-  const long number = ++counts[kind];
-  const long of_files = kind < memory ? ++file_count : 0;
-  if (settings.kind < 0) return false;
-  const long n = settings.kind == kinds ? of_files : settings.kind == kind ? number : 0;
-  if (n == 0 || (settings.ever ? n < settings.number : n != settings.number)) return false;
-  errno = causes[kind];
-  return true;
-}
 
 /// Whether the path, relative to the directory `at`, is below the root.
 bool below_root(int at, const char* path) {
@@ -284,20 +255,18 @@ void* map_with(void* at, std::size_t size, int protection, int flags, int descri
       ::syscall(SYS_mmap, at, size, protection, flags, descriptor, offset));
 }
 
-void* allocate(std::size_t size, std::size_t alignment, bool throws) {
-  void* memory_found = nullptr;
-  if (!fails(memory)) {
-    if (alignment == 0) {
-      memory_found = std::malloc(size == 0 ? 1 : size);
-    } else if (::posix_memalign(&memory_found, alignment, size) != 0) {
-      memory_found = nullptr;
-    }
-  }
-  if (memory_found == nullptr && throws) throw std::bad_alloc();
-  return memory_found;
-}
-
 }  // namespace
+
+bool sluice::faults::fails(Kind kind) {
+  if (!counting.load(std::memory_order_relaxed)) return false;
+  const long number = ++counts[kind];
+  const long of_files = kind < memory ? ++file_count : 0;
+  if (settings.kind < 0) return false;
+  const long n = settings.kind == kinds ? of_files : settings.kind == kind ? number : 0;
+  if (n == 0 || (settings.ever ? n < settings.number : n != settings.number)) return false;
+  errno = causes[kind];
+  return true;
+}
 
 extern "C" {
 
@@ -484,30 +453,3 @@ int pthread_create(pthread_t* id, const pthread_attr_t* attributes, void* (*run)
 }
 
 }  // extern "C"
-
-void* operator new(std::size_t size) { return allocate(size, 0, true); }
-void* operator new[](std::size_t size) { return allocate(size, 0, true); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return allocate(size, 0, false);
-}
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
-  return allocate(size, 0, false);
-}
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  return allocate(size, static_cast<std::size_t>(alignment), true);
-}
-void* operator new[](std::size_t size, std::align_val_t alignment) {
-  return allocate(size, static_cast<std::size_t>(alignment), true);
-}
-void operator delete(void* memory_given) noexcept { std::free(memory_given); }
-void operator delete[](void* memory_given) noexcept { std::free(memory_given); }
-void operator delete(void* memory_given, std::size_t) noexcept { std::free(memory_given); }
-void operator delete[](void* memory_given, std::size_t) noexcept { std::free(memory_given); }
-void operator delete(void* memory_given, std::align_val_t) noexcept { std::free(memory_given); }
-void operator delete[](void* memory_given, std::align_val_t) noexcept { std::free(memory_given); }
-void operator delete(void* memory_given, std::size_t, std::align_val_t) noexcept {
-  std::free(memory_given);
-}
-void operator delete[](void* memory_given, std::size_t, std::align_val_t) noexcept {
-  std::free(memory_given);
-}
