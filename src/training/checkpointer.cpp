@@ -73,7 +73,8 @@ void Checkpointer::check_fingerprint(const Value& stored) const {
                     "same {} or train into another directory",
                     file_.string(), name, there, here, name));
   };
-  const Fingerprint found = facts_of(stored);
+  Fingerprint found = facts_of(stored);
+  if (fingerprint_.contains(accumulate_fact)) found.try_emplace(accumulate_fact, "1");
   for (const auto& [name, value] : fingerprint_) {
     const auto it = found.find(name);
     if (it == found.end()) fail(name, "not recorded", value);

@@ -12,6 +12,8 @@ namespace sluice {
 
 /// What a resumed run must share with the one it continues, by name.
 using Fingerprint = std::map<std::string, std::string>;
+/// The fact that checkpoints of versions without it do not record; theirs is 1.
+inline constexpr const char* accumulate_fact = "accumulate";
 
 class Checkpointer {
  public:

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "micro_sums.hpp"
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/fields.hpp"
@@ -13,6 +14,7 @@ namespace sluice {
 namespace {
 
 constexpr std::int64_t most_tokens_per_step = std::int64_t{1} << 24;
+constexpr std::int64_t most_accumulated = 65'536;
 constexpr const char* budget_group = "Budget (the first that is used up ends the training)";
 constexpr const char* run_group = "Run";
 
@@ -66,6 +68,13 @@ FieldTable make_fields() {
       .add("context", &C::context,
            run_field(between(1, most_tokens_per_step), "--context",
                      "tokens of each stream per step (default 128, fewer for small texts)"))
+      .add("accumulate", &C::accumulate,
+           run_field(between(1, most_accumulated), "--accumulate",
+                     "micro-batches of --batch streams each whose gradients make one update: large "
+                     "batches in little memory (default 1)"))
+      // Left out where it changes nothing, so that files and plans of runs without it stay the
+      // same.
+      .only_if([](const C& config) { return config.accumulate != 1; })
       .add("carry", &C::carry, no_carry)
       .add("validate_every", &C::validate_every,
            run_field(at_least(0), "--validate-every",
@@ -124,10 +133,16 @@ std::int64_t TrainConfig::total_steps(std::int64_t steps_per_epoch) const {
     if (bound > 0) total = total == 0 ? bound : std::min(total, bound);
   };
   limit(steps);
-  if (tokens > 0) limit((tokens - 1) / (batch * context) + 1);
+  if (tokens > 0) limit((tokens - 1) / tokens_per_step() + 1);
   if (epochs > 0)
     limit(epochs <= INT64_MAX / steps_per_epoch ? epochs * steps_per_epoch : INT64_MAX);
   return total;
+}
+
+int TrainConfig::kept_per_parameter() const {
+  const bool adaptive =
+      optimizer.kind == OptimizerKind::adam || optimizer.kind == OptimizerKind::adamw;
+  return (adaptive ? 2 : 1) + MicroSum::most_kept(accumulate);
 }
 
 void to_json(nlohmann::json& json, const TrainConfig& config) {

@@ -169,9 +169,11 @@ TrainConfig choose_training(const Given<TrainConfig>& given, std::int64_t tokens
   constexpr std::int64_t tokens_to_read = 20'000'000;
   constexpr std::int64_t most_epochs = 20;
   TrainConfig config;
+  if (given.has("accumulate")) config.accumulate = given.values.accumulate;
   // A small text still makes some tens of steps per epoch.
-  while (config.batch > 1 && tokens / (config.batch * config.context) < 50) config.batch /= 2;
-  while (config.context > 16 && tokens / (config.batch * config.context) < 50) config.context /= 2;
+  const auto few_steps = [&] { return tokens / config.tokens_per_step() < 50; };
+  while (config.batch > 1 && few_steps()) config.batch /= 2;
+  while (config.context > 16 && few_steps()) config.context /= 2;
   // The paper's nesterov needs many epochs at a rate found by trial; adamw learns more in few.
   config.optimizer.kind =
       given.has("optimizer") ? given.values.optimizer.kind : OptimizerKind::adamw;

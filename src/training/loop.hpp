@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "micro_sums.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/batches.hpp"
 #include "sluice/training/config.hpp"
@@ -32,7 +33,7 @@ class Loop {
   struct Update {
     double loss = 0, rate = 0, norm = 0;
   };
-  /// Sees the batch of a step before it is learnt from, [B, T] each.
+  /// Sees each micro-batch of a step before it is learnt from, [B, T] each.
   using Read = std::function<void(std::int64_t step, std::span<const TokenId> inputs,
                                   std::span<const TokenId> targets)>;
 
@@ -40,32 +41,41 @@ class Loop {
   /// batch of chunks.
   Loop(LanguageModel& model, const TokenShards& text, const TrainConfig& config);
 
-  /// Learns from the chunks of step `step` (from 0) at learning rate `rate`. Throws NotFinite for
+  /// Learns from the chunks of step `step` (from 0) at learning rate `rate`: the loss is the mean
+  /// over its micro-batches, and so is the gradient, summed as MicroSum does. Throws NotFinite for
   /// the loss or the norm of the gradient; the weights are those before the step then.
   Update step(std::int64_t step, double rate, const Read& read = {});
 
   /// Null: none. It must outlive the steps.
   void exchange_with(GradientExchange* exchange) { exchange_ = exchange; }
 
-  std::int64_t tokens_per_step() const { return config_.batch * config_.context; }
+  std::int64_t tokens_per_step() const { return config_.tokens_per_step(); }
   std::int64_t steps_per_epoch() const { return stream_.steps_per_epoch(); }
   const Parameters& trainable() const { return optimizer_.parameters(); }
   Optimizer& optimizer() { return optimizer_; }
-  /// What the model carries from one step's chunks to the next's.
-  ModelState& carried() { return carried_; }
+  /// What the model carries from one step's chunks to the next's, of each micro-batch.
+  std::vector<ModelState>& carried() { return carried_; }
 
  private:
-  double forward_backward(std::int64_t step);
+  /// The loss of micro-batch `micro`, whose gradients are added to the step's.
+  double learn_from(std::int64_t step, std::int64_t micro, const Read& read);
+  double forward_backward(std::int64_t step, std::int64_t micro);
+  /// The gradient of the leaf by micro-batch `micro` is complete.
+  void complete(std::size_t leaf, std::int64_t micro);
+  bool accumulates() const { return config_.accumulate > 1; }
 
   LanguageModel& model_;
   const TrainConfig& config_;
   BatchStream stream_;
   Optimizer optimizer_;
+  StatisticsMean statistics_;
   std::vector<Variable> leaves_;
+  /// Of each leaf, when there is more than one micro-batch.
+  std::vector<MicroSum> sums_;
   GradientExchange* exchange_ = nullptr;
   std::vector<TokenId> inputs_;
   std::vector<TokenId> targets_;
-  ModelState carried_;
+  std::vector<ModelState> carried_;
 };
 
 }  // namespace sluice

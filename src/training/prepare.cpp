@@ -70,12 +70,10 @@ void adopt_model(Settings& settings) {
 }
 
 void check_run(const ModelConfig& model, const TrainConfig& training, const TokenShards& text) {
-  const bool adaptive = training.optimizer.kind == OptimizerKind::adam ||
-                        training.optimizer.kind == OptimizerKind::adamw;
   check_conv_path(model, training.conv);
-  check_training_memory(model, training.batch, training.context, adaptive ? 2 : 1,
+  check_training_memory(model, training.batch, training.context, training.kept_per_parameter(),
                         training.recompute);
-  const BatchStream fits(text, training.batch, training.context);
+  const BatchStream fits(text, training.streams(), training.context);
 }
 
 }  // namespace sluice

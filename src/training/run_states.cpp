@@ -73,10 +73,12 @@ void ParametersState::restore(const StoredState& stored) {
 SavedState CarriedState::save() const {
   SavedState saved;
   Carried carried;
-  for (std::size_t i = 0; i < state_.tensors.size(); ++i) {
-    const Tensor& tensor = state_.tensors[i];
-    carried.defined.push_back(tensor.defined() ? 1 : 0);
-    if (tensor.defined()) saved.tensors.push_back(source_of(std::to_string(i), tensor));
+  for (const ModelState& state : states_) {
+    for (const Tensor& tensor : state.tensors) {
+      const std::size_t i = carried.defined.size();
+      carried.defined.push_back(tensor.defined() ? 1 : 0);
+      if (tensor.defined()) saved.tensors.push_back(source_of(std::to_string(i), tensor));
+    }
   }
   saved.fields = *write_fields({{carried_fields(), carried}}).as<Value::Object>();
   return saved;
@@ -84,6 +86,10 @@ SavedState CarriedState::save() const {
 
 void CarriedState::check(const StoredState& stored) const {
   const auto carried = read_part<Carried>(carried_fields(), stored);
+  if (carried.defined.size() % states_.size() != 0) {
+    throw Error(fmt::format("cannot resume from '{}': it carries {} tensors for {} micro-batches",
+                            stored.file, carried.defined.size(), states_.size()));
+  }
   for (std::size_t i = 0; i < carried.defined.size(); ++i) {
     if (carried.defined[i] != 0) static_cast<void>(stored.tensor(std::to_string(i)));
   }
@@ -91,10 +97,14 @@ void CarriedState::check(const StoredState& stored) const {
 
 void CarriedState::restore(const StoredState& stored) {
   const auto carried = read_part<Carried>(carried_fields(), stored);
-  state_.tensors.clear();
-  for (std::size_t i = 0; i < carried.defined.size(); ++i) {
-    state_.tensors.push_back(carried.defined[i] != 0 ? stored.tensor(std::to_string(i)).make()
-                                                     : Tensor{});
+  const std::size_t each = carried.defined.size() / states_.size();
+  std::size_t i = 0;
+  for (ModelState& state : states_) {
+    state.tensors.clear();
+    for (const std::size_t end = i + each; i < end; ++i) {
+      state.tensors.push_back(carried.defined[i] != 0 ? stored.tensor(std::to_string(i)).make()
+                                                      : Tensor{});
+    }
   }
 }
 

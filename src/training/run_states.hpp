@@ -33,18 +33,19 @@ class OptimizerState : public Stateful {
   Optimizer& optimizer_;
 };
 
-/// What a model carries from chunk to chunk. Layers that carry nothing have an undefined tensor;
-/// the field "carried", a list of ones and zeros, puts the others back in their places.
+/// What a model carries from chunk to chunk, of every micro-batch one after the other. Layers that
+/// carry nothing have an undefined tensor; the field "carried", a list of ones and zeros, puts the
+/// others back in their places.
 class CarriedState : public Stateful {
  public:
-  explicit CarriedState(ModelState& state) : state_(state) {}
+  explicit CarriedState(std::vector<ModelState>& states) : states_(states) {}
   std::string_view name() const override { return "carried"; }
   SavedState save() const override;
   void check(const StoredState& stored) const override;
   void restore(const StoredState& stored) override;
 
  private:
-  ModelState& state_;
+  std::vector<ModelState>& states_;
 };
 
 /// The fields of TrainState.

@@ -50,6 +50,7 @@ Fingerprint fingerprint_of(const LanguageModel& model, const TokenShards& train,
   }
   out["batch"] = std::to_string(config.batch);
   out["context"] = std::to_string(config.context);
+  out[accumulate_fact] = std::to_string(config.accumulate);
   out["carry"] = config.carry ? "on" : "off";
   out["optimizer"] = name_of(config.optimizer.kind);
   out["training data"] = data_fingerprint(train);

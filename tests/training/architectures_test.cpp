@@ -5,30 +5,14 @@
 #include <algorithm>
 
 #include "sluice/training/defaults.hpp"
-#include "support/model_configs.hpp"
-#include "training/support.hpp"
+#include "training/shapes.hpp"
 
 namespace sluice::training_test {
 namespace {
 
-ModelConfig shape_of(const std::string& arch, const std::string& norm) {
-  ModelConfig config = arch == "gcnn" ? tiny_config() : test::with_arch(tiny_config(), arch);
-  config.norm = norm;
-  config.groups = 2;
-  if (arch == "gcnn") return config;
-  if (arch != "transformer") {
-    config.shape<RecurrentShape>().depth = 2;
-    config.shape<RecurrentShape>().hidden = 12;
-    return config;
-  }
-  config.shape<TransformerShape>() = {
-      .depth = 2, .heads = 2, .window = 6, .ffn = "swiglu", .ffn_width = 16};
-  return config;
-}
-
 class Architecture : public testing::TestWithParam<std::pair<const char*, const char*>> {
  protected:
-  static ModelConfig shape() { return shape_of(GetParam().first, GetParam().second); }
+  static ModelConfig shape() { return tiny_shape(GetParam().first, GetParam().second); }
   static TrainConfig config() { return tiny_training(OptimizerKind::adamw); }
 };
 

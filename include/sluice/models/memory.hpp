@@ -11,7 +11,8 @@ SLUICE_API_BEGIN
 namespace sluice {
 
 /// Estimate of the bytes that training takes at its peak, float32: per parameter its value, its
-/// gradient and `optimizer_states` more (1 for momentum, 2 for Adam); the derived weights of weight
+/// gradient and `optimizer_states` more (1 for momentum, 2 for Adam, and sums over micro-batches);
+/// the derived weights of weight
 /// normalisation and their gradients; and per position of a batch × context chunk what the layers
 /// keep for their gradients (without their projections when `recompute`). Tokens, code,
 /// filters kept transformed and the GEMM's scratch memory are not counted. Saturates at the largest

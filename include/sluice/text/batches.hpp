@@ -32,7 +32,15 @@ class BatchStream {
   bool starts_epoch(std::int64_t step) const { return step % steps_ == 0; }
 
   /// Fills inputs[B,T] and targets[B,T] for `step` >= 0, counted over all epochs.
-  void read(std::int64_t step, TokenId* inputs, TokenId* targets) const;
+  void read(std::int64_t step, TokenId* inputs, TokenId* targets) const {
+    read(step, {0, batch_}, inputs, targets);
+  }
+  /// Some of the streams.
+  struct Streams {
+    std::int64_t first = 0, count = 0;
+  };
+  /// The same of some streams alone: [count, T] each.
+  void read(std::int64_t step, Streams streams, TokenId* inputs, TokenId* targets) const;
 
  private:
   TokenShards tokens_;

@@ -22,6 +22,9 @@ struct TrainConfig {
   /// Parallel streams, and positions per chunk of each.
   std::int64_t batch = 16;
   std::int64_t context = 128;
+  /// Micro-batches of `batch` streams each whose gradients make one update: the same as `batch` as
+  /// many times larger, in the memory of one.
+  std::int64_t accumulate = 1;
 
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
@@ -61,9 +64,15 @@ struct TrainConfig {
   /// Throws UsageError naming the first field that is out of range, or saying that there is no
   /// budget.
   void validate() const;
+  /// Streams read side by side, those of all micro-batches, and targets learnt from in a step.
+  std::int64_t streams() const { return batch * accumulate; }
+  std::int64_t tokens_per_step() const { return streams() * context; }
   /// Steps the budgets other than `minutes` allow, given the steps of an epoch; 0 when there is no
   /// such budget.
   std::int64_t total_steps(std::int64_t steps_per_epoch) const;
+  /// Tensors that training keeps per parameter beside its value and its gradient, at most: the
+  /// optimizer's and sums over micro-batches.
+  int kept_per_parameter() const;
   bool operator==(const TrainConfig&) const = default;
 };
 

@@ -31,7 +31,7 @@ Curve validation_curve(const MeasuredRun& measured, double CurvePoint::*x) {
   const TrainConfig& training = measured.variant().training;
   Curve curve;
   for (const CurvePoint& point :
-       read_curves(measured.directory(), training.batch * training.context).validation) {
+       read_curves(measured.directory(), training.tokens_per_step()).validation) {
     curve.push_back({point.*x, point.loss});
   }
   return curve;

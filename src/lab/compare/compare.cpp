@@ -28,11 +28,6 @@ constexpr std::int64_t default_validations = 10;
 constexpr std::int64_t default_lines = 200;
 constexpr std::int64_t most_jobs = 1024;
 
-int optimizer_states(const TrainConfig& training) {
-  const OptimizerKind kind = training.optimizer.kind;
-  return kind == OptimizerKind::adam || kind == OptimizerKind::adamw ? 2 : 1;
-}
-
 /// The fields of a finished configuration that a seed and a learning rate do not change.
 json identity(const PlannedVariant& variant) {
   json training = variant.training;
@@ -149,7 +144,7 @@ PlannedVariant Comparison::plan_variant(const Variant& variant) {
   }
   planned.model = planned.match.model;
 
-  const BatchStream stream(text_.train, planned.training.batch, planned.training.context);
+  const BatchStream stream(text_.train, planned.training.streams(), planned.training.context);
   const std::int64_t steps = planned.training.total_steps(stream.steps_per_epoch());
   if (!settings.training.has("validate_every") && steps > 0) {
     planned.training.validate_every = std::max<std::int64_t>(1, steps / default_validations);
@@ -162,7 +157,7 @@ PlannedVariant Comparison::plan_variant(const Variant& variant) {
   planned.flops_per_token = flops_per_token(planned.match.model);
   planned.memory =
       training_memory_estimate(planned.model, planned.training.batch, planned.training.context,
-                               optimizer_states(planned.training), planned.training.recompute);
+                               planned.training.kept_per_parameter(), planned.training.recompute);
   planned.rates = spec_.rates;
   if (variant.find("lr") != nullptr) {
     planned.rates = {planned.training.schedule.lr};
@@ -178,15 +173,15 @@ PlannedVariant Comparison::plan_variant(const Variant& variant) {
 void Comparison::check_plans() const {
   const auto tokens = [&](const PlannedVariant& variant) {
     const TrainConfig& training = variant.training;
-    const BatchStream stream(text_.train, training.batch, training.context);
-    return training.total_steps(stream.steps_per_epoch()) * training.batch * training.context;
+    const BatchStream stream(text_.train, training.streams(), training.context);
+    return training.total_steps(stream.steps_per_epoch()) * training.tokens_per_step();
   };
   const auto first_tokens = static_cast<double>(tokens(variants_.front()));
   for (std::size_t i = 0; i < variants_.size(); ++i) {
     const PlannedVariant& variant = variants_[i];
     check_run(variant.model, variant.training, text_.train);
     check_training_memory(variant.model, variant.training.batch, variant.training.context,
-                          optimizer_states(variant.training), variant.training.recompute,
+                          variant.training.kept_per_parameter(), variant.training.recompute,
                           physical_memory() / static_cast<std::size_t>(spec_.jobs));
     for (std::size_t j = 0; j < i; ++j) {
       if (identity(variants_[j]) != identity(variant)) continue;
@@ -194,7 +189,7 @@ void Comparison::check_plans() const {
                                    variants_[j].variant.name, variant.variant.name));
     }
     const auto own = static_cast<double>(tokens(variant));
-    const auto step = static_cast<double>(variant.training.batch * variant.training.context);
+    const auto step = static_cast<double>(variant.training.tokens_per_step());
     if (std::abs(own - first_tokens) > std::max(step, match_tolerance * first_tokens)) {
       throw UsageError(fmt::format(
           "the budget gives variant '{}' {} tokens and '{}' {}; give it in tokens, so that all "
@@ -217,7 +212,8 @@ std::vector<std::uint64_t> Comparison::seeds() const {
 bool Comparison::same_batches() const {
   const TrainConfig& first = variants_.front().training;
   return std::all_of(variants_.begin(), variants_.end(), [&](const PlannedVariant& variant) {
-    return variant.training.batch == first.batch && variant.training.context == first.context;
+    return variant.training.streams() == first.streams() &&
+           variant.training.context == first.context;
   });
 }
 

@@ -64,8 +64,8 @@ VariantCurves curves_of(const Comparison& comparison, const PlannedVariant& vari
   std::vector<RunCurves> histories;
   histories.reserve(runs.size());
   for (const CompareRun* run : runs) {
-    histories.push_back(read_curves(comparison.directory_of(*run),
-                                    variant.training.batch * variant.training.context));
+    histories.push_back(
+        read_curves(comparison.directory_of(*run), variant.training.tokens_per_step()));
   }
   const auto band = [&](std::vector<CurvePoint> RunCurves::*kind, double CurvePoint::*x) {
     std::vector<Curve> curves;

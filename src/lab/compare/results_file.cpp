@@ -214,8 +214,9 @@ FieldCodec<Results> results_codec() {
 
 std::int64_t VariantResult::tokens_per_step() const {
   std::int64_t product = 1;
-  for (const char* key : {"batch", "context"}) {
+  for (const char* key : {"batch", "context", "accumulate"}) {
     const Value* const field = training.find(key);
+    if (field == nullptr && key == std::string_view("accumulate")) continue;  // it is 1 then
     const auto* const number = field == nullptr ? nullptr : field->as<std::int64_t>();
     constexpr std::int64_t most = std::int64_t{1} << 31;
     product *= number == nullptr || *number > most ? 0 : *number;

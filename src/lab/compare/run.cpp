@@ -134,7 +134,7 @@ RunRecord diverged_record(const fs::path& directory, const RunPlan& plan,
   RunRecord record;
   record.status = RunStatus::diverged;
   record.message = message;
-  const std::int64_t per_step = plan.training.batch * plan.training.context;
+  const std::int64_t per_step = plan.training.tokens_per_step();
   const RunCurves curves = read_curves(directory, per_step);
   for (const auto* curve : {&curves.train, &curves.validation}) {
     if (curve->empty()) continue;
