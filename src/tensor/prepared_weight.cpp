@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/detail/bfloat16.hpp"
+#include "sluice/kernels/row_product.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
 #include "sluice/tensor/detail/rows.hpp"
 
@@ -23,6 +26,55 @@ Tensor rounded(const MatrixView& x) {
                            static_cast<std::size_t>(x.columns));
     }
   });
+  return out;
+}
+
+/// Multiply-adds worth a thread of their own.
+constexpr std::int64_t kProductGrain = std::int64_t{1} << 17;
+
+/// y = x · W, or +=, for few rows x of float32 by a matrix as it lies in memory.
+template <class W>
+void multiply_few(float* y, std::int64_t ldy, const MatrixView& x, const MatrixView& w,
+                  bool accumulate) {
+  const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
+  const auto m = static_cast<double>(x.rows), k = static_cast<double>(w.rows),
+             n = static_cast<double>(w.columns);
+  const ProfileScope profile(
+      sizeof(W) == sizeof(float) ? "product of rows" : "product of rows bf16", 2 * m * k * n,
+      k * n * sizeof(W) + 4 * m * (k + n));
+  // Whole cache lines of y, and of w where its rows are inputs.
+  constexpr std::int64_t unit = 64;
+  const std::int64_t work = std::max<std::int64_t>(1, x.rows * w.rows * unit);
+  parallel_for((w.columns + unit - 1) / unit, std::max<std::int64_t>(1, kProductGrain / work),
+               [&](std::int64_t begin, std::int64_t end) {
+                 const std::int64_t first = begin * unit;
+                 const MatrixView part =
+                     w.column_range(first, std::min(end * unit, w.columns) - first);
+                 const kernels::RowProduct<W> product{y + first,
+                                                      size(ldy),
+                                                      static_cast<const float*>(x.data),
+                                                      size(x.ld),
+                                                      static_cast<const W*>(part.data),
+                                                      size(part.ld),
+                                                      size(part.rows),
+                                                      size(part.columns),
+                                                      accumulate};
+                 if (w.transposed) {
+                   kernels::multiply_by_outputs(product, size(x.rows));
+                 } else {
+                   kernels::multiply_by_inputs(product, size(x.rows));
+                 }
+               });
+}
+
+/// Rows of bfloat16 as float32.
+Tensor widened(const MatrixView& x) {
+  Tensor out(Shape{x.rows, x.columns});
+  for (std::int64_t r = 0; r < x.rows; ++r) {
+    kernels::from_bfloat16(out.data<float>() + r * x.columns,
+                           static_cast<const std::uint16_t*>(x.data) + r * x.ld,
+                           static_cast<std::size_t>(x.columns));
+  }
   return out;
 }
 
@@ -73,13 +125,18 @@ void PreparedWeight::product(float* y, std::int64_t ldy, const MatrixView& x,
   }
   const MatrixView w =
       layout_ == WeightLayout::outputs_by_inputs ? transpose(matrix(data_)) : matrix(data_);
-  if (x.dtype == operand()) {
-    // A single row is bound by reading W once: gemm.hpp says how that is asked for.
-    gemm(y, x.rows == 1 ? 2 * outputs() : ldy, x, w, accumulate);
+  const bool few = x.rows <= static_cast<std::int64_t>(kernels::kRowProductRows);
+  if (few && operand() == DType::f32) {
+    multiply_few<float>(y, ldy, x, w, accumulate);
     return;
   }
-  const Tensor operand_rows = rounded(x);
-  gemm(y, ldy, matrix(operand_rows), w, accumulate);
+  const Tensor kept = x.dtype == operand() ? Tensor() : rounded(x);
+  const MatrixView operand_rows = kept.defined() ? matrix(kept) : x;
+  if (few) {
+    multiply_few<std::uint16_t>(y, ldy, matrix(widened(operand_rows)), w, accumulate);
+  } else {
+    gemm(y, ldy, operand_rows, w, accumulate);
+  }
 }
 
 Tensor PreparedWeight::product(const Tensor& x) const {
