@@ -145,14 +145,33 @@ std::vector<EnginePass::Part> EngineScheduler::plan() {
     }
   }
   const auto chunk = static_cast<std::size_t>(options_.chunk);
-  if (options_.deterministic && !reading.empty()) {
+  const bool alone = parts.empty();
+  const std::size_t others = parts.size();
+  if (options_.deterministic && !reading.empty() && (alone || hurried_ == 0)) {
     // A chunk of one request's, from its own grid.
     EngineTask* const task = reading[turn_++ % reading.size()];
     parts.push_back({task, std::min(chunk, task->reads - task->read)});
-  } else {
-    share_chunk(parts, reading, parts.empty() ? unhurried * chunk : chunk);
+  } else if (!options_.deterministic) {
+    share_chunk(parts, reading, alone ? unhurried * chunk : chunk - hurried_);
   }
+  hurried_ = hurried_ > 0 ? 0 : hurry(parts, others);
   return parts;
+}
+
+// Who waits for a first token and needs no more than this pass for it gets it before the others,
+// who make theirs in the next pass: they are many, and what is read for one is little.
+std::size_t EngineScheduler::hurry(std::vector<EnginePass::Part>& parts, std::size_t others) {
+  std::vector<EnginePass::Part> first;
+  std::size_t tokens = 0;
+  for (const EnginePass::Part& part : parts) {
+    const EngineTask& task = *part.task;
+    if (task.made() > 0 || !task.wants_token() || part.count < task.unread()) continue;
+    first.push_back(part);
+    tokens += part.count;
+  }
+  if (first.empty() || first.size() == parts.size() || others == 0) return 0;
+  parts = std::move(first);
+  return std::max<std::size_t>(tokens, 1);
 }
 
 // As many tokens for each; what short ones leave goes to the others.

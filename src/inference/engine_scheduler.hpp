@@ -41,6 +41,7 @@ class EngineScheduler {
   bool follow(EngineTask& task);
   std::size_t on_grid(std::size_t length, const EngineTask& a, const EngineTask& b) const;
   std::vector<EnginePass::Part> plan();
+  std::size_t hurry(std::vector<EnginePass::Part>& parts, std::size_t others);
   void share_chunk(std::vector<EnginePass::Part>& parts, std::vector<EngineTask*>& reading,
                    std::size_t budget);
   void remember(EngineTask& task);
@@ -56,6 +57,8 @@ class EngineScheduler {
   PrefixCache prefixes_;
   Tasks running_, paused_;
   std::size_t turn_ = 0;
+  /// Tokens that the last pass read for first tokens alone, while others waited; 0: none waited.
+  std::size_t hurried_ = 0;
   EngineCounters counters_;
 };
 

@@ -1,6 +1,7 @@
 // What requests of one engine share: the model, the queue, memory, beginnings of prompts.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <thread>
@@ -302,6 +303,41 @@ TEST(EngineSharing, MemoryIsBounded) {
   EXPECT_EQ(large->wait().reason, EndReason::error);
   EXPECT_NE(large->result.error.find("bytes"), std::string::npos) << large->result.error;
   EXPECT_EQ(small->wait().reason, EndReason::length) << small->result.error;
+}
+
+// A request that comes while others make tokens has its first one before they have another; and
+// they have one between two such.
+TEST(EngineSharing, FirstTokensComeBeforeTheNextOfOthers) {
+  for (const bool deterministic : {false, true}) {
+    EngineOptions options{.sessions = 8, .chunk = 16, .prefixes = 0};
+    options.deterministic = deterministic;
+    Engine engine(gcnn(), options);
+    // All are told by the engine's thread, one after another.
+    std::vector<std::size_t> order;
+    std::vector<std::shared_ptr<Recorder>> told(6);
+    for (std::size_t i = 0; i < told.size(); ++i) {
+      told[i] = std::make_shared<Recorder>();
+      told[i]->on_token = [&, i, made = 0](const EngineToken&) mutable {
+        order.push_back(i);
+        if (++made == (i == 2 ? 3 : 1) && i >= 2 && i + 1 < told.size()) {
+          engine.submit(request(i, 10, 1), told[i + 1]);
+        }
+        return true;
+      };
+    }
+    for (std::size_t i = 0; i < 3; ++i) engine.submit(request(i, 4, 30), told[i]);
+    for (const auto& each : told) EXPECT_EQ(each->wait().reason, EndReason::length);
+    const auto first = std::find(order.begin(), order.end(), 3);
+    ASSERT_NE(first, order.end());
+    EXPECT_EQ(*(first - 1), 2U);
+    for (std::size_t i = 3; i + 1 < told.size(); ++i) {
+      const auto one = std::find(order.begin(), order.end(), i);
+      const auto next = std::find(one, order.end(), i + 1);
+      for (std::size_t maker = 0; maker < 3; ++maker) {
+        EXPECT_GE(std::count(one, next, maker), 1) << maker << " between " << i << " and " << i + 1;
+      }
+    }
+  }
 }
 
 // Many threads submit and cancel at random moments; each is told once, nothing is left behind.

@@ -36,9 +36,9 @@ struct EngineOptions {
   std::int64_t sessions = 32;
   /// Requests that wait for their turn, at most; >= 0. One more is refused with EngineBusy.
   std::int64_t queue = 1024;
-  /// Tokens of prompts that one pass reads, at most, of all requests together; >= 1. Every request
-  /// that makes tokens makes one in every pass: it waits for this many tokens of others' prompts at
-  /// most.
+  /// Tokens of prompts that one pass reads, at most, of all requests together; >= 1. A request that
+  /// makes tokens waits for this many tokens of others' prompts at most between two of them. Where
+  /// a first token needs no more than a pass, it comes in a pass before the others' next ones.
   std::int64_t chunk = 128;
   /// Beginnings of prompts that are remembered, at most, each with its state (0: none). A request
   /// whose prompt begins with one reads on from there. Those that were not used for the longest
