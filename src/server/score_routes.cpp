@@ -49,7 +49,8 @@ Value summary(const ScoredText& scored) {
   object.set("log_probability", scored.log_probability);
   object.set("tokens", static_cast<std::int64_t>(scored.tokens.size()));
   object.set("oov", scored.oov);
-  object.set("perplexity", scored.perplexity());
+  // Of nothing there is none.
+  object.set("perplexity", scored.tokens.empty() ? Value() : Value(scored.perplexity()));
   return object;
 }
 

@@ -46,6 +46,7 @@ TEST(ScoreRoute, LinesScoreAsTheLibrarySays) {
 
 TEST(ScoreRoute, TextsAreToldOfWordByWord) {
   const Serving serving;
+  EXPECT_TRUE(serving.post("/v1/score", {{"text", ""}}).object()["perplexity"].is_null());
   const std::string text = "the cat\n\na  \u00fcber dog ";
   const json answer =
       serving.post("/v1/score", {{"text", text}, {"words", true}, {"alternatives", 4}}).object();

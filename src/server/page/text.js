@@ -52,7 +52,7 @@ function drawLegend() {
 }
 
 function drawWhole(answer, milliseconds) {
-  const rows = [['Perplexity', answer.perplexity.toLocaleString('en', {maximumSignificantDigits: 4})],
+  const rows = [['Perplexity', answer.perplexity?.toLocaleString('en', {maximumSignificantDigits: 4}) ?? '–'],
     ['Tokens', answer.tokens.toLocaleString('en')], ['Words', state.words.filter(word => word.text !== '\n').length.toLocaleString('en')],
     ['Bits per character', $('text').value ? (-answer.log_probability / Math.LN2 / [...$('text').value].length).toFixed(2) : '–'],
     ['Not in the vocabulary', answer.oov.toLocaleString('en')], ['Scored in', `${Math.round(milliseconds)} ms`]];

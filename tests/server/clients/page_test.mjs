@@ -81,6 +81,10 @@ try {
   assert.match(await browser.value("$('word').textContent"), new RegExp(`In ${basename(other)}`));
   await browser.value("$('other').value = ''; $('other').onchange()");
 
+  // Of nothing there is no perplexity.
+  await browser.value("setText('')");
+  await browser.until("state.scored === '' && $('whole').textContent.startsWith('Perplexity–Tokens0')");
+
   // A thousand words, characters beyond UTF-16's units among them.
   await browser.value("setText('𝔘 the cat sat on a mat '.repeat(143))");
   await browser.until(`state.scored === $('text').value && ${shaded} === 1001`);
