@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Clients that were written elsewhere against `sluice serve`.
-# usage: run.sh PROGRAM SCRATCH openai|page|curl|metrics
+# usage: run.sh PROGRAM SCRATCH openai|page|curl|metrics|hostile
 # Exits with 77 (skipped) where the client is not installed: ./dev test installs all, and says so by
 # SLUICE_REQUIRE_CLIENTS=1.
 set -euo pipefail
@@ -83,5 +83,9 @@ case $client in
     curl -sS "${url}v1/nothing" -o /dev/null
     curl -sS "${url}metrics" | promtool check metrics
     echo "Prometheus reads the metrics" ;;
+  hostile)
+    has python3
+    train small 20
+    "$here/hostile.py" "$program" "$scratch/small" --minutes 0.1 --slow 50 ;;
   *) echo "unknown client $client" >&2; exit 2 ;;
 esac
