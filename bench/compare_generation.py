@@ -7,9 +7,10 @@ Runtime, alternating in one run.
 
 Models are those of the text's words, trained for two steps: only time is measured (perplexities are
 docs/results.md's). All contenders stay loaded and speak the protocol of bench/README.md; each round runs
-them one after the other, each time beginning with another. The roof is how often memory is read per
-second, in a buffer as large as the weights that a token reads. Prints medians and quartiles and writes a
-record to bench/results/.
+them one after the other for as long (--seconds), each time beginning with another. The roof is how often
+memory is read per second, in a buffer as large as the weights that a token reads. Prints medians and
+quartiles and writes a record to bench/results/, shape by shape: about a minute each on an idle machine.
+OMP_WAIT_POLICY is left as it is: threads that wait actively take the cores from whoever's turn it is.
 """
 
 import argparse
@@ -74,13 +75,17 @@ def contenders(options, directories, twin, graph):
     for precision, directory in directories.items():
         for texts in (1, 32):
             programs.append((f"sluice {precision}, {texts} text{'s' * (texts > 1)}",
-                             [*bench, str(directory), "--texts", str(texts)], texts))
-    programs.append(("pytorch f32, 1 text", twin, 1))
+                             [*bench, str(directory), "--texts", str(texts)]))
+    programs.append(("pytorch f32, 1 text", twin))
     if pathlib.Path(options.onnx).exists():
         programs.append(("onnxruntime f32, 1 text",
                          ["node", str(ROOT / "bench/onnx/generate_bench.mjs"), options.onnx,
-                          str(graph), str(options.threads)], 1))
+                          str(graph), str(options.threads)]))
     return programs
+
+
+def say(progress):
+    print(progress, file=sys.stderr, flush=True)
 
 
 def read_per_token(options, directory):
@@ -108,14 +113,18 @@ def compare(options, name):
     for precision, size in BYTES.items():
         everyone.append((f"memory, {precision}",
                          [str(options.bench), "--read", str(weights * size), "--threads",
-                          str(options.threads)], 1))
-    rates = {label: [] for label, _, _ in everyone}
+                          str(options.threads)]))
+    rates = {label: [] for label, _ in everyone}
     programs = []
-    for label, command, texts in everyone:
-        program = Program(label, command, {"OMP_WAIT_POLICY": "active"})
-        program.go(10)
-        programs.append((label, program, max(10, options.tokens // (4 if texts > 1 else 1))))
+    for label, command in everyone:
+        say(f"{name}: loading {label}")
+        program = Program(label, command, {})
+        program.go(4)
+        reply = program.go(4)
+        steps = max(4, round(4 * options.seconds / reply["seconds"]))
+        programs.append((label, program, steps))
     for turn in range(options.rounds):
+        say(f"{name}: round {turn + 1} of {options.rounds}")
         first = turn % len(programs)
         for label, program, steps in programs[first:] + programs[:first]:
             time.sleep(options.pause)  # the other's idle threads stop spinning
@@ -137,10 +146,13 @@ def score(options, name):
                                   SHAPES[name][0][5], "--conv", "linear", "--threads",
                                   str(options.threads)], {})
     program.go(2)
+    text = pathlib.Path(options.work) / "scored.txt"
+    with open(options.valid, encoding="utf-8") as valid:
+        text.write_text("".join(valid.readlines()[:options.score_lines]), encoding="utf-8")
     rates = {label: [] for label in [*directories, "pytorch f32"]}
     for _ in range(options.rounds):
         for precision, directory in directories.items():
-            reply = json.loads(run([options.program, "eval", directory, options.valid, "--json",
+            reply = json.loads(run([options.program, "eval", directory, text, "--json",
                                     "--threads", str(options.threads)]))
             rates[precision].append(reply["tokens_per_second"])
         time.sleep(options.pause)
@@ -182,9 +194,11 @@ def parse_options():
     parser.add_argument("--onnx", default=str(ROOT / "build/onnx"),
                         help="where npm put onnxruntime-node (build/onnx)")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--tokens", type=int, default=100, help="tokens in one measurement (100)")
+    parser.add_argument("--seconds", type=float, default=0.3, help="of one measurement (0.3)")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--pause", type=float, default=0.3, help="seconds between two (0.3)")
+    parser.add_argument("--pause", type=float, default=0.1, help="seconds between two (0.1)")
+    parser.add_argument("--score-lines", type=int, default=600,
+                        help="lines of --valid to score (600)")
     parser.add_argument("--prepare", action="store_true", help="make models and graphs, and stop")
     parser.add_argument("--score", action="store_true", help="score a text, too (gcnn)")
     parser.add_argument("--out", default=str(ROOT / "bench/results"))
@@ -201,7 +215,7 @@ def main():
         if options.score and name.startswith("gcnn"):
             result["scoring_tokens_per_second"] = score(options, name)
         report(name, result)
-        record = {"shape": name, "threads": options.threads, "tokens": options.tokens,
+        record = {"shape": name, "threads": options.threads, "seconds": options.seconds,
                   "rounds": options.rounds, **surroundings(), **result}
         path = pathlib.Path(options.out) / f"{record['date'][:10]}-generation-{name}.json"
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
