@@ -27,7 +27,10 @@ GatedConv1d::GatedConv1d(const Options& options, DType dtype, InitKey key)
   const Tensor v = normal(Shape{options.kernel, options.channels, m}, dtype,
                           unit_.gain() / std::sqrt(fan_in), key);
   v_ = Variable(v, true);
-  if (options.norm == "weight") g_ = Variable(unchanging_gain(v), true);
+  if (options.norm == "weight") {
+    // Zeros that are about to be loaded have no lengths to look for.
+    g_ = Variable(key.seed ? unchanging_gain(v) : Tensor::zeros(Shape{m}, dtype), true);
+  }
   bias_ = Variable(Tensor::zeros(Shape{m}, dtype), true);
 }
 

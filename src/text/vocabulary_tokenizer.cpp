@@ -7,7 +7,6 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 #include "counting.hpp"
@@ -26,15 +25,22 @@ namespace {
 std::string vocabulary_json(std::string_view kind, const std::vector<std::string>& tokens,
                             const VocabularyRules& rules);
 
+/// Tokens' numbers; its keys are in the list.
+using TokenIds = std::unordered_map<std::string_view, TokenId>;
+
+TokenIds ids_of(const std::vector<std::string>& tokens) {
+  TokenIds ids;
+  ids.reserve(tokens.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) ids.emplace(tokens[i], static_cast<TokenId>(i));
+  return ids;
+}
+
 /// A list of tokens with an end-of-line token in it, and one for what is unknown or for every byte.
 class VocabularyTokenizer : public Tokenizer {
  public:
-  VocabularyTokenizer(std::vector<std::string> tokens, VocabularyRules rules)
-      : tokens_(std::move(tokens)), rules_(std::move(rules)) {
-    ids_.reserve(tokens_.size());
-    for (std::size_t i = 0; i < tokens_.size(); ++i) {
-      ids_.emplace(tokens_[i], static_cast<TokenId>(i));
-    }
+  /// `ids` are those of `tokens`.
+  VocabularyTokenizer(std::vector<std::string> tokens, VocabularyRules rules, TokenIds ids)
+      : tokens_(std::move(tokens)), rules_(std::move(rules)), ids_(std::move(ids)) {
     eos_ = ids_.at(rules_.eos);
     // Only a line's end is eos, and only a byte of what is unknown a byte, whatever words the text
     // holds.
@@ -86,7 +92,7 @@ class VocabularyTokenizer : public Tokenizer {
  private:
   std::vector<std::string> tokens_;
   VocabularyRules rules_;
-  std::unordered_map<std::string_view, TokenId> ids_;  // keys are in tokens_
+  TokenIds ids_;  // keys are in tokens_
   TokenId eos_ = 0;
   TokenId unk_ = -1;
   std::array<TokenId, 256> byte_ids_{};
@@ -95,8 +101,8 @@ class VocabularyTokenizer : public Tokenizer {
 
 class WordTokenizer final : public VocabularyTokenizer {
  public:
-  WordTokenizer(std::vector<std::string> tokens, const VocabularyRules& rules)
-      : VocabularyTokenizer(std::move(tokens), rules) {}
+  WordTokenizer(std::vector<std::string> tokens, const VocabularyRules& rules, TokenIds ids)
+      : VocabularyTokenizer(std::move(tokens), rules, std::move(ids)) {}
   std::string_view kind() const override { return "word"; }
   std::int64_t encode(std::string_view line, std::vector<TokenId>& out) const override {
     std::int64_t unknown = 0;
@@ -126,8 +132,8 @@ class WordTokenizer final : public VocabularyTokenizer {
 
 class CharTokenizer final : public VocabularyTokenizer {
  public:
-  CharTokenizer(std::vector<std::string> tokens, const VocabularyRules& rules)
-      : VocabularyTokenizer(std::move(tokens), rules), ascii_(128) {
+  CharTokenizer(std::vector<std::string> tokens, const VocabularyRules& rules, TokenIds ids)
+      : VocabularyTokenizer(std::move(tokens), rules, std::move(ids)), ascii_(128) {
     for (std::size_t i = 0; i < ascii_.size(); ++i) {
       const char c = static_cast<char>(i);
       ascii_[i] = c == '\n' ? eos() : id_of({&c, 1});
@@ -213,6 +219,12 @@ struct VocabularyFile {
 constexpr const char* file_format = "sluice-tokenizer";
 constexpr int file_version = 1;
 
+std::unique_ptr<Tokenizer> of_kind(bool words, std::vector<std::string> tokens,
+                                   const VocabularyRules& rules, TokenIds ids) {
+  if (words) return std::make_unique<WordTokenizer>(std::move(tokens), rules, std::move(ids));
+  return std::make_unique<CharTokenizer>(std::move(tokens), rules, std::move(ids));
+}
+
 const FieldTable& vocabulary_file_fields() {
   using File = VocabularyFile;
   static const FieldTable table =
@@ -256,8 +268,8 @@ std::string byte_name(unsigned byte) { return fmt::format("<0x{:02X}>", byte); }
 
 std::unique_ptr<Tokenizer> make_vocabulary_tokenizer(bool words, std::vector<std::string> tokens,
                                                      const VocabularyRules& rules) {
-  if (words) return std::make_unique<WordTokenizer>(std::move(tokens), rules);
-  return std::make_unique<CharTokenizer>(std::move(tokens), rules);
+  TokenIds ids = ids_of(tokens);
+  return of_kind(words, std::move(tokens), rules, std::move(ids));
 }
 
 std::unique_ptr<Tokenizer> make_word_tokenizer(std::vector<std::string> tokens) {
@@ -304,7 +316,7 @@ std::unique_ptr<Tokenizer> parse_vocabulary_tokenizer(std::string_view bytes,
   for (unsigned byte = 0; rules.byte_fallback && byte < 256; ++byte) {
     needed.push_back(byte_name(byte));
   }
-  const std::unordered_set<std::string_view> known(tokens.begin(), tokens.end());
+  TokenIds known = ids_of(tokens);
   if (known.size() != tokens.size()) throw refuse("a token is in it twice");
   for (const std::string& token : needed) {
     if (!known.contains(token)) {
@@ -312,7 +324,7 @@ std::unique_ptr<Tokenizer> parse_vocabulary_tokenizer(std::string_view bytes,
                                       : "it lacks the end-of-line or the unknown token");
     }
   }
-  return make_vocabulary_tokenizer(kind == "word", std::move(tokens), rules);
+  return of_kind(kind == "word", std::move(tokens), rules, std::move(known));
 }
 
 }  // namespace sluice
