@@ -47,14 +47,21 @@ NextText::NextText(std::shared_ptr<const Predictor> predictor, const Tokenizer& 
   }
 }
 
-NextText::Start NextText::start(std::string_view text) const {
+NextText::Start NextText::start(std::string_view text, ReadText* read) const {
   tokenizer_->check_text(text, "the text");
   const std::size_t last = text.find_last_not_of(" \t");
   text = text.substr(0, last == std::string_view::npos ? 0 : last + 1);
   std::vector<TokenId> ids = tokenizer_->encode_prompt(text);
   ids.insert(ids.begin(), tokenizer_->eos());
+  const bool goes_on = read != nullptr && read->ids_.size() <= ids.size() &&
+                       std::equal(read->ids_.begin(), read->ids_.end(), ids.begin());
+  ReadText kept = goes_on ? std::move(*read) : ReadText();
+  if (read != nullptr) *read = {};  // nothing is known until it is read
+  predictor_->feed(kept.state_, std::span(ids).subspan(kept.ids_.size()));
+  kept.ids_ = std::move(ids);
   Start start;
-  predictor_->feed(start.state, ids);
+  start.state = kept.state_;
+  if (read != nullptr) *read = std::move(kept);
   start.before = text.empty() || text.back() == '\n' ? "" : " ";
   return start;
 }
@@ -98,10 +105,10 @@ NextWords NextText::words_that_are_tokens(const Start& start, const NextOptions&
   return {best.sorted(), true};
 }
 
-NextWords NextText::words(std::string_view text, const NextOptions& options) const {
+NextWords NextText::words(std::string_view text, const NextOptions& options, ReadText* read) const {
   options.validate();
   tokenizer_->check_text(options.starting_with, "the beginning of the word");
-  const Start start = this->start(text);
+  const Start start = this->start(text, read);
   if (tokenizer_->kind() == "word" && tokenizer_->unk() >= 0) {
     return words_that_are_tokens(start, options);
   }
@@ -111,7 +118,7 @@ NextWords NextText::words(std::string_view text, const NextOptions& options) con
 std::vector<Continuation> NextText::candidates(std::string_view text,
                                                std::span<const std::string> continuations,
                                                bool normalize) const {
-  const Start start = this->start(text);
+  const Start start = this->start(text, nullptr);
   std::vector<std::vector<TokenId>> texts;
   for (std::size_t i = 0; i < continuations.size(); ++i) {
     tokenizer_->check_text(continuations[i], fmt::format("candidate {}", i + 1));

@@ -35,7 +35,7 @@ const RequestTable* next_request() {
 }
 
 Value next_words(const ServedModel& model, std::string text,
-                 std::optional<std::string> starting_with, std::int64_t count) {
+                 std::optional<std::string> starting_with, std::int64_t count, ReadText* read) {
   (void)tokens_of(model, {.text = text, .ids = {}}, "text");
   if (!starting_with) {
     const std::size_t blank = text.find_last_of(white_space);
@@ -44,7 +44,7 @@ Value next_words(const ServedModel& model, std::string text,
     text.resize(begin);
   }
   const NextWords found = model.next->words(
-      text, {.top = count, .starting_with = *starting_with, .most_steps = most_steps});
+      text, {.top = count, .starting_with = *starting_with, .most_steps = most_steps}, read);
   Value::List list;
   for (const Continuation& word : found.words) {
     Value one;

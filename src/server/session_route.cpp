@@ -115,7 +115,7 @@ class Keyboard : public std::enable_shared_from_this<Keyboard> {
     }
     std::string frame;
     try {
-      Value answer = next_words(*model_, text, std::nullopt, n);
+      Value answer = next_words(*model_, text, std::nullopt, n, &read_);
       answer.set("id", id);
       frame = text_frame(json_text(answer));
     } catch (const RequestError& error) {
@@ -137,6 +137,8 @@ class Keyboard : public std::enable_shared_from_this<Keyboard> {
   std::shared_ptr<ServedModel> model_;
   FrameReader reader_{most_message_bytes};
   bool ended_ = false;
+  /// Whose turn it is to answer reads on from what the answer before has read.
+  ReadText read_;
 
   std::mutex mutex_;
   std::string text_;

@@ -94,6 +94,66 @@ TEST_F(NextWordsOfChars, AreThoseThatTryingAllWordsFinds) {
   }
 }
 
+/// A predictor that counts the tokens it is given to read.
+class Counting final : public Predictor {
+ public:
+  explicit Counting(std::shared_ptr<const Predictor> of) : of_(std::move(of)) {}
+  std::int64_t vocabulary() const override { return of_->vocabulary(); }
+  bool predicts_start() const override { return of_->predicts_start(); }
+  std::size_t count() const { return count_; }
+
+ private:
+  void add(std::span<const Ids> ids) const {
+    for (const Ids& each : ids) count_ += each.size();
+  }
+  void do_feed(std::span<PredictorState* const> states, std::span<const Ids> ids) const override {
+    add(ids);
+    of_->feed(states, ids);
+  }
+  std::vector<double> do_nll(std::span<PredictorState* const> states, std::span<const Ids> ids,
+                             Reading reading) const override {
+    add(ids);
+    return of_->nll(states, ids, reading);
+  }
+  Tensor do_log_probabilities(std::span<PredictorState* const> states) const override {
+    return of_->log_probabilities(states);
+  }
+
+  std::shared_ptr<const Predictor> of_;
+  mutable std::size_t count_ = 0;
+};
+
+// As a keyboard asks: the text grows, is cut back, and grows otherwise.
+TEST_F(NextWordsOfChars, OfATextThatGrowsOnlyTheNewIsRead) {
+  const auto counting = std::make_shared<Counting>(predictor_);
+  const NextText next(counting, *tokenizer_);
+  ReadText read;
+  NextOptions options;
+  options.top = 3;
+  for (const std::string text : {"ab c ba a", "ab c ba a ab", "ab c ba a ab ", "ab c ba a ab c\n",
+                                 "ab c", "", "b", "ba ba ba ba ba ba ba ba ba ba ba ba ba"}) {
+    const std::size_t before = counting->count();
+    const NextWords alone = next.words(text, options);
+    const std::size_t whole = counting->count() - before;
+    const std::size_t known = read.size();
+    const NextWords found = next.words(text, options, &read);
+    const std::size_t rest = counting->count() - before - whole;
+    const std::vector<TokenId> ids = tokenizer_->encode_prompt(text);
+    EXPECT_LE(read.size(), ids.size() + 1);
+    // What was read before is a beginning of all but two of these texts.
+    if (text == "ab c" || text == "ba ba ba ba ba ba ba ba ba ba ba ba ba" || text.empty()) {
+      EXPECT_LE(rest, whole) << text;
+    } else {
+      EXPECT_EQ(rest, whole - known) << text;
+    }
+    ASSERT_EQ(found.words.size(), alone.words.size());
+    for (std::size_t i = 0; i < found.words.size(); ++i) {
+      EXPECT_EQ(found.words[i].text, alone.words[i].text) << text;
+      EXPECT_NEAR(found.words[i].probability, alone.words[i].probability, 1e-6);
+    }
+  }
+}
+
 TEST_F(NextWordsOfChars, SearchesThatEndEarlySayIt) {
   NextOptions options;
   options.most_steps = 2;

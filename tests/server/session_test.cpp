@@ -102,7 +102,14 @@ TEST(KeyboardSession, EveryKeystrokeIsAnswered) {
     client.send(masked(json({{"append", std::string(1, key)}, {"id", ++id}, {"n", 3}}).dump()));
     const json got = json::parse(frame(client));
     EXPECT_EQ(got["id"], id);
-    EXPECT_EQ(got["next"], serving.post("/v1/next", {{"text", text}, {"n", 3}}).object()["next"]);
+    const json expected = serving.post("/v1/next", {{"text", text}, {"n", 3}}).object()["next"];
+    ASSERT_EQ(got["next"].size(), expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_EQ(got["next"][i]["text"], expected[i]["text"]);
+      EXPECT_EQ(got["next"][i]["insert"], expected[i]["insert"]);
+      // The text is read in pieces here.
+      EXPECT_NEAR(got["next"][i]["probability"], expected[i]["probability"].get<double>(), 1e-6);
+    }
   }
   client.send(masked(json({{"erase", 3}, {"append", "\u00fc"}, {"id", 99}, {"n", 2}}).dump()));
   EXPECT_EQ(json::parse(frame(client))["id"], 99);

@@ -42,6 +42,19 @@ struct NextWords {
   bool exact = true;
 };
 
+/// What was read of a text, kept from one question to the next by whoever asks about a text that
+/// grows: only what is new is read then. It belongs to one NextText and to one thread at a time.
+class ReadText {
+ public:
+  /// Tokens read.
+  std::size_t size() const { return ids_.size(); }
+
+ private:
+  friend class NextText;
+  std::vector<TokenId> ids_;
+  PredictorState state_;
+};
+
 /// Answers about texts of one predictor. Constant: any number of threads may ask.
 ///
 /// A word is what stands between blanks. The last word of `text` counts as over, and blanks at the
@@ -60,7 +73,10 @@ class NextText {
   /// are tokens, that of the token). Found by following the most probable beginnings first: what
   /// begins with something is no more probable than that, so the search ends, exactly, when the
   /// words found are as probable as the most probable beginning left.
-  NextWords words(std::string_view text, const NextOptions& options) const;
+  /// With `read`, what a question before this one read of the text's beginning is not read again;
+  /// it is then what was read of this text. Probabilities may differ by rounding.
+  NextWords words(std::string_view text, const NextOptions& options,
+                  ReadText* read = nullptr) const;
 
   /// p(continuation | text) of each: the product over its tokens, whatever follows; the first
   /// begins a new word. With `normalize` they are divided by their sum.
@@ -70,7 +86,7 @@ class NextText {
 
  private:
   struct Start;
-  Start start(std::string_view text) const;
+  Start start(std::string_view text, ReadText* read) const;
   NextWords words_that_are_tokens(const Start& start, const NextOptions& options) const;
 
   std::shared_ptr<const Predictor> predictor_;
