@@ -53,9 +53,9 @@ struct EngineOptions {
   std::size_t state_bytes = 0;
   /// Whether what a request gets is bit for bit the same whoever else is there. Without, products
   /// over other numbers of rows may round differently: log-probabilities then differ by at most
-  /// 1e-4 for float32 weights, 0.05 for bfloat16, and where two tokens are that close, another may
-  /// be drawn. With it, passes have one size whatever the number of requests, and prompts are read
-  /// by themselves, which costs time where there are few requests.
+  /// 1e-4 for float32 and int8 weights, 0.05 for bfloat16, and where two tokens are that close,
+  /// another may be drawn. With it, passes have one size whatever the number of requests, and
+  /// prompts are read by themselves, which costs time where there are few requests.
   bool deterministic = false;
 
   /// Throws UsageError for a value out of range.
