@@ -108,9 +108,7 @@ int run(CLI::App& program, CLI::App* command, int& status, int argc, char** argv
   } catch (const CLI::ExtrasError&) {
     throw UsageError(unexpected(command ? *command : program));
   } catch (const CLI::ParseError& error) {
-    std::string what = error.what();
-    std::replace(what.begin(), what.end(), '\n', ' ');
-    throw UsageError(what);
+    throw UsageError(sluice::presentable(error.what()));
   }
   sluice::cli::flush_output();
   return status;

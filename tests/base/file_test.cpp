@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -19,6 +21,8 @@ namespace {
 
 /// What was told to reach the disk while it is not null: "file" or "directory", in order.
 std::vector<std::string>* synced = nullptr;
+/// While it is not null, what is drawn at random, the last first.
+std::vector<std::uint64_t>* foreseen = nullptr;
 
 }  // namespace
 
@@ -29,6 +33,13 @@ extern "C" int fsync(int descriptor) {
     synced->emplace_back(S_ISDIR(status.st_mode) ? "directory" : "file");
   }
   return static_cast<int>(::syscall(SYS_fsync, descriptor));
+}
+
+extern "C" ssize_t getrandom(void* bytes, std::size_t size, unsigned int flags) {
+  if (foreseen == nullptr) return ::syscall(SYS_getrandom, bytes, size, flags);
+  std::memcpy(bytes, &foreseen->back(), size);
+  foreseen->pop_back();
+  return static_cast<ssize_t>(size);
 }
 
 namespace sluice {
@@ -180,6 +191,21 @@ TEST_F(FileTest, TwoWritersOfOneFileDoNotMix) {
   second.commit();
   EXPECT_EQ(read_file(path("x")), "second");
   EXPECT_EQ(entries(), 1U);
+}
+
+// Not even where somebody foresees its name.
+TEST_F(FileTest, ALinkInThePlaceOfATemporaryIsNotFollowed) {
+  write_file(path("other"), "kept");
+  fs::create_symlink(path("other"), path("x.tmp0000000000000007"));
+  std::vector<std::uint64_t> numbers = {8, 7};
+  foreseen = &numbers;
+  AtomicFile file(path("x"));
+  foreseen = nullptr;
+  file.write("new");
+  file.commit();
+  EXPECT_EQ(read_file(path("other")), "kept");
+  EXPECT_EQ(read_file(path("x")), "new");
+  EXPECT_FALSE(fs::is_symlink(path("x")));
 }
 
 TEST_F(FileTest, ManyWritersOfOneFileDoNotMix) {

@@ -110,6 +110,22 @@ TEST(EngineSharing, DeterministicIsBitForBitWhoeverElseIsThere) {
   }
 }
 
+// States are taken over between chunks alone, and so are kept there.
+TEST(EngineSharing, DeterministicBeginningsAreReadOnceUpToAChunk) {
+  EngineOptions options{.chunk = 6};
+  options.deterministic = true;
+  Engine engine(gcnn(), options);
+  const auto reused = [&](std::uint64_t seed) {
+    EngineRequest each{.prompt = random_ids(20, vocabulary), .tokens = 1};
+    const auto others = random_ids(20, vocabulary, seed);
+    each.prompt.insert(each.prompt.end(), others.begin(), others.end());
+    return submit(engine, each)->wait().reused_tokens;
+  };
+  EXPECT_EQ(reused(5), 0);
+  EXPECT_EQ(reused(6), 0);  // it is seen here what they have in common
+  EXPECT_EQ(reused(7), 18);
+}
+
 // The bounds that EngineOptions states, against each text read token by token by itself.
 void expect_bounded(const std::shared_ptr<const FrozenModel>& frozen, double bound) {
   Engine engine(frozen, {.sessions = 9});

@@ -187,6 +187,15 @@ TEST_F(Lab, ADamagedRunIsNamedAndTrainedAnew) {
   Comparison(spec(), out(), third.callbacks()).run();
   EXPECT_EQ(third.trained, 1);
   EXPECT_EQ(third.notes.size(), 1U);
+
+  // What another run left, whole as it is.
+  fs::remove_all(run);
+  fs::copy(first.directory_of(first.runs()[1]), run, fs::copy_options::recursive);
+  Counter fourth;
+  Comparison(spec(), out(), fourth.callbacks()).run();
+  EXPECT_EQ(fourth.trained, 1);
+  ASSERT_EQ(fourth.notes.size(), 1U);
+  EXPECT_NE(fourth.notes[0].find("run.json is of another run"), std::string::npos);
 }
 
 TEST_F(Lab, RunsOfAnotherVersionAreLeftOut) {
