@@ -15,13 +15,18 @@ from charts import COLOURS, FAINT, INK, plt
 from measure import ROOT, cpu_model
 
 PAGE = ROOT / "docs/claims"
-VERDICTS = {"holds": COLOURS[2], "fails": COLOURS[5], "inconclusive": COLOURS[6]}
+VERDICTS = {"holds": COLOURS[2], "fails": COLOURS[5], "equal": COLOURS[0], "inconclusive": COLOURS[6]}
 DIGITS = 4
 # From gates to recurrent cells to training and speed; claims that are not here come behind, by name.
-ORDER = ["gates-help", "linear-path", "glu-at-equal-time", "glu-beats-gtu", "bilinear", "saturation",
-         "vanishing-gradients", "exploding-gradients", "deep-indrnn", "forget-gate", "gru-lstm-mut1",
-         "small-batches", "dying-relu", "sigmoid-is-slow", "gated-feed-forward", "context-flattens",
-         "parallel-speed"]
+ORDER = ["gates-help", "linear-path", "glu-at-equal-time", "glu-beats-gtu", "glu-doubled-width", "bilinear",
+         "bilinear-words", "dauphin-figure-1", "saturation", "vanishing-gradients", "adding-problem",
+         "copying", "brackets", "exploding-gradients", "clipping-too-often", "deep-indrnn",
+         "decay-over-layers", "forget-gate", "forget-bias-xml", "forget-bias-arithmetic", "gru-lstm-mut1",
+         "gru-on-xml", "gru-on-arithmetic", "small-batches", "batch-norm-speeds", "group-norm-groups",
+         "initialisation", "dying-relu", "elu-mean", "relu-sparsity", "learned-slope", "gelu-smooth",
+         "sigmoid-is-slow", "gated-feed-forward", "shazeer-table", "context-flattens", "parallel-speed"]
+# The error that verdicts of all claims together may have.
+LEVEL = 0.05
 # Values of a ratio that are farther apart than this lie on a logarithmic axis.
 LINEAR_SPAN = 100
 
@@ -49,7 +54,25 @@ def effect(part):
 
 def claimed(part):
     words = {"less": "below", "greater": "above", "within": "nearer to no effect than"}
-    return f"{words[part['expect']]} {number(part['threshold'])}"
+    bound = f", equal within {number(part['bound'])}" if part.get("bound") is not None else ""
+    return f"{words[part['expect']]} {number(part['threshold'])}{bound}"
+
+
+def corrected(claims):
+    """The claims' p-values after Holm's correction for their number."""
+    order = sorted(range(len(claims)), key=lambda i: claims[i].get("p", 1))
+    highest, out = 0.0, [1.0] * len(claims)
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(claims) - rank) * claims[i].get("p", 1)))
+        out[i] = highest
+    return out
+
+
+def over_text(part):
+    """The interval over blocks of the text, where there is one."""
+    if not part.get("text_blocks"):
+        return ""
+    return f"; over blocks of the text {number(part['text_low'])} to {number(part['text_high'])}"
 
 
 def place(claim):
@@ -152,16 +175,18 @@ def draw(path, claim, out):
 def section(claim):
     lines = [f"## {claim['title']}", "", f"> {claim['statement']}", "",
              f"Source: {claim['source']}. **{claim['verdict'].capitalize()}**.", "",
-             "| part | a | b | effect and 95% interval | claimed | seeds | verdict |",
+             "| part | a | b | effect and interval | claimed | seeds | verdict |",
              "| --- | --- | --- | --- | --- | --- | --- |"]
     for part in claim["parts"]:
         sides = [part["side_a"], part.get("side_b") or ""]
         values = [part["a"], part["b"]]
         shown = [f"{side.replace('|', ' or ')}: {number(value)}" if side else ""
                  for side, value in zip(sides, values)]
-        lines.append(f"| {part['statement']} | {' | '.join(shown)} | {effect(part)} | "
+        lines.append(f"| {part['statement']} | {' | '.join(shown)} | {effect(part)}{over_text(part)} | "
                      f"{claimed(part)} | {part['n']} | {part['verdict']} |")
     minutes = claim["seconds"] / 60
+    if claim.get("limits"):
+        lines += ["", f"What this does not show: {claim['limits']}"]
     lines += ["", f"![{claim['title']}: values of each seed]({claim['name']}.svg)", "",
               f"Budget: {claim['budget']}, {minutes:.1f} minutes of two cores. Command:", "",
               f"    {claim['command']}", ""]
@@ -182,6 +207,7 @@ def main():
     (PAGE / "verdicts.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     shipped = {path.stem for path in (ROOT / "claims").glob("*.json")}
     claims = sorted((c for c in record["claims"] if c["name"] in shipped), key=place)
+    stand = sum(p <= LEVEL and c["verdict"] != "inconclusive" for c, p in zip(claims, corrected(claims)))
     counts = {v: sum(c["verdict"] == v for c in claims) for v in VERDICTS}
     lines = ["# Verdicts", "",
              "Written by `bench/claims_page.py` from what `sluice claims run --all` found "
@@ -189,8 +215,9 @@ def main():
              "claims and verdicts are, and how they are told, is in [claims.md](../claims.md); all "
              "numbers are in [verdicts.json](verdicts.json). A verdict is about this text, these "
              "sizes and this budget.", "",
-             f"{counts['holds']} hold, {counts['fails']} fail, {counts['inconclusive']} are "
-             "inconclusive.", "", "| claim | verdict | source |", "| --- | --- | --- |"]
+             f"{counts['holds']} hold, {counts['fails']} fail, {counts['equal']} are equal within a stated "
+             f"bound, {counts['inconclusive']} are inconclusive. {stand} of these verdicts stand when they "
+             f"are corrected for {len(claims)} claims (Holm).", "", "| claim | verdict | source |", "| --- | --- | --- |"]
     for claim in claims:
         anchor = claim["title"].lower().replace(" ", "-").replace(",", "").replace("'", "")
         lines.append(f"| [{claim['title']}](#{anchor}) | {claim['verdict']} | {claim['source']} |")

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,7 +20,9 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/base/numbers.hpp"
+#include "sluice/lab/claims/claim_plan.hpp"
 #include "sluice/lab/claims/claim_runs.hpp"
+#include "sluice/lab/claims/measures.hpp"
 #include "sluice/lab/report/report.hpp"
 #include "stop_signals.hpp"
 
@@ -32,6 +35,8 @@ struct ClaimsFlags {
   std::vector<std::string> names;
   bool all = false;
   bool quick = false;
+  bool until_decided = false;
+  std::string budget;
   std::vector<std::string> data;
   std::string out;
   std::int64_t seeds = 0;
@@ -70,8 +75,10 @@ class ClaimsCommand {
   explicit ClaimsCommand(const ClaimsFlags& flags) : flags_(flags) {}
   /// The exit status.
   int run();
+  int plan();
 
  private:
+  void show_plans(const std::vector<Claim>& claims, const ClaimRequest& request, PlanTiming timing);
   std::vector<Claim> claims() const;
   ClaimRequest request() const;
   ClaimCallbacks callbacks();
@@ -90,7 +97,8 @@ std::vector<Claim> ClaimsCommand::claims() const {
     for (const auto& shipped : shipped_claims()) names.push_back(shipped.first);
   }
   if (names.empty()) {
-    throw UsageError("run: name the claims to run, or give --all; sluice claims list has them");
+    throw UsageError(fmt::format(
+        "{0}: name the claims to {0}, or give --all; sluice claims list has them", flags_.action));
   }
   std::vector<Claim> claims;
   for (auto name = names.begin(); name != names.end(); ++name) {
@@ -117,6 +125,11 @@ ClaimRequest ClaimsCommand::request() const {
   }
   request.out = flags_.out;
   request.seeds = flags_.seeds;
+  request.until_decided = flags_.until_decided;
+  if (!flags_.budget.empty()) {
+    if (!flags_.until_decided) throw UsageError("--budget is for --until-decided");
+    request.minutes = parse_minutes("--budget", flags_.budget);
+  }
   request.jobs = flags_.jobs;
   request.threads = flags_.threads;
   for (const auto& [flag, value] : {std::pair{"--seeds", flags_.seeds},
@@ -138,6 +151,8 @@ std::string ClaimsCommand::command(const std::string& name) const {
   }
   std::string words = "sluice claims run " + shell_word(given);
   if (flags_.quick) words += " --quick";
+  if (flags_.until_decided) words += " --until-decided";
+  if (!flags_.budget.empty()) words += " --budget " + shell_word(flags_.budget);
   for (const auto& [flag, value] : {std::pair{"--seeds", flags_.seeds},
                                     {"--threads", flags_.threads},
                                     {"--jobs", flags_.jobs}}) {
@@ -166,6 +181,38 @@ ClaimCallbacks ClaimsCommand::callbacks() {
   return callbacks;
 }
 
+void ClaimsCommand::show_plans(const std::vector<Claim>& claims, const ClaimRequest& request,
+                               PlanTiming timing) {
+  std::vector<ClaimPlan> plans;
+  for (const Claim& claim : claims) {
+    display_.update(static_cast<double>(plans.size()) / static_cast<double>(claims.size()),
+                    "planning " + claim.name);
+    plans.push_back(plan_claim(claim, request, timing, callbacks(), &StopSignals::received()));
+    std::string text = format_plan(plans.back(), request.until_decided);
+    text.pop_back();
+    display_.say(text);
+  }
+  std::string all = format_plans(plans, request.until_decided);
+  all.pop_back();
+  display_.say(all);
+}
+
+int ClaimsCommand::plan() {
+  const std::vector<Claim> claims = this->claims();
+  const ClaimRequest request = this->request();
+  const StopSignals signals;
+  RunDirectory directory(request.out, Existing::resume);
+  try {
+    show_plans(claims, request, PlanTiming::measured);
+    directory.keep();
+    return 0;
+  } catch (const Interrupted& interrupted) {
+    return 128 + interrupted.signal;
+  } catch (const MeasuringStopped&) {
+    return 128 + StopSignals::received();
+  }
+}
+
 int ClaimsCommand::run() {
   const std::vector<Claim> claims = this->claims();
   const ClaimRequest request = this->request();
@@ -187,34 +234,41 @@ int ClaimsCommand::run() {
       directory.keep();
       announce(claim, asked, comparison);
     };
+    if (claims.size() > 1) show_plans(claims, request, PlanTiming::known);
+    std::optional<ClaimResults> all;
     for (std::size_t i = 0; i < claims.size(); ++i) {
       place_ = fmt::format("{}/{} {}", i + 1, claims.size(), claims[i].name);
       display_.set_place(place_);
       auto result = run_claim(claims[i], request, with, &StopSignals::received());
       if (!result) return interrupted();
       result->command = command(claims[i].name);
-      add_claim_result(request, flags_.quick, *result);
+      all = add_claim_result(request, flags_.quick, *result);
       display_.say("\n" + format_claim(*result));
     }
+    if (all && all->claims.size() > 1) display_.say(format_summary(*all));
     display_.say(fmt::format("results: {}", (request.out / "claims.json").string()));
     write_report(request.out);
     display_.say(fmt::format("report: {}", (request.out / "report.html").string()));
     return 0;
   } catch (const Interrupted&) {
     return interrupted();
+  } catch (const MeasuringStopped&) {
+    return interrupted();
   }
 }
 
 void add_claims_flags(CLI::App& app, ClaimsFlags& flags) {
   add_text(app, "ACTION", flags.action,
-           "list: all claims, where they are from and what they cost; show: their files; run", "")
+           "list: all claims, where they are from and what they cost; show: their files; plan: the "
+           "runs, minutes and seeds that they will take; run",
+           "")
       .required();
   add_texts(app, "NAME", flags.names,
-            "claims to run or show: names, or files of your own (docs/claims.md)", "");
+            "claims to run, plan or show: names, or files of your own (docs/claims.md)", "");
   const std::string group = "Run";
   add_flag(app, "--all", flags.all, "run all that the program has").group(group);
   add_flag(app, "--quick", flags.quick,
-           "smaller: a minute each, the same code, less certain verdicts")
+           "smaller: seconds each, the same code, less certain verdicts")
       .group(group);
   add_texts(app, "--data", flags.data,
             "UTF-8 text to run on, files or directories; its end is validated on", "PATH...")
@@ -224,6 +278,17 @@ void add_claims_flags(CLI::App& app, ClaimsFlags& flags) {
       .group(group);
   add_integer(app, "--seeds", flags.seeds, "seeds of each variant (default: as each claim says)")
       .group(group);
+  add_flag(
+      app, "--until-decided", flags.until_decided,
+      "add seeds, look by look, until every part of a claim is decided or has the most seeds it "
+      "may have; intervals stay right")
+      .group(group);
+  add_text(
+      app, "--budget", flags.budget,
+      "with --until-decided: add no seeds to a claim that has taken this long, like 90s, 5m or "
+      "1h",
+      "TIME")
+      .group(group);
   add_integer(app, "--threads", flags.threads, "threads of each run (default 1)").group(group);
   add_integer(app, "--jobs", flags.jobs,
               "runs at the same time (default: the cores divided by --threads)")
@@ -232,13 +297,14 @@ void add_claims_flags(CLI::App& app, ClaimsFlags& flags) {
 
 int run_action(const ClaimsFlags& flags) {
   if (flags.action == "run") return ClaimsCommand(flags).run();
+  if (flags.action == "plan") return ClaimsCommand(flags).plan();
   if (flags.action == "show") {
     show_claims(flags.names);
     return 0;
   }
   if (flags.action != "list") {
     throw UsageError(fmt::format("unknown action '{}'; {}", flags.action,
-                                 suggestion(flags.action, {"list", "show", "run"})));
+                                 suggestion(flags.action, {"list", "show", "plan", "run"})));
   }
   list_claims();
   return 0;

@@ -29,5 +29,6 @@ void add_tokenize(CLI::App& program, int& status);
 void add_detokenize(CLI::App& program, int& status);
 void add_vocabulary(CLI::App& program, int& status);
 void add_units(CLI::App& program, int& status);
+void add_tasks(CLI::App& program, int& status);
 
 }  // namespace sluice::cli

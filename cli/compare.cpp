@@ -36,6 +36,7 @@ struct CompareFlags {
   std::string budget;
   std::string rates = "auto";
   std::int64_t seeds = 3;
+  RateSearch search;
   std::int64_t jobs = 0;
 };
 
@@ -66,6 +67,7 @@ CompareSpec spec_from(const CompareFlags& flags) {
   spec.match = parse_enum<MatchBy>(flags.match);
   spec.rates = parse_rates(flags.rates);
   spec.seeds = flags.seeds;
+  spec.search = flags.search;
   spec.jobs = flags.jobs;
   return spec;
 }
@@ -152,6 +154,14 @@ void add_compare_flags(CLI::App& app, CompareFlags& flags) {
            "learning rates that each variant chooses from, A,B,.., or auto: three around --lr, and "
            "more while the best is at an end (default auto)",
            "RATES")
+      .group(group);
+  add_integer(app, "--lr-pilots", flags.search.pilots,
+              "seeds before the others that choose the learning rate: grids grow until the best is "
+              "inside, and are refined; only that rate gets the other seeds (default 0: all rates "
+              "get all seeds)")
+      .group(group);
+  add_integer(app, "--lr-refine", flags.search.refine,
+              "with --lr-pilots: rates to add between others by golden-section search (default 2)")
       .group(group);
   add_integer(app, "--jobs", flags.jobs,
               "runs at the same time; does not change results, but those of a --budget in time "

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
 
@@ -78,6 +79,31 @@ TEST_F(Claims, AreRunAndKept) {
   EXPECT_EQ(json::parse(read_file(out() + "/claims.json"))["quick"], true);
 }
 
+TEST_F(Claims, ArePlannedAndRunUntilTheyAreDecided) {
+  json small = lab_test::tiny_claim();
+  small["most_seeds"] = 3;
+  small["comparisons"]["main"]["rates"] = {0.01};
+  const std::string file = write("small.json", small.dump());
+  const std::vector<std::string> more = {file, "--until-decided", "--jobs", "1"};
+  std::vector<std::string> plan = arguments(more);
+  plan[1] = "plan";
+  const Outcome before = run(plan);
+  ASSERT_EQ(before.status, 0) << before.err;
+  for (const char* part : {"small: 4 runs; ", "if it takes 3", "1 claim, 4 runs: "}) {
+    EXPECT_NE(before.out.find(part), std::string::npos) << part << "\n" << before.out;
+  }
+  EXPECT_FALSE(fs::exists(out() + "/claims.json"));
+  const Outcome outcome = claims(more);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("of 2"), std::string::npos) << outcome.out;  // looks
+  const json all = json::parse(read_file(out() + "/claims.json"));
+  EXPECT_NE(all["claims"][0]["command"].get<std::string>().find("--until-decided"),
+            std::string::npos);
+  const Outcome after = run(plan);
+  EXPECT_NE(after.out.find("of them there"), std::string::npos) << after.out;
+  EXPECT_NE(after.out.find("from 2 seeds, "), std::string::npos) << after.out;
+}
+
 TEST_F(Claims, TheirCommandsCanBePasted) {
   text_ = write("it's a text.txt", sample_text(600));
   ASSERT_EQ(claims({claim_, "--quick", "--jobs", "1"}).status, 0);
@@ -98,6 +124,7 @@ TEST_F(Claims, RefusesInOneSentence) {
   refused({"claims", "show"}, "name the claims");
   refused(arguments({}), "name the claims to run, or give --all");
   refused(arguments({"gates-hlep"}), "did you mean gates-help");
+  refused(arguments({claim_, "--budget", "1m"}), "--budget is for --until-decided");
   refused(arguments({claim_, "--seeds", "-1"}), "--seeds: expected 1 to 1000");
   refused({"claims", "run", claim_, "--out", out()}, "--data is missing");
   refused({"claims", "run", claim_, "--data", text_}, "--out is missing");
@@ -121,6 +148,21 @@ TEST_F(Claims, CtrlCSavesAndTheSameCommandContinues) {
   const std::string file = write("longer.json", longer.dump());
   interrupt_first_run(arguments({file, "--jobs", "1"}), out());
   EXPECT_FALSE(fs::exists(out() + "/claims.json"));
+}
+
+// Tasks are texts to train on.
+TEST_F(Claims, TasksAreWritten) {
+  const Outcome outcome = run({"tasks", "brackets", "--lines", "50", "--out", path("b.txt")});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const std::string text = read_file(path("b.txt"));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 50);
+  EXPECT_NE(outcome.out.find("50 lines of brackets"), std::string::npos) << outcome.out;
+  EXPECT_TRUE(complains(run({"tasks", "bracket", "--out", path("c.txt")}), 2, "tasks",
+                        "did you mean brackets?"));
+  EXPECT_TRUE(complains(run({"tasks", "copy"}), 2, "tasks", "--out is missing"));
+  EXPECT_TRUE(complains(run({"tasks", "copy", "--length", "1", "--out", path("c.txt")}), 2, "tasks",
+                        "expected 2 to"));
+  EXPECT_FALSE(fs::exists(path("c.txt")));
 }
 
 }  // namespace

@@ -96,7 +96,7 @@ void read_training(Given<TrainConfig>& training, const Value& fields) {
 }
 
 ClaimComparison read_comparison(const ClaimNode& node, const Value* quick) {
-  node.only({"model", "training", "tokens", "vary", "match", "seeds", "rates"});
+  node.only({"model", "training", "tokens", "vary", "match", "seeds", "rates", "pilots", "refine"});
   ClaimComparison comparison;
   comparison.name = node.key();
   if (!names_directory(comparison.name)) {
@@ -126,15 +126,22 @@ ClaimComparison read_comparison(const ClaimNode& node, const Value* quick) {
   }
   comparison.seeds = node.at("seeds").integer(1, most_compare_seeds);
   comparison.rates = read_rates(node.at("rates"));
+  if (const auto pilots = node.find("pilots")) {
+    comparison.search.pilots = pilots->integer(0, most_rate_pilots);
+  }
+  if (const auto refine = node.find("refine")) {
+    comparison.search.refine = refine->integer(0, most_rate_refinements);
+  }
   check_variants(node, comparison);
   return comparison;
 }
 
 /// The claim with the fields of "quick" in place of those of its comparisons and text.
 Value with_quick(const Value& all, const ClaimNode& quick) {
-  quick.only({"model", "training", "tokens", "seeds", "rates", "validation"});
+  quick.only({"model", "training", "tokens", "seeds", "rates", "pilots", "validation", "minutes"});
   if (const auto training = quick.find("training")) refuse_budget(*training);
   Value changed = all;
+  if (const auto minutes = quick.find("minutes")) changed.set("minutes", minutes->value());
   if (const auto validation = quick.find("validation")) {
     Value text = *all.find("text");
     text.set("validation", validation->value());
@@ -142,7 +149,9 @@ Value with_quick(const Value& all, const ClaimNode& quick) {
   }
   Value comparisons = Value::Object();
   for (auto [name, comparison] : *all.find("comparisons")->as<Value::Object>()) {
-    for (const char* field : {"tokens", "seeds", "rates"}) {
+    // Rates are not searched for unless it says so.
+    comparison.set("pilots", 0);
+    for (const char* field : {"tokens", "seeds", "rates", "pilots"}) {
       if (const auto value = quick.find(field)) comparison.set(field, value->value());
     }
     comparisons.set(name, std::move(comparison));
@@ -156,8 +165,8 @@ class Reader {
   Reader(Claim& claim, const ClaimNode& root) : claim_(claim), root_(root) {}
 
   void read(const Value* quick) {
-    root_.only({"format_version", "title", "statement", "source", "minutes", "text", "comparisons",
-                "quick", "parts"});
+    root_.only({"format_version", "title", "statement", "source", "limits", "minutes", "text",
+                "most_seeds", "comparisons", "quick", "parts"});
     const ClaimNode version = root_.at("format_version");
     if (version.integer(1, std::numeric_limits<int>::max()) > claim_format_version) {
       version.refuse(fmt::format("this version reads claims of format {}", claim_format_version));
@@ -165,8 +174,12 @@ class Reader {
     claim_.title = root_.at("title").text();
     claim_.statement = root_.at("statement").text();
     claim_.source = root_.at("source").text();
+    if (const auto limits = root_.find("limits")) claim_.limits = limits->text();
     if (const auto minutes = root_.find("minutes")) claim_.minutes = minutes->number();
     read_text(root_.at("text"));
+    if (const auto most = root_.find("most_seeds")) {
+      claim_.most_seeds = most->integer(1, most_compare_seeds);
+    }
     root_.at("comparisons").object();
     for (const ClaimNode& comparison : root_.at("comparisons").elements()) {
       claim_.comparisons.push_back(read_comparison(comparison, quick));
@@ -179,7 +192,7 @@ class Reader {
 
  private:
   void read_text(const ClaimNode& node) {
-    node.only({"tokenizer", "vocabulary", "min_count", "validation"});
+    node.only({"tokenizer", "vocabulary", "min_count", "validation", "task"});
     const ClaimNode kind = node.at("tokenizer");
     const FieldPlace place{.where = "tokenizer config"};
     kind.checked([&] { claim_.tokenizer.set("kind", kind.text(), place); });
@@ -189,10 +202,26 @@ class Reader {
       }
     }
     claim_.validation = node.at("validation").integer(least_validation, most_tokens);
+    if (const auto task = node.find("task")) read_task(*task);
+  }
+
+  void read_task(const ClaimNode& node) {
+    node.only({"name", "lines", "length", "seed"});
+    TaskOptions task;
+    const ClaimNode name = node.at("name");
+    task.task = name.checked([&] { return parse_enum<Task>(name.text()); });
+    if (const auto lines = node.find("lines")) task.lines = lines->integer(1, most_task_lines);
+    if (const auto length = node.find("length")) task.length = length->integer(1, most_task_length);
+    if (const auto seed = node.find("seed")) {
+      task.seed = static_cast<std::uint64_t>(seed->integer(0, most_tokens));
+    }
+    node.checked([&] { check_task(task); });
+    claim_.task = task;
   }
 
   ClaimPart read_part(const ClaimNode& node) const {
-    node.only({"statement", "measure", "at", "a", "b", "effect", "expect", "threshold"});
+    node.only({"statement", "measure", "at", "a", "b", "effect", "expect", "threshold", "statistic",
+               "bound"});
     ClaimPart part;
     part.statement = node.at("statement").text();
     const ClaimNode name = node.at("measure");
@@ -214,17 +243,44 @@ class Reader {
     part.effect = read_effect(node, measure, part);
     const ClaimNode expect = node.at("expect");
     part.expect = expect.checked([&] { return parse_enum<Expect>(expect.text()); });
-    part.threshold = part.effect == EffectKind::ratio ? 1 : 0;
+    read_threshold(node, part);
+    if (const auto statistic = node.find("statistic")) {
+      part.statistic = statistic->checked([&] { return parse_enum<Statistic>(statistic->text()); });
+      if (part.effect == EffectKind::share) {
+        statistic->refuse("shares have intervals of their own");
+      }
+    }
+    read_bound(node, part);
+    return part;
+  }
+
+  static double no_effect(const ClaimPart& part) {
+    return part.effect == EffectKind::ratio ? 1 : 0;
+  }
+
+  static void read_threshold(const ClaimNode& node, ClaimPart& part) {
+    part.threshold = no_effect(part);
     const auto threshold = node.find("threshold");
     if (threshold) part.threshold = threshold->number();
     if (part.effect == EffectKind::ratio && !(part.threshold > 0)) {
       node.at("threshold").refuse("a ratio's threshold must be above 0");
     }
-    if (part.expect == Expect::within &&
-        !(part.threshold > (part.effect == EffectKind::ratio ? 1 : 0))) {
+    if (part.expect == Expect::within && !(part.threshold > no_effect(part))) {
       node.refuse("'within' needs a 'threshold': how far from no effect is near enough");
     }
-    return part;
+  }
+
+  static void read_bound(const ClaimNode& node, ClaimPart& part) {
+    const auto bound = node.find("bound");
+    if (!bound) return;
+    part.bound = bound->number();
+    if (part.expect == Expect::within) bound->refuse("'within' has its bound in 'threshold'");
+    if (!part.b || part.threshold != no_effect(part)) {
+      bound->refuse("only for two sides of which one is to be above or below the other");
+    }
+    if (!(*part.bound > no_effect(part))) {
+      bound->refuse(fmt::format("expected a number above {}", no_effect(part)));
+    }
   }
 
   static EffectKind read_effect(const ClaimNode& node, const Measure& measure,
@@ -248,12 +304,14 @@ class Reader {
 
   /// Sides are compared seed by seed.
   void check_pairs(const ClaimNode& node, const ClaimPart& part) const {
-    const std::int64_t seeds = claim_.comparison(part.a.of.comparison).seeds;
+    const ClaimComparison& first = claim_.comparison(part.a.of.comparison);
     const auto same = [&](const std::optional<ClaimSelection>& selection) {
-      return !selection || claim_.comparison(selection->comparison).seeds == seeds;
+      if (!selection) return true;
+      const ClaimComparison& other = claim_.comparison(selection->comparison);
+      return other.seeds == first.seeds && other.search.pilots == first.search.pilots;
     };
     if (same(part.a.minus) && (!part.b || (same(part.b->of) && same(part.b->minus)))) return;
-    node.refuse("its sides are of comparisons with different numbers of seeds");
+    node.refuse("its sides are of comparisons with different numbers of seeds, or of pilots");
   }
 
   ClaimSide read_side(const ClaimNode& node, const Measure& measure) const {
@@ -309,6 +367,12 @@ class Reader {
   }
 
   static ClaimRate read_rate(const ClaimNode& node, const ClaimComparison& comparison) {
+    const bool chosen = node.value().as<std::string>() != nullptr && node.text() == "chosen";
+    if (!chosen && comparison.search.pilots > 0) {
+      node.refuse(
+          "with 'pilots' only the chosen rate has all seeds: take it from a comparison without "
+          "them");
+    }
     if (node.value().as<std::string>() != nullptr) {
       const std::string name = node.text();
       if (name == "chosen") return {};
@@ -330,8 +394,14 @@ class Reader {
 
 }  // namespace
 
+std::int64_t ClaimComparison::first_runs() const {
+  const auto tried = static_cast<std::int64_t>(all_variants(vary).size() * rates.size());
+  return tried * (search.pilots > 0 ? search.pilots : seeds);
+}
+
 std::int64_t ClaimComparison::runs() const {
-  return static_cast<std::int64_t>(all_variants(vary).size() * rates.size()) * seeds;
+  if (search.pilots == 0) return first_runs();
+  return first_runs() + static_cast<std::int64_t>(all_variants(vary).size()) * seeds;
 }
 
 const ClaimComparison& Claim::comparison(const std::string& which) const {
@@ -343,6 +413,12 @@ const ClaimComparison& Claim::comparison(const std::string& which) const {
   throw UsageError(fmt::format("there is no comparison '{}'; {}", which, suggestion(which, names)));
 }
 
+std::string budget_text(std::int64_t runs, const std::set<std::int64_t>& tokens) {
+  return tokens.size() == 1 ? fmt::format("{} runs of {} tokens", runs, grouped(*tokens.begin()))
+                            : fmt::format("{} runs of {} to {} tokens", runs,
+                                          grouped(*tokens.begin()), grouped(*tokens.rbegin()));
+}
+
 std::string Claim::budget() const {
   std::int64_t runs = 0;
   std::set<std::int64_t> tokens;
@@ -350,9 +426,7 @@ std::string Claim::budget() const {
     runs += comparison.runs();
     tokens.insert(comparison.tokens());
   }
-  return tokens.size() == 1 ? fmt::format("{} runs of {} tokens", runs, grouped(*tokens.begin()))
-                            : fmt::format("{} runs of {} to {} tokens", runs,
-                                          grouped(*tokens.begin()), grouped(*tokens.rbegin()));
+  return budget_text(runs, tokens);
 }
 
 Claim parse_claim(std::string_view text, const std::string& file, bool quick) {

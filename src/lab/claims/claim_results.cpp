@@ -19,6 +19,7 @@ FieldCodec<SideRates> side_rates_codec() {
 
 FieldCodec<PartResult> part_codec() {
   using P = PartResult;
+  const auto has_text = [](const P& part) { return part.text_blocks > 0; };
   static const FieldTable table = FieldsOf<P>()
                                       .add("statement", &P::statement)
                                       .add("verdict", &P::verdict)
@@ -42,7 +43,17 @@ FieldCodec<PartResult> part_codec() {
                                       .add("confidence", &P::confidence)
                                       .add("wide_low", &P::wide_low, number_or_null())
                                       .add("wide_high", &P::wide_high, number_or_null())
-                                      .add("n", &P::n);
+                                      .add("n", &P::n)
+                                      .add("statistic", &P::statistic, {.optional = true})
+                                      .add("bound", &P::bound, {.optional = true})
+                                      .add("p", &P::p, {.optional = true})
+                                      .add("text_blocks", &P::text_blocks, {.optional = true})
+                                      .add("text_low", &P::text_low, {.optional = true})
+                                      .only_if(has_text)
+                                      .add("text_high", &P::text_high, {.optional = true})
+                                      .only_if(has_text)
+                                      .add("looks", &P::looks, {.optional = true})
+                                      .add("looked", &P::looked, {.optional = true});
   return complete<P>(table);
 }
 
@@ -54,10 +65,16 @@ FieldCodec<ClaimResult> claim_codec() {
           .add("title", &C::title)
           .add("statement", &C::statement)
           .add("source", &C::source)
+          .add("limits", &C::limits, {.optional = true})
+          .only_if([](const C& claim) { return !claim.limits.empty(); })
           .add("verdict", &C::verdict)
           .add("parts", &C::parts, list_of(part_codec()))
           .add("budget", &C::budget)
           .add("seconds", &C::seconds)
+          .add("p", &C::p, {.optional = true})
+          .add("runs", &C::runs, {.optional = true})
+          .add("search_runs", &C::search_runs, {.optional = true})
+          .add("search_seconds", &C::search_seconds, {.optional = true})
           .add("directories", &C::directories)
           .add("command", &C::command, {.optional = true})
           .only_if([](const C& claim) { return !claim.command.empty(); });
@@ -83,6 +100,12 @@ FieldCodec<ClaimResults> claims_codec() {
 
 std::string claims_json(const ClaimResults& results) {
   return json_text(claims_codec().write(results), 1) + "\n";
+}
+
+std::vector<double> corrected_p(const ClaimResults& results) {
+  std::vector<double> p;
+  for (const ClaimResult& claim : results.claims) p.push_back(claim.p);
+  return holm(p);
 }
 
 ClaimResults parse_claim_results(std::string_view text, const std::string& name) {

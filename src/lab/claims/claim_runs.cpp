@@ -6,8 +6,10 @@
 #include <chrono>
 #include <cmath>
 #include <map>
+#include <set>
 #include <utility>
 
+#include "claims/claim_values.hpp"
 #include "json_values.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
@@ -33,6 +35,18 @@ TextInputs inputs_of(const ClaimRequest& request) {
   return {request.data, {}, ModelDirectory(request.out).cache()};
 }
 
+/// The claim's own text where it has one, made when it is not there, else the request's.
+ClaimRequest with_text(const Claim& claim, ClaimRequest request) {
+  if (!claim.task) return request;
+  const fs::path directory = ModelDirectory(request.out).cache();
+  request.data = {fs::absolute(directory / task_file_name(*claim.task))};
+  if (!fs::exists(request.data.front())) {
+    fs::create_directories(directory);
+    write_task(*claim.task, request.data.front());
+  }
+  return request;
+}
+
 double validation_share(const Claim& claim, const ClaimRequest& request) {
   double bytes = 0;
   const TextInputs inputs = inputs_of(request);
@@ -43,44 +57,19 @@ double validation_share(const Claim& claim, const ClaimRequest& request) {
                    : most_validation;
 }
 
-/// "gtu", "0.1", "glu|reglu", "none" for an empty list.
-std::string value_name(const Value& value) {
-  const auto* const list = value.as<Value::List>();
-  if (list == nullptr) return value_text(value);
-  std::vector<std::string> names;
-  for (const Value& each : *list) names.push_back(value_name(each));
-  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, "|"));
-}
-
-/// "unit=gtu", "norm=batch batch=1 less norm=batch batch=32".
-std::string side_name(const ClaimSide& side) {
-  const auto name = [](const ClaimSelection& selection) {
-    std::vector<std::string> fields;
-    for (const auto& [field, value] : selection.variant) {
-      fields.push_back(fmt::format("{}={}", field, value_name(value)));
+/// Throws unless the comparison's rates are chosen before the seeds that judge it are counted.
+void check_search(const Claim& claim, const ClaimComparison& comparison) {
+  if (comparison.search.pilots > 0 || comparison.rates.size() < 2) return;
+  for (const ClaimPart& part : claim.parts) {
+    for (const ClaimSelection* side : selections_of(part)) {
+      if (side->comparison != comparison.name || side->rate.kind != ClaimRate::Kind::chosen)
+        continue;
+      throw UsageError(fmt::format(
+          "claim '{}', comparison '{}': seeds cannot be added while they choose learning rates: "
+          "give it 'pilots', or one rate",
+          claim.name, comparison.name));
     }
-    switch (selection.rate.kind) {
-      case ClaimRate::Kind::lowest:
-        fields.emplace_back("(lowest learning rate)");
-        break;
-      case ClaimRate::Kind::highest:
-        fields.emplace_back("(highest learning rate)");
-        break;
-      case ClaimRate::Kind::given:
-        fields.push_back(fmt::format("(learning rate {:g})", selection.rate.value));
-        break;
-      case ClaimRate::Kind::chosen:
-        break;
-    }
-    return fields.empty() ? std::string("all") : fmt::format("{}", fmt::join(fields, " "));
-  };
-  return side.minus ? fmt::format("{} less {}", name(side.of), name(*side.minus)) : name(side.of);
-}
-
-Claim with_seeds(Claim claim, std::int64_t seeds) {
-  if (seeds == 0) return claim;
-  for (ClaimComparison& comparison : claim.comparisons) comparison.seeds = seeds;
-  return claim;
+  }
 }
 
 /// One claim being run.
@@ -92,104 +81,153 @@ class ClaimRun {
         request_(request),
         callbacks_(callbacks),
         stop_(stop),
-        measuring_(request.out, stop) {}
+        measuring_(request.out, stop),
+        values_(claim_, measuring_) {}
 
   std::optional<ClaimResult> run() {
     for (const ClaimComparison& comparison : claim_.comparisons) {
-      if (!train(comparison)) return std::nullopt;
+      if (request_.until_decided) check_search(claim_, comparison);
+      looks_[comparison.name] = claim_looks(claim_, comparison, request_);
     }
-    ClaimResult result;
-    std::vector<ClaimVerdict> verdicts;
+    results_.resize(claim_.parts.size());
+    for (std::size_t look = 0; look == 0 || goes_on(look); ++look) {
+      if (!train(look) || !judge(look)) return std::nullopt;
+    }
+    return result();
+  }
+
+ private:
+  /// Whether there is anything to find out at `look`.
+  bool goes_on(std::size_t look) const {
+    if (verdict() != ClaimVerdict::inconclusive) return false;
+    if (request_.minutes > 0 && seconds() > 60 * request_.minutes) return false;
+    for (std::size_t part = 0; part < results_.size(); ++part) {
+      if (open(part) && look < looks_of(part).count()) return true;
+    }
+    return false;
+  }
+
+  bool open(std::size_t part) const {
+    return !results_[part] || results_[part]->verdict == ClaimVerdict::inconclusive;
+  }
+  const LookPlan& looks_of(std::size_t part) const {
+    return looks_.at(claim_.parts[part].a.of.comparison);
+  }
+
+  /// Whether a part that is still open reads the comparison.
+  bool is_needed(const ClaimComparison& comparison) const {
+    for (std::size_t part = 0; part < results_.size(); ++part) {
+      if (!open(part)) continue;
+      for (const ClaimSelection* side : selections_of(claim_.parts[part])) {
+        if (side->comparison == comparison.name) return true;
+      }
+    }
+    return false;
+  }
+
+  /// Trains the runs that `look` asks for. False when it was stopped.
+  bool train(std::size_t look) {
+    const auto start = Clock::now();
+    for (const ClaimComparison& asked : claim_.comparisons) {
+      if (look >= looks_.at(asked.name).count()) continue;
+      if (look > 0 && !is_needed(asked)) continue;
+      if (look == 0) {
+        values_.add(asked.name, plan_comparison(claim_, asked, request_, callbacks_, stop_));
+      }
+      Comparison& comparison = values_.comparison(asked.name);
+      comparison.set_seeds(looks_.at(asked.name).seeds[look]);
+      if (callbacks_.planned) callbacks_.planned(claim_, asked, comparison);
+      if (!comparison.run()) return false;
+      const fs::path directory = request_.out / directory_of(asked);
+      fs::create_directories(directory);
+      write_results(directory, results_of(comparison));
+    }
+    own_seconds_ += std::chrono::duration<double>(Clock::now() - start).count();
+    return true;
+  }
+
+  /// Judges the parts that are open. False when it was stopped.
+  bool judge(std::size_t look) {
     const auto start = Clock::now();
     try {
-      for (const ClaimPart& part : claim_.parts) {
-        announce(part, verdicts.size());
-        result.parts.push_back(judged(part));
-        verdicts.push_back(result.parts.back().verdict);
+      for (std::size_t part = 0; part < results_.size(); ++part) {
+        if (!open(part) || look >= looks_of(part).count()) continue;
+        announce(claim_.parts[part], part);
+        results_[part] = values_.values(claim_.parts[part]);
+        values_.judge(*results_[part], looks_of(part), look);
+        values_.add_text(*results_[part], claim_.parts[part]);
       }
     } catch (const MeasuringStopped&) {
-      return std::nullopt;
+      return false;
     }
-    seconds_ += std::chrono::duration<double>(Clock::now() - start).count();
+    own_seconds_ += std::chrono::duration<double>(Clock::now() - start).count();
+    return true;
+  }
+
+  std::string directory_of(const ClaimComparison& comparison) const {
+    return claim_.comparisons.size() == 1 ? claim_.name : claim_.name + "/" + comparison.name;
+  }
+
+  ClaimVerdict verdict() const {
+    std::vector<ClaimVerdict> verdicts;
+    for (const auto& result : results_) verdicts.push_back(result->verdict);
+    return combine(verdicts);
+  }
+
+  /// Of this call, and of runs that were there already.
+  double seconds() const {
+    double sum = own_seconds_;
+    for (const ClaimComparison& asked : claim_.comparisons) {
+      const Comparison& comparison = values_.comparison(asked.name);
+      for (const CompareRun& run : comparison.runs()) {
+        if (run.kept) sum += run.record.seconds / static_cast<double>(comparison.jobs());
+      }
+    }
+    return sum;
+  }
+
+  ClaimResult result() {
+    ClaimResult result;
     result.name = claim_.name;
     result.title = claim_.title;
     result.statement = claim_.statement;
     result.source = claim_.source;
-    result.verdict = combine(verdicts);
-    result.budget = claim_.budget();
-    result.seconds = seconds_;
-    result.directories = directories_;
+    result.limits = claim_.limits;
+    result.verdict = verdict();
+    for (auto& part : results_) result.parts.push_back(std::move(*part));
+    result.p = claim_p(result);
+    result.seconds = seconds();
+    std::set<std::int64_t> tokens;
+    for (const ClaimComparison& asked : claim_.comparisons) {
+      result.directories.push_back(directory_of(asked));
+      tokens.insert(asked.tokens());
+      const Comparison& comparison = values_.comparison(asked.name);
+      for (const CompareRun& run : comparison.runs()) {
+        ++result.runs;
+        if (comparison.choosing_seeds() == comparison.seeds() || comparison.judges(run)) continue;
+        ++result.search_runs;
+        result.search_seconds += run.record.seconds;
+      }
+    }
+    result.budget = budget_text(result.runs, tokens);
+    if (result.search_runs > 0) {
+      result.budget += fmt::format(", {} of them to choose learning rates", result.search_runs);
+    }
     return result;
   }
 
- private:
-  bool train(const ClaimComparison& asked) {
-    const auto start = Clock::now();
-    auto comparison = plan_comparison(claim_, asked, request_, callbacks_, stop_);
-    if (callbacks_.planned) callbacks_.planned(claim_, asked, *comparison);
-    if (!comparison->run()) return false;
-    const bool only = claim_.comparisons.size() == 1;
-    const std::string directory = only ? claim_.name : claim_.name + "/" + asked.name;
-    fs::create_directories(request_.out / directory);
-    write_results(request_.out / directory, results_of(*comparison));
-    directories_.push_back(directory);
-    seconds_ += std::chrono::duration<double>(Clock::now() - start).count();
-    for (const CompareRun& run : comparison->runs()) {
-      if (run.kept) seconds_ += run.record.seconds / static_cast<double>(comparison->jobs());
+  static double claim_p(const ClaimResult& result) {
+    const bool fails = result.verdict == ClaimVerdict::fails;
+    if (result.verdict == ClaimVerdict::inconclusive) return 1;
+    double p = fails ? 1 : 0;
+    for (const PartResult& part : result.parts) {
+      if (!fails) {
+        p = std::max(p, part.p);
+      } else if (part.verdict == ClaimVerdict::fails) {
+        p = std::min(p, part.p);
+      }
     }
-    comparisons_.emplace(asked.name, std::move(comparison));
-    return true;
-  }
-
-  std::vector<std::size_t> variants_of(const ClaimSelection& selection) const {
-    std::vector<std::size_t> found;
-    const auto& variants = comparison(selection).variants();
-    for (std::size_t v = 0; v < variants.size(); ++v) {
-      if (selects(selection.variant, variants[v].variant)) found.push_back(v);
-    }
-    return found;
-  }
-
-  const Comparison& comparison(const ClaimSelection& selection) const {
-    return *comparisons_.at(selection.comparison);
-  }
-
-  double rate_of(const ClaimSelection& selection, std::size_t variant) const {
-    const std::vector<double>& rates = comparison(selection).variants()[variant].rates;
-    switch (selection.rate.kind) {
-      case ClaimRate::Kind::lowest:
-        return rates.front();
-      case ClaimRate::Kind::highest:
-        return rates.back();
-      case ClaimRate::Kind::given:
-        return selection.rate.value;
-      case ClaimRate::Kind::chosen:
-        break;
-    }
-    return rates[comparison(selection).chosen_rate(variant)];
-  }
-
-  MeasuredRun run_of(const ClaimSelection& selection, std::size_t variant,
-                     std::uint64_t seed) const {
-    const Comparison& of = comparison(selection);
-    return {of, of.run_of(variant, rate_of(selection, variant), seed)};
-  }
-
-  /// The measure of a selection with one seed: the mean over its variants.
-  double value(const Measure& measure, const ClaimPart& part, const ClaimSelection& selection,
-               std::uint64_t seed) {
-    double sum = 0;
-    const std::vector<std::size_t> variants = variants_of(selection);
-    for (const std::size_t variant : variants) {
-      sum += measure.of_run(measuring_, run_of(selection, variant, seed), part.at);
-    }
-    return sum / static_cast<double>(variants.size());
-  }
-
-  double value(const Measure& measure, const ClaimPart& part, const ClaimSide& side,
-               std::uint64_t seed) {
-    const double of = value(measure, part, side.of, seed);
-    return side.minus ? of - value(measure, part, *side.minus, seed) : of;
+    return p;
   }
 
   void announce(const ClaimPart& part, std::size_t done) const {
@@ -198,79 +236,16 @@ class ClaimRun {
                          part.measure);
   }
 
-  PartResult judged(const ClaimPart& part) {
-    const Measure& measure = find_measure(part.measure);
-    std::vector<double> a;
-    std::vector<double> b;
-    for (const std::uint64_t seed : comparison(part.a.of).seeds()) {
-      if (measure.of_pair) {
-        const auto [of_a, of_b] =
-            measure.of_pair(run_of(part.a.of, variants_of(part.a.of).front(), seed),
-                            run_of(part.b->of, variants_of(part.b->of).front(), seed));
-        a.push_back(of_a);
-        b.push_back(of_b);
-        continue;
-      }
-      a.push_back(value(measure, part, part.a, seed));
-      if (part.b) b.push_back(value(measure, part, *part.b, seed));
-    }
-    PartResult result = described(part, measure);
-    result.values_a = std::move(a);
-    result.values_b = std::move(b);
-    const Effect effect =
-        effect_of(part.effect, result.values_a, result.values_b, claim_.parts.size());
-    result.verdict = judge(effect, part.expect, part.threshold);
-    result.a = effect.a;
-    result.b = effect.b;
-    result.effect = effect.effect;
-    result.low = effect.interval.low;
-    result.high = effect.interval.high;
-    result.wide_low = effect.wide.low;
-    result.wide_high = effect.wide.high;
-    result.n = static_cast<std::int64_t>(effect.n);
-    return result;
-  }
-
-  /// What is claimed, and of which sides.
-  PartResult described(const ClaimPart& part, const Measure& measure) const {
-    PartResult result;
-    result.statement = part.statement;
-    result.measure = part.measure;
-    if (measure.has_at) result.at = part.at;
-    result.kind = part.effect;
-    result.expect = part.expect;
-    result.threshold = part.threshold;
-    result.unit = measure.unit;
-    result.side_a = side_name(part.a);
-    result.rates_a = rates_of_side(part.a.of);
-    if (part.b) {
-      result.side_b = side_name(*part.b);
-      result.rates_b = rates_of_side(part.b->of);
-    }
-    return result;
-  }
-
-  SideRates rates_of_side(const ClaimSelection& selection) const {
-    SideRates rates;
-    for (const std::size_t v : variants_of(selection)) {
-      const std::vector<double>& tried = comparison(selection).variants()[v].rates;
-      const double rate = rate_of(selection, v);
-      rates.lr.push_back(rate);
-      rates.at_edge =
-          rates.at_edge || (selection.rate.kind == ClaimRate::Kind::chosen && tried.size() > 1 &&
-                            (rate == tried.front() || rate == tried.back()));
-    }
-    return rates;
-  }
-
   const Claim claim_;
   const ClaimRequest& request_;
   const ClaimCallbacks& callbacks_;
   const std::atomic<int>* stop_;
   Measuring measuring_;
-  std::map<std::string, std::unique_ptr<Comparison>> comparisons_;
-  std::vector<std::string> directories_;
-  double seconds_ = 0;
+  ClaimValues values_;
+  /// By comparison.
+  std::map<std::string, LookPlan> looks_;
+  std::vector<std::optional<PartResult>> results_;
+  double own_seconds_ = 0;
 };
 
 ClaimData data_of(const ClaimRequest& request) {
@@ -300,6 +275,29 @@ std::optional<ClaimResults> earlier_results(const fs::path& directory) {
 
 }  // namespace
 
+std::vector<const ClaimSelection*> selections_of(const ClaimPart& part) {
+  std::vector<const ClaimSelection*> all;
+  const auto add = [&](const ClaimSide& side) {
+    all.push_back(&side.of);
+    if (side.minus) all.push_back(&*side.minus);
+  };
+  add(part.a);
+  if (part.b) add(*part.b);
+  return all;
+}
+
+Claim with_seeds(Claim claim, std::int64_t seeds) {
+  if (seeds == 0) return claim;
+  for (ClaimComparison& comparison : claim.comparisons) comparison.seeds = seeds;
+  return claim;
+}
+
+LookPlan claim_looks(const Claim& claim, const ClaimComparison& comparison,
+                     const ClaimRequest& request) {
+  return request.until_decided ? plan_looks(comparison.seeds, claim.most_seeds)
+                               : one_look(comparison.seeds);
+}
+
 bool selects(const Value::Object& wanted, const Variant& variant) {
   return std::all_of(wanted.begin(), wanted.end(), [&](const auto& item) {
     const auto* const accepted = item.second.template as<Value::List>();
@@ -318,8 +316,9 @@ std::unique_ptr<Comparison> plan_comparison(const Claim& claim, const ClaimCompa
                                             const ClaimCallbacks& callbacks,
                                             const std::atomic<int>* stop) {
   CompareSpec spec;
-  spec.base.data.values.train = request.data;
-  spec.base.data.values.valid_fraction = validation_share(claim, request);
+  const ClaimRequest on_text = with_text(claim, request);
+  spec.base.data.values.train = on_text.data;
+  spec.base.data.values.valid_fraction = validation_share(claim, on_text);
   spec.base.threads = request.threads;
   spec.base.tokenizer = claim.tokenizer;
   spec.base.model = comparison.model;
@@ -328,6 +327,7 @@ std::unique_ptr<Comparison> plan_comparison(const Claim& claim, const ClaimCompa
   spec.match = comparison.match;
   spec.seeds = comparison.seeds;
   spec.rates = comparison.rates;
+  spec.search = comparison.search;
   spec.jobs = request.jobs;
   try {
     return std::make_unique<Comparison>(std::move(spec), request.out, callbacks.compare, stop);
@@ -355,7 +355,7 @@ void check_claim_results(const ClaimRequest& request, bool quick) {
   if (before->data.checksum != data_of(request).checksum) refuse("on another text");
 }
 
-void add_claim_result(const ClaimRequest& request, bool quick, const ClaimResult& result) {
+ClaimResults add_claim_result(const ClaimRequest& request, bool quick, const ClaimResult& result) {
   ClaimResults all;
   all.version = library_version();
   all.date = utc_now();
@@ -375,6 +375,7 @@ void add_claim_result(const ClaimRequest& request, bool quick, const ClaimResult
     *found = result;
   }
   write_file(request.out / claims_file_name, claims_json(all));
+  return all;
 }
 
 }  // namespace sluice

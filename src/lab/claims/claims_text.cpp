@@ -54,9 +54,34 @@ std::string part_sentence(const PartResult& part) {
                        : "; no interval, since some run has no such value");
   }
   const bool edge = part.rates_a.at_edge || (part.rates_b && part.rates_b->at_edge);
-  return fmt::format("{}: {}, claimed {}, {} seeds{}", head, effect_sentence(part),
-                     expected_text(part), part.n,
+  const std::string looks =
+      part.looks.size() > 1 ? fmt::format(" at look {} of {}", part.looked, part.looks.size()) : "";
+  const std::string bound =
+      part.bound ? fmt::format(", as good as none within {}", short_number(*part.bound)) : "";
+  const std::string text =
+      part.text_blocks == 0
+          ? ""
+          : fmt::format(", over {} blocks of the text {} to {}", part.text_blocks,
+                        measured_text(part.text_low), measured_text(part.text_high));
+  return fmt::format("{}: {}, claimed {}{}, {} seeds{}{}{}", head, effect_sentence(part),
+                     expected_text(part), bound, part.n, looks, text,
                      edge ? ", best rate at an end of those tried" : "");
+}
+
+std::string format_summary(const ClaimResults& results) {
+  const std::vector<double> corrected = corrected_p(results);
+  std::size_t decided = 0;
+  std::size_t survive = 0;
+  for (std::size_t i = 0; i < corrected.size(); ++i) {
+    if (results.claims[i].verdict == ClaimVerdict::inconclusive) continue;
+    ++decided;
+    if (corrected[i] <= 1 - default_confidence) ++survive;
+  }
+  return fmt::format(
+      "{} of {} claims decided; {} of these verdicts stand after correction for {} claims (Holm), "
+      "so "
+      "that all of these are right with a probability of 95%\n",
+      decided, corrected.size(), survive, corrected.size());
 }
 
 std::string format_claim(const ClaimResult& result) {

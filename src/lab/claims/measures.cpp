@@ -12,6 +12,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/names.hpp"
+#include "sluice/training/metrics.hpp"
 
 namespace sluice {
 namespace {
@@ -46,6 +47,16 @@ double final_loss(const MeasuredRun& measured) {
   return std::min(measured.run.record.final_loss, uniform_loss(measured));
 }
 
+double clipped_share(const MeasuredRun& measured) {
+  const double clip = measured.variant().training.clip;
+  const Metrics metrics = read_metrics(ModelDirectory(measured.directory()).metrics_file());
+  if (metrics.train.empty()) return std::numeric_limits<double>::infinity();
+  const auto clipped = std::count_if(
+      metrics.train.begin(), metrics.train.end(),
+      [&](const TrainLine& line) { return clip > 0 && !(line.gradient_norm <= clip); });
+  return static_cast<double>(clipped) / static_cast<double>(metrics.train.size());
+}
+
 /// Whether both runs have a curve that ends where the run did.
 bool both_finished(const MeasuredRun& a, const MeasuredRun& b) {
   return a.run.record.status == RunStatus::finished && b.run.record.status == RunStatus::finished;
@@ -74,7 +85,8 @@ std::vector<Measure> loss_measures() {
           "validation loss at the end of the budget, at most ln V, that of "
           "a uniform distribution, which runs that diverged get",
       .of_run = [](Measuring&, const MeasuredRun& run, double) { return final_loss(run); },
-      .of_pair = {}};
+      .of_pair = {},
+      .of_blocks = block_losses};
   Measure below{.name = "below_unigram",
                 .unit = "nats per token",
                 .description =
@@ -93,7 +105,21 @@ std::vector<Measure> loss_measures() {
       .of_run = [](Measuring&, const MeasuredRun& run,
                    double) { return run.run.record.final_loss > uniform_loss(run) ? 1.0 : 0.0; },
       .of_pair = {}};
-  return {final, below, diverged};
+  Measure gap{.name = "train_gap",
+              .unit = "nats per token",
+              .description =
+                  "final_loss less the moving average of the training loss at the end: what does "
+                  "not carry over",
+              .of_run = [](Measuring&, const MeasuredRun& run,
+                           double) { return final_loss(run) - run.run.record.train_loss; },
+              .of_pair = {}};
+  Measure clipped{
+      .name = "clipped_share",
+      .unit = "share of steps",
+      .description = "logged steps whose gradient was clipped",
+      .of_run = [](Measuring&, const MeasuredRun& run, double) { return clipped_share(run); },
+      .of_pair = {}};
+  return {final, below, diverged, gap, clipped};
 }
 
 std::vector<Measure> curve_measures() {
@@ -123,7 +149,8 @@ std::vector<Measure> curve_measures() {
 
 std::vector<Measure> all_measures() {
   std::vector<Measure> all = loss_measures();
-  for (const auto& group : {curve_measures(), speed_measures(), probe_measures()}) {
+  for (const auto& group :
+       {curve_measures(), speed_measures(), probe_measures(), text_measures()}) {
     all.insert(all.end(), group.begin(), group.end());
   }
   return all;

@@ -20,8 +20,6 @@ namespace {
 constexpr std::int64_t probed_tokens = 8192;
 constexpr std::int64_t most_lag = 128, lag_positions = 64;
 constexpr std::int64_t most_context = 128, context_positions = 256;
-/// The value of a run that has none: it diverged, or its model has no gates.
-constexpr double no_value = std::numeric_limits<double>::infinity();
 
 /// A section of an inspection by itself: what to measure, and how it is kept.
 template <class Section>
@@ -106,6 +104,16 @@ double lag_gradient(const LagGradients& lags, double at) {
   return finite_or_none(lags.norm[lag]) / finite_or_none(lags.norm[1]);
 }
 
+double absolute_lag_gradient(const LagGradients& lags, double at) {
+  const auto lag = static_cast<std::size_t>(std::max(0.0, at));
+  return lag < lags.norm.size() ? finite_or_none(lags.norm[lag]) : no_value;
+}
+
+/// How far from 0 what a unit gives lies, in its own spread.
+double off_centre(const LayerInspection& layer) {
+  return std::abs(layer.activation.mean) / std::sqrt(layer.activation.variance);
+}
+
 /// Between the contexts 1, 2, 4, .. along their logarithm.
 double context_gain(const ContextLosses& context, double at) {
   for (std::size_t i = 0; i < context.tokens.size(); ++i) {
@@ -143,6 +151,14 @@ std::vector<Measure> probe_measures() {
   lag.has_at = true;
   lag.most_at = most_lag;
   lag.at = 64;
+  Measure absolute = probe<LagGradients>(
+      measure("absolute_lag_gradient", "nats per unit of the token vector",
+              "norm of the gradient of a token's loss in the token vector `at` positions earlier",
+              EffectKind::ratio),
+      lags_section, absolute_lag_gradient);
+  absolute.has_at = true;
+  absolute.most_at = most_lag;
+  absolute.at = lag.at;
   Measure context =
       probe<ContextLosses>(measure("context_gain", "nats per token",
                                    "loss with a context of `at` tokens, less that with 128"),
@@ -156,6 +172,21 @@ std::vector<Measure> probe_measures() {
       layer_mean(measure("dead_share", "share of channels",
                          "channels of units that are 0 on all probed tokens, mean over layers"),
                  [](const Layer& layer) { return layer.dead_share; }),
+      layer_mean(measure("negative_share", "share of channels",
+                         "channels whose unit reads nothing above 0 on any probed token, mean over "
+                         "layers"),
+                 [](const Layer& layer) { return layer.negative_share; }),
+      layer_mean(measure("lost_gradient_share", "share of channels",
+                         "channels that get less than a thousandth of their layer's mean gradient "
+                         "(dead for learning), mean over layers"),
+                 [](const Layer& layer) { return layer.gradient.lost_share; }),
+      layer_mean(measure("sparsity", "share of activations",
+                         "what units give that is 0, mean over layers"),
+                 [](const Layer& layer) { return layer.zero_share; }),
+      layer_mean(measure("mean_activation", "standard deviations",
+                         "distance from 0 of the mean of what units give, in its standard "
+                         "deviation, mean over layers"),
+                 off_centre),
       layer_mean(
           measure("saturated_share", "share of gates",
                   "gates below 0.05 or above 0.95, mean over layers"),
@@ -184,6 +215,7 @@ std::vector<Measure> probe_measures() {
                   EffectKind::ratio),
           layers_section, gradient_by_depth),
       lag,
+      absolute,
       context};
 }
 

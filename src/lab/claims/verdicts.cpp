@@ -29,18 +29,23 @@ std::vector<double> logarithms(std::span<const double> values) {
   return out;
 }
 
-double wide_confidence(std::size_t parts) {
-  return 1 - (1 - default_confidence) / static_cast<double>(std::max<std::size_t>(parts, 1));
+/// How sure both intervals of an effect are.
+struct Confidences {
+  double interval, wide;
+};
+
+Confidences confidences(double confidence, std::size_t parts) {
+  return {confidence, 1 - (1 - confidence) / static_cast<double>(std::max<std::size_t>(parts, 1))};
 }
 
-/// Both intervals of the mean of a - b, or of a.
-void set_mean_intervals(Effect& effect, std::span<const double> a, std::span<const double> b,
-                        std::size_t parts) {
+/// The middle of a - b, or of a, and both intervals.
+void set_middle(Effect& effect, std::span<const double> a, std::span<const double> b,
+                const Confidences& sure, Statistic statistic) {
   std::vector<double> values(a.begin(), a.end());
   for (std::size_t i = 0; i < b.size(); ++i) values[i] -= b[i];
-  effect.effect = mean(values);
-  effect.interval = mean_interval(values);
-  effect.wide = mean_interval(values, wide_confidence(parts));
+  effect.effect = center(values, statistic);
+  effect.interval = center_interval(values, statistic, sure.interval);
+  effect.wide = center_interval(values, statistic, sure.wide);
 }
 
 std::size_t count_ones(std::span<const double> values) {
@@ -64,20 +69,25 @@ Interval share_difference(std::size_t ones_a, std::size_t ones_b, std::size_t n,
 }
 
 void set_share_intervals(Effect& effect, std::span<const double> a, std::span<const double> b,
-                         std::size_t parts) {
+                         const Confidences& sure) {
   const std::size_t n = a.size();
   const std::size_t ones = count_ones(a);
-  const double wide = wide_confidence(parts);
   if (b.empty()) {
     effect.effect = effect.a;
-    effect.interval = share_interval(ones, n);
-    effect.wide = share_interval(ones, n, wide);
+    effect.interval = share_interval(ones, n, sure.interval);
+    effect.wide = share_interval(ones, n, sure.wide);
     return;
   }
   const std::size_t others = count_ones(b);
   effect.effect = effect.a - effect.b;
-  effect.interval = share_difference(ones, others, n, default_confidence);
-  effect.wide = share_difference(ones, others, n, wide);
+  effect.interval = share_difference(ones, others, n, sure.interval);
+  effect.wide = share_difference(ones, others, n, sure.wide);
+}
+
+/// Whether `interval` lies nearer to no effect than `bound`.
+bool lies_within(const Interval& interval, double bound, EffectKind kind) {
+  const double least = kind == EffectKind::ratio ? 1 / bound : -bound;
+  return interval.low > least && interval.high < bound;
 }
 
 }  // namespace
@@ -93,7 +103,8 @@ const EnumNames<ClaimVerdict>& enum_names(ClaimVerdict) {
   static const EnumNames<ClaimVerdict> names("verdict",
                                              {{ClaimVerdict::holds, "holds"},
                                               {ClaimVerdict::fails, "fails"},
-                                              {ClaimVerdict::inconclusive, "inconclusive"}});
+                                              {ClaimVerdict::inconclusive, "inconclusive"},
+                                              {ClaimVerdict::equal, "equal"}});
   return names;
 }
 
@@ -114,7 +125,8 @@ Interval share_interval(std::size_t k, std::size_t n, double confidence) {
 }
 
 Effect effect_of(EffectKind kind, std::span<const double> a, std::span<const double> b,
-                 std::size_t parts) {
+                 std::size_t parts, const Estimation& estimation) {
+  const Confidences sure = confidences(estimation.confidence, parts);
   if (!b.empty() && a.size() != b.size()) {
     throw Error(fmt::format("effect: expected as many values on both sides, got {} and {}",
                             a.size(), b.size()));
@@ -133,7 +145,7 @@ Effect effect_of(EffectKind kind, std::span<const double> a, std::span<const dou
     if (!b.empty()) effect.b = std::exp(mean(log_b));
     effect.effect = b.empty() ? effect.a : effect.a / effect.b;
     if (a.size() < 2) return effect;
-    set_mean_intervals(effect, log_a, log_b, parts);
+    set_middle(effect, log_a, log_b, sure, estimation.statistic);
     for (double* value : {&effect.effect, &effect.interval.low, &effect.interval.high,
                           &effect.wide.low, &effect.wide.high}) {
       *value = std::exp(*value);
@@ -141,16 +153,17 @@ Effect effect_of(EffectKind kind, std::span<const double> a, std::span<const dou
   } else {
     if (a.size() < 2) return effect;
     if (kind == EffectKind::share) {
-      set_share_intervals(effect, a, b, parts);
+      set_share_intervals(effect, a, b, sure);
     } else {
-      set_mean_intervals(effect, a, b, parts);
+      set_middle(effect, a, b, sure, estimation.statistic);
     }
   }
   effect.n = a.size();
   return effect;
 }
 
-ClaimVerdict judge(const Effect& effect, Expect expect, double threshold) {
+ClaimVerdict judge(const Effect& effect, Expect expect, double threshold,
+                   std::optional<double> bound) {
   if (effect.n == 0) return ClaimVerdict::inconclusive;
   const Interval& sure = effect.interval;
   const Interval& wide = effect.wide;
@@ -167,23 +180,24 @@ ClaimVerdict judge(const Effect& effect, Expect expect, double threshold) {
       break;
     case Expect::within: {
       const double least = effect.kind == EffectKind::ratio ? 1 / threshold : -threshold;
-      holds = sure.low > least && sure.high < threshold;
+      holds = lies_within(sure, threshold, effect.kind);
       fails = wide.low > threshold || wide.high < least;
       break;
     }
   }
   if (holds) return ClaimVerdict::holds;
-  return fails ? ClaimVerdict::fails : ClaimVerdict::inconclusive;
+  if (fails) return ClaimVerdict::fails;
+  return bound && lies_within(sure, *bound, effect.kind) ? ClaimVerdict::equal
+                                                         : ClaimVerdict::inconclusive;
 }
 
 ClaimVerdict combine(std::span<const ClaimVerdict> parts) {
-  const auto is = [](ClaimVerdict wanted) {
-    return [wanted](ClaimVerdict verdict) { return verdict == wanted; };
+  const auto is = [&](ClaimVerdict wanted) {
+    return std::find(parts.begin(), parts.end(), wanted) != parts.end();
   };
-  if (std::any_of(parts.begin(), parts.end(), is(ClaimVerdict::fails))) return ClaimVerdict::fails;
-  return !parts.empty() && std::all_of(parts.begin(), parts.end(), is(ClaimVerdict::holds))
-             ? ClaimVerdict::holds
-             : ClaimVerdict::inconclusive;
+  if (is(ClaimVerdict::fails)) return ClaimVerdict::fails;
+  if (parts.empty() || is(ClaimVerdict::inconclusive)) return ClaimVerdict::inconclusive;
+  return is(ClaimVerdict::equal) ? ClaimVerdict::equal : ClaimVerdict::holds;
 }
 
 }  // namespace sluice

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
+#include <optional>
 #include <utility>
 
 #include "compare/trainers.hpp"
@@ -47,12 +49,26 @@ std::map<std::string, int> other_versions(const fs::path& runs) {
   return found;
 }
 
+void check_seeds(std::int64_t seeds) {
+  if (seeds >= 1 && seeds <= most_compare_seeds) return;
+  throw UsageError(fmt::format("seeds: expected 1 to {}, got {}", most_compare_seeds, seeds));
+}
+
+void check_search(const RateSearch& search) {
+  if (search.pilots < 0 || search.pilots > most_rate_pilots) {
+    throw UsageError(fmt::format("pilot seeds of the learning rate: expected 0 to {}, got {}",
+                                 most_rate_pilots, search.pilots));
+  }
+  if (search.refine < 0 || search.refine > most_rate_refinements) {
+    throw UsageError(fmt::format("learning rates between others: expected 0 to {}, got {}",
+                                 most_rate_refinements, search.refine));
+  }
+}
+
 /// What can be refused without reading the text.
 void check_request(const CompareSpec& spec) {
-  if (spec.seeds < 1 || spec.seeds > most_compare_seeds) {
-    throw UsageError(
-        fmt::format("seeds: expected 1 to {}, got {}", most_compare_seeds, spec.seeds));
-  }
+  check_seeds(spec.seeds);
+  check_search(spec.search);
   if (spec.jobs < 0 || spec.jobs > most_jobs) {
     throw UsageError(
         fmt::format("runs at the same time: expected 1 to {}, got {}", most_jobs, spec.jobs));
@@ -167,6 +183,7 @@ PlannedVariant Comparison::plan_variant(const Variant& variant) {
   }
   std::sort(planned.rates.begin(), planned.rates.end());
   planned.rates.erase(std::unique(planned.rates.begin(), planned.rates.end()), planned.rates.end());
+  planned.first_rates = planned.rates;
   return planned;
 }
 
@@ -201,12 +218,23 @@ void Comparison::check_plans() const {
 }
 
 std::vector<std::uint64_t> Comparison::seeds() const {
-  const std::uint64_t first = variants_.front().training.seed;
-  std::vector<std::uint64_t> seeds;
-  for (std::int64_t i = 0; i < spec_.seeds; ++i) {
-    seeds.push_back(first + static_cast<std::uint64_t>(i));
-  }
+  const std::uint64_t first =
+      variants_.front().training.seed + static_cast<std::uint64_t>(spec_.search.pilots);
+  std::vector<std::uint64_t> seeds(static_cast<std::size_t>(spec_.seeds));
+  std::iota(seeds.begin(), seeds.end(), first);
   return seeds;
+}
+
+std::vector<std::uint64_t> Comparison::choosing_seeds() const {
+  if (!searches()) return seeds();
+  std::vector<std::uint64_t> seeds(static_cast<std::size_t>(spec_.search.pilots));
+  std::iota(seeds.begin(), seeds.end(), variants_.front().training.seed);
+  return seeds;
+}
+
+void Comparison::set_seeds(std::int64_t seeds) {
+  check_seeds(seeds);
+  spec_.seeds = seeds;
 }
 
 bool Comparison::same_batches() const {
@@ -225,25 +253,34 @@ void Comparison::note(const std::string& text) const {
   if (callbacks_.note) callbacks_.note(text);
 }
 
-/// Adds the runs that the variants' rates and seeds ask for and that are not there yet.
+/// Adds the runs that are asked for and not there yet: those that choose rates, and once these are
+/// chosen those that judge.
 void Comparison::add_runs() {
-  for (const std::uint64_t seed : seeds()) {
+  for (const std::uint64_t seed : choosing_seeds()) {
     for (std::size_t v = 0; v < variants_.size(); ++v) {
-      for (const double rate : variants_[v].rates) {
-        const bool there = std::any_of(runs_.begin(), runs_.end(), [&](const CompareRun& run) {
-          return run.variant == v && run.rate == rate && run.seed == seed;
-        });
-        if (there) continue;
-        CompareRun run{.variant = v, .rate = rate, .seed = seed, .plan = {}, .record = {}};
-        TrainConfig training = variants_[v].training;
-        training.schedule.lr = rate;
-        training.seed = seed;
-        run.plan = {plan_of(spec_.base, variants_[v].model, training), ""};
-        run.plan.hash = run_hash(run.plan.model, run.plan.training, threads(), data_);
-        runs_.push_back(std::move(run));
-      }
+      for (const double rate : variants_[v].rates) add_run(v, rate, seed);
     }
   }
+  if (!searches() || !rates_chosen_) return;
+  for (const std::uint64_t seed : seeds()) {
+    for (std::size_t v = 0; v < variants_.size(); ++v) {
+      add_run(v, variants_[v].rates[chosen_rate(v)], seed);
+    }
+  }
+}
+
+void Comparison::add_run(std::size_t variant, double rate, std::uint64_t seed) {
+  const bool there = std::any_of(runs_.begin(), runs_.end(), [&](const CompareRun& run) {
+    return run.variant == variant && run.rate == rate && run.seed == seed;
+  });
+  if (there) return;
+  CompareRun run{.variant = variant, .rate = rate, .seed = seed, .plan = {}, .record = {}};
+  TrainConfig training = variants_[variant].training;
+  training.schedule.lr = rate;
+  training.seed = seed;
+  run.plan = {plan_of(spec_.base, variants_[variant].model, training), ""};
+  run.plan.hash = run_hash(run.plan.model, run.plan.training, threads(), data_);
+  runs_.push_back(std::move(run));
 }
 
 /// Takes over the runs that are there already.
@@ -281,13 +318,58 @@ bool Comparison::grow_rates() {
   return grown;
 }
 
+/// Adds a rate to each variant whose search is not at its end; whether there was any.
+bool Comparison::search_rates() {
+  bool added = false;
+  for (std::size_t v = 0; v < variants_.size(); ++v) {
+    PlannedVariant& variant = variants_[v];
+    // One rate alone is not to be searched from: it was varied.
+    if (variant.variant.find("lr") != nullptr) continue;
+    const std::size_t chosen = chosen_rate(v);
+    std::optional<double> rate = rate_further(variant.rates, variant.first_rates, chosen);
+    const bool beyond = rate.has_value();
+    if (!rate && variant.refined < spec_.search.refine) {
+      rate = rate_between(variant.rates, chosen);
+      variant.refined = rate ? variant.refined + 1 : spec_.search.refine;
+    }
+    if (!rate) continue;
+    note(fmt::format("{}: learning rate {:g} is the best{}; trying {:g}", variant.variant.name,
+                     variant.rates[chosen], beyond ? " and at the end of those tried" : "", *rate));
+    variant.rates.insert(std::upper_bound(variant.rates.begin(), variant.rates.end(), *rate),
+                         *rate);
+    added = true;
+  }
+  return added;
+}
+
+bool Comparison::more_to_run() {
+  if (!searches()) return grow_rates();
+  if (rates_chosen_) return false;
+  // The last step is the runs that judge.
+  rates_chosen_ = !search_rates();
+  return true;
+}
+
+bool Comparison::all_done() const {
+  return std::all_of(runs_.begin(), runs_.end(), [](const CompareRun& run) { return run.done; });
+}
+
 bool Comparison::run() {
   const ThreadCount count(static_cast<int>(threads()));
   do {
     add_runs();
     find_kept();
     if (!Trainers(*this, callbacks_, stop_).train(runs_)) return false;
-  } while (grow_rates());
+  } while (more_to_run());
+  return true;
+}
+
+bool Comparison::find() {
+  do {
+    add_runs();
+    find_kept();
+    if (!all_done()) return false;
+  } while (more_to_run());
   return true;
 }
 
@@ -306,7 +388,7 @@ std::vector<std::vector<double>> Comparison::losses(std::size_t variant) const {
   std::vector<std::vector<double>> losses;
   for (const double rate : variants_.at(variant).rates) {
     losses.emplace_back();
-    for (const std::uint64_t seed : seeds()) {
+    for (const std::uint64_t seed : choosing_seeds()) {
       losses.back().push_back(run_of(variant, rate, seed).record.final_loss);
     }
   }
@@ -315,6 +397,27 @@ std::vector<std::vector<double>> Comparison::losses(std::size_t variant) const {
 
 std::size_t Comparison::chosen_rate(std::size_t variant) const {
   return choose_rate(losses(variant), uniform_loss(variant));
+}
+
+std::vector<double> Comparison::judged_losses(std::size_t variant) const {
+  const double rate = variants_.at(variant).rates[chosen_rate(variant)];
+  std::vector<double> losses;
+  for (const std::uint64_t seed : seeds()) {
+    losses.push_back(run_of(variant, rate, seed).record.final_loss);
+  }
+  return losses;
+}
+
+bool Comparison::chosen_at_edge(std::size_t variant) const {
+  const std::size_t rates = variants_.at(variant).rates.size();
+  const std::size_t chosen = chosen_rate(variant);
+  return rates > 1 && (chosen == 0 || chosen + 1 == rates);
+}
+
+bool Comparison::judges(const CompareRun& run) const {
+  const std::uint64_t first = seeds().front();
+  return run.rate == variants_[run.variant].rates[chosen_rate(run.variant)] && run.seed >= first &&
+         run.seed < first + static_cast<std::uint64_t>(spec_.seeds);
 }
 
 double Comparison::uniform_loss(std::size_t variant) const {

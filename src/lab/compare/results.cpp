@@ -97,11 +97,9 @@ std::vector<RateResult> rates_of(const Comparison& comparison, std::size_t v) {
 }
 
 SearchCost search_cost(const Comparison& comparison, std::size_t v) {
-  const PlannedVariant& variant = comparison.variants()[v];
-  const double chosen = variant.rates[comparison.chosen_rate(v)];
   SearchCost cost;
   for (const CompareRun& run : comparison.runs()) {
-    if (run.variant != v || run.rate == chosen) continue;
+    if (run.variant != v || comparison.judges(run)) continue;
     ++cost.runs;
     cost.tokens += run.record.tokens;
     cost.seconds += run.record.seconds;
@@ -130,8 +128,7 @@ VariantResult variant_result(const Comparison& comparison, std::size_t v) {
       .factor = variant.match.factor, .count = variant.match.count, .error = variant.match.error};
   result.rates = rates_of(comparison, v);
   result.lr = variant.rates[chosen];
-  result.lr_at_edge =
-      variant.rates.size() > 1 && (chosen == 0 || chosen + 1 == variant.rates.size());
+  result.lr_at_edge = comparison.chosen_at_edge(v);
   result.search = search_cost(comparison, v);
   result.loss = summary_of(runs, &RunRecord::final_loss);
   result.best_loss = summary_of(runs, &RunRecord::best_loss);
@@ -146,7 +143,7 @@ std::vector<PairRecord> pairs_of(const Comparison& comparison) {
   const auto& variants = comparison.variants();
   std::vector<std::vector<double>> losses;
   for (std::size_t v = 0; v < variants.size(); ++v) {
-    losses.push_back(comparison.losses(v)[comparison.chosen_rate(v)]);
+    losses.push_back(comparison.judged_losses(v));
   }
   std::vector<PairRecord> pairs;
   for (const PairResult& pair : compare_all(losses)) {
@@ -175,7 +172,7 @@ RunResult run_result(const Comparison& comparison, const CompareRun& run) {
   result.variant = variant.variant.name;
   result.lr = run.rate;
   result.seed = run.seed;
-  result.chosen = run.rate == variant.rates[comparison.chosen_rate(run.variant)];
+  result.chosen = comparison.judges(run);
   return result;
 }
 

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/random.hpp"
 
 namespace sluice {
 namespace {
@@ -32,6 +33,60 @@ double half_width(double deviation, std::size_t n, double confidence) {
 
 bool all_finite(std::span<const double> values) {
   return std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); });
+}
+
+/// The share of the values that is cut off on either side of a trimmed mean.
+constexpr double trimmed_share = 0.2;
+
+std::vector<double> sorted(std::span<const double> values) {
+  std::vector<double> out(values.begin(), values.end());
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+std::size_t trimmed_count(std::size_t n) {
+  return static_cast<std::size_t>(trimmed_share * static_cast<double>(n));
+}
+
+double trimmed_mean(std::span<const double> ascending) {
+  const std::size_t cut = trimmed_count(ascending.size());
+  return mean(ascending.subspan(cut, ascending.size() - 2 * cut));
+}
+
+Interval trimmed_interval(std::vector<double> ascending, double confidence) {
+  const std::size_t n = ascending.size();
+  const std::size_t cut = trimmed_count(n);
+  const double kept = static_cast<double>(n - 2 * cut);
+  const double middle = trimmed_mean(ascending);
+  std::fill_n(ascending.begin(), cut, ascending[cut]);
+  std::fill_n(ascending.end() - static_cast<std::ptrdiff_t>(cut), cut, ascending[n - 1 - cut]);
+  const double error =
+      standard_deviation(ascending) * std::sqrt(static_cast<double>(n - 1) / (kept * (kept - 1)));
+  const double half = student_t_quantile((1 + confidence) / 2, n - 2 * cut - 1) * error;
+  return {middle - half, middle + half};
+}
+
+double median(std::span<const double> ascending) {
+  const std::size_t n = ascending.size();
+  return (ascending[(n - 1) / 2] + ascending[n / 2]) / 2;
+}
+
+/// From the r-th lowest value to the r-th highest, r as large as 2 P(B < r) <= 1 - confidence
+/// allows, B binomial with n trials of 1/2.
+Interval median_interval(std::span<const double> ascending, double confidence) {
+  const std::size_t n = ascending.size();
+  double beyond = 0;
+  double probability = std::pow(0.5, static_cast<double>(n));
+  std::size_t r = 0;
+  for (; r < (n + 1) / 2; ++r) {
+    beyond += probability;
+    if (2 * beyond > 1 - confidence) break;
+    probability *= static_cast<double>(n - r) / static_cast<double>(r + 1);
+  }
+  if (r == 0) {
+    return {-std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
+  }
+  return {ascending[r - 1], ascending[n - r]};
 }
 
 }  // namespace
@@ -67,6 +122,56 @@ Interval mean_interval(std::span<const double> values, double confidence) {
   const double center = mean(values);
   const double half = half_width(standard_deviation(values), values.size(), confidence);
   return {center - half, center + half};
+}
+
+const EnumNames<Statistic>& enum_names(Statistic) {
+  static const EnumNames<Statistic> names(
+      "statistic",
+      {{Statistic::mean, "mean"}, {Statistic::trimmed, "trimmed"}, {Statistic::median, "median"}});
+  return names;
+}
+
+double center(std::span<const double> values, Statistic statistic) {
+  need("middle of values", values.size(), 1);
+  switch (statistic) {
+    case Statistic::trimmed:
+      return trimmed_mean(sorted(values));
+    case Statistic::median:
+      return median(sorted(values));
+    case Statistic::mean:
+      break;
+  }
+  return mean(values);
+}
+
+Interval center_interval(std::span<const double> values, Statistic statistic, double confidence) {
+  need("interval of a middle", values.size(), 2);
+  switch (statistic) {
+    case Statistic::trimmed:
+      return trimmed_interval(sorted(values), confidence);
+    case Statistic::median:
+      return median_interval(sorted(values), confidence);
+    case Statistic::mean:
+      break;
+  }
+  return mean_interval(values, confidence);
+}
+
+Interval block_bootstrap(std::span<const double> blocks, double confidence) {
+  constexpr std::size_t resamples = 10'000;
+  need("block bootstrap", blocks.size(), 2);
+  const auto n = static_cast<double>(blocks.size());
+  std::vector<double> means(resamples);
+  for (std::size_t i = 0; i < resamples; ++i) {
+    const RandomKey key{.seed = 1, .stream = 0, .step = static_cast<std::uint32_t>(i)};
+    for (std::size_t j = 0; j < blocks.size(); ++j) {
+      const double at = n * static_cast<double>(key.uniform(j));
+      means[i] += blocks[std::min(blocks.size() - 1, static_cast<std::size_t>(at))] / n;
+    }
+  }
+  std::sort(means.begin(), means.end());
+  const auto beyond = static_cast<std::size_t>((1 - confidence) / 2 * resamples);
+  return {means[beyond], means[resamples - 1 - beyond]};
 }
 
 PairedTest paired_t_test(std::span<const double> a, std::span<const double> b, double confidence) {

@@ -1,5 +1,7 @@
 #include "sluice/lab/inspect/inspection.hpp"
 
+#include <cmath>
+
 #include "codecs.hpp"
 #include "result_file.hpp"
 #include "sluice/base/detail/json.hpp"
@@ -43,7 +45,9 @@ const FieldTable& gradient_fields() {
           .add("linear_share", &LayerGradient::linear_share, number_or_null())
           .add("gate_share", &LayerGradient::gate_share, number_or_null())
           .add("linear_gain", &LayerGradient::linear_gain, number_or_null())
-          .add("gate_gain", &LayerGradient::gate_gain, number_or_null());
+          .add("gate_gain", &LayerGradient::gate_gain, number_or_null())
+          .add("lost_share", &LayerGradient::lost_share, {.optional = true})
+          .only_if([](const LayerGradient& gradient) { return !std::isnan(gradient.lost_share); });
   return table;
 }
 
@@ -56,6 +60,10 @@ const FieldTable& layer_fields() {
           .add("activation", &LayerInspection::activation,
                complete<ActivationMoments>(activation_fields()))
           .add("dead_share", &LayerInspection::dead_share, number_or_null())
+          .add("negative_share", &LayerInspection::negative_share, {.optional = true})
+          .only_if([](const LayerInspection& layer) { return !std::isnan(layer.negative_share); })
+          .add("zero_share", &LayerInspection::zero_share, {.optional = true})
+          .only_if([](const LayerInspection& layer) { return !std::isnan(layer.zero_share); })
           .add("gradient", &LayerInspection::gradient, complete<LayerGradient>(gradient_fields()))
           .add("gates", &LayerInspection::gates, list_of(gate_codec()), {.optional = true})
           .only_if([](const LayerInspection& layer) { return !layer.gates.empty(); });

@@ -52,6 +52,24 @@ double squares_of(const Tensor& x, std::int64_t columns, std::int64_t first, std
 
 double squares_of(const Tensor& x) { return squares_of(x, x.elements(), 0, x.elements()); }
 
+/// Adds the squares of each of the first columns of x to `sums`, times `scale`.
+void add_column_squares(std::vector<double>& sums, const Tensor& x, std::int64_t columns,
+                        double scale) {
+  const std::int64_t rows = x.elements() / columns;
+  dispatch_float(x.dtype(), [&](auto zero) {
+    const auto* row = x.data<decltype(zero)>();
+    for (std::int64_t r = 0; r < rows; ++r, row += columns) {
+      for (std::size_t c = 0; c < sums.size(); ++c) {
+        const auto value = static_cast<double>(row[c]);
+        sums[c] += scale * value * value;
+      }
+    }
+  });
+}
+
+/// Channels with less of the layer's mean gradient than this learn nothing.
+constexpr double lost_gradient = 1e-3;
+
 /// NaN where the whole is 0.
 double share(double part, double whole) { return whole > 0 ? part / whole : no_measure; }
 
@@ -132,11 +150,25 @@ void LayerMeasures::add_activation(Layer& layer, const Tensor& y) {
         const auto value = static_cast<double>(row[c]);
         layer.sum += value;
         layer.squares += value * value;
+        if (value == 0) layer.zeros += 1;
         if (rectifies ? value > 0 : value != 0) layer.active[c] = 1;
       }
     }
   });
   layer.values += static_cast<double>(y.elements());
+}
+
+void LayerMeasures::add_positive(Layer& layer, const Tensor& z, std::int64_t channels) {
+  const std::int64_t columns = z.dim(-1), rows = z.elements() / columns;
+  layer.positive.resize(static_cast<std::size_t>(channels));
+  dispatch_float(z.dtype(), [&](auto zero) {
+    const auto* row = z.data<decltype(zero)>();
+    for (std::int64_t r = 0; r < rows; ++r, row += columns) {
+      for (std::size_t c = 0; c < layer.positive.size(); ++c) {
+        if (row[c] > 0) layer.positive[c] = 1;
+      }
+    }
+  });
 }
 
 Variable LayerMeasures::see(const ProbePlace& place, const Variable& value) {
@@ -154,7 +186,10 @@ Variable LayerMeasures::see(const ProbePlace& place, const Variable& value) {
       const bool halves = layer.spec->fused() && layer.spec->unit.gated;
       if (layer.gate) add_gate(layer.openness, value.value(), *layer.gate, halves);
       const std::int64_t columns = value.shape()[-1], n = halves ? columns / 2 : columns;
+      add_positive(layer, value.value(), n);
+      layer.d_channel.resize(static_cast<std::size_t>(n));
       return observe(value, [&layer, columns, n, scale = gradient_scale](const Tensor& dz) {
+        add_column_squares(layer.d_channel, dz, columns, scale * scale);
         layer.da += scale * scale * squares_of(dz, columns, 0, n);
         if (n < columns) layer.db += scale * scale * squares_of(dz, columns, n, n);
       });
@@ -188,7 +223,20 @@ LayerGradient LayerMeasures::Layer::gradient() const {
           .linear_share = halves ? share(da, da + db) : no_measure,
           .gate_share = halves ? share(db, da + db) : no_measure,
           .linear_gain = spec ? gain(da) : no_measure,
-          .gate_gain = halves ? gain(db) : no_measure};
+          .gate_gain = halves ? gain(db) : no_measure,
+          .lost_share = lost_share()};
+}
+
+double LayerMeasures::Layer::lost_share() const {
+  if (d_channel.empty()) return no_measure;
+  double norms = 0;
+  for (const double squares_of_one : d_channel) norms += std::sqrt(squares_of_one);
+  const double least = lost_gradient * norms / static_cast<double>(d_channel.size());
+  // Where no gradient arrives at all, all of it is lost.
+  const auto lost = std::count_if(d_channel.begin(), d_channel.end(), [&](double squares_of_one) {
+    return squares_of_one == 0 || std::sqrt(squares_of_one) < least;
+  });
+  return static_cast<double>(lost) / static_cast<double>(d_channel.size());
 }
 
 LayerInspection LayerMeasures::Layer::inspection() const {
@@ -200,6 +248,11 @@ LayerInspection LayerMeasures::Layer::inspection() const {
       .gate = {},
       .activation = {.mean = mean, .variance = std::max(squares / values - mean * mean, 0.0)},
       .dead_share = static_cast<double>(dead) / static_cast<double>(active.size()),
+      .negative_share = positive.empty()
+                            ? no_measure
+                            : static_cast<double>(std::count(positive.begin(), positive.end(), 0)) /
+                                  static_cast<double>(positive.size()),
+      .zero_share = zeros / values,
       .gradient = gradient(),
       .gates = {}};
   if (gate) layer.gate = openness.openness(gate->formula);

@@ -62,15 +62,21 @@ class LayerMeasures final : public Probe {
     GateMeasure openness;
     std::vector<std::pair<std::string, GateMeasure>> cell_gates;
     double sum = 0, squares = 0, values = 0;
-    std::vector<std::uint8_t> active;                 // by channel
+    double zeros = 0;
+    // By channel: whether its unit gave anything, whether it read anything above 0, and the squares
+    // of the gradient in what it read (in the first half, where there are two).
+    std::vector<std::uint8_t> active, positive;
+    std::vector<double> d_channel;
     double da = 0, db = 0, d_unit = 0, d_output = 0;  // squares of gradients
     LayerInspection inspection() const;
     LayerGradient gradient() const;
+    double lost_share() const;
   };
 
   Layer& at(const ProbePlace& place);
   static void add_gate(GateMeasure& measure, const Tensor& z, const UnitGate& gate, bool halves);
   static void add_activation(Layer& layer, const Tensor& y);
+  static void add_positive(Layer& layer, const Tensor& z, std::int64_t channels);
 
   std::vector<std::unique_ptr<Layer>> layers_;
   double embedded_ = 0;

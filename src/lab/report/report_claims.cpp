@@ -45,7 +45,9 @@ std::string expectation(const PartResult& part) {
   const char* word = part.expect == Expect::less      ? "below"
                      : part.expect == Expect::greater ? "above"
                                                       : "within";
-  return fmt::format("{} {}", word, significant(part.threshold));
+  const std::string bound =
+      part.bound ? ", equal within " + significant(*part.bound) : std::string();
+  return fmt::format("{} {}{}", word, significant(part.threshold), bound);
 }
 
 std::string part_label(const PartResult& part, std::size_t index) {
@@ -53,7 +55,17 @@ std::string part_label(const PartResult& part, std::size_t index) {
 }
 
 std::size_t color_of(ClaimVerdict verdict) {
-  return verdict == ClaimVerdict::holds ? 2 : verdict == ClaimVerdict::fails ? 1 : 0;
+  switch (verdict) {
+    case ClaimVerdict::holds:
+      return 2;
+    case ClaimVerdict::fails:
+      return 1;
+    case ClaimVerdict::equal:
+      return 3;
+    case ClaimVerdict::inconclusive:
+      break;
+  }
+  return 0;
 }
 
 /// The view of effects that are measured as this part's are, made when there is none yet.
@@ -128,8 +140,11 @@ Table parts_table(const ClaimResult& claim, const std::string& id) {
                           {"Effect", "effect"},
                           {"Low", "low"},
                           {"High", "high"},
+                          {"Low over text", "text_low"},
+                          {"High over text", "text_high"},
                           {"Claimed", "claimed"},
-                          {"Seeds", "n"}}};
+                          {"Seeds", "n"},
+                          {"p", "p"}}};
   for (const PartResult& part : claim.parts) {
     table.rows.push_back({words(part.statement),
                           verdict_cell(part.verdict),
@@ -141,8 +156,11 @@ Table parts_table(const ClaimResult& claim, const std::string& id) {
                           {part.effect, effect_text(part)},
                           number(part.low),
                           number(part.high),
+                          number(part.text_low),
+                          number(part.text_high),
                           words(expectation(part)),
-                          {part.n, significant(static_cast<double>(part.n))}});
+                          {part.n, significant(static_cast<double>(part.n))},
+                          number(part.p)});
   }
   return table;
 }
@@ -181,6 +199,7 @@ void add_row(Html& list, const char* term, const Html& description) {
 Html particulars(const ClaimResult& claim, const ReportedClaims::Directories& directories) {
   Html list;
   add_row(list, "Source", claim.source);
+  add_row(list, "Does not show", claim.limits);
   add_row(list, "Budget", claim.budget);
   add_row(list, "Took", span_of_time(claim.seconds));
   if (!claim.command.empty()) add_row(list, "Command", markup("<code>{}</code>", claim.command));
@@ -212,17 +231,27 @@ Html tally(const ClaimResults& results, ClaimVerdict verdict, const char* one, c
   return markup("<b>{} {}</b>", number, number == 1 ? one : more);
 }
 
+/// What stands when verdicts are corrected for their number, without the line's end.
+std::string summary_of(const ClaimResults& results) {
+  std::string text = format_summary(results);
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
 }  // namespace
 
 void add_claims(Page& page, const ReportedClaims& reported) {
   const ClaimResults& results = reported.results;
   page.set_title("Claims about units and models");
-  page.say("", markup("Of {} claim{}, {}, {} and {} at this budget.", results.claims.size(),
+  page.say("", markup("Of {} claim{}, {}, {}, {} and {} at this budget.", results.claims.size(),
                       results.claims.size() == 1 ? "" : "s",
                       tally(results, ClaimVerdict::holds, "holds", "hold"),
                       tally(results, ClaimVerdict::fails, "fails", "fail"),
+                      tally(results, ClaimVerdict::equal, "is equal within its bound",
+                            "are equal within their bounds"),
                       tally(results, ClaimVerdict::inconclusive, "is inconclusive",
                             "are inconclusive")));
+  if (results.claims.size() > 1) page.say("note", markup("{}.", summary_of(results)));
   if (results.quick) {
     page.say("note", "A quick run: smaller models and budgets, so that much stays undecided.");
   }

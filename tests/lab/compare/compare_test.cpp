@@ -248,6 +248,55 @@ TEST_F(Lab, RatesGrowWhileTheBestIsAtAnEnd) {
   EXPECT_EQ(counter.notes.size(), 4U);
 }
 
+// Pilots choose the rate on seeds of their own, beyond the ends of the grid and between its rates;
+// the seeds that judge come behind them, at that rate alone.
+TEST_F(Lab, PilotsChooseRates) {
+  CompareSpec request = spec();
+  request.rates = {1e-5, 1e-4};  // far too low
+  request.search = {.pilots = 2, .refine = 1};
+  request.seeds = 2;
+  Counter counter;
+  Comparison comparison(request, out(), counter.callbacks());
+  EXPECT_EQ(comparison.runs().size(), 8U);
+  EXPECT_FALSE(comparison.find());
+  ASSERT_TRUE(comparison.run());
+  EXPECT_EQ(comparison.choosing_seeds(), (std::vector<std::uint64_t>{1, 2}));
+  EXPECT_EQ(comparison.seeds(), (std::vector<std::uint64_t>{3, 4}));
+  std::size_t runs = 0;
+  for (std::size_t v = 0; v < 2; ++v) {
+    const PlannedVariant& variant = comparison.variants()[v];
+    EXPECT_FALSE(comparison.chosen_at_edge(v));
+    EXPECT_GT(variant.rates[comparison.chosen_rate(v)], 1e-4);
+    EXPECT_EQ(variant.refined, 1);
+    EXPECT_EQ(comparison.losses(v).size(), variant.rates.size());
+    EXPECT_EQ(comparison.losses(v)[0].size(), 2U);
+    EXPECT_EQ(comparison.judged_losses(v).size(), 2U);
+    runs += 2 * variant.rates.size() + 2;
+  }
+  EXPECT_EQ(comparison.runs().size(), runs);
+  EXPECT_EQ(counter.trained, static_cast<int>(runs));
+
+  const Results results = results_of(comparison);
+  EXPECT_EQ(results.seeds, comparison.seeds());
+  for (const VariantResult& variant : results.variants) {
+    EXPECT_FALSE(variant.lr_at_edge);
+    EXPECT_EQ(variant.loss.values.size(), 2U);
+    EXPECT_EQ(variant.search.runs, static_cast<std::int64_t>(2 * variant.rates.size()));
+  }
+  EXPECT_EQ(parse_results(results_json(results), "results").variants.size(), 2U);
+
+  // More seeds judge at the same rates; nothing else is trained.
+  const std::vector<double> before = comparison.judged_losses(0);
+  comparison.set_seeds(3);
+  ASSERT_TRUE(comparison.run());
+  EXPECT_EQ(counter.trained, static_cast<int>(runs) + 2);
+  EXPECT_EQ(comparison.judged_losses(0)[1], before[1]);
+  Comparison again(request, out());
+  EXPECT_TRUE(again.find());
+  EXPECT_EQ(again.judged_losses(0), before);
+  EXPECT_THROW(comparison.set_seeds(0), UsageError);
+}
+
 TEST_F(Lab, SizesAreMatched) {
   CompareSpec request = spec();
   set_model(request, {{"layers", "[(32,3)]*3"}});
@@ -273,6 +322,8 @@ TEST_F(Lab, RefusesWhatCannotBeCompared) {
   refused([](CompareSpec& s) { s.base.data.values.valid_fraction = 0.01; },
           "too few to tell variants apart");
   refused([](CompareSpec& s) { s.seeds = 0; }, "seeds: expected 1 to 1000, got 0");
+  refused([](CompareSpec& s) { s.search.pilots = -1; }, "pilot seeds of the learning rate");
+  refused([](CompareSpec& s) { s.search.refine = 21; }, "learning rates between others");
   refused([](CompareSpec& s) { s.rates = {0.1, -1}; }, "rates must be above 0");
   refused(
       [](CompareSpec& s) {

@@ -207,5 +207,63 @@ TEST(Rates, GrowTwiceBeyondAnEnd) {
   EXPECT_EQ(rate_beyond(rate_grid(0.002), 0.002, 0), 0.00022);
 }
 
+// The interval covers the truth about as often as it says, a little less for so few blocks.
+TEST(Bootstrap, CoversWhatBlocksVary) {
+  int covered = 0;
+  constexpr int texts = 200;
+  for (std::uint32_t text = 0; text < texts; ++text) {
+    const RandomKey random{.seed = 11, .stream = 0, .step = text};
+    std::vector<double> blocks(40);
+    for (std::size_t i = 0; i < blocks.size(); ++i) blocks[i] = 3 + random.normal(i);
+    const Interval interval = block_bootstrap(blocks);
+    if (text == 0) {
+      EXPECT_EQ(interval, block_bootstrap(blocks));
+      const Interval student = mean_interval(blocks);
+      EXPECT_NEAR(interval.low, student.low, 0.06);
+      EXPECT_NEAR(interval.high, student.high, 0.06);
+    }
+    covered += interval.low < 3 && 3 < interval.high ? 1 : 0;
+  }
+  EXPECT_GE(covered, 0.90 * texts);
+  EXPECT_LE(covered, 0.98 * texts);
+  EXPECT_THROW(block_bootstrap(std::vector<double>{1}), Error);
+}
+
+TEST(Rates, SearchGoesOnBeyondAnEnd) {
+  const std::vector<double> given = {0.01, 0.03};
+  std::vector<double> rates = given;
+  int added = 0;
+  for (auto next = rate_further(rates, given, rates.size() - 1); next;
+       next = rate_further(rates, given, rates.size() - 1)) {
+    rates.push_back(*next);
+    ++added;
+  }
+  EXPECT_EQ(added, 8);
+  EXPECT_EQ(rates[2], 0.09);
+  EXPECT_EQ(rate_further(given, given, 0), 0.0033);
+  EXPECT_FALSE(rate_further({0.01, 0.03, 0.09}, given, 1));
+}
+
+// On a parabola over the logarithm of the rate, the search closes in on its bottom.
+TEST(Rates, GoldenSectionFindsTheBottom) {
+  const double bottom = std::log(0.05);
+  std::vector<double> rates = {0.01, 0.03, 0.09, 0.27};
+  const auto best = [&] {
+    std::vector<std::vector<double>> losses;
+    for (const double rate : rates) losses.push_back({std::pow(std::log(rate) - bottom, 2)});
+    return choose_rate(losses);
+  };
+  EXPECT_EQ(rate_between(rates, 2), 0.14);
+  EXPECT_FALSE(rate_between(rates, 0));
+  EXPECT_FALSE(rate_between(rates, 3));
+  for (int i = 0; i < 6; ++i) {
+    if (const auto next = rate_between(rates, best())) {
+      rates.insert(std::upper_bound(rates.begin(), rates.end(), *next), *next);
+    }
+  }
+  EXPECT_NEAR(std::log(rates[best()]), bottom, 0.08);
+  EXPECT_FALSE(rate_between({0.1, 0.105, 0.11}, 1));
+}
+
 }  // namespace
 }  // namespace sluice

@@ -322,7 +322,7 @@ TEST_F(Inspect, WritesItsFiles) {
   EXPECT_EQ(inspection_json(parse_inspection(text, "inspect.json")), text);
   const json read = json::parse(text);
   EXPECT_EQ(read, as_json(found));
-  EXPECT_EQ(read["format_version"], 1);
+  EXPECT_EQ(read["format_version"], 2);
   EXPECT_EQ(read["text"]["file"], "some.txt");
   EXPECT_EQ(read["text"]["tokens"], text_->size());
   EXPECT_EQ(read["model"]["config"]["unit"], "glu");

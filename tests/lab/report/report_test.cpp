@@ -331,8 +331,9 @@ TEST_F(Report, ShowsClaimsAndReportsOnTheirComparisons) {
   write_report(directory_);
   const std::string text = page();
   for (const char* part :
-       {"Of 2 claims, <b>1 holds</b>, <b>0 fail</b> and <b>1 is inconclusive</b>", "A quick run",
-        "id=\"claim-gates-help\"", "href=\"gates-help/main/report.html\"",
+       {"Of 2 claims, <b>1 holds</b>, <b>0 fail</b>, <b>0 are equal within their bounds</b> and "
+        "<b>1 is inconclusive</b>",
+        "A quick run", "id=\"claim-gates-help\"", "href=\"gates-help/main/report.html\"",
         "The effect is -0.12 nats per token (-0.16 to -0.08).", "<td>below 0</td>", "1:02 min"}) {
     EXPECT_TRUE(has(text, part)) << part;
   }

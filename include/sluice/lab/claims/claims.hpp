@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,8 +13,10 @@
 
 #include "sluice/base/api.hpp"
 #include "sluice/lab/claims/verdicts.hpp"
+#include "sluice/lab/compare/compare.hpp"
 #include "sluice/lab/compare/matching.hpp"
 #include "sluice/lab/compare/variants.hpp"
+#include "sluice/lab/tasks/tasks.hpp"
 #include "sluice/text/tokenizer.hpp"
 
 SLUICE_API_BEGIN
@@ -41,6 +44,10 @@ struct ClaimSelection {
   ClaimRate rate;
 };
 
+struct ClaimPart;
+/// The selections that a part reads.
+std::vector<const ClaimSelection*> selections_of(const ClaimPart& part);
+
 /// Whether `variant` matches `wanted`, the fields of a selection.
 bool selects(const Value::Object& wanted, const Variant& variant);
 
@@ -60,6 +67,10 @@ struct ClaimPart {
   EffectKind effect = EffectKind::difference;
   Expect expect = Expect::less;
   double threshold = 0;
+  /// What stands for the middle of the seeds' effects.
+  Statistic statistic = Statistic::mean;
+  /// Effects nearer to none than this are as good as none: the part may be decided as equal.
+  std::optional<double> bound;
 };
 
 struct ClaimComparison {
@@ -72,11 +83,17 @@ struct ClaimComparison {
   std::int64_t seeds = 0;
   /// Ascending.
   std::vector<double> rates;
+  RateSearch search;
 
   std::int64_t tokens() const { return training.values.tokens; }
-  /// The number of runs that it trains.
+  /// The number of runs that it trains at least: a search for rates adds some. And those at its
+  /// beginning, which choose the rates.
   std::int64_t runs() const;
+  std::int64_t first_runs() const;
 };
+
+/// Claim::most_seeds unless a claim says otherwise.
+inline constexpr std::int64_t default_most_seeds = 40;
 
 struct Claim {
   /// The name to run it by: the file's name without ".json".
@@ -84,12 +101,18 @@ struct Claim {
   std::string title;
   std::string statement;
   std::string source;
+  /// What its verdict does not show; may be empty.
+  std::string limits;
   /// The author's estimate of the minutes it takes on two cores.
   double minutes = 0;
   bool quick = false;
   Given<TokenizerOptions> tokenizer;
+  /// What it is run on instead of the text that is given.
+  std::optional<TaskOptions> task;
   /// Bytes at the end of the text to validate on, at most a tenth of it.
   std::int64_t validation = 0;
+  /// Seeds at most, where they are added until the claim is decided.
+  std::int64_t most_seeds = default_most_seeds;
   std::vector<ClaimComparison> comparisons;
   std::vector<ClaimPart> parts;
 
@@ -97,6 +120,9 @@ struct Claim {
   /// "40 runs of 400,000 tokens", summed over comparisons.
   std::string budget() const;
 };
+
+/// "40 runs of 400,000 tokens", "40 runs of 60,000 to 400,000 tokens".
+std::string budget_text(std::int64_t runs, const std::set<std::int64_t>& tokens);
 
 /// Reads a claim, with its "quick" fields in place of the others when asked to. `file` is what
 /// messages call it, and where its name comes from. Throws UsageError naming `file` and the line

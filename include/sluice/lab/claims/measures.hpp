@@ -67,7 +67,14 @@ struct Measure {
   /// Exactly one of these is set. A result that is not finite means that the run has no such value.
   std::function<double(Measuring&, const MeasuredRun&, double at)> of_run;
   std::function<std::pair<double, double>(const MeasuredRun& a, const MeasuredRun& b)> of_pair;
+  /// The same measure of each of text_blocks consecutive blocks of the validation text, for those
+  /// that are means over its tokens; empty for a run that has none.
+  std::function<std::vector<double>(Measuring&, const MeasuredRun&)> of_blocks = {};
 };
+
+/// Blocks that a validation text is cut into, and the fewest tokens of one: shorter texts have
+/// fewer.
+inline constexpr std::int64_t text_blocks = 40, least_block_tokens = 50;
 
 /// All measures.
 const std::vector<Measure>& measures();

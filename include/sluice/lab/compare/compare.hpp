@@ -22,6 +22,19 @@ namespace sluice {
 /// The most seeds that a comparison takes.
 inline constexpr std::int64_t most_compare_seeds = 1000;
 
+/// A search for the learning rate on seeds of its own, so that those which judge a variant have had
+/// no part in choosing its rate.
+struct RateSearch {
+  /// Seeds that choose the rate, those after training.seed; the seeds that are compared come behind
+  /// them. 0: no search, the compared seeds choose among the rates.
+  std::int64_t pilots = 0;
+  /// Rates that a golden-section search adds once the best of the grid is inside it.
+  std::int64_t refine = 2;
+};
+
+/// The most pilots, and the most rates that a search adds between others.
+inline constexpr std::int64_t most_rate_pilots = 100, most_rate_refinements = 20;
+
 struct CompareSpec {
   /// Text, tokenizer, and the fields that all variants share. A budget is needed. Unless given,
   /// validations are ten to a run (with a budget in minutes one to an epoch), and a line of
@@ -35,6 +48,9 @@ struct CompareSpec {
   /// Learning rates that each variant tries; empty: rate_grid() around the rate that sluice train
   /// would use, longer while an end of it is the best (rate_beyond()).
   std::vector<double> rates;
+  /// With pilots: grids, given ones too, grow until the best rate is inside on both sides (at most
+  /// 3^8 beyond the ends they began with), by mean loss of the pilots, and are refined.
+  RateSearch search;
   /// Runs at the same time; 0: as many as the cores allow.
   std::int64_t jobs = 0;
 };
@@ -54,6 +70,9 @@ struct PlannedVariant {
   /// Learning rates, ascending, and whether more may be added.
   std::vector<double> rates;
   bool rates_may_grow = false;
+  /// Those it began with, and how many a search has added between them.
+  std::vector<double> first_rates;
+  std::int64_t refined = 0;
 };
 
 /// One of the runs.
@@ -111,6 +130,12 @@ class Comparison {
   /// train_run() throws, the runs so far kept. The number of threads (base/parallel.hpp) is set
   /// while it runs.
   bool run();
+  /// Takes over the runs that OUT/runs contains, as run() would, and trains none; whether all were
+  /// there.
+  bool find();
+  /// Seeds from now on, for another run(): those so far and more after them. Throws UsageError as
+  /// the constructor does.
+  void set_seeds(std::int64_t seeds);
 
   const CompareSpec& spec() const { return spec_; }
   const std::filesystem::path& out() const { return out_; }
@@ -119,17 +144,27 @@ class Comparison {
   const nlohmann::json& data() const { return data_; }
   const std::vector<PlannedVariant>& variants() const { return variants_; }
   const std::vector<CompareRun>& runs() const { return runs_; }
+  /// The seeds that variants are compared by, and those that choose their rates: the same without a
+  /// search.
   std::vector<std::uint64_t> seeds() const;
+  std::vector<std::uint64_t> choosing_seeds() const;
   std::int64_t threads() const { return spec_.base.threads; }
   std::int64_t jobs() const { return spec_.jobs; }
   /// Whether all variants read the same batches: batch and context are not varied.
   bool same_batches() const;
   std::filesystem::path directory_of(const CompareRun& run) const;
 
-  /// Final validation losses of a variant, [rate][seed], infinite for diverged runs; and the rate
-  /// it is judged by. All runs must be done.
+  /// Final validation losses of a variant by which its rate is chosen, [rate][seed] of
+  /// choosing_seeds(), infinite for diverged runs; and the rate it is judged by. All runs must be
+  /// done.
   std::vector<std::vector<double>> losses(std::size_t variant) const;
   std::size_t chosen_rate(std::size_t variant) const;
+  /// Final validation losses at that rate, by seeds().
+  std::vector<double> judged_losses(std::size_t variant) const;
+  /// Whether that rate is an end of several that were tried.
+  bool chosen_at_edge(std::size_t variant) const;
+  /// Whether the run is one of those a variant is judged by: at its rate, with one of seeds().
+  bool judges(const CompareRun& run) const;
   /// ln V, the loss of a uniform distribution: runs that end above it count as failed when the rate
   /// is chosen.
   double uniform_loss(std::size_t variant) const;
@@ -139,8 +174,13 @@ class Comparison {
   PlannedVariant plan_variant(const Variant& variant);
   void check_plans() const;
   void add_runs();
+  void add_run(std::size_t variant, double rate, std::uint64_t seed);
   void find_kept();
+  bool searches() const { return spec_.search.pilots > 0; }
+  bool all_done() const;
   bool grow_rates();
+  bool search_rates();
+  bool more_to_run();
   void note(const std::string& text) const;
 
   CompareSpec spec_;
@@ -152,6 +192,8 @@ class Comparison {
   nlohmann::json data_;
   std::vector<PlannedVariant> variants_;
   std::vector<CompareRun> runs_;
+  /// Whether every variant's rate is chosen: without a search from the start.
+  bool rates_chosen_ = false;
 };
 
 }  // namespace sluice

@@ -37,6 +37,35 @@ struct Interval {
 /// Error for fewer than two values: a single value says nothing about their spread.
 Interval mean_interval(std::span<const double> values, double confidence = default_confidence);
 
+/// What stands for the middle of several values, and how its interval is found.
+enum class Statistic : std::uint8_t {
+  /// The mean, by Student's t.
+  mean,
+  /// The mean of what is left when the lowest and the highest fifth are cut off (rounded down, so
+  /// none below five values), by Tukey & McLaughlin's t on the winsorised deviation (1963; Yuen
+  /// 1974): for values of which a few lie far out.
+  trimmed,
+  /// The median, between order statistics (Thompson 1936): holds whatever the values' distributions
+  /// are, as long as they share a median. Unbounded below six values at 95%.
+  median,
+};
+/// "mean", "trimmed", "median".
+const EnumNames<Statistic>& enum_names(Statistic);
+
+/// The middle of `values`, as `statistic` has it. Throws Error for no values.
+double center(std::span<const double> values, Statistic statistic);
+/// Its interval; infinite on both sides where so few values bound nothing. Throws Error for fewer
+/// than two values.
+Interval center_interval(std::span<const double> values, Statistic statistic,
+                         double confidence = default_confidence);
+
+/// The interval of the mean over a text of which `blocks` are consecutive pieces of equal size,
+/// each with its own mean: percentiles of the means of 10,000 resamples of as many blocks (the
+/// block bootstrap of Carlstein 1986). Of differences between two models on the same blocks it says
+/// what another text of the kind might have shown. The same for the same values. Throws Error for
+/// fewer than two blocks.
+Interval block_bootstrap(std::span<const double> blocks, double confidence = default_confidence);
+
 /// Whether paired values differ in the mean.
 struct PairedTest {
   std::size_t n = 0;

@@ -48,6 +48,10 @@ struct InspectOptions {
 ///   activation  mean and variance of u
 ///   dead_share  the share of u's channels that are 0 on every token; for one-input units of the
 ///               form x · gate(x), never above 0
+///   negative_share  the share of channels of z (of a) that are 0 or below on every token
+///   zero_share  the share of u's values that are 0
+///   lost_share  the share of channels of z (of a) where ‖dL/dz‖ is below a thousandth of the mean
+///               over channels: dead for learning, though the unit may give something
 ///   gradient    norm ‖dL/dy‖; for gates the shares of ‖dL/da‖² and ‖dL/db‖² in their sum; gains
 ///               ‖dL/da‖ / ‖dL/du‖ and ‖dL/db‖ / ‖dL/du‖, or for one-input units ‖dL/dz‖ / ‖dL/du‖
 /// Sums are accumulated in float64.

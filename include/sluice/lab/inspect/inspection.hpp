@@ -19,7 +19,7 @@ SLUICE_API_BEGIN
 namespace sluice {
 
 /// inspect.json's format version that this library writes, and the newest it reads.
-inline constexpr std::int64_t inspect_format_version = 1;
+inline constexpr std::int64_t inspect_format_version = 2;
 
 inline constexpr double no_measure = std::numeric_limits<double>::quiet_NaN();
 
@@ -46,6 +46,8 @@ struct LayerGradient {
   double norm = no_measure;
   double linear_share = no_measure, gate_share = no_measure;
   double linear_gain = no_measure, gate_gain = no_measure;
+  /// Share of the unit's channels whose gradient is below a thousandth of their mean.
+  double lost_share = no_measure;
 };
 
 struct LayerInspection {
@@ -53,6 +55,8 @@ struct LayerInspection {
   std::optional<GateOpenness> gate;
   ActivationMoments activation;
   double dead_share = no_measure;
+  /// Shares of channels whose unit reads nothing above 0, and of values that are 0.
+  double negative_share = no_measure, zero_share = no_measure;
   LayerGradient gradient;
   /// All gates of a recurrent cell; empty for other layers.
   std::vector<GateOpenness> gates;
