@@ -168,8 +168,9 @@ void ClaimsCommand::announce(const Claim& claim, const ClaimComparison& asked,
   display_.show(comparison);
   std::string line = fmt::format("{}: {}", place_, claim.title);
   if (claim.comparisons.size() > 1) line += fmt::format(", {}", asked.name);
-  display_.say(fmt::format("{}: {} runs of {} tokens", line, comparison.runs().size(),
-                           grouped(asked.tokens())));
+  const std::int64_t planned = static_cast<std::int64_t>(comparison.runs().size());
+  display_.say(fmt::format("{}: {} runs{} of {} tokens", line, std::max(planned, asked.runs()),
+                           asked.search.pilots > 0 ? " or more" : "", grouped(asked.tokens())));
 }
 
 ClaimCallbacks ClaimsCommand::callbacks() {
@@ -184,10 +185,13 @@ ClaimCallbacks ClaimsCommand::callbacks() {
 void ClaimsCommand::show_plans(const std::vector<Claim>& claims, const ClaimRequest& request,
                                PlanTiming timing) {
   std::vector<ClaimPlan> plans;
+  // What is to be said of a search for rates is said when it runs.
+  ClaimCallbacks with = callbacks();
+  with.compare.note = nullptr;
   for (const Claim& claim : claims) {
     display_.update(static_cast<double>(plans.size()) / static_cast<double>(claims.size()),
                     "planning " + claim.name);
-    plans.push_back(plan_claim(claim, request, timing, callbacks(), &StopSignals::received()));
+    plans.push_back(plan_claim(claim, request, timing, with, &StopSignals::received()));
     std::string text = format_plan(plans.back(), request.until_decided);
     text.pop_back();
     display_.say(text);

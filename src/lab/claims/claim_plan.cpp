@@ -26,7 +26,7 @@ constexpr double estimated_cores = 2;
 /// Seconds of a run of the variant as a few steps and one validation suggest.
 double timed_run(const Comparison& comparison, const PlannedVariant& variant) {
   TrainConfig training = variant.training;
-  const BatchStream stream(comparison.text().train, training.batch, training.context);
+  const BatchStream stream(comparison.text().train, training.streams(), training.context);
   const std::int64_t steps = training.total_steps(stream.steps_per_epoch());
   const std::int64_t validations =
       1 + (training.validate_every > 0 ? steps / training.validate_every : 0);
@@ -43,7 +43,7 @@ double timed_run(const Comparison& comparison, const PlannedVariant& variant) {
   fs::remove_all(directory);
   if (!record || !(record->tokens_per_second > 0)) return 0;
   const auto of_steps = [&](std::int64_t n) {
-    return static_cast<double>(n * training.batch * training.context) / record->tokens_per_second;
+    return static_cast<double>(n * training.tokens_per_step()) / record->tokens_per_second;
   };
   const double validation = std::max(0.0, record->seconds - of_steps(training.steps));
   return of_steps(steps) + static_cast<double>(validations) * validation;
@@ -155,8 +155,9 @@ class Planner {
 };
 
 std::string minutes_text(double seconds) {
-  return seconds < 60 ? fmt::format("{:.0f} seconds", seconds)
-                      : fmt::format("{:.1f} minutes", seconds / 60);
+  if (seconds >= 59.5) return fmt::format("{:.1f} minutes", seconds / 60);
+  const long whole = std::lround(seconds);
+  return fmt::format("{} second{}", whole, whole == 1 ? "" : "s");
 }
 
 std::string forecast_text(const PartForecast& part) {
