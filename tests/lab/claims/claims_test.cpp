@@ -211,11 +211,12 @@ TEST_F(Claims, TasksAndBlocksOfTheirText) {
   json text = tiny_claim();
   text["text"] = {{"tokenizer", "char"},
                   {"validation", 4000},
-                  {"task", {{"name", "brackets"}, {"lines", 1500}, {"length", 6}}}};
+                  {"task", {{"name", "brackets"}, {"lines", 4000}, {"length", 6}}}};
   json& main = text["comparisons"]["main"];
   main["rates"] = {0.02};
   main["tokens"] = 20000;
   main["match"] = "width";
+  main["model"]["dropout"] = 0;
   text["parts"] = {single("final_loss"),      single("accuracy"),
                    single("answer_accuracy"), single("batch_statistics_loss"),
                    single("train_gap"),       single("clipped_share")};
@@ -237,7 +238,7 @@ TEST_F(Claims, TasksAndBlocksOfTheirText) {
   EXPECT_LT(parts[2].values_a[0], 1);
   for (const double share : parts[5].values_a) EXPECT_TRUE(share >= 0 && share <= 1);
   EXPECT_NE(format_claim(*result).find("over 40 blocks of the text"), std::string::npos);
-  EXPECT_TRUE(fs::exists(out() / "cache" / "brackets-6-1500-1.txt"));
+  EXPECT_TRUE(fs::exists(out() / "cache" / "brackets-6-4000-1.txt"));
 }
 
 TEST_F(Claims, VerdictsAreCorrectedForTheirNumber) {
