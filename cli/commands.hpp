@@ -24,6 +24,7 @@ void add_generate(CLI::App& program, int& status);
 void add_serve(CLI::App& program, int& status);
 void add_info(CLI::App& program, int& status);
 void add_import(CLI::App& program, int& status);
+void add_export(CLI::App& program, int& status);
 void add_tokenizer(CLI::App& program, int& status);
 void add_tokenize(CLI::App& program, int& status);
 void add_detokenize(CLI::App& program, int& status);

@@ -148,6 +148,7 @@ int main(int argc, char** argv) {
     sluice::cli::add_claims(program, status);
     sluice::cli::add_tasks(program, status);
     sluice::cli::add_import(program, status);
+    sluice::cli::add_export(program, status);
     sluice::cli::add_tokenizer(program, status);
     sluice::cli::add_tokenize(program, status);
     sluice::cli::add_detokenize(program, status);

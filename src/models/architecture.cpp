@@ -67,6 +67,11 @@ TextSize text_size(std::int64_t tokens) {
 
 std::vector<std::string> Architecture::norms() const { return causal_norm_names(); }
 
+GraphValue Architecture::draw(const ModelConfig& /*config*/, StackGraph& /*stack*/,
+                              const GraphValue& /*x*/) const {
+  throw Error(fmt::format("arch '{}' cannot be drawn as a graph", name()));
+}
+
 const Architecture& register_architecture(std::unique_ptr<const Architecture> architecture) {
   return registry().add(std::move(architecture));
 }

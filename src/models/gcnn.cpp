@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "frozen_gcnn.hpp"
+#include "gcnn_graph.hpp"
 #include "gcnn_presets.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/units.hpp"
@@ -326,6 +327,11 @@ class GcnnArchitecture final : public ArchitectureOf<GcnnShape> {
   std::unique_ptr<LanguageModel> make(const ModelConfig& config, std::optional<std::uint64_t> seed,
                                       DType dtype) const override {
     return std::make_unique<Gcnn>(config, seed, dtype);
+  }
+
+  GraphValue draw(const ModelConfig& config, StackGraph& stack,
+                  const GraphValue& x) const override {
+    return draw_gcnn(config, stack, x);
   }
 };
 

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "frozen_recurrent.hpp"
+#include "recurrent_graph.hpp"
 #include "sluice/autograd/dropout.hpp"
 #include "sluice/autograd/recurrent.hpp"
 #include "sluice/base/error.hpp"
@@ -249,6 +250,11 @@ class RecurrentArchitecture final : public ArchitectureOf<RecurrentShape> {
   std::unique_ptr<LanguageModel> make(const ModelConfig& config, std::optional<std::uint64_t> seed,
                                       DType dtype) const override {
     return std::make_unique<Recurrent>(config, seed, dtype);
+  }
+
+  GraphValue draw(const ModelConfig& config, StackGraph& stack,
+                  const GraphValue& x) const override {
+    return draw_recurrent(recurrent_options(config), stack, x);
   }
 
  private:

@@ -13,6 +13,7 @@
 #include "sluice/models/stack_model.hpp"
 #include "sluice/models/transformer.hpp"
 #include "sluice/nn/transformer.hpp"
+#include "transformer_graph.hpp"
 
 namespace sluice {
 namespace {
@@ -204,6 +205,11 @@ class TransformerArchitecture final : public ArchitectureOf<TransformerShape> {
   std::unique_ptr<LanguageModel> make(const ModelConfig& config, std::optional<std::uint64_t> seed,
                                       DType dtype) const override {
     return std::make_unique<Transformer>(config, seed, dtype);
+  }
+
+  GraphValue draw(const ModelConfig& config, StackGraph& stack,
+                  const GraphValue& x) const override {
+    return draw_transformer(transformer_options(config), stack, x);
   }
 };
 

@@ -13,6 +13,7 @@
 
 #include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
+#include "sluice/models/graph.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/nn/token_layers.hpp"
 
@@ -136,6 +137,11 @@ class Architecture {
   virtual std::unique_ptr<LanguageModel> make(const ModelConfig& config,
                                               std::optional<std::uint64_t> seed,
                                               DType dtype) const = 0;
+
+  /// Draws the stack of a valid config for other runtimes: x [B, T, dim] to [B, T, output_width()].
+  /// Weights are asked of `stack` by the names they have in files. Throws Error unless overridden,
+  /// and for what no graph holds.
+  virtual GraphValue draw(const ModelConfig& config, StackGraph& stack, const GraphValue& x) const;
 
  protected:
   explicit Architecture(std::string name) : name_(std::move(name)) {}

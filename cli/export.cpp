@@ -1,0 +1,77 @@
+// sluice export: a trained model for the programs of others.
+
+#include "sluice/models/export.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <memory>
+#include <string>
+
+#include "commands.hpp"
+#include "options.hpp"
+#include "output.hpp"
+#include "run_directory.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/names.hpp"
+
+namespace sluice::cli {
+namespace {
+
+struct ExportCommand {
+  std::string model, out;
+  std::string to = "onnx", layout = "plain", precision = "f32", weights = "best";
+  bool overwrite = false;
+
+  void run() const;
+};
+
+/// Which of two names `text` is. Throws UsageError naming both.
+bool is_second(const std::string& flag, const std::string& text, const char* first,
+               const char* second) {
+  if (text == first || text == second) return text == second;
+  throw UsageError(fmt::format("{}: expected {} or {}, got '{}'", flag, first, second, text));
+}
+
+void ExportCommand::run() const {
+  is_second("--to", to, "onnx", "onnx");
+  OnnxOptions options{.layout = parse_enum<OnnxLayout>(layout),
+                      .int8 = is_second("--precision", precision, "f32", "int8")};
+  const Weights which =
+      is_second("--weights", weights, "best", "last") ? Weights::last : Weights::best;
+  const LoadedModel loaded = ModelDirectory(model).load(which);
+  RunDirectory directory(out, overwrite ? Existing::overwrite : Existing::refuse);
+  const std::vector<std::string> files = export_onnx(loaded, options, directory.path());
+  directory.keep();
+  print(fmt::format("{} parameters of {} as {}\nsaved in {}: {}\n",
+                    loaded.model->config().parameter_count(), loaded.model->config().summary(),
+                    precision, directory.path().string(), fmt::join(files, ", ")));
+}
+
+}  // namespace
+
+void add_export(CLI::App& program, int& status) {
+  auto command = std::make_shared<ExportCommand>();
+  CLI::App& app = add_command(program, "export", "A trained model for the programs of others");
+  add_footer(app, "What the files take and give is in docs/export.md.");
+  add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
+  add_text(app, "--out", command->out, "directory to write to", "DIR").required();
+  add_text(app, "--to", command->to, "onnx: graphs of opset 13 (default onnx)", "NAME");
+  add_text(app, "--layout", command->layout,
+           "plain: whole.onnx and step.onnx; sherpa: lm.onnx and lm-streaming.onnx, as sherpa-onnx "
+           "reads language models (default plain)",
+           "NAME");
+  add_text(app, "--precision", command->precision,
+           "f32, or int8: weights of products and vectors of tokens in a quarter of the space "
+           "(default f32)",
+           "NAME");
+  add_text(app, "--weights", command->weights,
+           "best: of the best validation; last: of the end of the run (default best)", "NAME");
+  add_flag(app, "--overwrite", command->overwrite, "replace what is in --out");
+  when_chosen(app, [command, &status] {
+    command->run();
+    status = 0;
+  });
+}
+
+}  // namespace sluice::cli
