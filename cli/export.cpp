@@ -14,6 +14,7 @@
 #include "run_directory.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
+#include "sluice/models/word_vectors.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -26,6 +27,13 @@ struct ExportCommand {
   void run() const;
 };
 
+/// The embedding as a text of vectors.
+std::vector<std::string> export_vectors(const LoadedModel& model, const ModelDirectory& out) {
+  constexpr const char* name = "vectors.txt";
+  write_word_vectors(out.path() / name, *model.tokenizer, *model.model);
+  return {name};
+}
+
 /// Which of two names `text` is. Throws UsageError naming both.
 bool is_second(const std::string& flag, const std::string& text, const char* first,
                const char* second) {
@@ -34,18 +42,27 @@ bool is_second(const std::string& flag, const std::string& text, const char* fir
 }
 
 void ExportCommand::run() const {
-  is_second("--to", to, "onnx", "onnx");
-  OnnxOptions options{.layout = parse_enum<OnnxLayout>(layout),
-                      .int8 = is_second("--precision", precision, "f32", "int8")};
+  const bool to_onnx = to == "onnx";
+  if (!to_onnx && to != "torch" && to != "vectors") {
+    throw UsageError(fmt::format("--to: expected onnx, torch or vectors, got '{}'", to));
+  }
+  const OnnxOptions options{.layout = parse_enum<OnnxLayout>(layout),
+                            .int8 = is_second("--precision", precision, "f32", "int8")};
+  if (!to_onnx && (options.int8 || options.layout != OnnxLayout::plain)) {
+    throw UsageError("--layout and --precision are of --to onnx; what others get is float32");
+  }
   const Weights which =
       is_second("--weights", weights, "best", "last") ? Weights::last : Weights::best;
   const LoadedModel loaded = ModelDirectory(model).load(which);
   RunDirectory directory(out, overwrite ? Existing::overwrite : Existing::refuse);
-  const std::vector<std::string> files = export_onnx(loaded, options, directory.path());
+  const std::vector<std::string> files = to_onnx ? export_onnx(loaded, options, directory.path())
+                                         : to == "torch"
+                                             ? export_torch(loaded, directory.path())
+                                             : export_vectors(loaded, directory.files());
   directory.keep();
-  print(fmt::format("{} parameters of {} as {}\nsaved in {}: {}\n",
+  print(fmt::format("{} parameters of {} as {}, for {}\nsaved in {}: {}\n",
                     loaded.model->config().parameter_count(), loaded.model->config().summary(),
-                    precision, directory.path().string(), fmt::join(files, ", ")));
+                    precision, to, directory.path().string(), fmt::join(files, ", ")));
 }
 
 }  // namespace
@@ -56,7 +73,11 @@ void add_export(CLI::App& program, int& status) {
   add_footer(app, "What the files take and give is in docs/export.md.");
   add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
   add_text(app, "--out", command->out, "directory to write to", "DIR").required();
-  add_text(app, "--to", command->to, "onnx: graphs of opset 13 (default onnx)", "NAME");
+  add_text(
+      app, "--to", command->to,
+      "onnx: graphs of opset 13; torch: safetensors under PyTorch's names and a module that loads "
+      "them; vectors: those of words, as word2vec writes them (default onnx)",
+      "NAME");
   add_text(app, "--layout", command->layout,
            "plain: whole.onnx and step.onnx; sherpa: lm.onnx and lm-streaming.onnx, as sherpa-onnx "
            "reads language models (default plain)",

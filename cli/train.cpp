@@ -112,9 +112,13 @@ TrainCallbacks TrainRun::callbacks() {
   };
   callbacks.validating = [this](double fraction) { display_.update(fraction, "validating"); };
   callbacks.validated = [this](const ValidationReport& v) {
-    display_.say(fmt::format("step {} (epoch {}): validation loss {:.4f}, perplexity {:.2f}{}",
+    const std::string old =
+        std::isnan(v.old_loss)
+            ? ""
+            : fmt::format("; of the old text, perplexity {:.2f}", std::exp(v.old_loss));
+    display_.say(fmt::format("step {} (epoch {}): validation loss {:.4f}, perplexity {:.2f}{}{}",
                              grouped(v.step), v.epoch, v.loss, v.perplexity,
-                             validation_standing(v.loss, v.uniform_loss, v.best)));
+                             validation_standing(v.loss, v.uniform_loss, v.best), old));
   };
   callbacks.profiled = [this](const StepProfile& profile) { show_profile(profile); };
   return callbacks;

@@ -14,6 +14,7 @@
 #include "sluice/base/file.hpp"
 #include "sluice/models/architecture.hpp"
 #include "sluice/models/model_directory.hpp"
+#include "sluice/models/word_vectors.hpp"
 #include "sluice/training/prepare.hpp"
 
 namespace sluice::cli {
@@ -291,7 +292,18 @@ Settings settings_from(const TrainFlags& flags, Notes& notes) {
     check_resumed_tokenizer(resumed.tokenizer, settings.tokenizer);
   }
   if (!flags.from.empty()) settings.from = in_full(flags.from);
+  if (settings.from.empty() && (settings.new_words > 0 || settings.prune_vocabulary)) {
+    throw UsageError(
+        "--new-words and --prune-vocabulary change the vocabulary of a trained model; give --from");
+  }
   if (!flags.resume && !settings.from.empty()) adopt_model(settings);
+  if (!settings.vectors.empty()) {
+    settings.vectors = in_full(settings.vectors);
+    if (!settings.model.has("dim")) {
+      settings.model.fields.set("dim", Value(word_vector_width(settings.vectors)),
+                                {.where = "vectors"});
+    }
+  }
   if (settings.data.values.train.empty()) {
     throw UsageError("--data is missing: the text to train on");
   }

@@ -72,6 +72,11 @@ GraphValue Architecture::draw(const ModelConfig& /*config*/, StackGraph& /*stack
   throw Error(fmt::format("arch '{}' cannot be drawn as a graph", name()));
 }
 
+TorchStack Architecture::torch_stack(const ModelConfig& /*config*/,
+                                     const Parameters& /*parameters*/) const {
+  throw Error(fmt::format("arch '{}' has no form in PyTorch", name()));
+}
+
 const Architecture& register_architecture(std::unique_ptr<const Architecture> architecture) {
   return registry().add(std::move(architecture));
 }

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "frozen_gcnn.hpp"
-#include "gcnn_graph.hpp"
+#include "gcnn_export.hpp"
 #include "gcnn_presets.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/units.hpp"
@@ -332,6 +332,9 @@ class GcnnArchitecture final : public ArchitectureOf<GcnnShape> {
   GraphValue draw(const ModelConfig& config, StackGraph& stack,
                   const GraphValue& x) const override {
     return draw_gcnn(config, stack, x);
+  }
+  TorchStack torch_stack(const ModelConfig& config, const Parameters& parameters) const override {
+    return torch_gcnn(config, parameters);
   }
 };
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "gcnn_graph.hpp"
+#include "gcnn_export.hpp"
 #include "sluice/models/gcnn.hpp"
 #include "sluice/models/graph.hpp"
 #include "sluice/nn/norm.hpp"

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "frozen_recurrent.hpp"
-#include "recurrent_graph.hpp"
+#include "recurrent_export.hpp"
 #include "sluice/autograd/dropout.hpp"
 #include "sluice/autograd/recurrent.hpp"
 #include "sluice/base/error.hpp"
@@ -255,6 +255,9 @@ class RecurrentArchitecture final : public ArchitectureOf<RecurrentShape> {
   GraphValue draw(const ModelConfig& config, StackGraph& stack,
                   const GraphValue& x) const override {
     return draw_recurrent(recurrent_options(config), stack, x);
+  }
+  TorchStack torch_stack(const ModelConfig& config, const Parameters& parameters) const override {
+    return torch_recurrent(recurrent_options(config), parameters);
   }
 
  private:

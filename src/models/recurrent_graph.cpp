@@ -1,13 +1,11 @@
 // Recurrent layers as a graph: ONNX's own LSTM, GRU and RNN, and loops for the cells that it does
 // not have.
 
-#include "recurrent_graph.hpp"
+#include "recurrent_export.hpp"
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <optional>
-
+#include "gate_blocks.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice {
@@ -37,49 +35,33 @@ class LayerGraph {
   }
 
  private:
-  /// A block of rows of our weights, or what stands for a gate that is always open.
-  using Block = std::optional<std::int64_t>;
-
-  /// Blocks of H rows of `w` [.., K], in this order; zeros for none.
-  Tensor blocks(const Tensor& w, const std::vector<Block>& order) const {
-    const std::int64_t h = options_.hidden, k = w.elements() / w.dim(0);
-    const Tensor out = Tensor::zeros(Shape{static_cast<std::int64_t>(order.size()) * h, k});
-    for (std::size_t i = 0; i < order.size(); ++i) {
-      if (!order[i]) continue;
-      const auto at = static_cast<std::int64_t>(i) * h;
-      out.rows(at, at + h)
-          .copy_from(w.rows(*order[i] * h, (*order[i] + 1) * h).reshape(Shape{h, k}));
-    }
-    return out;
+  /// Blocks of rows of a weight or a bias.
+  Tensor blocks(const Tensor& w, const std::vector<GateBlock>& order) const {
+    return ordered_blocks(w, options_.hidden, order);
   }
 
   /// Weights as ONNX's cells take them, [1, N, K].
-  GraphValue kept(const char* name, const std::vector<Block>& order) {
+  GraphValue kept(const char* name, const std::vector<GateBlock>& order) {
     const Tensor w = blocks(stack_.weight(prefix_ + name), order);
     return stack_.kept(w, Shape{1, w.dim(0), w.dim(1)}, 1);
   }
 
-  /// Both biases, one behind the other, [1, 2N]; σ of a gate that is always open is 1.
-  GraphValue biases(const std::vector<Block>& order) {
-    constexpr float open = 40;
+  /// Both biases, one behind the other, [1, 2N].
+  GraphValue biases(const std::vector<GateBlock>& order) {
     const auto n = static_cast<std::int64_t>(order.size()) * options_.hidden;
     const Tensor both = Tensor::zeros(Shape{2, n});
-    both.rows(0, 1).copy_from(
-        blocks(stack_.weight(prefix_ + "bias_ih"), order).reshape(Shape{1, n}));
-    if (stack_.has(prefix_ + "bias_hh")) {
-      both.rows(1, 2).copy_from(
-          blocks(stack_.weight(prefix_ + "bias_hh"), order).reshape(Shape{1, n}));
-    }
-    for (std::size_t i = 0; i < order.size(); ++i) {
-      if (order[i]) continue;
-      const auto at = static_cast<std::int64_t>(i) * options_.hidden;
-      std::fill_n(both.data<float>() + at, options_.hidden, open);
-    }
+    const auto take = [&](const char* name, std::int64_t row) {
+      both.rows(row, row + 1)
+          .copy_from(blocks(stack_.weight(prefix_ + name), order).reshape(Shape{1, n}));
+    };
+    take("bias_ih", 0);
+    if (stack_.has(prefix_ + "bias_hh")) take("bias_hh", 1);
+    open_gates(both.rows(0, 1), order);
     return graph_.constant(both.reshape(Shape{1, 2 * n}));
   }
 
   /// One of ONNX's own cells, with `states` tensors of state.
-  GraphValue cell(const char* type, const GraphValue& x, const std::vector<Block>& order,
+  GraphValue cell(const char* type, const GraphValue& x, const std::vector<GateBlock>& order,
                   std::size_t states, GraphAttributes attributes) {
     std::vector<GraphValue> inputs{graph_.transpose(x, {1, 0, 2}), kept("weight_ih", order),
                                    kept("weight_hh", order), biases(order), ""};
@@ -93,12 +75,8 @@ class LayerGraph {
   }
 
   GraphValue lstm(const GraphValue& x) {
-    // Ours are i, f, g, o without those removed; ONNX's i, o, f, c.
-    std::int64_t next = 0;
-    const auto block = [&next](bool removed) { return removed ? Block{} : Block{next++}; };
-    const Block i = block(options_.without_input_gate), f = block(options_.without_forget_gate),
-                g = block(false), o = block(options_.without_output_gate);
-    return cell("LSTM", x, {i, o, f, g}, 2, {});
+    const LstmBlocks ours = lstm_blocks(options_);
+    return cell("LSTM", x, {ours.input, ours.output, ours.forget, ours.cell}, 2, {});
   }
 
   GraphValue gru(const GraphValue& x) {

@@ -13,7 +13,7 @@
 #include "sluice/models/stack_model.hpp"
 #include "sluice/models/transformer.hpp"
 #include "sluice/nn/transformer.hpp"
-#include "transformer_graph.hpp"
+#include "transformer_export.hpp"
 
 namespace sluice {
 namespace {
@@ -210,6 +210,9 @@ class TransformerArchitecture final : public ArchitectureOf<TransformerShape> {
   GraphValue draw(const ModelConfig& config, StackGraph& stack,
                   const GraphValue& x) const override {
     return draw_transformer(transformer_options(config), stack, x);
+  }
+  TorchStack torch_stack(const ModelConfig& config, const Parameters& parameters) const override {
+    return torch_transformer(transformer_options(config), parameters);
   }
 };
 

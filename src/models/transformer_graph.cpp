@@ -1,7 +1,7 @@
 // The Transformer's layers as a graph. Carried are the keys and values of the window - 1 positions
 // before, not yet turned, and how many positions were read.
 
-#include "transformer_graph.hpp"
+#include "transformer_export.hpp"
 
 #include <fmt/format.h>
 

@@ -67,9 +67,10 @@ class VocabularyTokenizer : public Tokenizer {
   }
   std::string serialize() const override { return vocabulary_json(kind(), tokens_, rules_); }
   std::string_view file_name() const override { return vocabulary_file; }
+  const std::vector<std::string>& tokens() const { return tokens_; }
+  const VocabularyRules& rules() const { return rules_; }
 
  protected:
-  const VocabularyRules& rules() const { return rules_; }
   /// -1 for what is not in the vocabulary.
   TokenId id_of(std::string_view text) const {
     const auto found = ids_.find(text);
@@ -270,6 +271,12 @@ std::unique_ptr<Tokenizer> make_vocabulary_tokenizer(bool words, std::vector<std
                                                      const VocabularyRules& rules) {
   TokenIds ids = ids_of(tokens);
   return of_kind(words, std::move(tokens), rules, std::move(ids));
+}
+
+std::optional<VocabularyParts> vocabulary_parts(const Tokenizer& tokenizer) {
+  const auto* const own = dynamic_cast<const VocabularyTokenizer*>(&tokenizer);
+  if (own == nullptr) return std::nullopt;
+  return VocabularyParts{own->kind() == "word", own->tokens(), own->rules()};
 }
 
 std::unique_ptr<Tokenizer> make_word_tokenizer(std::vector<std::string> tokens) {

@@ -2,6 +2,7 @@
 // Tokenizers that look units up in a list.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,15 @@ std::string byte_name(unsigned byte);
 /// of all bytes.
 std::unique_ptr<Tokenizer> make_vocabulary_tokenizer(bool words, std::vector<std::string> tokens,
                                                      const VocabularyRules& rules);
+
+/// What such a tokenizer was made of.
+struct VocabularyParts {
+  bool words = false;
+  std::vector<std::string> tokens;
+  VocabularyRules rules;
+};
+/// None of another kind of tokenizer.
+std::optional<VocabularyParts> vocabulary_parts(const Tokenizer& tokenizer);
 
 /// A word tokenizer from a list of words: one a line, or fairseq's dict.txt, whose lines end with a
 /// blank and a count. The list's order is kept. In front of fairseq's words stand the four tokens

@@ -142,7 +142,7 @@ std::int64_t TrainConfig::total_steps(std::int64_t steps_per_epoch) const {
 int TrainConfig::kept_per_parameter() const {
   const bool adaptive =
       optimizer.kind == OptimizerKind::adam || optimizer.kind == OptimizerKind::adamw;
-  return (adaptive ? 2 : 1) + MicroSum::most_kept(accumulate);
+  return (adaptive ? 2 : 1) + (optimizer.keep > 0 ? 1 : 0) + MicroSum::most_kept(accumulate);
 }
 
 void to_json(nlohmann::json& json, const TrainConfig& config) {

@@ -1,6 +1,7 @@
 #include "sluice/training/optimizer.hpp"
 
 #include <fmt/format.h>
+#include <fnmatch.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +10,8 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/fields.hpp"
+#include "sluice/base/names.hpp"
+#include "sluice/base/numbers.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/arithmetic.hpp"
@@ -94,7 +97,32 @@ const FieldTable& optimizer_fields() {
                {.range = at_least(0),
                 .flag = "--weight-decay",
                 .group = group,
-                .help = "decay of weights (default 0)"});
+                .help = "decay of weights (default 0)"})
+          .add("freeze", &OptimizerConfig::freeze,
+               {.flag = "--freeze",
+                .group = group,
+                .value = "PATTERN,..",
+                .help = "parameters that stay what they are, by name: 'embedding.*' (sluice info "
+                        "lists names)",
+                .optional = true,
+                .one_for_list = true})
+          .only_if([](const OptimizerConfig& config) { return !config.freeze.empty(); })
+          .add("lr_scale", &OptimizerConfig::lr_scale,
+               {.flag = "--lr-scale",
+                .group = group,
+                .value = "PATTERN=X,..",
+                .help = "multiply the learning rate of these parameters by X",
+                .optional = true,
+                .one_for_list = true})
+          .only_if([](const OptimizerConfig& config) { return !config.lr_scale.empty(); })
+          .add("keep", &OptimizerConfig::keep,
+               {.range = at_least(0),
+                .flag = "--keep",
+                .group = group,
+                .help = "pull weights towards those that the run began with: a penalty of X/2 "
+                        "times the square of their distance (default 0)",
+                .optional = true})
+          .only_if([](const OptimizerConfig& config) { return config.keep > 0; });
   return table;
 }
 
@@ -106,12 +134,47 @@ void OptimizerConfig::validate() const {
   }
 }
 
+std::vector<double> learning_rate_scales(const Parameters& parameters,
+                                         const OptimizerConfig& config) {
+  std::vector<double> scales(parameters.size(), 1);
+  const auto set = [&](const char* field, const std::string& pattern, double scale) {
+    bool any = false;
+    std::vector<std::string> names;
+    for (std::size_t p = 0; p < parameters.size(); ++p) {
+      names.push_back(parameters[p].name);
+      if (::fnmatch(pattern.c_str(), names.back().c_str(), 0) != 0) continue;
+      scales[p] = scale;
+      any = true;
+    }
+    if (any) return;
+    throw UsageError(fmt::format("training config: field '{}': no parameter is named '{}'; {}",
+                                 field, pattern, suggestion(pattern, names)));
+  };
+  for (const std::string& text : config.lr_scale) {
+    const std::size_t equals = text.rfind('=');
+    const auto scale = equals == std::string::npos
+                           ? std::nullopt
+                           : real_number(std::string_view(text).substr(equals + 1));
+    if (!scale || !(*scale >= 0)) {
+      throw UsageError(
+          fmt::format("training config: field 'lr_scale': expected PATTERN=X with X of 0 or more, "
+                      "like 'embedding.*=0.1', got '{}'",
+                      text));
+    }
+    set("lr_scale", text.substr(0, equals), *scale);
+  }
+  for (const std::string& pattern : config.freeze) set("freeze", pattern, 0);
+  return scales;
+}
+
 Optimizer::Optimizer(const Parameters& parameters, const OptimizerConfig& config)
     : config_(config) {
   config_.validate();
   for (const Parameter& parameter : parameters) {
     if (parameter.variable.requires_grad()) parameters_.push_back(parameter);
   }
+  scales_ = learning_rate_scales(parameters_, config_);
+  kept_.resize(parameters_.size());
   const bool momentum = adaptive() || config_.momentum > 0;
   first_.resize(parameters_.size());
   second_.resize(parameters_.size());
@@ -123,6 +186,7 @@ Optimizer::Optimizer(const Parameters& parameters, const OptimizerConfig& config
       throw Error(fmt::format("optimizer: parameter '{}' must be float32, got {}",
                               parameters_[p].name, dtype_name(value.dtype())));
     }
+    if (config_.keep > 0) kept_[p] = value.clone();
     if (momentum) first_[p] = Tensor::zeros(value.shape());
     if (adaptive()) second_[p] = Tensor::zeros(value.shape());
     for (std::int64_t begin = 0; begin < value.elements(); begin += block_size) {
@@ -154,6 +218,7 @@ double Optimizer::gradient_norm() const {
     const Block& block = blocks_[i];
     const Gradient& gradient = parameters_[block.parameter].variable.gradient();
     partial_[i] = 0;
+    if (scales_[block.parameter] == 0) return;
     if (!gradient || !gradient->defined() || gradient->squares()) return;
     for_each_piece(*gradient, block.begin, block.end,
                    [&](std::int64_t begin, std::int64_t end, const float* grad) {
@@ -164,9 +229,9 @@ double Optimizer::gradient_norm() const {
   });
   double sum = 0;
   for (const double part : partial_) sum += part;
-  for (const Parameter& parameter : parameters_) {
-    const Gradient& gradient = parameter.variable.gradient();
-    if (gradient) sum += gradient->squares().value_or(0);
+  for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    const Gradient& gradient = parameters_[p].variable.gradient();
+    if (gradient && scales_[p] > 0) sum += gradient->squares().value_or(0);
   }
   return std::sqrt(sum);
 }
@@ -188,7 +253,9 @@ void Optimizer::update(const Block& block, float learning_rate, float gradient_s
   const std::size_t p = block.parameter;
   const Parameter& parameter = parameters_[p];
   const Gradient& gradient = parameter.variable.gradient();
-  if (!gradient || !gradient->defined()) return;
+  if (!gradient || !gradient->defined() || scales_[p] == 0) return;
+  learning_rate *= static_cast<float>(scales_[p]);
+  pull(block, learning_rate);
   const auto at = [&](const Tensor& tensor, std::int64_t begin) {
     return tensor.defined() ? tensor.data<float>() + begin : nullptr;
   };
@@ -221,6 +288,15 @@ void Optimizer::update(const Block& block, float learning_rate, float gradient_s
                  });
 }
 
+void Optimizer::pull(const Block& block, float learning_rate) const {
+  const Tensor& kept = kept_[block.parameter];
+  if (!kept.defined()) return;
+  float* const w = parameters_[block.parameter].variable.value().data<float>();
+  const float* const before = kept.data<float>();
+  const float part = learning_rate * static_cast<float>(config_.keep);
+  for (std::int64_t i = block.begin; i < block.end; ++i) w[i] -= part * (w[i] - before[i]);
+}
+
 void Optimizer::zero_gradients() const {
   for (const Parameter& parameter : parameters_) parameter.variable.zero_grad();
 }
@@ -235,6 +311,7 @@ TensorSources Optimizer::state() const {
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
     add(adaptive() ? "first." : "momentum.", parameters_[p], first_[p]);
     add("second.", parameters_[p], second_[p]);
+    add("kept.", parameters_[p], kept_[p]);
   }
   out.push_back(source_of("steps", Tensor::of(Shape{static_cast<std::int64_t>(steps_.size())},
                                               std::span<const std::int32_t>(steps_))));
@@ -273,6 +350,7 @@ void Optimizer::load_state(const TensorSources& state) {
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
     take(adaptive() ? "first." : "momentum.", parameters_[p], first_[p]);
     take("second.", parameters_[p], second_[p]);
+    take("kept.", parameters_[p], kept_[p]);
   }
   const Tensor counts = by_name.at("steps")->make();
   const auto steps = counts.span<std::int32_t>();

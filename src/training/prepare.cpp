@@ -6,14 +6,31 @@
 #include <vector>
 
 #include "sluice/base/error.hpp"
+#include "sluice/models/changed_vocabulary.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/memory.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/text/batches.hpp"
 #include "sluice/text/holdout.hpp"
 #include "sluice/text/inputs.hpp"
+#include "sluice/text/vocabulary_change.hpp"
 
 namespace sluice {
+namespace {
+
+/// Makes the vocabulary of the model that the run starts with what the settings ask for.
+void change_vocabulary_of(Settings& settings, const std::vector<TextSource>& text,
+                          const Progress& progress, std::unique_ptr<Tokenizer>& tokenizer) {
+  const VocabularyChange change{settings.new_words, settings.prune_vocabulary};
+  if (!change) return;
+  auto changed = change_vocabulary(*tokenizer, text, change, progress);
+  ModelConfig& model = settings.model.fields.values;
+  model.cutoffs = changed_cutoffs(model, *tokenizer, *changed);
+  model.vocabulary = changed->size();
+  tokenizer = std::move(changed);
+}
+
+}  // namespace
 
 PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache, Notes& notes,
                           const Progress& progress, std::unique_ptr<Tokenizer> tokenizer) {
@@ -40,12 +57,19 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
     notes.push_back(fmt::format("the last {:g}% of the text held out for validation",
                                 100 * data.valid_fraction));
   }
-  if (!tokenizer) tokenizer = train_tokenizer(options, parts.train, progress);
+  if (!tokenizer) {
+    tokenizer = train_tokenizer(options, parts.train, progress);
+    change_vocabulary_of(settings, parts.train, progress, tokenizer);
+  }
   settings.tokenizer.become(options);
   TokenShards train = tokenize_corpus(parts.train, *tokenizer, cache, progress);
   std::optional<TokenShards> valid;
   if (!parts.valid.empty()) valid = tokenize_corpus(parts.valid, *tokenizer, cache, progress);
-  return {std::move(tokenizer), std::move(train), std::move(valid)};
+  std::optional<TokenShards> old;
+  if (!data.valid_old.empty()) {
+    old = tokenize_corpus(open(data.valid_old)->sources(), *tokenizer, cache, progress);
+  }
+  return {std::move(tokenizer), std::move(train), std::move(valid), std::move(old)};
 }
 
 void adopt_model(Settings& settings) {

@@ -1,9 +1,34 @@
 #include "sluice/training/run.hpp"
 
+#include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include <fmt/format.h>
+
+#include "sluice/base/numbers.hpp"
+#include "sluice/models/changed_vocabulary.hpp"
+#include "sluice/models/word_vectors.hpp"
+#include "validator.hpp"
+
 namespace sluice {
+namespace {
+
+/// Has validations tell how well the text that the model knew before is still known; says how well
+/// it is at first.
+void watch_old_text(TrainCallbacks& callbacks, const Validator& old, bool resumed) {
+  const auto loss = [&old] { return loss_of(*old.validate([](double) { return true; })); };
+  if (!resumed && callbacks.note) {
+    callbacks.note(fmt::format("the old text at first: perplexity {:.2f}", std::exp(loss())));
+  }
+  callbacks.validated = [loss, next = std::move(callbacks.validated)](ValidationReport report) {
+    report.old_loss = loss();
+    if (next) next(report);
+  };
+}
+
+}  // namespace
 
 TrainPlan plan_of(Settings settings, const ModelConfig& model, const TrainConfig& training) {
   settings.model.become(model);
@@ -15,8 +40,23 @@ TrainResult train_model(const TrainPlan& plan, const PreparedText& text,
                         const ModelDirectory& files, TrainOptions options, LastWeights last) {
   const auto model = make_model(plan.model, plan.training.seed);
   if (!options.resume && !plan.settings.from.empty()) {
-    load_parameters(ModelDirectory(plan.settings.from).weights_file(), *model);
+    const ModelDirectory from(plan.settings.from);
+    if (plan.settings.new_words > 0 || plan.settings.prune_vocabulary) {
+      load_for_vocabulary(from, *text.tokenizer, *model);
+    } else {
+      load_parameters(from.weights_file(), *model);
+    }
   }
+  if (!options.resume && !plan.settings.vectors.empty()) {
+    const std::int64_t found = read_word_vectors(plan.settings.vectors, *text.tokenizer, *model);
+    if (options.callbacks.note) {
+      options.callbacks.note(fmt::format("{} of {} tokens begin with the vectors of '{}'",
+                                         grouped(found), grouped(text.tokenizer->size()),
+                                         plan.settings.vectors.string()));
+    }
+  }
+  // Before anything of an earlier run is replaced.
+  learning_rate_scales(model->parameters(), plan.training.optimizer);
   options.fingerprint["tokenizer"] = std::to_string(text.tokenizer->fingerprint());
   const std::string configuration = plan.settings.text();
   options.configuration = checksum_hex(configuration.data(), configuration.size());
@@ -31,6 +71,11 @@ TrainResult train_model(const TrainPlan& plan, const PreparedText& text,
     files.remove_run();
     text.tokenizer->save(files.path());
     files.write_config(configuration);
+  }
+  std::optional<Validator> old;
+  if (text.old) {
+    old.emplace(*model, *text.old, plan.training);
+    watch_old_text(options.callbacks, *old, options.resume);
   }
   const TrainResult result = train(*model, text.train, text.valid ? &*text.valid : nullptr,
                                    plan.training, files.path(), options);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/models/model_directory.hpp"
@@ -62,6 +64,28 @@ const FieldTable& settings_fields() {
           .only_if([](const Settings&) { return false; })
           .add("from", &Settings::from)
           .only_if([](const Settings& settings) { return !settings.from.empty(); })
+          .add("vectors", &Settings::vectors,
+               {.flag = "--vectors",
+                .group = "Model",
+                .value = "FILE",
+                .help = "vectors of words that the embedding starts with, as word2vec, GloVe and "
+                        "fastText write them in text; --dim is theirs",
+                .optional = true})
+          .only_if([](const Settings& settings) { return !settings.vectors.empty(); })
+          .add("new_words", &Settings::new_words,
+               {.range = between(0, std::numeric_limits<TokenId>::max()),
+                .flag = "--new-words",
+                .group = "Text",
+                .help = "with --from: add the N most frequent words of the text that the model's "
+                        "vocabulary lacks",
+                .optional = true})
+          .only_if([](const Settings& settings) { return settings.new_words > 0; })
+          .add("prune_vocabulary", &Settings::prune_vocabulary,
+               {.flag = "--prune-vocabulary",
+                .group = "Text",
+                .help = "with --from: leave out the words that the text does not have",
+                .optional = true})
+          .only_if([](const Settings& settings) { return settings.prune_vocabulary; })
           .add("threads", &Settings::threads,
                {.range = between(1, most_threads),
                 .flag = "--threads",
@@ -95,6 +119,16 @@ const FieldTable& data_fields() {
                         "then not trained on)",
                 .one_for_list = true,
                 .many_values = true})
+          .add("valid_old", &Data::valid_old,
+               {.flag = "--valid-old",
+                .group = group,
+                .value = "PATH..",
+                .help = "with --from: texts of what the model knew already; their perplexity is "
+                        "shown beside each validation",
+                .optional = true,
+                .one_for_list = true,
+                .many_values = true})
+          .only_if([](const Data& data) { return !data.valid_old.empty(); })
           .add("valid_fraction", &Data::valid_fraction,
                {.range = from_to_below(0, 1),
                 .flag = "--valid-fraction",
@@ -145,6 +179,9 @@ void Settings::overlay(const Settings& over, Notes& notes) {
   training.overlay(over.training);
   if (!over.out.empty()) out = over.out;
   if (!over.from.empty()) from = over.from;
+  if (!over.vectors.empty()) vectors = over.vectors;
+  if (over.new_words > 0) new_words = over.new_words;
+  prune_vocabulary = prune_vocabulary || over.prune_vocabulary;
   if (over.threads != 0) threads = over.threads;
 }
 

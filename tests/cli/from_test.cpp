@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <filesystem>
@@ -61,6 +62,86 @@ TEST_F(From, MayReplaceItself) {
   const Outcome outcome = run(arguments);
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_NEAR(perplexity("first"), before, 1e-3);
+}
+
+TEST_F(From, FreezesKeepsAndShowsTheOldText) {
+  const std::string other = write("other.txt", "zebras sing\nzebras swim\nwhales sing\n");
+  const Outcome outcome =
+      train({"--from", path("first"), "--freeze", "embedding.*,softmax.*", "--lr-scale",
+             "layers.0.*=0.5", "--keep", "0.1", "--valid-old", text_, "--lr", "0.05"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("the old text at first: perplexity"), std::string::npos)
+      << outcome.out;
+  EXPECT_NE(outcome.out.find("; of the old text, perplexity"), std::string::npos) << outcome.err;
+  const json config = json::parse(read_file(path("second") + "/config.json"));
+  EXPECT_EQ(config["training"]["freeze"], json({"embedding.*", "softmax.*"}));
+  EXPECT_EQ(config["training"]["keep"], 0.1);
+  EXPECT_EQ(config["data"]["valid_old"][0], text_);
+  EXPECT_EQ(run({"train", "--out", path("second"), "--resume", "--steps", "3"}).status, 0);
+  EXPECT_TRUE(complains(train({"--from", path("first"), "--freeze", "embeding.*", "--overwrite"}),
+                        2, "train", "no parameter is named 'embeding.*'"));
+  EXPECT_TRUE(std::filesystem::exists(path("second") + "/checkpoint.safetensors"));
+}
+
+TEST_F(From, TakesNewWordsAndLeavesOutOthers) {
+  // Words and the rows of their vectors, by both vocabularies.
+  const auto vocabulary = [&](const std::string& model) {
+    return json::parse(read_file(path(model) + "/tokenizer.json"))["tokens"]
+        .get<std::vector<std::string>>();
+  };
+  ASSERT_EQ(run(tiny_training(text_, path("words"), {"--steps", "20"})).status, 0);
+  const std::vector<std::string> before = vocabulary("words");
+  ASSERT_GT(before.size(), 6U);
+  std::string text;
+  for (int i = 0; i < 60; ++i) {
+    text += before[3] + " zebra " + before[4] + " zebra whale\n" + before[5] + " aardvark gnu\n";
+  }
+  text_ = write("other.txt", text);
+  const std::vector<std::string> arguments = {"--from", path("words"), "--new-words",      "2",
+                                              "--lr",   "1e-9",        "--valid-fraction", "0"};
+  Outcome outcome = train(arguments);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  std::vector<std::string> expected = before;
+  expected.emplace_back("zebra");
+  expected.emplace_back("aardvark");  // the first of three that are as frequent
+  EXPECT_EQ(vocabulary("second"), expected);
+  // What both know is as likely as it was, but for what new words take.
+  EXPECT_EQ(run({"train", "--out", path("second"), "--resume", "--steps", "2"}).status, 0);
+  EXPECT_EQ(run({"eval", path("second"), text_}).status, 0);
+
+  std::vector<std::string> pruning = arguments;
+  pruning.insert(pruning.end(), {"--prune-vocabulary", "--overwrite"});
+  outcome = train(pruning);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const std::vector<std::string> pruned = vocabulary("second");
+  EXPECT_LT(pruned.size(), before.size());
+  EXPECT_NE(std::find(pruned.begin(), pruned.end(), before[4]), pruned.end());
+  EXPECT_NE(std::find(pruned.begin(), pruned.end(), "<unk>"), pruned.end());
+  EXPECT_EQ(pruned.back(), "aardvark");
+  EXPECT_TRUE(complains(run({"train", "--data", text_, "--out", path("third"), "--new-words", "3"}),
+                        2, "train", "give --from"));
+}
+
+TEST_F(From, VectorsComeInAndGoOut) {
+  const auto words = json::parse(read_file(path("first") + "/tokenizer.json"))["tokens"]
+                         .get<std::vector<std::string>>();
+  const std::string one = words[3] + " 1 2 3 4 5 6 7 8\n", other = words[4] + " 8 7 6 5 4 3 2 1\n";
+  const std::string vectors =
+      write("vectors.txt", "3 8\n" + one + other + "quux 1 1 1 1 1 1 1 1\n");
+  const Outcome outcome = run(tiny_training(
+      text_, path("made"), {"--vectors", vectors, "--freeze", "embedding.*", "--steps", "3"}));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("2 of "), std::string::npos) << outcome.err;
+  ASSERT_EQ(run({"export", path("made"), "--to", "vectors", "--out", path("vectors")}).status, 0);
+  const std::string text = read_file(path("vectors") + "/vectors.txt");
+  EXPECT_NE(text.find("\n" + one), std::string::npos) << text;
+  EXPECT_NE(text.find("\n" + other), std::string::npos);
+  EXPECT_TRUE(complains(run({"export", path("made"), "--to", "words", "--out", path("other")}), 2,
+                        "export", "expected onnx, torch or vectors"));
+  EXPECT_TRUE(complains(
+      run({"export", path("made"), "--to", "torch", "--precision", "int8", "--out", path("other")}),
+      2, "export", "are of --to onnx"));
+  EXPECT_FALSE(std::filesystem::exists(path("other")));
 }
 
 TEST_F(From, RefusesAnotherModelOrTokenizer) {

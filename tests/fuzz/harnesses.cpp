@@ -1,7 +1,6 @@
 #include "harnesses.hpp"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "in_memory.hpp"
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
@@ -32,25 +32,6 @@ namespace sluice::fuzz {
 namespace {
 
 const FieldPlace place{.where = "input", .origin = FieldPlace::Origin::file};
-
-/// A file of the bytes, in memory.
-class InMemory {
- public:
-  explicit InMemory(std::string_view bytes) : descriptor_(::memfd_create("fuzz", MFD_CLOEXEC)) {
-    for (std::size_t done = 0; done < bytes.size();) {
-      const ssize_t written = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
-      if (written <= 0) std::abort();
-      done += static_cast<std::size_t>(written);
-    }
-  }
-  ~InMemory() { ::close(descriptor_); }
-  InMemory(const InMemory&) = delete;
-  InMemory& operator=(const InMemory&) = delete;
-  std::filesystem::path path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
-
- private:
-  int descriptor_;
-};
 
 /// A directory with the bytes as its file `name`, kept for the process.
 std::filesystem::path directory_with(const char* name, std::string_view bytes) {
@@ -103,18 +84,11 @@ void model_directory(std::string_view bytes) {
 
 void settings(std::string_view bytes) { static_cast<void>(read_settings(bytes, place).text()); }
 
-void use(const Tokenizer& tokenizer) {
-  const std::vector<TokenId> tokens = tokenizer.encode_text("the cat \xc3\xa9\n sat");
-  for (const TokenId token : tokens) require(token >= 0 && token < tokenizer.size());
-  static_cast<void>(tokenizer.decode(tokens));
-  static_cast<void>(tokenizer.fingerprint());
-}
-
 void tokenizer_list(std::string_view bytes) {
-  use(*load_tokenizer(directory_with("tokenizer.json", bytes)));
+  use_tokenizer(*load_tokenizer(directory_with("tokenizer.json", bytes)));
 }
 void tokenizer_subword(std::string_view bytes) {
-  use(*load_tokenizer(directory_with("tokenizer.model", bytes)));
+  use_tokenizer(*load_tokenizer(directory_with("tokenizer.model", bytes)));
 }
 
 void metrics(std::string_view bytes) {
@@ -144,6 +118,13 @@ void message(std::string_view bytes) { require(presentable(bytes).size() <= 460)
 
 }  // namespace
 
+void use_tokenizer(const Tokenizer& tokenizer) {
+  const std::vector<TokenId> tokens = tokenizer.encode_text("the cat \xc3\xa9\n sat");
+  for (const TokenId token : tokens) require(token >= 0 && token < tokenizer.size());
+  static_cast<void>(tokenizer.decode(tokens));
+  static_cast<void>(tokenizer.fingerprint());
+}
+
 const std::vector<Harness>& harnesses() {
   static const std::vector<Harness> all = {{"json", json},
                                            {"safetensors", safetensors},
@@ -161,7 +142,12 @@ const std::vector<Harness>& harnesses() {
                                            {"layers", layers},
                                            {"unit", unit},
                                            {"message", message},
-                                           {"requests", requests}};
+                                           {"requests", requests},
+                                           {"foreign_file", foreign_file},
+                                           {"tokenizer_file", tokenizer_file},
+                                           {"compressed_text", compressed_text},
+                                           {"json_lines", json_lines},
+                                           {"word_vectors", word_vectors}};
   return all;
 }
 

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/text/tokenizer.hpp"
+
 namespace sluice::fuzz {
 
 struct Harness {
@@ -15,6 +17,16 @@ struct Harness {
 
 /// A connection's bytes (request_harness.cpp).
 void requests(std::string_view input);
+
+/// What other programs wrote (import_harness.cpp).
+void foreign_file(std::string_view bytes);
+void tokenizer_file(std::string_view bytes);
+void compressed_text(std::string_view bytes);
+void json_lines(std::string_view bytes);
+void word_vectors(std::string_view bytes);
+
+/// Cuts a text with it and puts it together again.
+void use_tokenizer(const Tokenizer& tokenizer);
 
 const std::vector<Harness>& harnesses();
 

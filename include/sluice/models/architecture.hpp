@@ -15,6 +15,7 @@
 #include "sluice/base/fields.hpp"
 #include "sluice/models/graph.hpp"
 #include "sluice/models/language_model.hpp"
+#include "sluice/models/torch_form.hpp"
 #include "sluice/nn/token_layers.hpp"
 
 SLUICE_API_BEGIN
@@ -142,6 +143,9 @@ class Architecture {
   /// Weights are asked of `stack` by the names they have in files. Throws Error unless overridden,
   /// and for what no graph holds.
   virtual GraphValue draw(const ModelConfig& config, StackGraph& stack, const GraphValue& x) const;
+  /// The stack of a valid config with these parameters, all of a model's, in PyTorch. Throws Error
+  /// unless overridden, and for what PyTorch does not have.
+  virtual TorchStack torch_stack(const ModelConfig& config, const Parameters& parameters) const;
 
  protected:
   explicit Architecture(std::string name) : name_(std::move(name)) {}

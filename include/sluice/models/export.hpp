@@ -37,5 +37,13 @@ struct OnnxOptions {
 std::vector<std::string> export_onnx(const LoadedModel& model, const OnnxOptions& options,
                                      const std::filesystem::path& out);
 
+/// Writes model.safetensors, the model's tensors under PyTorch's names, and model.py, a module that
+/// loads them, to `out`, with the tokens as export_onnx() does. What Sluice ties is written twice.
+/// Throws Error for an architecture, a cell or a norm that PyTorch does not have.
+std::vector<std::string> export_torch(const LoadedModel& model, const std::filesystem::path& out);
+
+/// Writes tokens.txt and the tokenizer to `out`, which there must be. Returns the files' names.
+std::vector<std::string> write_tokens(const Tokenizer& tokenizer, const std::filesystem::path& out);
+
 }  // namespace sluice
 SLUICE_API_END

@@ -38,6 +38,16 @@ struct OptimizerConfig {
   /// Added to the gradient (nesterov, sgd, adam), or taken from the weight as lr·weight_decay·w
   /// (adamw); only where Parameter::decay says so.
   double weight_decay = 0;
+  /// Names of parameters, or patterns of them as a shell's ("layers.0.*"), that stay what they are:
+  /// neither updated nor counted in the gradients' norm.
+  std::vector<std::string> freeze = {};
+  /// "PATTERN=X": the learning rate of these parameters is multiplied by X, that of a name that
+  /// several fit by the last one's.
+  std::vector<std::string> lr_scale = {};
+  /// λ of a pull towards the weights that the run began with, w -= lr·λ·(w - w₀) in each step
+  /// before the update: the penalty λ/2 ‖w - w₀‖² (Li et al. 2018, "Explicit inductive bias for
+  /// transfer learning", eq. 2), apart from the gradient as adamw's decay is. 0: none.
+  double keep = 0;
 
   /// Throws UsageError naming the first value that is out of range.
   void validate() const;
@@ -46,6 +56,11 @@ struct OptimizerConfig {
 
 /// Its fields (base/fields.hpp), `kind` as "optimizer".
 const FieldTable& optimizer_fields();
+
+/// What the learning rate of each parameter is multiplied by, 0 of those that are frozen. Throws
+/// UsageError for a pattern that fits no name, naming the nearest, and one without a number.
+std::vector<double> learning_rate_scales(const Parameters& parameters,
+                                         const OptimizerConfig& config);
 
 /// Updates parameters in place from their gradients, all in one parallel pass over fixed blocks;
 /// the result does not depend on the number of threads. The rules are torch.optim.SGD's (dampening
@@ -73,8 +88,9 @@ class Optimizer {
   /// Forgets every gradient.
   void zero_gradients() const;
 
-  /// The moments, as "momentum.NAME", or "first.NAME" and "second.NAME" in the files' layout, and
-  /// "steps", one count per parameter.
+  /// The moments, as "momentum.NAME", or "first.NAME" and "second.NAME" in the files' layout,
+  /// "kept.NAME", the weights that the run began with where it is pulled towards them, and "steps",
+  /// one count per parameter.
   TensorSources state() const;
   /// Throws Error naming the first tensor of `state` that is missing, unknown or of another shape
   /// than what state() gives.
@@ -96,6 +112,8 @@ class Optimizer {
   template <class Body>
   void for_each_block(Body&& body) const;
   void update(const Block& block, float learning_rate, float gradient_scale);
+  /// Moves a block's weights towards those that the run began with.
+  void pull(const Block& block, float learning_rate) const;
 
   Parameters parameters_;  // the trainable ones
   OptimizerConfig config_;
@@ -108,6 +126,10 @@ class Optimizer {
   /// Momentum, or first and second moment, one per parameter; undefined where there is none.
   std::vector<Tensor> first_;
   std::vector<Tensor> second_;
+  /// What parameters were at first, where they are pulled towards that.
+  std::vector<Tensor> kept_;
+  /// learning_rate_scales().
+  std::vector<double> scales_;
   /// Updates each parameter has had.
   std::vector<std::int32_t> steps_;
 };

@@ -22,12 +22,15 @@ struct PreparedText {
   TokenShards train;
   /// None when nothing is to be validated on.
   std::optional<TokenShards> valid;
+  /// What the model knew before, DataSettings::valid_old.
+  std::optional<TokenShards> old = {};
 };
 
 /// Chooses a tokenizer for the training files and trains it, holds a part of them out unless there
 /// are files to validate on, and tokenises both into `cache` (made when missing),
 /// where what must be unpacked is unpacked for as long as this takes.
-/// settings.tokenizer becomes what was chosen; choices are appended to `notes`. `tokenizer`: the
+/// settings.tokenizer becomes what was chosen, and the model's vocabulary what settings.new_words
+/// and settings.prune_vocabulary make of it; choices are appended to `notes`. `tokenizer`: the
 /// one to cut with, instead of training one. Throws as TextInputs, choose_tokenizer, hold_out,
 /// train_tokenizer and tokenize_corpus do, and whatever `progress` throws.
 PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache, Notes& notes,

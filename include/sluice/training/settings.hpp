@@ -21,6 +21,9 @@ namespace sluice {
 struct DataSettings {
   std::vector<std::filesystem::path> train;
   std::vector<std::filesystem::path> valid;
+  /// What the model that the run starts with was trained for: how well it is still known is shown
+  /// beside each validation.
+  std::vector<std::filesystem::path> valid_old = {};
   /// Share of the training text to hold out when there are no files to validate on; 0: no
   /// validation.
   double valid_fraction = 0.05;
@@ -44,6 +47,11 @@ struct Settings {
   std::filesystem::path out;
   /// The model whose weights the run starts with; empty: with weights drawn at random.
   std::filesystem::path from = {};
+  /// With `from`: what becomes of its vocabulary (VocabularyChange).
+  std::int64_t new_words = 0;
+  bool prune_vocabulary = false;
+  /// Vectors of words that the embedding starts with (models/word_vectors.hpp); empty: none.
+  std::filesystem::path vectors = {};
   /// 0: not given, which is all cores.
   std::int64_t threads = 0;
   Given<DataSettings> data;

@@ -63,6 +63,8 @@ struct ValidationReport {
   std::int64_t without_improvement = 0;
   /// ln V, the loss of knowing nothing.
   double uniform_loss = 0;
+  /// Nats per token of what the model knew before the run (train_model()); NaN: not asked.
+  double old_loss = std::numeric_limits<double>::quiet_NaN();
 };
 
 /// The loss, a gradient or a weight is no longer finite.

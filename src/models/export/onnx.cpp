@@ -241,13 +241,17 @@ std::vector<std::string> export_onnx(const LoadedModel& model, const OnnxOptions
     const Graph streaming = sherpa_streaming_graph(*model.model, options.int8, more);
     write("lm-streaming.onnx", streaming, more);
   }
-  std::string list;
-  for (std::size_t i = 0; i < tokens.size(); ++i) list += fmt::format("{} {}\n", tokens[i], i);
-  write_file(out / "tokens.txt", list);
-  model.tokenizer->save(out);
-  files.emplace_back("tokens.txt");
-  files.emplace_back(model.tokenizer->file_name());
+  for (std::string& file : write_tokens(*model.tokenizer, out)) files.push_back(std::move(file));
   return files;
+}
+
+std::vector<std::string> write_tokens(const Tokenizer& tokenizer, const fs::path& out) {
+  std::string list;
+  std::int64_t id = 0;
+  for (const std::string& name : names_of(tokenizer)) list += fmt::format("{} {}\n", name, id++);
+  write_file(out / "tokens.txt", list);
+  tokenizer.save(out);
+  return {"tokens.txt", std::string(tokenizer.file_name())};
 }
 
 }  // namespace sluice

@@ -1,5 +1,5 @@
 // Writes exports of small models of every architecture, and what the models themselves say of some
-// texts: for onnx_test.mjs. usage: export_models DIR
+// texts: for onnx_test.mjs and torch_test.py. usage: export_models DIR
 
 #include <fmt/format.h>
 
@@ -157,6 +157,13 @@ void write_case(const Case& one, const fs::path& directory) {
     options.int8 = true;
     export_onnx(loaded, options, directory / "int8");
   }
+  // Whether PyTorch has such a model.
+  bool torch = true;
+  try {
+    export_torch(loaded, directory / "torch");
+  } catch (const Error&) {
+    torch = false;
+  }
   std::vector<std::int32_t> ids(static_cast<std::size_t>(batch * time_steps));
   const RandomKey key{3, 2, 0};
   for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -177,7 +184,8 @@ void write_case(const Case& one, const fs::path& directory) {
                                {"time", time_steps},
                                {"vocabulary", vocabulary},
                                {"tokens", ids},
-                               {"all", one.all}};
+                               {"all", one.all},
+                               {"torch", torch}};
   write_file(directory / "case.json", json.dump());
 }
 

@@ -1,0 +1,36 @@
+#pragma once
+// A trained model's vocabulary made to fit another text.
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "sluice/base/api.hpp"
+#include "sluice/base/progress.hpp"
+#include "sluice/text/source.hpp"
+#include "sluice/text/tokenizer.hpp"
+
+SLUICE_API_BEGIN
+namespace sluice {
+
+/// What is to become of a vocabulary.
+struct VocabularyChange {
+  /// Words (or characters) of the text that it lacks are added at its end, the most frequent ones,
+  /// at most so many.
+  std::int64_t new_words = 0;
+  /// Whether those that the text does not have are left out.
+  bool prune = false;
+
+  explicit operator bool() const { return new_words > 0 || prune; }
+};
+
+/// A tokenizer that cuts as `before` does, with that change; tokens that stay keep their order.
+/// Tokens that stand for no text, the end of a line, what is unknown and bytes, always stay. Throws
+/// UsageError for other than word and char tokenizers, whose pieces depend on one another.
+std::unique_ptr<Tokenizer> change_vocabulary(const Tokenizer& before,
+                                             const std::vector<TextSource>& text,
+                                             const VocabularyChange& change,
+                                             const Progress& progress);
+
+}  // namespace sluice
+SLUICE_API_END
