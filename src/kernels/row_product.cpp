@@ -19,9 +19,15 @@ namespace HWY_NAMESPACE {
 
 // Inputs whose rows are added up before a sum goes back to y. Each row is a stream of its own.
 constexpr std::size_t kTogether = 8;
-// Columns for which all inputs are gone through: their sums stay in the nearest cache, and what is
-// read of a matrix's row is a page.
-constexpr std::size_t kTile = 1024;
+// Rows of x that are worked on at once, as many as registers hold: of the matrix, what the first of
+// them read from memory is in the nearest cache for those behind.
+constexpr std::size_t kPair = hn::MaxLanes(hn::ScalableTag<float>()) >= 16 ? 2 : 1;
+
+// Columns for which all inputs are gone through, so that their sums stay in the nearest cache: a
+// page of float32 where there are few rows.
+std::size_t TileColumns(std::size_t rows) {
+  return std::clamp<std::size_t>(4096 / std::max<std::size_t>(rows, 1) / 64 * 64, 128, 1024);
+}
 
 using Lanes = hn::ScalableTag<float>;
 using Lane = hn::Vec<Lanes>;
@@ -37,28 +43,32 @@ HWY_INLINE Lane Wide(Span span, Lanes d, const std::uint16_t* p) {
   return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, span.Load(d16, p))));
 }
 
+// kRows rows from `row` on; the first rows of all ask for what comes next.
 template <std::size_t kRows, std::size_t kInputs, class W>
-HWY_INLINE void AddInputs(const RowProduct<W>& p, std::size_t k, bool fresh) {
+HWY_INLINE void AddRows(const RowProduct<W>& p, std::size_t row, std::size_t k, bool fresh) {
   const Lanes d;
   const W* inputs[kInputs];
   Lane x[kRows][kInputs];
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < kInputs; ++i) {
     inputs[i] = p.w + (k + i) * p.ld;
-#pragma GCC unroll 4
-    for (std::size_t r = 0; r < kRows; ++r) x[r][i] = hn::Set(d, p.x[r * p.x_pitch + k + i]);
+#pragma GCC unroll 2
+    for (std::size_t r = 0; r < kRows; ++r) {
+      x[r][i] = hn::Set(d, p.x[(row + r) * p.x_pitch + k + i]);
+    }
   }
   const std::size_t next = kInputs * p.ld;
+  float* const sums = p.y + row * p.y_pitch;
   ForEachVector(d, p.columns, [&](std::size_t j, auto span) HWY_ATTR {
     Lane w[kInputs];
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < kInputs; ++i) {
-      hwy::Prefetch(inputs[i] + next + j);
+      if (row == 0) hwy::Prefetch(inputs[i] + next + j);
       w[i] = Wide(span, d, inputs[i] + j);
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (std::size_t r = 0; r < kRows; ++r) {
-      float* const y = p.y + r * p.y_pitch + j;
+      float* const y = sums + r * p.y_pitch + j;
       auto even = hn::Zero(d), odd = hn::Zero(d);
 #pragma GCC unroll 8
       for (std::size_t i = 0; i < kInputs; ++i) {
@@ -72,18 +82,25 @@ HWY_INLINE void AddInputs(const RowProduct<W>& p, std::size_t k, bool fresh) {
   });
 }
 
-template <std::size_t kRows, class W>
-void ByInputs(RowProduct<W> p) {
-  const std::size_t columns = p.columns;
-  for (std::size_t j = 0; j < columns; j += kTile, p.w += kTile, p.y += kTile) {
-    p.columns = std::min(kTile, columns - j);
+template <std::size_t kInputs, class W>
+HWY_INLINE void AddInputs(const RowProduct<W>& p, std::size_t rows, std::size_t k, bool fresh) {
+  std::size_t row = 0;
+  for (; row + kPair <= rows; row += kPair) AddRows<kPair, kInputs>(p, row, k, fresh);
+  for (; row < rows; ++row) AddRows<1, kInputs>(p, row, k, fresh);
+}
+
+template <class W>
+void ByInputs(RowProduct<W> p, std::size_t rows) {
+  const std::size_t columns = p.columns, tile = TileColumns(rows);
+  for (std::size_t j = 0; j < columns; j += tile, p.w += tile, p.y += tile) {
+    p.columns = std::min(tile, columns - j);
     bool fresh = !p.accumulate;
     std::size_t k = 0;
     for (; k + kTogether <= p.inner; k += kTogether, fresh = false) {
-      AddInputs<kRows, kTogether>(p, k, fresh);
+      AddInputs<kTogether>(p, rows, k, fresh);
     }
-    for (; k < p.inner; ++k, fresh = false) AddInputs<kRows, 1>(p, k, fresh);
-    for (std::size_t r = 0; fresh && r < kRows; ++r) {
+    for (; k < p.inner; ++k, fresh = false) AddInputs<1>(p, rows, k, fresh);
+    for (std::size_t r = 0; fresh && r < rows; ++r) {
       std::fill_n(p.y + r * p.y_pitch, p.columns, 0.0F);
     }
   }
@@ -91,12 +108,13 @@ void ByInputs(RowProduct<W> p) {
 
 // Two sums for each row and output, over every other vector.
 template <std::size_t kRows, std::size_t kOutputs, class W>
-HWY_INLINE void Dots(const RowProduct<W>& p, std::size_t j) {
+HWY_INLINE void Dots(const RowProduct<W>& p, std::size_t row, std::size_t j) {
   const Lanes d;
+  const float* const x = p.x + row * p.x_pitch;
   const std::size_t lanes = hn::Lanes(d);
   Lane even[kRows][kOutputs];
   Lane odd[kRows][kOutputs];
-#pragma GCC unroll 4
+#pragma GCC unroll 2
   for (std::size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (std::size_t o = 0; o < kOutputs; ++o) even[r][o] = odd[r][o] = hn::Zero(d);
@@ -106,11 +124,11 @@ HWY_INLINE void Dots(const RowProduct<W>& p, std::size_t j) {
 #pragma GCC unroll 4
     for (std::size_t o = 0; o < kOutputs; ++o) {
       const W* const at = w + o * p.ld + k;
-      hwy::Prefetch(at + kOutputs * p.ld);
+      if (row == 0) hwy::Prefetch(at + kOutputs * p.ld);
       const auto v = Wide(span, d, at);
-#pragma GCC unroll 4
+#pragma GCC unroll 2
       for (std::size_t r = 0; r < kRows; ++r) {
-        sums[r][o] = hn::MulAdd(span.Load(d, p.x + r * p.x_pitch + k), v, sums[r][o]);
+        sums[r][o] = hn::MulAdd(span.Load(d, x + r * p.x_pitch + k), v, sums[r][o]);
       }
     }
   };
@@ -124,62 +142,35 @@ HWY_INLINE void Dots(const RowProduct<W>& p, std::size_t j) {
     k += lanes;
   }
   if (k < p.inner) add(odd, k, First{p.inner - k});
-#pragma GCC unroll 4
+#pragma GCC unroll 2
   for (std::size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (std::size_t o = 0; o < kOutputs; ++o) {
-      float& y = p.y[r * p.y_pitch + j + o];
+      float& y = p.y[(row + r) * p.y_pitch + j + o];
       const float dot = hn::GetLane(hn::SumOfLanes(d, hn::Add(even[r][o], odd[r][o])));
       y = p.accumulate ? y + dot : dot;
     }
   }
 }
 
-template <std::size_t kRows, class W>
-void ByOutputs(const RowProduct<W>& p) {
-  // Eight sums at once fit into 16 registers with what they are made of.
-  constexpr std::size_t kOutputs = 4 / kRows;
+template <std::size_t kOutputs, class W>
+HWY_INLINE void AddOutputs(const RowProduct<W>& p, std::size_t rows, std::size_t j) {
+  std::size_t row = 0;
+  for (; row + kPair <= rows; row += kPair) Dots<kPair, kOutputs>(p, row, j);
+  for (; row < rows; ++row) Dots<1, kOutputs>(p, row, j);
+}
+
+template <class W>
+void ByOutputs(const RowProduct<W>& p, std::size_t rows) {
   std::size_t j = 0;
-  for (; j + kOutputs <= p.columns; j += kOutputs) Dots<kRows, kOutputs>(p, j);
-  for (; j < p.columns; ++j) Dots<kRows, 1>(p, j);
+  for (; j + 4 <= p.columns; j += 4) AddOutputs<4>(p, rows, j);
+  for (; j < p.columns; ++j) AddOutputs<1>(p, rows, j);
 }
 
-template <class W>
-void ByInputsOf(const RowProduct<W>& p, std::size_t rows) {
-  switch (rows) {
-    case 0:
-      return;
-    case 1:
-      return ByInputs<1>(p);
-    case 2:
-      return ByInputs<2>(p);
-    case 3:
-      return ByInputs<3>(p);
-    default:
-      return ByInputs<4>(p);
-  }
-}
-
-template <class W>
-void ByOutputsOf(const RowProduct<W>& p, std::size_t rows) {
-  switch (rows) {
-    case 0:
-      return;
-    case 1:
-      return ByOutputs<1>(p);
-    case 2:
-      return ByOutputs<2>(p);
-    case 3:
-      return ByOutputs<3>(p);
-    default:
-      return ByOutputs<4>(p);
-  }
-}
-
-void InputsFloat(const RowProduct<float>& p, std::size_t rows) { ByInputsOf(p, rows); }
-void InputsBfloat16(const RowProduct<std::uint16_t>& p, std::size_t rows) { ByInputsOf(p, rows); }
-void OutputsFloat(const RowProduct<float>& p, std::size_t rows) { ByOutputsOf(p, rows); }
-void OutputsBfloat16(const RowProduct<std::uint16_t>& p, std::size_t rows) { ByOutputsOf(p, rows); }
+void InputsFloat(const RowProduct<float>& p, std::size_t rows) { ByInputs(p, rows); }
+void InputsBfloat16(const RowProduct<std::uint16_t>& p, std::size_t rows) { ByInputs(p, rows); }
+void OutputsFloat(const RowProduct<float>& p, std::size_t rows) { ByOutputs(p, rows); }
+void OutputsBfloat16(const RowProduct<std::uint16_t>& p, std::size_t rows) { ByOutputs(p, rows); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace sluice::kernels

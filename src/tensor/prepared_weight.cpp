@@ -32,6 +32,10 @@ Tensor rounded(const MatrixView& x) {
 /// Multiply-adds worth a thread of their own.
 constexpr std::int64_t kProductGrain = std::int64_t{1} << 17;
 
+/// Rows up to which our own product is faster than oneDNN's, which copies W first: with more, what
+/// that computes faster counts for more.
+constexpr std::int64_t kFewRows = 4;
+
 /// y = x · W, or +=, for few rows x of float32 by a matrix as it lies in memory.
 template <class W>
 void multiply_few(float* y, std::int64_t ldy, const MatrixView& x, const MatrixView& w,
@@ -125,7 +129,7 @@ void PreparedWeight::product(float* y, std::int64_t ldy, const MatrixView& x,
   }
   const MatrixView w =
       layout_ == WeightLayout::outputs_by_inputs ? transpose(matrix(data_)) : matrix(data_);
-  const bool few = x.rows <= static_cast<std::int64_t>(kernels::kRowProductRows);
+  const bool few = x.rows <= kFewRows;
   if (few && operand() == DType::f32) {
     multiply_few<float>(y, ldy, x, w, accumulate);
     return;

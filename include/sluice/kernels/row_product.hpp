@@ -1,5 +1,5 @@
 #pragma once
-// Few rows by a constant matrix as it lies in memory: bound by reading the matrix once.
+// Few rows by a constant matrix as it lies in memory: the matrix is read once.
 
 #include <cstddef>
 #include <cstdint>
@@ -9,10 +9,7 @@
 SLUICE_API_BEGIN
 namespace sluice::kernels {
 
-/// Most rows that a product takes at once.
-inline constexpr std::size_t kRowProductRows = 4;
-
-/// Rows x [R, inner], y [R, columns], R <= kRowProductRows, and a matrix w of float32 or bfloat16
+/// Rows x [R, inner], y [R, columns], and a matrix w of float32 or bfloat16
 /// (widened), whose rows are `ld` elements apart. Sums are of float32, by fused multiply-adds where
 /// the target has them; a row's result does not depend on R, nor on how columns are split over
 /// several calls. Against exact sums the error is at most (inner / 8 + 16) · 2^-24 · Σ |x · w|.
