@@ -14,6 +14,7 @@
 #include "model_argument.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
 #include "text_flags.hpp"
 
@@ -30,6 +31,9 @@ struct EvalCommand {
 };
 
 void EvalCommand::run() const {
+  if (!text.condition.empty() && !model.condition.empty()) {
+    throw UsageError("--condition and --label: a text has labels of its own or one for all of it");
+  }
   const LoadedPredictor loaded = model.load(parse_enum<ConvPath>(conv));
   const TextEvaluation evaluation = evaluate_text(loaded, text, "eval");
   const EvalResult& result = evaluation.result;
@@ -79,6 +83,9 @@ void add_eval(CLI::App& program, int& status) {
   CLI::App& app = add_command(program, "eval", "The perplexity of a model on a text");
   add_model_flags(app, command->model);
   add_text_flags(app, "FILE", command->text);
+  add_text_condition(app, command->text);
+  add_text(app, "--label", command->model.condition,
+           "of a model that sluice train --condition made: the label of all of the text", "LABEL");
   add_flag(app, "--json", command->json, "print one JSON object instead (docs/formats.md)");
   add_text(app, "--conv", command->conv,
            "how convolutions over time compute: direct, fast (Toom-Cook, kernel widths 2 to 7), or "

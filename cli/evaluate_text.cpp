@@ -5,6 +5,7 @@
 #include "output.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/text/corpus.hpp"
+#include "sluice/text/labels.hpp"
 
 namespace sluice::cli {
 
@@ -16,7 +17,10 @@ TextEvaluation evaluate_text(const LoadedPredictor& loaded, const TextFlags& tex
     display.update(fraction, what);
   };
   const TextInputs inputs = text.open(*loaded.tokenizer, progress);
-  const TokenShards corpus = tokenize_uncached(inputs.sources(), *loaded.tokenizer, progress);
+  TokenShards corpus = tokenize_uncached(inputs.sources(), *loaded.tokenizer, progress);
+  if (!text.condition.empty() && loaded.model && !loaded.model->config().labels.empty()) {
+    corpus = with_labels(corpus, inputs.sources(), loaded.model->config().labels);
+  }
   options.progress = [&](std::int64_t done, std::int64_t all) {
     display.update(static_cast<double>(done) / static_cast<double>(all),
                    fmt::format("{} of {} tokens", grouped(done), grouped(all)));

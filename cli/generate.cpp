@@ -12,6 +12,7 @@
 
 #include "commands.hpp"
 #include "input_lines.hpp"
+#include "model_argument.hpp"
 #include "options.hpp"
 #include "output.hpp"
 #include "sluice/base/error.hpp"
@@ -37,7 +38,7 @@ TokenId token_named(const Tokenizer& tokenizer, const std::string& flag, const s
 }
 
 struct GenerateCommand {
-  std::string model, prompt, prompts, precision = "f32";
+  std::string model, prompt, prompts, condition, precision = "f32";
   std::vector<std::string> stops, bans, biases;
   GenerateManyOptions options;
   std::int64_t seed = 1;
@@ -80,8 +81,9 @@ void GenerateCommand::run() {
     options.each.stops.push_back(with_escapes("--stop", stop));
   }
   options.validate(std::numeric_limits<std::int64_t>::max());
-  const LoadedFrozenModel loaded =
+  LoadedFrozenModel loaded =
       load_frozen_model(model, {.precision = parse_enum<WeightPrecision>(precision)});
+  loaded.model = conditioned(loaded.model, condition);
   read_rules(*loaded.tokenizer);
   if (prompts.empty() && options.samples == 1 && options.beam == 0 && !json) {
     stream(loaded);
@@ -260,6 +262,7 @@ void add_generate(CLI::App& program, int& status) {
   add_flag(app, "--json", command->json,
            "print one JSON object per text: tokens, log-probabilities, why it ended "
            "(docs/formats.md)");
+  add_condition_flag(app, command->condition);
   add_sampling_flags(app, *command);
   add_text(
       app, "--precision", command->precision,

@@ -94,8 +94,28 @@ LoadedPredictor load_predictor(const std::string& text, const FreezeOptions& opt
   return {make_mixture(std::move(parts)), loaded.front().tokenizer, nullptr};
 }
 
+std::shared_ptr<const FrozenModel> conditioned(std::shared_ptr<const FrozenModel> model,
+                                               const std::string& label) {
+  return label.empty() ? model : model->conditioned(model->config().label(label));
+}
+
 LoadedPredictor ModelFlags::load(ConvPath conv) const {
-  return load_predictor(model, {.precision = parse_enum<WeightPrecision>(precision), .conv = conv});
+  LoadedPredictor loaded =
+      load_predictor(model, {.precision = parse_enum<WeightPrecision>(precision), .conv = conv});
+  if (condition.empty()) return loaded;
+  if (!loaded.model) {
+    throw UsageError("--condition is about one model by itself, neither an n-gram nor a mixture");
+  }
+  loaded.model = conditioned(loaded.model, condition);
+  loaded.predictor = make_predictor(loaded.model);
+  return loaded;
+}
+
+void add_condition_flag(CLI::App& app, std::string& label) {
+  add_text(app, "--condition", label,
+           "of a model that sluice train --condition made: the label of the text (default: "
+           "unknown)",
+           "LABEL");
 }
 
 void add_model_flags(CLI::App& app, ModelFlags& flags) {

@@ -39,15 +39,23 @@ std::vector<LoadedPredictor> load_predictors(const std::vector<ModelShare>& shar
 /// Loads what `text` names, mixed where it names several.
 LoadedPredictor load_predictor(const std::string& text, const FreezeOptions& options);
 
+/// The model under a label by name; itself for an empty one.
+std::shared_ptr<const FrozenModel> conditioned(std::shared_ptr<const FrozenModel> model,
+                                               const std::string& label);
+
 /// What every command that asks a model takes besides the model itself.
 struct ModelFlags {
   std::string model;
   std::string precision = "f32";
+  /// What texts are labelled with; empty: unknown.
+  std::string condition = {};
 
   LoadedPredictor load(ConvPath conv = ConvPath::automatic) const;
 };
 
 /// MODEL, --precision and --threads.
 void add_model_flags(CLI::App& app, ModelFlags& flags);
+/// --condition, the label of all texts, which is `label`.
+void add_condition_flag(CLI::App& app, std::string& label);
 
 }  // namespace sluice::cli

@@ -110,6 +110,7 @@ void add_next(CLI::App& program, int& status) {
       "last\n"
       "word counts as over. A word's probability is that of its tokens and of its ending there.");
   add_model_flags(app, command->model);
+  add_condition_flag(app, command->model.condition);
   add_text(
       app, "TEXT", command->text,
       "what was before (default: nothing, the start of a line); -: each line of standard input, "

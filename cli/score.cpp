@@ -93,6 +93,7 @@ void add_score(CLI::App& program, int& status) {
       "A line that cannot be scored gets nan, a message and exit status 1; the others do not\n"
       "suffer.");
   add_model_flags(app, command->model);
+  add_condition_flag(app, command->model.condition);
   add_text(app, "FILE", command->file,
            "UTF-8 text, plain or compressed (gzip, bzip2, xz, zstd); - or nothing: standard input",
            "");

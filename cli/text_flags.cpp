@@ -6,7 +6,10 @@
 namespace sluice::cli {
 
 InputOptions TextFlags::options(bool any_bytes) const {
-  return {.include = fields_detail::parts_of(include), .field = field, .any_bytes = any_bytes};
+  return {.include = fields_detail::parts_of(include),
+          .field = field,
+          .condition = condition,
+          .any_bytes = any_bytes};
 }
 
 TextInputs TextFlags::open(const Tokenizer& tokenizer, const Progress& progress) const {
@@ -26,6 +29,14 @@ void add_text_flags(CLI::App& app, const std::string& flag, TextFlags& flags, Te
            "GLOB,..");
   add_text(app, "--field", flags.field, "texts are JSON lines; this field of each is the text",
            "NAME");
+}
+
+void add_text_condition(CLI::App& app, TextFlags& flags) {
+  add_text(app, "--condition", flags.condition,
+           "what labels each text: a column from 1 of lines separated by tabs whose last column is "
+           "the text, or with --field another field of the JSON lines; a model without labels "
+           "reads the texts alone",
+           "FIELD");
 }
 
 }  // namespace sluice::cli

@@ -19,6 +19,7 @@ struct TextFlags {
   std::vector<std::string> files;
   std::string include;  // patterns with commas between them
   std::string field;
+  std::string condition = {};  // InputOptions::condition
 
   /// How they are to be read; `any_bytes` as InputOptions has it.
   InputOptions options(bool any_bytes) const;
@@ -31,5 +32,7 @@ enum class TextsNeeded { no, yes };
 /// `flag`, or the position of that name, --include and --field.
 void add_text_flags(CLI::App& app, const std::string& flag, TextFlags& flags,
                     TextsNeeded needed = TextsNeeded::yes);
+/// --condition, of commands whose models may be conditional.
+void add_text_condition(CLI::App& app, TextFlags& flags);
 
 }  // namespace sluice::cli

@@ -73,8 +73,8 @@ void TrainRun::prepare() {
   const std::int64_t tokens = text_->train.size();
   Notes of_training;
   const TrainConfig training = choose_training(settings_.training, tokens, of_training);
-  const ModelConfig model =
-      choose_model(settings_.model, {tokens, text_->tokenizer->size(), training.context}, notes_);
+  const ModelConfig model = choose_model(
+      settings_.model, {tokens, text_->tokenizer->size(), training.context, text_->labels}, notes_);
   notes_.insert(notes_.end(), of_training.begin(), of_training.end());
   check_run(model, training, text_->train);
   plan_ = plan_of(settings_, model, training);
@@ -106,9 +106,11 @@ TrainCallbacks TrainRun::callbacks() {
                                   : grouped(p.step);
     display_.update(
         p.fraction,
-        fmt::format("step {}  loss {:.3f}  perplexity {:.1f}  {} tokens/s  ETA {}", steps,
-                    p.smoothed_loss, p.perplexity,
-                    grouped(static_cast<std::int64_t>(p.tokens_per_second)), clock_time(p.eta)));
+        fmt::format(
+            "step {}  loss {:.3f}  perplexity {:.1f}  gradient {:.2g}{}  {} tokens/s  ETA {}",
+            steps, p.smoothed_loss, p.perplexity, p.gradient_norm,
+            p.clipped >= 0.005 ? fmt::format(" ({:.0f}% clipped)", 100 * p.clipped) : "",
+            grouped(static_cast<std::int64_t>(p.tokens_per_second)), clock_time(p.eta)));
   };
   callbacks.validating = [this](double fraction) { display_.update(fraction, "validating"); };
   callbacks.validated = [this](const ValidationReport& v) {

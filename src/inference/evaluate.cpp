@@ -55,7 +55,7 @@ Plan plan(std::int64_t tokens, std::optional<std::int64_t> receptive_field,
 
 /// One pass: tokens of the windows that have some, and which of their rows are scored.
 struct Pass {
-  std::vector<std::int32_t> ids, targets, scored_rows, scored_targets;
+  std::vector<std::int32_t> ids, targets, labels, scored_rows, scored_targets;
   std::vector<std::int64_t> lengths;
   std::vector<StackState*> states;
 };
@@ -73,6 +73,10 @@ Pass read_pass(const Plan& plan, const TokenShards& corpus, std::int64_t offset,
     pass.ids.resize(row + static_cast<std::size_t>(present));
     pass.targets.resize(pass.ids.size());
     corpus.read_pairs(begin, present, pass.ids.data() + row, pass.targets.data() + row);
+    if (corpus.labels() != nullptr) {
+      pass.labels.resize(pass.ids.size());
+      corpus.labels()->read(begin, present, pass.labels.data() + row);
+    }
     pass.lengths.push_back(present);
     pass.states.push_back(&states[static_cast<std::size_t>(s)]);
     const std::int64_t skipped =
@@ -153,7 +157,8 @@ EvalResult evaluate(const FrozenModel& model, const TokenShards& corpus,
   std::vector<StackState> states(static_cast<std::size_t>(plan.segments));
   for (std::int64_t offset = 0; offset < plan.length; offset += plan.chunk) {
     const Pass pass = read_pass(plan, corpus, offset, states);
-    Tensor hidden = model.hidden(pass.ids, PackedRows(pass.lengths), pass.states);
+    const RowLabels labels{.all = model.label(), .each = pass.labels};
+    Tensor hidden = model.hidden(pass.ids, PackedRows(pass.lengths), pass.states, labels);
     if (pass.scored_rows.size() != pass.ids.size()) {
       hidden = pick_rows(hidden, pass.scored_rows, "evaluate");
     }

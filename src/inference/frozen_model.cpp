@@ -34,15 +34,26 @@ std::shared_ptr<const FrozenModel> FrozenModel::freeze(std::unique_ptr<const Lan
   return std::shared_ptr<const FrozenModel>(new FrozenModel(*model, options));
 }
 
+std::shared_ptr<const FrozenModel> FrozenModel::conditioned(std::int32_t label) const {
+  const auto labels = static_cast<std::int32_t>(config_.labels.size());
+  if (label < 0 || label > labels) {
+    throw UsageError(
+        fmt::format("model: label {} asked for, expected 0 (unknown) to {}", label, labels));
+  }
+  const std::shared_ptr<FrozenModel> other(new FrozenModel(*this));
+  other->label_ = label;
+  return other;
+}
+
 Session FrozenModel::session() const { return Session(shared_from_this()); }
 
 Tensor FrozenModel::hidden(std::span<const std::int32_t> ids, const PackedRows& rows,
-                           std::span<StackState* const> states) const {
+                           std::span<StackState* const> states, const RowLabels& labels) const {
   if (static_cast<std::int64_t>(ids.size()) != rows.rows()) {
     throw Error(
         fmt::format("model: {} tokens given for texts of {} rows in all", ids.size(), rows.rows()));
   }
-  return stack_->forward(tokens_->embed(ids), rows, states);
+  return stack_->forward(tokens_->embed(ids), rows, states, labels);
 }
 
 std::vector<double> FrozenModel::nll(const Tensor& hidden,

@@ -45,6 +45,27 @@ bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+void check_labels(const ModelConfig& config) {
+  constexpr std::size_t most_labels = 65'535;
+  if (config.labels.empty()) return;
+  if (!config.architecture().takes_labels()) {
+    refuse_config(fmt::format("arch {} takes no labels; leave the condition out", config.arch()));
+  }
+  if (config.labels.size() > most_labels) {
+    refuse_config(fmt::format("{} labels are more than {}; is the right column the condition?",
+                              config.labels.size(), most_labels));
+  }
+  std::vector<std::string> sorted = config.labels;
+  std::sort(sorted.begin(), sorted.end());
+  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+  if (twice != sorted.end()) {
+    refuse_config(fmt::format("label '{}' is there twice, expected different ones", *twice));
+  }
+  if (sorted.front().empty()) {
+    refuse_config("a label is empty, which is what the unknown one is called; give it a name");
+  }
+}
+
 void check_norm(const ModelConfig& config) {
   if (config.norm == "instance") {
     refuse_config(
@@ -144,7 +165,17 @@ const FieldTable& common_model_fields() {
                 .group = "Model",
                 .help = "what initial weights of the layers are multiplied by (default 1)",
                 .optional = true})
-          .only_if([](const Config& config) { return config.init_scale != 1; });
+          .only_if([](const Config& config) { return config.init_scale != 1; })
+          .add("labels", &Config::labels, {.optional = true})
+          .only_if([](const Config& config) { return !config.labels.empty(); })
+          .add("label_dropout", &Config::label_dropout,
+               {.range = from_to_below(0, 1),
+                .flag = "--label-dropout",
+                .group = "Model",
+                .help = "with --condition: probability that a label is unknown while training "
+                        "(default 0.1)",
+                .optional = true})
+          .only_if([](const Config& config) { return !config.labels.empty(); });
   return table;
 }
 
@@ -163,8 +194,31 @@ std::vector<std::string> model_fields(std::string_view arch) {
   return names;
 }
 
+ModelConfig without_labels(ModelConfig config) {
+  config.labels.clear();
+  return config;
+}
+
+std::int64_t label_count(const ModelConfig& config) {
+  return static_cast<std::int64_t>(config.labels.size());
+}
+
+std::int32_t ModelConfig::label(std::string_view name) const {
+  if (labels.empty()) {
+    throw UsageError(fmt::format(
+        "the model has no labels, got '{}'; train one with labels (sluice train --condition)",
+        name));
+  }
+  const auto found = std::find(labels.begin(), labels.end(), name);
+  if (found == labels.end()) {
+    throw UsageError(fmt::format("unknown label '{}'; {}", name, suggestion(name, labels)));
+  }
+  return static_cast<std::int32_t>(found - labels.begin()) + 1;
+}
+
 void ModelConfig::validate() const {
   check_fields(model_parts(*this), {.where = "model config"});
+  check_labels(*this);
   check_norm(*this);
   architecture_->validate(*this);
   const std::int64_t width = architecture_->output_width(*this);

@@ -25,8 +25,8 @@ class FrozenGcnn final : public FrozenStack {
   }
 
  private:
-  Tensor run(const Tensor& x, const PackedRows& rows,
-             std::span<StackState* const> states) const override {
+  Tensor run(const Tensor& x, const PackedRows& rows, std::span<StackState* const> states,
+             const RowLabels& labels) const override {
     std::vector<Tensor> before, after;  // of each text, the inputs of all layers that are carried
     if (carried_ > 0) {
       for (const StackState* const state : states) {
@@ -47,7 +47,7 @@ class FrozenGcnn final : public FrozenStack {
         spread_parts(after, place, trailing_rows(input, rows, widths.kernel));
         place += lead;
       }
-      values[i + 1] = layer.conv.forward(input, rows, residual_of(layer, values, rows));
+      values[i + 1] = layer.conv.forward(input, rows, residual_of(layer, values, rows), labels);
       for (std::size_t j = 0; j <= i; ++j) {
         if (last_use_[j] == i) values[j] = Tensor();
       }

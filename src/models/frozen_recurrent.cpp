@@ -19,8 +19,8 @@ class FrozenRecurrentStack final : public FrozenStack {
   }
 
  private:
-  Tensor run(const Tensor& x, const PackedRows& rows,
-             std::span<StackState* const> states) const override {
+  Tensor run(const Tensor& x, const PackedRows& rows, std::span<StackState* const> states,
+             const RowLabels& labels) const override {
     std::vector<Tensor> before, after;  // of each text, the states of all layers
     for (const StackState* const state : states) {
       before.push_back(state->tensors.empty() ? Tensor() : state->tensors.front());
@@ -32,7 +32,7 @@ class FrozenRecurrentStack final : public FrozenStack {
       batch.push_back(stacked_parts(before, place, width));
       place += width;
     }
-    const Tensor y = stack_.forward(x, rows, batch);
+    const Tensor y = stack_.forward(x, rows, batch, labels);
     place = 0;
     for (std::size_t i = 0; i < widths_.size(); ++i) {
       spread_parts(after, place, batch[i]);

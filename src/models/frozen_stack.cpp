@@ -13,11 +13,15 @@ std::size_t StackState::bytes() const {
 }
 
 Tensor FrozenStack::forward(const Tensor& x, const PackedRows& rows,
-                            std::span<StackState* const> states) const {
+                            std::span<StackState* const> states, const RowLabels& labels) const {
   if (x.shape() != Shape{rows.rows(), inputs_} || states.size() != rows.texts()) {
     throw Error(
         fmt::format("frozen stack: {} states and input {} given for {} texts, expected [{}, {}]",
                     states.size(), x.shape().str(), rows.texts(), rows.rows(), inputs_));
+  }
+  if (!labels.one() && static_cast<std::int64_t>(labels.each.size()) != rows.rows()) {
+    throw Error(
+        fmt::format("frozen stack: {} labels given for {} rows", labels.each.size(), rows.rows()));
   }
   for (std::size_t i = 0; i < rows.texts(); ++i) {
     if (rows.length(i) < 1) {
@@ -25,7 +29,7 @@ Tensor FrozenStack::forward(const Tensor& x, const PackedRows& rows,
     }
   }
   if (rows.texts() == 0) return Tensor(Shape{0, outputs_});
-  Tensor out = run(x, rows, states);
+  Tensor out = run(x, rows, states, labels);
   for (std::size_t i = 0; i < rows.texts(); ++i) states[i]->position += rows.length(i);
   return out;
 }

@@ -12,11 +12,11 @@ class FrozenTransformerStack final : public FrozenStack {
       : FrozenStack(stack.layout.width, stack.layout.width), stack_(std::move(stack)) {}
 
  private:
-  Tensor run(const Tensor& x, const PackedRows& rows,
-             std::span<StackState* const> states) const override {
+  Tensor run(const Tensor& x, const PackedRows& rows, std::span<StackState* const> states,
+             const RowLabels& labels) const override {
     std::vector<TextKeys> texts;
     for (StackState* const state : states) texts.push_back({&state->tensors, state->position});
-    return stack_.forward(x, rows, texts);
+    return stack_.forward(x, rows, texts, labels);
   }
 
   FrozenTransformer stack_;

@@ -34,7 +34,8 @@ GatedConv1d::Options layer_options(const ModelConfig& config, std::int64_t chann
           .kernel = spec.kernel,
           .unit = gcnn_of(config).unit,
           .norm = config.norm,
-          .groups = config.groups};
+          .groups = config.groups,
+          .labels = label_count(config)};
 }
 
 /// What brings an input or a residual of another width to the layer's.
@@ -133,7 +134,7 @@ class Gcnn final : public StackModel {
       CausalConv project;
       project.dropout = options.dropout_of(kInputStream);
       project.precision = options.precision;
-      values[0] = input_->forward(x, {}, project, false, RandomKey{}, nullptr);
+      values[0] = input_->forward(x, {}, project, {}, nullptr);
     }
     std::size_t carried = 0;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -158,15 +159,16 @@ class Gcnn final : public StackModel {
         if (layer.projection) {
           CausalConv project;
           project.precision = options.precision;
-          residual = layer.projection->forward(residual, {}, project, false, RandomKey{}, nullptr);
+          residual = layer.projection->forward(residual, {}, project, {}, nullptr);
         }
       }
       LayerProbe probe;
       if (options.probe != nullptr) {
         probe = {options.probe, fmt::format("layers.{}", i), gcnn_of(config_).unit};
       }
-      values[i + 1] = layer.conv.forward(values[i], residual, conv, options.training, random,
-                                         carries ? &context : nullptr, probe);
+      values[i + 1] =
+          layer.conv.forward(values[i], residual, conv, {options.training, random, options.labels},
+                             carries ? &context : nullptr, probe);
       if (carries) next.tensors.push_back(std::move(context));
       for (std::size_t j = 0; j <= i; ++j) {
         if (last_use_[j] == i) values[j] = Variable();
@@ -216,6 +218,7 @@ class GcnnArchitecture final : public ArchitectureOf<GcnnShape> {
     return table;
   }
   std::vector<std::string> size_fields() const override { return {"layers", "dim"}; }
+  bool takes_labels() const override { return true; }
 
   std::vector<std::string> norms() const override {
     std::vector<std::string> norms = Architecture::norms();
@@ -268,6 +271,27 @@ class GcnnArchitecture final : public ArchitectureOf<GcnnShape> {
     return count;
   }
 
+  // Layer after layer, each at all positions at once. A stack like this one sees further by being
+  // repeated.
+  std::optional<SequentialOperations> sequential(const ModelConfig& config,
+                                                 std::int64_t length) const override {
+    const std::vector<LayerSpec>& layers = gcnn_of(config).layers;
+    const auto depth = static_cast<std::int64_t>(layers.size());
+    std::int64_t reach = 0;
+    for (const LayerSpec& layer : layers) reach += layer.kernel - 1;
+    SequentialOperations operations{depth, depth};
+    if (reach > 0) {
+      const std::int64_t whole = (length - 1) / reach;
+      operations.depending = whole * depth;
+      std::int64_t left = (length - 1) % reach;
+      for (std::size_t i = 0; left > 0; ++i) {
+        left -= layers[i].kernel - 1;
+        ++operations.depending;
+      }
+    }
+    return operations;
+  }
+
   // Doubles: absurd sizes are what this is for, and they overflow integers.
   StackMemory memory(const ModelConfig& config, bool recompute) const override {
     const UnitSpec unit = parse_unit_spec(gcnn_of(config).unit);
@@ -284,7 +308,8 @@ class GcnnArchitecture final : public ArchitectureOf<GcnnShape> {
       }
       // Its input after dropout, its projection, once more normalised, its output; and at the peak
       // their gradients.
-      const bool apart = !unit.fused() || (config.norm != kWeightNorm && config.norm != "none");
+      const bool apart = !unit.fused() || !config.labels.empty() ||
+                         (config.norm != kWeightNorm && config.norm != "none");
       const double all = inputs + (apart ? 2 : 1) * projected + static_cast<double>(layer.channels);
       need.per_position += recompute ? all - projected : all;
       need.widest = std::max(need.widest, all);

@@ -21,6 +21,11 @@ namespace sluice {
 namespace {
 
 constexpr std::int64_t kMostHidden = 1'000'000'000;
+/// Residual IndRNNs of so many layers start with smaller weights: what a layer gives is never
+/// negative, so that what they add to their inputs grows with their number. A start at 1/depth of
+/// the weights adds as much as one layer does, and 110 and 150 layers learn from the first steps;
+/// without, they start at a loss of many times ln V.
+constexpr std::int64_t kDeepIndRnn = 24;
 
 const RecurrentShape& recurrent_of(const ModelConfig& config) {
   return config.shape<RecurrentShape>();
@@ -39,11 +44,12 @@ RecurrentStackOptions recurrent_options(const ModelConfig& config) {
   stack.groups = config.groups;
   stack.residual = shape.residual;
   stack.variational = shape.variational;
+  stack.labels = label_count(config);
   RecurrentOptions& layer = stack.layer;
   layer.cell = parse_enum<CellKind>(config.arch());
   layer.input = config.dim;
   layer.hidden = shape.hidden;
-  if (layer.cell == CellKind::rnn) layer.nonlinearity = parse_activation(shape.unit);
+  if (layer.cell == CellKind::rnn) layer.nonlinearity = parse_unit(shape.unit);
   layer.forget_bias = static_cast<double>(shape.forget_bias);
   layer.without_input_gate = removes(shape, "input");
   layer.without_forget_gate = removes(shape, "forget");
@@ -114,10 +120,11 @@ FieldTable recurrent_fields(CellKind cell) {
             .help = "one dropout mask for all steps of a chunk (Gal & Ghahramani 2016)"});
   switch (cell) {
     case CellKind::rnn:
-      fields.add("unit", &Shape::unit, choice_codec("unit", {"tanh", "relu"}),
+      fields.add("unit", &Shape::unit, activation_codec(),
                  {.flag = "--unit",
                   .group = group,
-                  .help = "the cell's nonlinearity, tanh or relu (default tanh)"});
+                  .help = "the cell's nonlinearity: any activation, like tanh, sigmoid, relu or "
+                          "leaky_relu(0.2) (default tanh)"});
       break;
     case CellKind::lstm:
       fields
@@ -161,6 +168,7 @@ class RecurrentArchitecture final : public ArchitectureOf<RecurrentShape> {
 
   const FieldTable& fields() const override { return fields_; }
   std::vector<std::string> size_fields() const override { return {"depth", "hidden", "dim"}; }
+  bool takes_labels() const override { return true; }
 
   void validate(const ModelConfig& config) const override {
     const RecurrentShape& shape = recurrent_of(config);
@@ -189,6 +197,12 @@ class RecurrentArchitecture final : public ArchitectureOf<RecurrentShape> {
 
   std::int64_t parameters(const ModelConfig& config) const override {
     return parameter_count(recurrent_options(config));
+  }
+
+  // A layer's step waits for its step before and for the layer below: a diagonal at a time.
+  std::optional<SequentialOperations> sequential(const ModelConfig& config,
+                                                 std::int64_t length) const override {
+    return SequentialOperations{length + recurrent_of(config).depth - 1, length};
   }
 
   StackMemory memory(const ModelConfig& config, bool /*recompute*/) const override {
@@ -242,9 +256,17 @@ class RecurrentArchitecture final : public ArchitectureOf<RecurrentShape> {
   }
   void complete(ModelConfig& config, const ModelTask& task,
                 const GivenFields& given) const override {
-    if (cell_ != CellKind::indrnn || given.contains("bound")) return;
-    const auto context = static_cast<float>(std::max<std::int64_t>(task.context, 1));
-    config.shape<RecurrentShape>().bound = std::exp2(-1 / context);
+    if (cell_ != CellKind::indrnn) return;
+    auto& shape = config.shape<RecurrentShape>();
+    if (!given.contains("bound")) {
+      const auto context = static_cast<float>(std::max<std::int64_t>(task.context, 1));
+      shape.bound = std::exp2(-1 / context);
+    }
+    // A whole config, of a run that goes on, says what it has.
+    const bool whole = given.contains("vocabulary");
+    if (shape.residual && shape.depth >= kDeepIndRnn && !whole && !given.contains("init_scale")) {
+      config.init_scale = 1 / static_cast<float>(shape.depth);
+    }
   }
 
   std::unique_ptr<LanguageModel> make(const ModelConfig& config, std::optional<std::uint64_t> seed,

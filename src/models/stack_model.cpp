@@ -2,14 +2,38 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <mutex>
+#include <vector>
 
 #include "sluice/autograd/dropout.hpp"
 #include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/random.hpp"
 #include "sluice/models/architecture.hpp"
 
 namespace sluice {
+
+namespace {
+
+constexpr std::uint32_t kLabelStream = 0x7FFE;
+
+/// The labels of a chunk [B, T], of which each run of one label becomes unknown with probability
+/// `p`: whole lines, or the part of them in the chunk.
+std::vector<std::int32_t> drop_labels(std::span<const std::int32_t> labels, std::int64_t batch,
+                                      const RandomKey& random, float p) {
+  std::vector<std::int32_t> kept(labels.begin(), labels.end());
+  const std::size_t time =
+      labels.size() / static_cast<std::size_t>(std::max<std::int64_t>(batch, 1));
+  bool unknown = false;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (i % time == 0 || labels[i] != labels[i - 1]) unknown = random.uniform(i) < p;
+    if (unknown) kept[i] = 0;
+  }
+  return kept;
+}
+
+}  // namespace
 
 StackModel::StackModel(const ModelConfig& config, std::optional<std::uint64_t> seed, DType dtype)
     : LanguageModel(config),
@@ -24,6 +48,12 @@ Variable StackModel::hidden(std::span<const std::int32_t> ids, std::int64_t batc
   if (static_cast<std::int64_t>(ids.size()) != batch * time) {
     throw Error(fmt::format("the model's forward pass got {} ids for a batch of {} by {}",
                             ids.size(), batch, time));
+  }
+  std::vector<std::int32_t> labels;
+  if (options.training && config_.label_dropout > 0 && !options.labels.one()) {
+    labels = drop_labels(options.labels.each, batch, {options.seed, kLabelStream, options.step},
+                         config_.label_dropout);
+    options.labels.each = labels;
   }
   const Variable x = LayerProbe{options.probe, {}, {}}.see(
       ProbePoint::embedded,
@@ -61,8 +91,8 @@ class StackModel::Copied final : public FrozenStack {
   }
 
  private:
-  Tensor run(const Tensor& x, const PackedRows& rows,
-             std::span<StackState* const> states) const override {
+  Tensor run(const Tensor& x, const PackedRows& rows, std::span<StackState* const> states,
+             const RowLabels& labels) const override {
     const NoGrad no_grad;
     const std::lock_guard lock(mutex_);
     const std::int64_t d = inputs();
@@ -71,7 +101,13 @@ class StackModel::Copied final : public FrozenStack {
       const std::int64_t first = rows.first(i), time = rows.length(i);
       const Variable text(x.rows(first, first + time).reshape(Shape{1, time, d}));
       ModelState state{states[i]->tensors};
-      const Tensor y = stack_->stack(text, state, forward_).value();
+      ForwardOptions options = forward_;
+      options.labels = labels;
+      if (!labels.one()) {
+        options.labels.each =
+            labels.each.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(time));
+      }
+      const Tensor y = stack_->stack(text, state, options).value();
       out.rows(first, first + time).copy_from(y.reshape(Shape{time, outputs()}));
       states[i]->tensors = std::move(state.tensors);
     }

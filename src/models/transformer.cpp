@@ -42,7 +42,8 @@ TransformerOptions transformer_options(const ModelConfig& config) {
           .ffn = shape.ffn,
           .ffn_width = shape.ffn_width,
           .norm = config.norm,
-          .groups = config.groups};
+          .groups = config.groups,
+          .labels = label_count(config)};
 }
 
 // Dropout streams: the stack's from 0 to 2L, its output's behind.
@@ -81,6 +82,7 @@ class TransformerArchitecture final : public ArchitectureOf<TransformerShape> {
   TransformerArchitecture() : ArchitectureOf("transformer") {}
 
   std::string default_norm() const override { return "layer"; }
+  bool takes_labels() const override { return true; }
   const FieldTable& fields() const override {
     constexpr const char* group = "Transformers";
     using Shape = TransformerShape;
@@ -157,7 +159,16 @@ class TransformerArchitecture final : public ArchitectureOf<TransformerShape> {
   /// values.
   std::int64_t multiplications(const ModelConfig& config) const override {
     const TransformerShape& shape = transformer_of(config);
-    return parameters(config) + 2 * shape.depth * shape.window * config.dim;
+    return parameters(without_labels(config)) + 2 * shape.depth * shape.window * config.dim;
+  }
+
+  // Attention and feed-forward layer of each block, at all positions at once; a block sees a
+  // window.
+  std::optional<SequentialOperations> sequential(const ModelConfig& config,
+                                                 std::int64_t length) const override {
+    const TransformerShape& shape = transformer_of(config);
+    const std::int64_t reach = std::max<std::int64_t>(shape.window - 1, 1);
+    return SequentialOperations{2 * shape.depth, 2 * ((length - 1 + reach - 1) / reach)};
   }
 
   StackMemory memory(const ModelConfig& config, bool recompute) const override {

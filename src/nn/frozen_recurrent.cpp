@@ -4,14 +4,15 @@
 
 namespace sluice {
 
-Tensor FrozenRecurrent::forward(const Tensor& x, const PackedRows& rows,
-                                std::span<Tensor> state) const {
+Tensor FrozenRecurrent::forward(const Tensor& x, const PackedRows& rows, std::span<Tensor> state,
+                                const RowLabels& labels) const {
   const recurrent::Steps steps(rows);
   Tensor y = x;
   std::size_t first = 0;
   for (const FrozenRecurrentLayer& layer : layers) {
     const std::size_t count = layer.cell->states();
-    const Tensor out = layer.cell->forward(layer.norm.apply(y), steps, state.subspan(first, count));
+    const Tensor input = layer.condition.apply(layer.norm.apply(y), labels);
+    const Tensor out = layer.cell->forward(input, steps, state.subspan(first, count));
     if (residual && out.shape() == y.shape()) add_in_place(out, y);
     y = out;
     first += count;

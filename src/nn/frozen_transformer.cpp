@@ -40,21 +40,22 @@ Tensor FrozenFeedForward::forward(const Tensor& x) const {
   return y;
 }
 
-Tensor FrozenTransformerBlock::forward(const Tensor& x, const KeyPass& keys,
-                                       std::int64_t layer) const {
-  const Tensor middle = attention.forward(attention_norm.apply(x), keys, layer);
+Tensor FrozenTransformerBlock::forward(const Tensor& x, const KeyPass& keys, std::int64_t layer,
+                                       const RowLabels& labels) const {
+  const Tensor middle =
+      attention.forward(attention_condition.apply(attention_norm.apply(x), labels), keys, layer);
   add_in_place(middle, x);
-  const Tensor y = ffn.forward(ffn_norm.apply(middle));
+  const Tensor y = ffn.forward(ffn_condition.apply(ffn_norm.apply(middle), labels));
   add_in_place(y, middle);
   return y;
 }
 
 Tensor FrozenTransformer::forward(const Tensor& x, const PackedRows& rows,
-                                  std::span<const TextKeys> texts) const {
+                                  std::span<const TextKeys> texts, const RowLabels& labels) const {
   KeyPass keys(layout, rows, texts);
   Tensor y = positions.defined() ? with_positions(x, positions, rows, texts) : x;
   std::int64_t layer = 0;
-  for (const FrozenTransformerBlock& block : blocks) y = block.forward(y, keys, layer++);
+  for (const FrozenTransformerBlock& block : blocks) y = block.forward(y, keys, layer++, labels);
   keys.keep();
   return norm.apply(y);
 }

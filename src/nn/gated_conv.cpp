@@ -21,7 +21,8 @@ Norm projection_norm(const GatedConv1d::Options& options, std::int64_t channels,
 GatedConv1d::GatedConv1d(const Options& options, DType dtype, InitKey key)
     : options_(options),
       unit_(options.unit, options.outputs, dtype, key),
-      norm_(projection_norm(options, unit_.inputs(), dtype)) {
+      norm_(projection_norm(options, unit_.inputs(), dtype)),
+      condition_(options.labels, unit_.inputs(), dtype) {
   const std::int64_t m = unit_.inputs();
   const auto fan_in = static_cast<double>(options.kernel * options.channels);
   const Tensor v = normal(Shape{options.kernel, options.channels, m}, dtype,
@@ -41,15 +42,16 @@ std::int64_t GatedConv1d::parameter_count(const Options& options) {
   projection_norm(options, m, DType::f32).collect(norm, "");
   const std::int64_t biases_and_gains = options.norm == "weight" ? 2 * m : m;
   return options.kernel * options.channels * m + biases_and_gains + sluice::parameter_count(norm) +
-         unit.parameter_count(options.outputs);
+         Condition::parameter_count(options.labels, m) + unit.parameter_count(options.outputs);
 }
 
 Variable GatedConv1d::forward(const Variable& x, const Variable& residual, CausalConv conv,
-                              bool training, const RandomKey& random, Tensor* next_context,
+                              const Pass& pass, Tensor* next_context,
                               const LayerProbe& probe) const {
   conv.gain = g_;
   const bool apart = probe.wants(ProbePoint::projection) || probe.wants(ProbePoint::unit);
-  const bool fused = unit_.fused() && norm_.kind() == NormKind::none && !apart;
+  const bool fused =
+      unit_.fused() && norm_.kind() == NormKind::none && !condition_.defined() && !apart;
   if (fused) {
     conv.unit = unit_.unit();
     return probe.see(ProbePoint::output,
@@ -60,10 +62,11 @@ Variable GatedConv1d::forward(const Variable& x, const Variable& residual, Causa
   conv.unit = {};
   const Variable z = causal_conv_unit(x, v_, bias_, {}, conv, next_context);
   const std::int64_t rows = z.shape()[0] * z.shape()[1];
-  const Variable projected = probe.see(
-      ProbePoint::projection, reshape(norm_.forward(z, training), Shape{rows, unit_.inputs()}));
+  const Variable gates = condition_.forward(norm_.forward(z, pass.training), pass.labels);
+  const Variable projected =
+      probe.see(ProbePoint::projection, reshape(gates, Shape{rows, unit_.inputs()}));
   const Variable y =
-      reshape(probe.see(ProbePoint::unit, unit_.forward(projected, training, random)),
+      reshape(probe.see(ProbePoint::unit, unit_.forward(projected, pass.training, pass.random)),
               Shape{z.shape()[0], z.shape()[1], options_.outputs});
   return probe.see(ProbePoint::output,
                    residual.defined() ? add_scaled(y, scale, residual, scale) : y);
@@ -76,7 +79,8 @@ FrozenConv GatedConv1d::freeze(const FreezeOptions& options) const {
   if (made) of_filters.copy = false;  // they are made here
   const Tensor filters = made ? weight_norm(v_, g_).value() : v_.value();
   return {PreparedConv(filters, of_filters),
-          {frozen_tensor(bias_.value(), options), unit_.frozen(options), norm_.frozen(options)}};
+          {frozen_tensor(bias_.value(), options), unit_.frozen(options), norm_.frozen(options)},
+          condition_.freeze(options)};
 }
 
 void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) const {
@@ -105,6 +109,7 @@ void GatedConv1d::collect(Parameters& parameters, const std::string& prefix) con
   }
   parameters.push_back({prefix + "bias", bias_, {}, {}, false});
   norm_.collect(parameters, prefix + "norm.");
+  condition_.collect(parameters, prefix);
   unit_.collect(parameters, prefix + "unit.");
 }
 

@@ -48,7 +48,7 @@ Shapes shapes_of(const RecurrentOptions& o) {
 
 /// Of the nonlinearity that a layer's products feed, where it has but one.
 double gain_of(const RecurrentOptions& o) {
-  if (o.cell == CellKind::rnn) return calculate_gain(activation_name(o.nonlinearity));
+  if (o.cell == CellKind::rnn) return unit_gain(o.nonlinearity);
   return o.cell == CellKind::indrnn ? calculate_gain("relu") : 1;
 }
 
@@ -58,9 +58,9 @@ void check(const RecurrentOptions& o) {
     throw UsageError(fmt::format("{} layer: sizes must be at least 1, got {} to {} channels", name,
                                  o.input, o.hidden));
   }
-  if (o.cell == CellKind::rnn && o.nonlinearity != Activation::tanh &&
-      o.nonlinearity != Activation::relu) {
-    throw UsageError("rnn layer: the nonlinearity must be tanh or relu");
+  if (o.cell == CellKind::rnn && o.nonlinearity.gated) {
+    throw UsageError(fmt::format("rnn layer: the nonlinearity must be an activation, got {}",
+                                 unit_name(o.nonlinearity)));
   }
   if (o.cell != CellKind::indrnn) return;
   if (!(o.recurrent_bound >= 0)) {
@@ -166,7 +166,7 @@ std::shared_ptr<const PreparedCell> RecurrentLayer::freeze(const FreezeOptions& 
     case CellKind::rnn:
       break;
   }
-  return prepare_rnn(weights, options_.nonlinearity == Activation::relu, options);
+  return prepare_rnn(weights, options_.nonlinearity, options);
 }
 
 void RecurrentLayer::constrain() const {
@@ -201,7 +201,8 @@ std::int64_t parameter_count(const RecurrentStackOptions& options) {
     const RecurrentOptions layer = layer_options(options, i);
     Parameters norm;
     make_causal_norm(options.norm, layer.input, options.groups).collect(norm, "");
-    count += parameter_count(layer) + parameter_count(norm);
+    count += parameter_count(layer) + parameter_count(norm) +
+             Condition::parameter_count(options.labels, layer.input);
   }
   return count;
 }
@@ -217,6 +218,7 @@ RecurrentStack::RecurrentStack(const RecurrentStackOptions& options, DType dtype
     const RecurrentOptions layer = layer_options(options, i);
     layers_.emplace_back(layer, dtype, own);
     norms_.push_back(make_causal_norm(options.norm, layer.input, options.groups, dtype));
+    conditions_.emplace_back(options.labels, layer.input, dtype);
   }
 }
 
@@ -240,6 +242,7 @@ Variable RecurrentStack::forward(const Variable& x, std::vector<Tensor>& state,
       const Dropout drop = options.dropout_of(static_cast<std::uint32_t>(i));
       input = options_.variational ? dropout_over_time(input, drop) : dropout(input, drop);
     }
+    input = conditions_[i].forward(input, options.labels);
     const auto first = state.begin() + static_cast<std::ptrdiff_t>(i * each);
     std::vector<Tensor> own(first, first + static_cast<std::ptrdiff_t>(each));
     LayerProbe probe;
@@ -265,7 +268,8 @@ FrozenRecurrent RecurrentStack::freeze(const FreezeOptions& options) const {
   FrozenRecurrent stack;
   stack.residual = options_.residual;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    stack.layers.push_back({norms_[i].frozen(options), layers_[i].freeze(options)});
+    stack.layers.push_back(
+        {norms_[i].frozen(options), layers_[i].freeze(options), conditions_[i].freeze(options)});
   }
   return stack;
 }
@@ -278,6 +282,7 @@ void RecurrentStack::collect(Parameters& parameters, const std::string& prefix) 
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     layers_[i].collect(parameters, fmt::format("{}{}.", prefix, i));
     norms_[i].collect(parameters, fmt::format("{}{}.norm.", prefix, i));
+    conditions_[i].collect(parameters, fmt::format("{}{}.", prefix, i));
   }
 }
 

@@ -53,7 +53,9 @@ TransformerBlock::TransformerBlock(const TransformerOptions& o, DType dtype, Ini
                   .bias = o.bias,
                   .output_scale = output_scale(o)},
                  dtype, key),
+      attention_condition_(o.labels, o.dim, dtype),
       ffn_norm_(norm_of(o, dtype)),
+      ffn_condition_(o.labels, o.dim, dtype),
       ffn_({.dim = o.dim,
             .width = ffn_width(o),
             .unit = o.ffn,
@@ -64,20 +66,25 @@ TransformerBlock::TransformerBlock(const TransformerOptions& o, DType dtype, Ini
 Variable TransformerBlock::forward(const Variable& x, Tensor& context,
                                    const ForwardOptions& options, std::uint32_t stream,
                                    const LayerProbe& probe) const {
-  const Variable seen =
-      attention_.forward(attention_norm_.forward(x, options.training), context, options.precision);
+  const Variable input =
+      attention_condition_.forward(attention_norm_.forward(x, options.training), options.labels);
+  const Variable seen = attention_.forward(input, context, options.precision);
   const Variable middle = residual_add(x, seen, options.dropout_of(stream));
   const RandomKey random{options.seed, kUnitStream + stream, options.step};
-  const Variable added =
-      ffn_.forward(ffn_norm_.forward(middle, options.training),
-                   {.precision = options.precision, .recompute = options.recompute},
-                   options.training, random, probe);
+  const Variable added = ffn_.forward(
+      ffn_condition_.forward(ffn_norm_.forward(middle, options.training), options.labels),
+      {.precision = options.precision, .recompute = options.recompute}, options.training, random,
+      probe);
   return probe.see(ProbePoint::output, residual_add(middle, added, options.dropout_of(stream + 1)));
 }
 
 FrozenTransformerBlock TransformerBlock::freeze(const FreezeOptions& options) const {
-  return {attention_norm_.frozen(options), attention_.freeze(options), ffn_norm_.frozen(options),
-          ffn_.freeze(options)};
+  return {attention_norm_.frozen(options),
+          attention_.freeze(options),
+          ffn_norm_.frozen(options),
+          ffn_.freeze(options),
+          attention_condition_.freeze(options),
+          ffn_condition_.freeze(options)};
 }
 
 void TransformerBlock::collect(Parameters& parameters, const std::string& prefix) const {
@@ -85,6 +92,8 @@ void TransformerBlock::collect(Parameters& parameters, const std::string& prefix
   attention_.collect(parameters, prefix + "attention.");
   ffn_norm_.collect(parameters, prefix + "ffn_norm.");
   ffn_.collect(parameters, prefix + "ffn.");
+  attention_condition_.collect(parameters, prefix + "attention_");
+  ffn_condition_.collect(parameters, prefix + "ffn_");
 }
 
 TransformerStack::TransformerStack(const TransformerOptions& options, DType dtype, InitKey key)
@@ -185,7 +194,8 @@ std::int64_t TransformerStack::parameter_count(const TransformerOptions& options
   const std::int64_t ffn = GatedFeedForward::parameter_count(
       {.dim = d, .width = ffn_width(options), .unit = options.ffn, .bias = options.bias});
   const std::int64_t positions = options.positions == Positions::learned ? options.window * d : 0;
-  return positions + options.depth * (attention + ffn + 2 * norm) + norm;
+  const std::int64_t conditions = 2 * Condition::parameter_count(options.labels, d);
+  return positions + options.depth * (attention + ffn + 2 * norm + conditions) + norm;
 }
 
 }  // namespace sluice

@@ -24,15 +24,25 @@ BatchStream::BatchStream(TokenShards tokens, std::int64_t batch, std::int64_t co
   }
 }
 
-void BatchStream::read(std::int64_t step, Streams streams, TokenId* inputs,
-                       TokenId* targets) const {
+std::int64_t BatchStream::start(std::int64_t step, std::int64_t b) const {
   if (step < 0) throw Error(fmt::format("cannot read batch {}: steps count from 0", step));
   const std::int64_t length = steps_ * context_;
   const std::int64_t left_over = tokens_.size() - length * batch_;
-  const std::int64_t start = step / steps_ % 2 == 0 ? 0 : left_over;
+  const std::int64_t first = step / steps_ % 2 == 0 ? 0 : left_over;
+  return first + b * length + step % steps_ * context_;
+}
+
+void BatchStream::read(std::int64_t step, Streams streams, TokenId* inputs,
+                       TokenId* targets) const {
   for (std::int64_t b = 0; b < streams.count; ++b) {
-    tokens_.read_pairs(start + (streams.first + b) * length + step % steps_ * context_, context_,
-                       inputs + b * context_, targets + b * context_);
+    tokens_.read_pairs(start(step, streams.first + b), context_, inputs + b * context_,
+                       targets + b * context_);
+  }
+}
+
+void BatchStream::read_labels(std::int64_t step, Streams streams, std::int32_t* labels) const {
+  for (std::int64_t b = 0; b < streams.count; ++b) {
+    tokens_.labels()->read(start(step, streams.first + b), context_, labels + b * context_);
   }
 }
 

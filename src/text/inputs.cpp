@@ -9,12 +9,16 @@
 #include <streambuf>
 #include <string_view>
 #include <system_error>
+#include <unordered_map>
+#include <utility>
 
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/numbers.hpp"
 #include "sluice/text/detail/utf8.hpp"
+#include "sluice/text/labels.hpp"
 #include "text_reader.hpp"
 
 namespace sluice {
@@ -128,29 +132,111 @@ void for_each_read_line(TextReader& reader, const std::function<void(std::string
   if (!rest.empty()) body(rest);
 }
 
-/// Writes the texts of JSON lines, each on lines of its own.
-void write_field(TextReader& reader, const std::string& field, OutputFile& out) {
+/// A text of a file of records, and its label.
+struct Record {
+  std::string text, label;
+};
+
+FieldPlace place_of(const TextReader& reader, std::int64_t line) {
+  return {.where = fmt::format("cannot read '{}', line {}", reader.title(), line),
+          .origin = FieldPlace::Origin::file};
+}
+
+const Value& field_of(const Value& record, const std::string& field, const FieldPlace& place) {
+  const Value* const value = record.find(field);
+  if (value == nullptr) place.refuse(fmt::format("field '{}' is missing", field));
+  return *value;
+}
+
+Record json_record(std::string_view line, const InputOptions& options, const FieldPlace& place) {
+  const Value object = parse_json(line, place);
+  if (object.as<Value::Object>() == nullptr) place.refuse("a JSON object", object);
+  const Value& text = field_of(object, options.field, place);
+  if (text.as<std::string>() == nullptr) place.field(options.field).refuse("text", text);
+  Record record{*text.as<std::string>(), {}};
+  if (options.condition.empty()) return record;
+  const Value& label = field_of(object, options.condition, place);
+  if (const auto* const name = label.as<std::string>()) {
+    record.label = *name;
+  } else if (label.as<std::int64_t>() != nullptr) {
+    record.label = json_text(label);
+  } else {
+    place.field(options.condition).refuse("text or a whole number", label);
+  }
+  return record;
+}
+
+Record column_record(std::string_view line, std::size_t column, const FieldPlace& place) {
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  std::vector<std::string_view> columns;
+  for (std::size_t begin = 0; begin <= line.size();) {
+    const std::size_t end = std::min(line.find('\t', begin), line.size());
+    columns.push_back(line.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  if (columns.size() <= column) {
+    place.refuse(fmt::format(
+        "expected a label in column {} and the text in the last one, separated by tabs, got {} "
+        "column{}",
+        column, columns.size(), columns.size() == 1 ? "" : "s"));
+  }
+  return {std::string(columns.back()), std::string(columns[column - 1])};
+}
+
+/// The number of a column of text.
+std::size_t column_number(const std::string& condition) {
+  constexpr int most_columns = 1000;
+  const auto number = whole_number(condition);
+  if (number && *number >= 1 && *number <= most_columns) return static_cast<std::size_t>(*number);
+  throw UsageError(
+      fmt::format("condition '{}' is no column from 1 to {} of lines that tabs separate; where it "
+                  "is a field of JSON lines, name the field that is the text, too",
+                  condition, most_columns));
+}
+
+/// Notes the label of the text that ends at `end` for each of its lines.
+class LabelNotes {
+ public:
+  void add(const Record& record, std::uint64_t begin) {
+    const auto [found, fresh] =
+        numbers_.try_emplace(record.label, static_cast<std::uint32_t>(labels_.names.size()));
+    if (fresh) labels_.names.push_back(record.label);
+    for (std::size_t at = 0; at < record.text.size();) {
+      at = std::min(record.text.find('\n', at), record.text.size() - 1) + 1;
+      labels_.lines.push_back({begin + at, found->second});
+    }
+  }
+  LineLabels take() { return std::move(labels_); }
+
+ private:
+  LineLabels labels_;
+  std::unordered_map<std::string, std::uint32_t> numbers_;
+};
+
+/// Writes the texts of JSON lines, or of columns, each on lines of its own; with a condition
+/// returns their labels.
+LineLabels write_records(TextReader& reader, const InputOptions& options, OutputFile& out) {
+  const std::size_t column = options.field.empty() ? column_number(options.condition) : 0;
   std::int64_t number = 0;
+  std::uint64_t written = 0;
   std::string buffer;
+  LabelNotes labels;
   for_each_read_line(reader, [&](std::string_view line) {
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
-    const FieldPlace place{
-        .where = fmt::format("cannot read '{}', line {}", reader.title(), number),
-        .origin = FieldPlace::Origin::file};
-    const Value record = parse_json(line, place);
-    if (record.as<Value::Object>() == nullptr) place.refuse("a JSON object", record);
-    const Value* const text = record.find(field);
-    if (text == nullptr) place.refuse(fmt::format("field '{}' is missing", field));
-    const auto* const value = text->as<std::string>();
-    if (value == nullptr) place.field(field).refuse("text", *text);
-    buffer += *value;
-    if (!value->ends_with('\n')) buffer += '\n';
+    const FieldPlace place = place_of(reader, number);
+    Record record =
+        column > 0 ? column_record(line, column, place) : json_record(line, options, place);
+    if (!record.text.ends_with('\n')) record.text += '\n';
+    if (!options.condition.empty()) labels.add(record, written);
+    written += record.text.size();
+    buffer += record.text;
     if (buffer.size() < piece_bytes) return;
     out.write(buffer);
     buffer.clear();
   });
   out.write(buffer);
+  return labels.take();
 }
 
 void write_bytes(TextReader& reader, OutputFile& out, const Progress& progress) {
@@ -202,18 +288,18 @@ TextInputs::TextInputs(const std::vector<fs::path>& paths, const InputOptions& o
         continue;
       }
       TextReader reader(found.path);
-      if (reader.plain_file() && options.field.empty()) {
+      const bool records = !options.field.empty() || !options.condition.empty();
+      if (reader.plain_file() && !records) {
         sources_.emplace_back(found.path);
         continue;
       }
-      const auto unpack = [&](OutputFile& out) {
-        if (options.field.empty()) {
-          write_bytes(reader, out, progress);
-        } else {
-          write_field(reader, options.field, out);
-        }
-      };
       TextSource& source = sources_.emplace_back(fs::path());
+      const auto unpack = [&](OutputFile& out) {
+        if (!records) return write_bytes(reader, out, progress);
+        LineLabels labels = write_records(reader, options, out);
+        if (options.condition.empty()) return;
+        source.labels = std::make_shared<const LineLabels>(std::move(labels));
+      };
       source.name = reader.title();
       if (directory.empty()) {
         ScratchFile& out = *scratch_.emplace_back(std::make_unique<ScratchFile>());
@@ -227,8 +313,9 @@ TextInputs::TextInputs(const std::vector<fs::path>& paths, const InputOptions& o
         throw Error(
             fmt::format("cannot make the directory '{}': {}", directory.string(), error.message()));
       }
-      const std::string key = fmt::format(
-          "{}\n{}", fs::absolute(found.path).lexically_normal().string(), options.field);
+      std::string key = fmt::format("{}\n{}", fs::absolute(found.path).lexically_normal().string(),
+                                    options.field);
+      if (!options.condition.empty()) key += '\n' + options.condition;
       source.path = directory / fmt::format("text-{}.txt", checksum_hex(key.data(), key.size()));
       AtomicFile out(source.path);
       unpack(out);

@@ -49,6 +49,7 @@ ModelConfig requested_model(const ModelRequest& given, const ModelTask& task) {
   config.dropout = default_dropout(text_size(task.tokens));
   given.fields.apply(config);
   config.vocabulary = task.vocabulary;
+  if (config.labels.empty()) config.labels = task.labels;
   return config;
 }
 

@@ -15,6 +15,7 @@ Loop::Loop(LanguageModel& model, const TokenShards& text, const TrainConfig& con
       statistics_(model.parameters()),
       inputs_(static_cast<std::size_t>(config.batch * config.context)),
       targets_(inputs_.size()),
+      labels_(stream_.has_labels() ? inputs_.size() : 0),
       carried_(static_cast<std::size_t>(config.accumulate)) {
   for (const Parameter& parameter : trainable()) {
     leaves_.push_back(parameter.variable);
@@ -39,16 +40,19 @@ Loop::Update Loop::step(std::int64_t step, double rate, const Read& read) {
   const auto parts = static_cast<double>(config_.accumulate);
   const double norm = optimizer_.gradient_norm() / parts;
   if (!std::isfinite(norm)) throw NotFinite("the gradient norm", norm, true);
-  optimizer_.step(rate, clip_coefficient(norm, config_.clip) / parts);
+  const double scale = clip_coefficient(norm, config_.clip);
+  optimizer_.step(rate, scale / parts);
   model_.constrain();
   optimizer_.zero_gradients();
-  return {sum / parts, rate, norm};
+  return {sum / parts, rate, norm, scale < 1};
 }
 
 double Loop::learn_from(std::int64_t step, std::int64_t micro, const Read& read) {
   {
     const ProfileScope scope("batch");
-    stream_.read(step, {micro * config_.batch, config_.batch}, inputs_.data(), targets_.data());
+    const BatchStream::Streams streams{micro * config_.batch, config_.batch};
+    stream_.read(step, streams, inputs_.data(), targets_.data());
+    if (!labels_.empty()) stream_.read_labels(step, streams, labels_.data());
   }
   if (read) read(step, inputs_, targets_);
   const double loss = forward_backward(step, micro);
@@ -64,7 +68,8 @@ double Loop::forward_backward(std::int64_t step, std::int64_t micro) {
       .step = static_cast<std::uint32_t>(step * config_.accumulate + micro),
       .precision = config_.precision,
       .conv = config_.conv,
-      .recompute = config_.recompute};
+      .recompute = config_.recompute,
+      .labels = {.each = labels_}};
   Tape tape;
   const Variable loss = [&] {
     const ProfileScope scope("forward");

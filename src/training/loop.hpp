@@ -28,10 +28,11 @@ class GradientExchange {
 
 class Loop {
  public:
-  /// What a step came to: nats per token, the learning rate, and the gradient's norm before
-  /// clipping.
+  /// What a step came to: nats per token, the learning rate, the gradient's norm before clipping,
+  /// and whether it was clipped.
   struct Update {
     double loss = 0, rate = 0, norm = 0;
+    bool clipped = false;
   };
   /// Sees each micro-batch of a step before it is learnt from, [B, T] each.
   using Read = std::function<void(std::int64_t step, std::span<const TokenId> inputs,
@@ -75,6 +76,7 @@ class Loop {
   GradientExchange* exchange_ = nullptr;
   std::vector<TokenId> inputs_;
   std::vector<TokenId> targets_;
+  std::vector<std::int32_t> labels_;  // of the targets, where the text has labels
   std::vector<ModelState> carried_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "sluice/text/batches.hpp"
 #include "sluice/text/holdout.hpp"
 #include "sluice/text/inputs.hpp"
+#include "sluice/text/labels.hpp"
 #include "sluice/text/vocabulary_change.hpp"
 
 namespace sluice {
@@ -30,6 +32,21 @@ void change_vocabulary_of(Settings& settings, const std::vector<TextSource>& tex
   tokenizer = std::move(changed);
 }
 
+void add_labels(PreparedText& text, const ModelRequest& model, const HeldOut& parts, Notes& notes) {
+  text.labels = model.has("labels") ? model.fields.values.labels : label_names(parts.train);
+  if (text.labels.empty()) {
+    throw Error("the condition labels no line of the training text; name another field of it");
+  }
+  text.train = with_labels(text.train, parts.train, text.labels);
+  if (text.valid) text.valid = with_labels(*text.valid, parts.valid, text.labels);
+  constexpr std::size_t most_named = 8;
+  const auto last =
+      text.labels.begin() + static_cast<std::ptrdiff_t>(std::min(most_named, text.labels.size()));
+  notes.push_back(fmt::format(
+      "conditional on {} label{}: {}{}", text.labels.size(), text.labels.size() == 1 ? "" : "s",
+      fmt::join(text.labels.begin(), last, ", "), text.labels.size() > most_named ? ", ..." : ""));
+}
+
 }  // namespace
 
 PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache, Notes& notes,
@@ -37,7 +54,10 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
   const DataSettings& data = settings.data.values;
   const bool any_bytes =
       tokenizer ? tokenizer->kind() == "byte" : settings.tokenizer.values.kind == "byte";
-  const InputOptions reading{.include = data.include, .field = data.field, .any_bytes = any_bytes};
+  const InputOptions reading{.include = data.include,
+                             .field = data.field,
+                             .condition = data.condition,
+                             .any_bytes = any_bytes};
   const auto open = [&](const std::vector<std::filesystem::path>& paths) {
     auto inputs = std::make_unique<TextInputs>(paths, reading, cache, progress);
     if (!inputs->skipped().empty()) notes.push_back(inputs->skipped_note());
@@ -69,7 +89,9 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
   if (!data.valid_old.empty()) {
     old = tokenize_corpus(open(data.valid_old)->sources(), *tokenizer, cache, progress);
   }
-  return {std::move(tokenizer), std::move(train), std::move(valid), std::move(old)};
+  PreparedText text{std::move(tokenizer), std::move(train), std::move(valid), std::move(old)};
+  if (!data.condition.empty()) add_labels(text, settings.model, parts, notes);
+  return text;
 }
 
 void adopt_model(Settings& settings) {
@@ -87,6 +109,12 @@ void adopt_model(Settings& settings) {
   if (!settings.model.waiting.empty()) refuse("the model's " + settings.model.waiting[0].name);
   for (const std::string& name : settings.model.fields.names) {
     if (name != "dropout") refuse("the model's " + name);
+  }
+  if (!settings.data.values.condition.empty() && config.labels.empty()) {
+    throw UsageError(
+        fmt::format("the model of '{}' has no labels, so that its training goes on "
+                    "without a condition; leave it out",
+                    settings.from.string()));
   }
   if (settings.model.has("dropout")) config.dropout = settings.model.fields.values.dropout;
   settings.model.become(std::move(config));

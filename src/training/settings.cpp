@@ -148,7 +148,16 @@ const FieldTable& data_fields() {
                 .group = group,
                 .value = "NAME",
                 .help = "texts are JSON lines; this field of each is the text",
-                .optional = true});
+                .optional = true})
+          .add("condition", &Data::condition,
+               {.flag = "--condition",
+                .group = group,
+                .value = "FIELD",
+                .help = "what labels each text (author, topic, language), so that the model is "
+                        "conditional on it: a column from 1 of lines separated by tabs whose last "
+                        "column is the text, or with --field another field of the JSON lines",
+                .optional = true})
+          .only_if([](const Data& data) { return !data.condition.empty(); });
   return table;
 }
 

@@ -70,7 +70,7 @@ TEST_F(Architectures, EachRefusalIsOneSentence) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{"--arch", "lsmt"}, "lstm"},
       {{"--arch", "lstm", "--unit", "glu"}, "unit"},
-      {{"--arch", "rnn", "--unit", "glu"}, "tanh, relu"},
+      {{"--arch", "rnn", "--unit", "glu"}, "expected an activation"},
       {{"--arch", "lstm", "--layers", "[(8,3)]*2"}, "layers"},
       {{"--arch", "gcnn", "--heads", "2"}, "heads"},
       {{"--arch", "transformer", "--dim", "30", "--heads", "4"}, "heads"},

@@ -34,7 +34,7 @@ RecurrentOptions options_of(const std::string& name) {
   RecurrentOptions o{.input = 6, .hidden = 7};
   const std::string gates = name.starts_with("lstm_") ? name.substr(5) : "";
   o.cell = parse_enum<CellKind>(name.substr(0, name.find('_')));
-  if (name == "rnn_relu") o.nonlinearity = Activation::relu;
+  if (name == "rnn_relu") o.nonlinearity = {.f = Activation::relu};
   if (name == "gru_before") o.reset = GruReset::before;
   o.without_input_gate = gates.find('i') != std::string::npos;
   o.without_forget_gate = gates.find('f') != std::string::npos;

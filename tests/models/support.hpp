@@ -85,7 +85,7 @@ inline double loss_of(LanguageModel& model, std::span<const std::int32_t> ids,
 
 /// Every parameter's gradient of the whole model against central differences, dropout on, second
 /// chunk of a text.
-inline void check_model_gradients(const ModelConfig& config) {
+inline void check_model_gradients(const ModelConfig& config, const RowLabels& labels = {}) {
   const auto model = make_model(config, 3, DType::f64);
   const auto ids = random_ids(12, config.vocabulary, 1);
   const auto targets = random_ids(12, config.vocabulary, 2);
@@ -108,6 +108,7 @@ inline void check_model_gradients(const ModelConfig& config) {
   ForwardOptions options;
   options.training = true;
   options.step = 4;
+  options.labels = labels;
   check_gradients(
       inputs,
       [&] {

@@ -42,7 +42,7 @@ class Ngram final : public StackModel {
     Tensor next;
     LayerProbe probe;
     if (options.probe != nullptr) probe = {options.probe, "layer", "tanh"};
-    Variable y = layer_.forward(x, {}, conv, options.training, {}, &next, probe);
+    Variable y = layer_.forward(x, {}, conv, {.training = options.training}, &next, probe);
     state.tensors = {next};
     return y;
   }

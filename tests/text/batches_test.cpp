@@ -64,7 +64,7 @@ TEST(BatchStream, ShortCorporaAreRefused) {
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(),
                  "the corpus is too short: it has 11 tokens, and one step of batch 3 and context 4 "
-                 "needs 12; lower the batch or the context");
+                 "needs 12; lower the batch, what is accumulated or the context");
   }
   constexpr std::int64_t huge = std::numeric_limits<std::int64_t>::max();
   EXPECT_THROW(BatchStream(counting_corpus(11), huge, huge), Error);

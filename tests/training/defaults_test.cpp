@@ -176,6 +176,16 @@ TEST(ChooseModel, IndRnnsBoundFollowsTheContext) {
   EXPECT_FLOAT_EQ(bound(given, task(1'000'000, 100)), std::exp2(-1 / 128.0F));
   EXPECT_EQ(bound({{"arch", "indrnn"}, {"bound", 1}}, short_context), 1);
   EXPECT_EQ(choose_model(model(given), short_context, notes).norm, "layer");
+  // Deep ones start at a part of their weights, unless asked otherwise or shallow.
+  const auto scale = [&](const json& more) {
+    json all = {{"arch", "indrnn"}, {"residual", true}};
+    all.update(more);
+    return choose_model(model(all), task(1'000'000, 100), notes).init_scale;
+  };
+  EXPECT_EQ(scale({{"depth", 100}}), 0.01F);
+  EXPECT_EQ(scale({{"depth", 100}, {"init_scale", 0.5}}), 0.5F);
+  EXPECT_EQ(scale({{"depth", 100}, {"residual", false}}), 1);
+  EXPECT_EQ(scale({{"depth", 23}}), 1);
   // What a run was trained with stays, whatever the context is now.
   const json saved = choose_model(model(given), task(1'000'000, 100), notes);
   EXPECT_EQ(json(choose_model(model(saved), short_context, notes)), saved);

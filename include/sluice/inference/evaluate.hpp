@@ -56,9 +56,10 @@ struct EvalResult {
 /// with its full receptive field, where that is bounded: the text is read as overlapping segments
 /// whose first receptive_field() - 1 predictions are discarded (except at the text's own
 /// beginning), side by side in one batch, in chunks with the state carried. Memory does not depend
-/// on the length of the text. Any number of threads may evaluate one model at once. Throws
-/// UsageError for negative options, Error when the corpus is empty or its vocabulary is not the
-/// model's.
+/// on the length of the text. Each token is predicted under its label, where the corpus has labels,
+/// else under the model's (FrozenModel::conditioned()). Any number of threads may evaluate one
+/// model at once. Throws UsageError for negative options, Error when the corpus is empty or its
+/// vocabulary is not the model's.
 EvalResult evaluate(const FrozenModel& model, const TokenShards& corpus,
                     const EvalOptions& options = {});
 

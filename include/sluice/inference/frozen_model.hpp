@@ -37,6 +37,13 @@ class FrozenModel : public std::enable_shared_from_this<FrozenModel> {
   /// See LanguageModel::receptive_field().
   std::optional<std::int64_t> receptive_field() const { return receptive_field_; }
 
+  /// This model under one label (ModelConfig::label(); 0: unknown), which all texts that are read
+  /// with it then have: its weights are shared, so it costs nothing. Throws UsageError for a label
+  /// that the model does not have.
+  std::shared_ptr<const FrozenModel> conditioned(std::int32_t label) const;
+  /// That label.
+  std::int32_t label() const { return label_; }
+
   /// A text that nothing was read of yet.
   Session session() const;
 
@@ -46,7 +53,12 @@ class FrozenModel : public std::enable_shared_from_this<FrozenModel> {
   /// Error when sizes do not fit or an id is outside the vocabulary. States belong to the thread
   /// that calls.
   Tensor hidden(std::span<const std::int32_t> ids, const PackedRows& rows,
-                std::span<StackState* const> states) const;
+                std::span<StackState* const> states) const {
+    return hidden(ids, rows, states, {.all = label_});
+  }
+  /// The same under labels of the rows' own.
+  Tensor hidden(std::span<const std::int32_t> ids, const PackedRows& rows,
+                std::span<StackState* const> states, const RowLabels& labels) const;
   /// -ln p(targets[r]) given row r of hidden [R, H], in nats; the whole distribution is not
   /// computed where the softmax is adaptive. Throws Error as hidden() does.
   std::vector<double> nll(const Tensor& hidden, std::span<const std::int32_t> targets) const;
@@ -58,8 +70,9 @@ class FrozenModel : public std::enable_shared_from_this<FrozenModel> {
 
   ModelConfig config_;
   std::optional<std::int64_t> receptive_field_;
-  std::unique_ptr<const FrozenTokens> tokens_;
-  std::unique_ptr<const FrozenStack> stack_;
+  std::shared_ptr<const FrozenTokens> tokens_;
+  std::shared_ptr<const FrozenStack> stack_;
+  std::int32_t label_ = 0;
 };
 
 /// A model for use and its tokenizer, read from a directory.

@@ -49,6 +49,18 @@ struct ModelTask {
   std::int64_t vocabulary = 0;
   /// Positions per chunk that training goes back through.
   std::int64_t context = 0;
+  /// Names of the labels of its text (ModelConfig::labels).
+  std::vector<std::string> labels = {};
+};
+
+/// Operations of a stack that must wait for one another, however many processors there are: a layer
+/// at all positions is one where it can be computed at all of them at once.
+struct SequentialOperations {
+  /// To read a text of some length with this model.
+  std::int64_t reading = 0;
+  /// For one prediction to depend on that many tokens: with layers like these, as many of them as
+  /// it takes. N/k for convolutions of width k, N for recurrence (Dauphin et al. 2017, section 1).
+  std::int64_t depending = 0;
 };
 
 /// Names of fields that a user gave, which no default overrides.
@@ -105,6 +117,8 @@ class Architecture {
   /// Values of ModelConfig::norm that it can have, and the one it has unless asked.
   virtual std::vector<std::string> norms() const;
   virtual std::string default_norm() const { return "none"; }
+  /// Whether its stack reads ForwardOptions::labels, so that a config may have labels.
+  virtual bool takes_labels() const { return false; }
   /// Throws UsageError for fields that do not go together. All that fields() and the table of
   /// common fields can check has been checked, and the norm.
   virtual void validate(const ModelConfig& config) const = 0;
@@ -117,10 +131,15 @@ class Architecture {
   virtual std::int64_t output_width(const ModelConfig& config) const = 0;
   /// Trainable scalars of the stack.
   virtual std::int64_t parameters(const ModelConfig& config) const = 0;
-  /// Multiplications of the stack's forward pass per token: one for each parameter, unless the
-  /// architecture has products of other things.
+  /// Multiplications of the stack's forward pass per token: one for each parameter, what labels add
+  /// excepted, unless the architecture has products of other things.
   virtual std::int64_t multiplications(const ModelConfig& config) const {
-    return parameters(config);
+    return parameters(without_labels(config));
+  }
+  /// Those for a text of `length` tokens; none: the architecture does not know.
+  virtual std::optional<SequentialOperations> sequential(const ModelConfig& /*config*/,
+                                                         std::int64_t /*length*/) const {
+    return std::nullopt;
   }
   virtual StackMemory memory(const ModelConfig& config, bool recompute) const = 0;
   /// The widths of `config`, which is valid.
@@ -178,6 +197,9 @@ std::vector<const Architecture*> architectures();
 
 /// The embedding and the softmax around a config's stack.
 TokenLayersOptions token_layers_options(const ModelConfig& config);
+
+/// Labels of a config, the unknown one not counted.
+std::int64_t label_count(const ModelConfig& config);
 
 /// Throws UsageError: "model config: FAULT".
 [[noreturn]] void refuse_config(const std::string& fault);

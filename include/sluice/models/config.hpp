@@ -62,9 +62,17 @@ struct ModelConfig {
   /// docs/formats.md.
   std::string init = "default";
   float init_scale = 1;
+  /// What texts may be labelled with, each a different name; label i of RowLabels is labels[i - 1].
+  /// Empty: the model is not conditional.
+  std::vector<std::string> labels = {};
+  /// Probability that a label is unknown while training.
+  float label_dropout = 0.1F;
 
   /// Throws UsageError naming the first field that is out of range or inconsistent.
   void validate() const;
+  /// The number of a label (RowLabels). Throws UsageError for one that the model does not have,
+  /// naming the nearest, and for a model without labels.
+  std::int32_t label(std::string_view name) const;
   /// Number of trainable scalars of the model this builds, without building it.
   std::int64_t parameter_count() const;
   /// The stack in a few words: "8 layers of glu", "2 layers of lstm, 512 wide".
@@ -76,6 +84,9 @@ struct ModelConfig {
   const Architecture* architecture_;
   std::any shape_;
 };
+
+/// The same model without labels.
+ModelConfig without_labels(ModelConfig config);
 
 /// Those registered (models/architecture.hpp), the default one first.
 std::vector<std::string> architecture_names();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/nn/row_labels.hpp"
 #include "sluice/tensor/packed_rows.hpp"
 #include "sluice/tensor/prepared_weight.hpp"
 #include "sluice/tensor/tensor.hpp"
@@ -44,19 +45,20 @@ class FrozenStack {
 
   /// Reads on any number of texts side by side, each by its own number of rows: x float32 [ΣT, D]
   /// holds text i's rows where `rows` says, *states[i] is what came before it and becomes what
-  /// comes after it. Returns [ΣT, outputs()]; the caller may write over it. Throws Error when sizes
+  /// comes after it; `labels`, one for all rows or one for each, are those of a model that has
+  /// labels. Returns [ΣT, outputs()]; the caller may write over it. Throws Error when sizes
   /// do not fit or a text is given no row. When anything is thrown, states are as they were or at
   /// the start of a text.
-  Tensor forward(const Tensor& x, const PackedRows& rows,
-                 std::span<StackState* const> states) const;
+  Tensor forward(const Tensor& x, const PackedRows& rows, std::span<StackState* const> states,
+                 const RowLabels& labels = {}) const;
 
  protected:
   FrozenStack(std::int64_t inputs, std::int64_t outputs) : inputs_(inputs), outputs_(outputs) {}
 
   /// forward() with checked arguments; positions are moved on behind it. Must replace the states'
   /// tensors, not write to them unless unique.
-  virtual Tensor run(const Tensor& x, const PackedRows& rows,
-                     std::span<StackState* const> states) const = 0;
+  virtual Tensor run(const Tensor& x, const PackedRows& rows, std::span<StackState* const> states,
+                     const RowLabels& labels) const = 0;
 
  private:
   std::int64_t inputs_, outputs_;

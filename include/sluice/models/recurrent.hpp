@@ -16,7 +16,7 @@ namespace sluice {
 struct RecurrentShape {
   /// Layers, and the hidden size H of each.
   std::int64_t depth = 0, hidden = 0;
-  /// rnn: the cell's nonlinearity, tanh or relu.
+  /// rnn: the cell's nonlinearity, an activation of parse_unit().
   std::string unit = "tanh";
   /// lstm: what the forget gate's bias starts at.
   float forget_bias = 1;

@@ -6,6 +6,7 @@
 #include "sluice/autograd/dropout.hpp"
 #include "sluice/base/api.hpp"
 #include "sluice/nn/probe.hpp"
+#include "sluice/nn/row_labels.hpp"
 #include "sluice/tensor/conv.hpp"
 #include "sluice/tensor/precision.hpp"
 
@@ -23,6 +24,8 @@ struct ForwardOptions {
   ConvPath conv = ConvPath::automatic;
   /// Compute projections again for the gradients instead of keeping them.
   bool recompute = false;
+  /// Of the rows [B·T], for a model with labels; others do not look.
+  RowLabels labels = {};
   /// Sees the token vectors and what every layer computes; null: nobody looks, nothing is spent.
   Probe* probe = nullptr;
 

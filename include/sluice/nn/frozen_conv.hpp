@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "sluice/base/api.hpp"
+#include "sluice/nn/condition.hpp"
 #include "sluice/nn/norm.hpp"
 #include "sluice/nn/unit_layer.hpp"
 #include "sluice/tensor/prepared_conv.hpp"
@@ -27,18 +28,21 @@ class FrozenConv {
     UnitLayer unit;
     Norm norm;
   };
-  FrozenConv(PreparedConv conv, End end) : conv_(std::move(conv)), end_(std::move(end)) {}
+  FrozenConv(PreparedConv conv, End end, FrozenCondition condition = {});
 
   const ConvWidths& widths() const { return conv_.widths(); }
-  /// y = (unit(norm(input ∗ W + b)) + residual) · scale: [ΣT, N].
-  Tensor forward(const ConvInput& input, const PackedRows& rows,
-                 const ConvResidual& residual = {}) const;
+  /// y = (unit(norm(input ∗ W + b) + V·h) + residual) · scale: [ΣT, N]. A label that all rows share
+  /// costs nothing: its bias is b + V·h.
+  Tensor forward(const ConvInput& input, const PackedRows& rows, const ConvResidual& residual = {},
+                 const RowLabels& labels = {}) const;
   /// Memory of the filters.
   std::size_t bytes() const { return conv_.bytes(); }
 
  private:
   PreparedConv conv_;
   End end_;
+  FrozenCondition condition_;
+  Tensor biases_;  // [labels + 1, M]: b + V·h, where there are labels
 };
 
 }  // namespace sluice

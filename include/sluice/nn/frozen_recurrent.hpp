@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/nn/condition.hpp"
 #include "sluice/nn/norm.hpp"
 #include "sluice/tensor/prepared_cell.hpp"
 
@@ -16,6 +17,7 @@ namespace sluice {
 struct FrozenRecurrentLayer {
   Norm norm;
   std::shared_ptr<const PreparedCell> cell;
+  FrozenCondition condition;
 };
 
 /// RecurrentStack with its weights prepared (RecurrentStack::freeze). Constant to its users: any
@@ -26,7 +28,8 @@ struct FrozenRecurrent {
 
   /// Reads texts on side by side: x [ΣT, C] to [ΣT, H]. `state` holds the states of layer 0, then
   /// of layer 1, .., as PreparedCell::forward takes and leaves them.
-  Tensor forward(const Tensor& x, const PackedRows& rows, std::span<Tensor> state) const;
+  Tensor forward(const Tensor& x, const PackedRows& rows, std::span<Tensor> state,
+                 const RowLabels& labels = {}) const;
 };
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/nn/condition.hpp"
 #include "sluice/nn/norm.hpp"
 #include "sluice/nn/unit_layer.hpp"
 #include "sluice/tensor/key_pages.hpp"
@@ -41,9 +42,12 @@ struct FrozenTransformerBlock {
   FrozenAttention attention;
   Norm ffn_norm;
   FrozenFeedForward ffn;
+  FrozenCondition attention_condition = {};
+  FrozenCondition ffn_condition = {};
 
   /// x [ΣT, D] to the same shape.
-  Tensor forward(const Tensor& x, const KeyPass& keys, std::int64_t layer) const;
+  Tensor forward(const Tensor& x, const KeyPass& keys, std::int64_t layer,
+                 const RowLabels& labels = {}) const;
 };
 
 /// TransformerStack with its weights prepared (TransformerStack::freeze). Constant to its users:
@@ -55,7 +59,8 @@ struct FrozenTransformer {
   KeyLayout layout;
 
   /// Reads texts on side by side: x [ΣT, D] to the same shape; `texts` get their new pages.
-  Tensor forward(const Tensor& x, const PackedRows& rows, std::span<const TextKeys> texts) const;
+  Tensor forward(const Tensor& x, const PackedRows& rows, std::span<const TextKeys> texts,
+                 const RowLabels& labels = {}) const;
 };
 
 }  // namespace sluice

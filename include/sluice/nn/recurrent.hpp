@@ -31,7 +31,7 @@ struct RecurrentOptions {
   std::int64_t input = 0;
   std::int64_t hidden = 0;
   /// rnn: tanh or relu.
-  Activation nonlinearity = Activation::tanh;
+  Unit nonlinearity = {.f = Activation::tanh};
   /// lstm: initial bias of the forget gate (Gers et al. 2000; 1 after Jozefowicz et al. 2015).
   double forget_bias = 1;
   /// lstm: gates removed, that is, always open.
@@ -66,7 +66,7 @@ std::int64_t parameter_count(const RecurrentOptions& options);
 /// record nothing may run side by side.
 class RecurrentLayer {
  public:
-  /// Throws UsageError for sizes below 1, a nonlinearity that is neither tanh nor relu, or a
+  /// Throws UsageError for sizes below 1, a gated nonlinearity, or a
   /// negative bound.
   RecurrentLayer(const RecurrentOptions& options, DType dtype, InitKey key);
 
@@ -114,6 +114,9 @@ struct RecurrentStackOptions {
   /// One dropout mask for all time steps (Gal & Ghahramani 2016), the same from chunk to chunk as
   /// long as the forward pass's step stays.
   bool variational = false;
+  /// Labels that add to each layer's input, behind its norm and dropout; the unknown one not
+  /// counted.
+  std::int64_t labels = 0;
 };
 
 /// The options of layer `index` of a stack.
@@ -144,7 +147,8 @@ class RecurrentStack {
   /// RecurrentLayer::constrain() of each layer.
   void constrain() const;
 
-  /// Names are prefix + "0.weight_ih" and, of its norm, "0.norm.weight" and so on.
+  /// Names are prefix + "0.weight_ih" and, of its norm, "0.norm.weight", of its labels,
+  /// "0.condition.weight" and so on.
   void collect(Parameters& parameters, const std::string& prefix) const;
   const RecurrentStackOptions& options() const { return options_; }
 
@@ -152,6 +156,7 @@ class RecurrentStack {
   RecurrentStackOptions options_;
   std::vector<RecurrentLayer> layers_;
   std::vector<Norm> norms_;
+  std::vector<Condition> conditions_;
 };
 
 }  // namespace sluice

@@ -31,15 +31,21 @@ struct TransformerOptions {
   std::int64_t groups = 1;
   /// Whether projections have biases.
   bool bias = true;
+  /// Labels that add to the inputs of attention and feed-forward layers, behind their norms; the
+  /// unknown one not counted.
+  std::int64_t labels = 0;
 };
 
 /// A pre-norm block (Xiong et al. 2020; Radford et al. 2019 §2.3):
 ///   x ← x + dropout(attention(norm(x))),  x ← x + dropout(feed_forward(norm(x)))
 ///
-/// Parameters: attention_norm.*, attention.*, ffn_norm.*, ffn.*. Draws initial weights from streams
-/// key.stream to key.stream + kInitStreams - 1. A layer shares its parameters with its copies. One
-/// thread at a time may train or change it; forward passes that record nothing may run side by
-/// side.
+/// and of a model with labels norm(x) + V·h in place of norm(x), each with its own V.
+///
+/// Parameters: attention_norm.*, attention.*, ffn_norm.*, ffn.*, and, with labels,
+/// attention_condition.weight and ffn_condition.weight (nn/condition.hpp). Draws initial weights
+/// from streams key.stream to key.stream + kInitStreams - 1. A layer shares its parameters with its
+/// copies. One thread at a time may train or change it; forward passes that record nothing may run
+/// side by side.
 class TransformerBlock {
  public:
   static constexpr std::uint32_t kInitStreams = 4;
@@ -59,7 +65,9 @@ class TransformerBlock {
  private:
   Norm attention_norm_;
   CausalSelfAttention attention_;
+  Condition attention_condition_;
   Norm ffn_norm_;
+  Condition ffn_condition_;
   GatedFeedForward ffn_;
 };
 

@@ -41,8 +41,14 @@ class BatchStream {
   };
   /// The same of some streams alone: [count, T] each.
   void read(std::int64_t step, Streams streams, TokenId* inputs, TokenId* targets) const;
+  /// Whether the corpus has labels; and those of the targets of some streams, [count, T].
+  bool has_labels() const { return tokens_.labels() != nullptr; }
+  void read_labels(std::int64_t step, Streams streams, std::int32_t* labels) const;
 
  private:
+  /// Where row b of a step starts in the text.
+  std::int64_t start(std::int64_t step, std::int64_t b) const;
+
   TokenShards tokens_;
   std::int64_t batch_;
   std::int64_t context_;

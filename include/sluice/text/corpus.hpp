@@ -5,9 +5,11 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/text/labels.hpp"
 #include "sluice/text/source.hpp"
 #include "sluice/text/tokenizer.hpp"
 
@@ -42,6 +44,15 @@ class TokenShards {
   /// Size of the vocabulary that the ids are from.
   std::int64_t vocabulary() const { return vocabulary_; }
 
+  /// The same with the labels of its tokens.
+  TokenShards labelled(std::shared_ptr<const TokenLabels> labels) const {
+    TokenShards other = *this;
+    other.labels_ = std::move(labels);
+    return other;
+  }
+  /// Null: it has none.
+  const TokenLabels* labels() const { return labels_.get(); }
+
   /// Copies tokens [offset, offset + n) to `out`. Throws Error when they are not all there.
   void read(std::int64_t offset, std::int64_t n, TokenId* out) const;
 
@@ -60,6 +71,7 @@ class TokenShards {
   TokenShards(LoadedShard shard, const Tokenizer& tokenizer);
 
   std::shared_ptr<const Storage> storage_;
+  std::shared_ptr<const TokenLabels> labels_;
   CorpusInfo info_;
   TokenId eos_ = 0;
   std::int64_t vocabulary_ = 0;

@@ -22,6 +22,10 @@ struct InputOptions {
   std::vector<std::string> include = {};
   /// Not empty: files are JSON lines, of which this field is the text.
   std::string field = {};
+  /// Not empty: what labels each text. With `field` the name of another field of the JSON lines, a
+  /// string or a number; else the number, from 1, of a column of lines that tabs separate, whose
+  /// last column is the text. The sources have labels then, an empty one where it is empty.
+  std::string condition = {};
   /// Any bytes are text, as for the byte tokenizer: no file of a directory is left out.
   bool any_bytes = false;
 };
@@ -29,15 +33,15 @@ struct InputOptions {
 /// The texts behind paths, as plain files. A path is a file; a directory, for all regular files
 /// below it, sorted by path, names starting with a dot left out; a pipe; or "-", standard input.
 /// What is compressed (gzip, bzip2, xz, zstd: told by content, not by name), comes from a pipe or
-/// is JSON lines is unpacked into a file in `directory`, named after its path and removed with this
-/// object; without a directory, into one without a name in $TMPDIR or /tmp. Memory stays bounded.
-/// Files of a directory that are not text (NUL bytes or invalid UTF-8 in their first 64 KiB) are
-/// left out. One thread at a time.
+/// is JSON lines or labelled is unpacked into a file in `directory`, named after its path and
+/// removed with this object; without a directory, into one without a name in $TMPDIR or /tmp.
+/// Memory stays bounded. Files of a directory that are not text (NUL bytes or invalid UTF-8 in
+/// their first 64 KiB) are left out. One thread at a time.
 class TextInputs {
  public:
   /// Throws Error for a path that does not exist or cannot be read, a directory without files to
   /// read, compressed data that are damaged or cut short, a line that is no JSON object or lacks
-  /// the field, and a full disk.
+  /// a field or column, and a full disk; UsageError for a condition that is no column.
   TextInputs(const std::vector<std::filesystem::path>& paths, const InputOptions& options,
              const std::filesystem::path& directory, const Progress& progress = {});
   ~TextInputs();

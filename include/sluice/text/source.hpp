@@ -13,6 +13,8 @@
 SLUICE_API_BEGIN
 namespace sluice {
 
+struct LineLabels;
+
 /// A file of text, or the bytes [begin, end) of one.
 struct TextSource {
   static constexpr std::uint64_t end_of_file = std::numeric_limits<std::uint64_t>::max();
@@ -32,6 +34,8 @@ struct TextSource {
   std::uint64_t end;
   /// Where the text came from, when `path` is a copy of what was unpacked; empty: from `path`.
   std::string name;
+  /// Of the file's lines, where they have labels.
+  std::shared_ptr<const LineLabels> labels;
 };
 
 /// The bytes of a source, read piece by piece, so that a text may be larger than memory. A

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "sluice/base/api.hpp"
 #include "sluice/models/config.hpp"
@@ -24,15 +26,19 @@ struct PreparedText {
   std::optional<TokenShards> valid;
   /// What the model knew before, DataSettings::valid_old.
   std::optional<TokenShards> old = {};
+  /// What it is labelled with (ModelConfig::labels), with a condition.
+  std::vector<std::string> labels = {};
 };
 
 /// Chooses a tokenizer for the training files and trains it, holds a part of them out unless there
 /// are files to validate on, and tokenises both into `cache` (made when missing),
 /// where what must be unpacked is unpacked for as long as this takes.
-/// settings.tokenizer becomes what was chosen, and the model's vocabulary what settings.new_words
-/// and settings.prune_vocabulary make of it; choices are appended to `notes`. `tokenizer`: the
-/// one to cut with, instead of training one. Throws as TextInputs, choose_tokenizer, hold_out,
-/// train_tokenizer and tokenize_corpus do, and whatever `progress` throws.
+/// With a condition both have labels: those of the model asked for where it has some, else those of
+/// the training text; other ones are unknown. settings.tokenizer becomes what was chosen, and the
+/// model's vocabulary what settings.new_words and settings.prune_vocabulary make of it; choices are
+/// appended to `notes`. `tokenizer`: the one to cut with, instead of training one. Throws as
+/// TextInputs, choose_tokenizer, hold_out, train_tokenizer and tokenize_corpus do, and whatever
+/// `progress` throws.
 PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache, Notes& notes,
                           const Progress& progress, std::unique_ptr<Tokenizer> tokenizer = nullptr);
 

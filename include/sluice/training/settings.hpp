@@ -30,6 +30,7 @@ struct DataSettings {
   /// InputOptions, of all of them.
   std::vector<std::string> include = {};
   std::string field = {};
+  std::string condition = {};
 };
 
 /// Its fields (base/fields.hpp).

@@ -144,7 +144,8 @@ PlannedVariant Comparison::plan_variant(const Variant& variant) {
   Notes of_training;
   planned.training = choose_training(settings.training, tokens, of_training);
   const ModelConfig model = choose_model(
-      settings.model, {tokens, text_.tokenizer->size(), planned.training.context}, notes);
+      settings.model, {tokens, text_.tokenizer->size(), planned.training.context, text_.labels},
+      notes);
   notes.insert(notes.end(), of_training.begin(), of_training.end());
   const std::int64_t target = variants_.empty() ? match_count(model, spec_.match)
                                                 : match_count(variants_.front().model, spec_.match);
