@@ -20,6 +20,7 @@ void add_rescore(CLI::App& program, int& status);
 void add_next(CLI::App& program, int& status);
 void add_mix(CLI::App& program, int& status);
 void add_arpa(CLI::App& program, int& status);
+void add_classify(CLI::App& program, int& status);
 void add_generate(CLI::App& program, int& status);
 void add_serve(CLI::App& program, int& status);
 void add_info(CLI::App& program, int& status);

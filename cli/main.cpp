@@ -139,6 +139,7 @@ int main(int argc, char** argv) {
     sluice::cli::add_mix(program, status);
     sluice::cli::add_arpa(program, status);
     sluice::cli::add_generate(program, status);
+    sluice::cli::add_classify(program, status);
     sluice::cli::add_serve(program, status);
     sluice::cli::add_info(program, status);
     sluice::cli::add_units(program, status);

@@ -225,8 +225,9 @@ void ModelDirectory::save(const LanguageModel& model, const Tokenizer& tokenizer
 }
 
 void ModelDirectory::remove_run() const {
-  for (const char* name : {checkpoint_name, best_weights_name, last_weights_name, config_name,
-                           metrics_name, trace_name, runtime_name, runtime_stamp_name}) {
+  for (const char* name :
+       {checkpoint_name, best_weights_name, last_weights_name, config_name, metrics_name,
+        trace_name, runtime_name, runtime_stamp_name, calibration_name}) {
     fs::remove(path_ / name);
   }
   remove_tokenizer(path_);

@@ -53,6 +53,7 @@ class ModelDirectory {
   static constexpr const char* cache_name = "cache";
   static constexpr const char* runtime_name = "runtime.safetensors";
   static constexpr const char* runtime_stamp_name = "runtime.verified";
+  static constexpr const char* calibration_name = "calibration.json";
 
   explicit ModelDirectory(std::filesystem::path path) : path_(std::move(path)) {}
 
@@ -74,6 +75,8 @@ class ModelDirectory {
   /// Weights prepared for use (inference/runtime_model.hpp), and which state of them was verified.
   std::filesystem::path runtime_file() const { return path_ / runtime_name; }
   std::filesystem::path runtime_stamp_file() const { return path_ / runtime_stamp_name; }
+  /// How far its classification is to be believed (inference/calibration.hpp).
+  std::filesystem::path calibration_file() const { return path_ / calibration_name; }
 
   /// Whether it holds a runtime model, which is good for use alone.
   bool has_runtime() const;

@@ -30,12 +30,6 @@ constexpr std::array<Style, 3> styles = {
     {{"#0072b2", "solid"}, {"#d55e00", "(12,5)"}, {"#009e73", "(4,4)"}}};
 constexpr std::string_view shade = "#f2ead9";
 
-std::string literal(std::string_view text) {
-  std::string result = "'";
-  for (const char c : text) result += c == '\'' ? "''" : std::string(1, c);
-  return result + "'";
-}
-
 // A data block of strokes or points. gnuplot draws no line over an empty line.
 std::string block(const std::string& name, const std::vector<std::vector<PlotPoint>>& strokes) {
   std::string text = fmt::format("${} << EOD\n", name);
@@ -55,12 +49,12 @@ std::vector<std::string> title_lines(const std::string& title, int width) {
   std::istringstream words(title);
   for (std::string word; words >> word;) {
     if (!line.empty() && line.size() + 1 + word.size() > most) {
-      lines.push_back(literal(line));
+      lines.push_back(gnuplot_text(line));
       line.clear();
     }
     line += (line.empty() ? "" : " ") + word;
   }
-  lines.push_back(literal(line));
+  lines.push_back(gnuplot_text(line));
   return lines;
 }
 
@@ -83,7 +77,7 @@ class Script {
         "set tics nomirror out scale 0.6 textcolor rgb '#303030'\n"
         "set grid lc rgb '#dcdcdc' lt 1 lw 0.7\n"
         "set style line 9 lc rgb '#909090' lw 1\n",
-        width, height, single_ ? 14 : 13, literal(picture.title));
+        width, height, single_ ? 14 : 13, gnuplot_text(picture.title));
     const std::string shown = fmt::format("{}", fmt::join(title, ".\"\\n\"."));
     if (single_) {
       text_ += fmt::format("set title {} textcolor rgb '#202020'\n", shown);
@@ -107,18 +101,18 @@ class Script {
         "set xrange [{}:{}]\nset yrange [{:.6g}:{:.6g}]\nset xtics {}\nset xlabel {} offset "
         "0,0.4\n",
         panel.x_least, panel.x_most, panel.y_least, panel.y_most,
-        !single_ || panel.x_most - panel.x_least > 16 ? 2 : 1, literal(panel.x_label));
+        !single_ || panel.x_most - panel.x_least > 16 ? 2 : 1, gnuplot_text(panel.x_label));
     if (single_) {
       text_ += fmt::format(
           "set ylabel {}\n"
           "set key outside below center horizontal reverse Left samplen 3 width -6\n",
-          literal(panel.y_label));
+          gnuplot_text(panel.y_label));
     } else {
       text_ += fmt::format(
           "set title {} offset 0,0.4\n"
           "set key at graph 0.5, graph 1.02 center bottom horizontal reverse Left samplen 1.8 "
           "width -2 font ',11.5'\n",
-          literal(panel.y_label));
+          gnuplot_text(panel.y_label));
     }
     text_ +=
         "set arrow 1 from graph 0, first 0 to graph 1, first 0 nohead ls 9 back\n"
@@ -135,14 +129,14 @@ class Script {
       const Style& style = styles.at(i % styles.size());
       text_ += block(fmt::format("curve{}", i), curve.strokes);
       plots.push_back(fmt::format("$curve{} with lines lw 2.2 dt {} lc rgb '{}' title {}", i,
-                                  style.dashes, style.colour, literal(curve.label)));
+                                  style.dashes, style.colour, gnuplot_text(curve.label)));
       add_points(plots, fmt::format("open{}", i), curve.open, style.colour, true);
       add_points(plots, fmt::format("closed{}", i), curve.closed, style.colour, false);
       add_points(plots, fmt::format("kinks{}", i), curve.kinks, style.colour, false);
     }
     if (!panel.flat.empty()) {
       plots.push_back(fmt::format("keyentry with boxes fillstyle solid fc rgb '{}' title {}", shade,
-                                  literal(fmt::format("|derivative| < {}", flat_slope))));
+                                  gnuplot_text(fmt::format("|derivative| < {}", flat_slope))));
     }
     text_ += fmt::format("plot {}\n", fmt::join(plots, ", \\\n  "));
   }
@@ -230,6 +224,12 @@ pid_t spawn(const MemoryFile& in, const MemoryFile& out, const MemoryFile& err) 
 }
 
 }  // namespace
+
+std::string gnuplot_text(std::string_view text) {
+  std::string result = "'";
+  for (const char c : text) result += c == '\'' ? "''" : std::string(1, c);
+  return result + "'";
+}
 
 std::string gnuplot_script(const UnitPicture& picture, const std::string& caption) {
   return Script(picture, caption).take();
