@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "inspect/label_measures.hpp"
 #include "inspect/layer_measures.hpp"
 #include "inspect/time_measures.hpp"
 #include "sluice/base/detail/json.hpp"
@@ -68,7 +69,8 @@ class Inspector {
                           positions_of(options.context_positions, options.tokens,
                                        tokens_per_context_position, most_context_positions))) {
     cost_ = tokens_ * (options.layers ? backward_cost : 1) + (options.lags ? lags_.cost : 0) +
-            (options.context ? contexts_.cost : 0);
+            (options.context ? contexts_.cost : 0) +
+            label_passes(model.config()) * std::min(tokens_, most_label_tokens);
   }
 
   Inspection run() {
@@ -86,6 +88,10 @@ class Inspector {
     }
     if (options_.lags) found.lags = lag_gradients();
     if (options_.context) found.context = losses_over_context();
+    if (options_.layers && !model_.config().labels.empty()) {
+      found.labels =
+          label_gates(model_, text_, tokens_, [this](std::int64_t cost) { spend(cost, "labels"); });
+    }
     return found;
   }
 

@@ -119,6 +119,25 @@ std::string lags_text(const LagGradients& lags) {
   return table(rows);
 }
 
+std::string channels_text(const std::vector<GateChannel>& channels) {
+  std::string text;
+  for (const GateChannel& each : channels) {
+    text += fmt::format("{}{} ({} to {})", text.empty() ? "" : ", ", each.channel,
+                        digits(each.from), digits(each.to));
+  }
+  return text.empty() ? "-" : text;
+}
+
+std::string labels_text(const std::vector<LabelGates>& labels) {
+  std::vector<std::vector<std::string>> rows = {
+      {"label", "layer", "gate", "open", "unknown", "opens channels", "shuts channels"}};
+  for (const LabelGates& each : labels) {
+    rows.push_back({each.label, each.layer, each.gate, digits(each.mean), digits(each.unknown_mean),
+                    channels_text(each.opened), channels_text(each.shut)});
+  }
+  return table(rows);
+}
+
 std::string context_text(const ContextLosses& context) {
   std::vector<std::vector<std::string>> rows = {{"context"}, {"perplexity"}};
   for (std::size_t i = 0; i < context.tokens.size(); ++i) {
@@ -144,6 +163,10 @@ std::string format_inspection(const Inspection& inspection) {
                                  grouped(inspection.probed_tokens), grouped(inspection.text.tokens),
                                  formatted(inspection.loss, "{:.4f}"));
   if (inspection.layers) text += "\n" + layers_text(*inspection.layers);
+  if (!inspection.labels.empty()) {
+    text += "\n" + labels_text(inspection.labels) +
+            "gates under each label, all else being under the unknown one\n";
+  }
   if (inspection.lags) {
     text += "\n" + lags_text(*inspection.lags) +
             "of the loss with respect to the token vector that many positions before\n";

@@ -100,6 +100,24 @@ FieldCodec<ContextLosses> context_codec() {
       });
 }
 
+FieldCodec<std::vector<LabelGates>> label_gates_codec() {
+  static const FieldTable channel = FieldsOf<GateChannel>()
+                                        .add("channel", &GateChannel::channel)
+                                        .add("from", &GateChannel::from, number_or_null())
+                                        .add("to", &GateChannel::to, number_or_null());
+  const auto channels = list_of(complete<GateChannel>(channel));
+  static const FieldTable table =
+      FieldsOf<LabelGates>()
+          .add("label", &LabelGates::label)
+          .add("layer", &LabelGates::layer)
+          .add("gate", &LabelGates::gate)
+          .add("mean", &LabelGates::mean, number_or_null())
+          .add("unknown_mean", &LabelGates::unknown_mean, number_or_null())
+          .add("opened", &LabelGates::opened, channels)
+          .add("shut", &LabelGates::shut, channels);
+  return list_of(complete<LabelGates>(table));
+}
+
 FieldCodec<EmbeddedInspection> embedded_codec() {
   static const FieldTable gradient =
       FieldsOf<EmbeddedGradient>().add("norm", &EmbeddedGradient::norm, number_or_null());
@@ -145,6 +163,8 @@ FieldCodec<Inspection> inspection_codec() {
           .add("embedded", &Inspection::embedded, optional_of(embedded_codec()))
           .add("lags", &Inspection::lags, optional_of(lags_codec()))
           .add("context", &Inspection::context, optional_of(context_codec()))
+          .add("labels", &Inspection::labels, label_gates_codec(), {.optional = true})
+          .only_if([](const Inspection& inspection) { return !inspection.labels.empty(); })
           .add("surprisal", &Inspection::surprisal, list_of(surprisal_codec()));
   return complete<Inspection>(table);
 }

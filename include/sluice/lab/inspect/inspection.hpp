@@ -62,6 +62,22 @@ struct LayerInspection {
   std::vector<GateOpenness> gates;
 };
 
+/// A channel of a gate, and its mean under the unknown label and under another.
+struct GateChannel {
+  std::int64_t channel = 0;
+  double from = no_measure, to = no_measure;
+};
+
+/// What a label opens and shuts in a gate of a layer, against the unknown label.
+struct LabelGates {
+  std::string label, layer;
+  /// The gate's formula, or its name in a recurrent cell.
+  std::string gate;
+  double mean = no_measure, unknown_mean = no_measure;
+  /// Of each at most three channels, those that change most first.
+  std::vector<GateChannel> opened, shut;
+};
+
 /// Gradient norms over lags: k and norm have the same length.
 struct LagGradients {
   std::vector<std::int64_t> k;
@@ -116,6 +132,8 @@ struct Inspection {
   std::optional<EmbeddedInspection> embedded;
   std::optional<LagGradients> lags;
   std::optional<ContextLosses> context;
+  /// Of a conditional model; all other measures are under the unknown label.
+  std::vector<LabelGates> labels;
   std::vector<TokenSurprisal> surprisal;
 };
 
