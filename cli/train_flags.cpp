@@ -16,6 +16,7 @@
 #include "sluice/models/model_directory.hpp"
 #include "sluice/models/word_vectors.hpp"
 #include "sluice/training/prepare.hpp"
+#include "sluice/training/recipes.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -268,14 +269,24 @@ void add_train_flags(CLI::App& app, TrainFlags& flags) {
   add_flag(app, "--overwrite", flags.overwrite, "replace the run in --out")
       .excludes({resume})
       .group("Output");
+  std::vector<std::string> names;
+  for (const Recipe& recipe : recipes()) names.push_back(recipe.name);
+  add_text(app, "--recipe", flags.recipe,
+           fmt::format("a published training, its model, optimizer, schedule and regularisation: "
+                       "{} (docs/training.md); --config and flags win",
+                       fmt::join(names, ", ")),
+           "NAME")
+      .excludes({resume})
+      .group("Output");
   add_text(app, "--config", flags.config,
            "settings as in a model's config.json, every field optional; flags win", "FILE.json")
       .group("Output");
 }
 
 Settings settings_from(const TrainFlags& flags, Notes& notes) {
-  Settings settings =
-      flags.given.over(flags.config.empty() ? Settings{} : read_config(flags.config), notes);
+  Settings base = flags.recipe.empty() ? Settings{} : recipe_settings(flags.recipe);
+  if (!flags.config.empty()) base.overlay(read_config(flags.config), notes);
+  Settings settings = flags.given.over(std::move(base), notes);
   if (settings.out.empty()) throw UsageError("--out is missing: the directory to write to");
   if (flags.resume) {
     const fs::path out = settings.out;

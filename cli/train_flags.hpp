@@ -28,6 +28,8 @@ struct GivenFlags {
 struct TrainFlags {
   GivenFlags given;
   std::string config;
+  /// A published training (training/recipes.hpp); empty: none.
+  std::string recipe;
   /// The model to start from; empty: none.
   std::string from;
   bool resume = false;
@@ -44,9 +46,10 @@ void add_out_flag(CLI::App& app, GivenFlags& given, const std::string& type,
 
 void add_train_flags(CLI::App& app, TrainFlags& flags);
 
-/// The settings of a run: the flags over the --config file, or when it resumes and there is none,
-/// over the config.json of the run it continues. What was left out of them is appended to `notes`.
-/// Throws UsageError for what is missing or wrong, Error when there is no run to resume.
+/// The settings of a run: the flags over the --config file over the --recipe, or when it resumes
+/// and there is none, over the config.json of the run it continues. What was left out of them is
+/// appended to `notes`. Throws UsageError for what is missing or wrong, Error when there is no run
+/// to resume.
 Settings settings_from(const TrainFlags& flags, Notes& notes);
 
 }  // namespace sluice::cli

@@ -1,6 +1,7 @@
 // Named model shapes. gcnn-14 and gcnn-14b were compared with fairseq's source, the layers of
-// gcnn-13 with fairseq's base model, those of gcnn-8b with TheanoLM's recipes; gcnn-8, gcnn-9 and
-// the bands of all but gcnn-14b follow table 1 of the paper but were not compared with it.
+// gcnn-13 with fairseq's base model, and have the projection in front of the first layer that its
+// models have (fc1 of fairseq/models/fconv.py); those of gcnn-8b with TheanoLM's recipes; gcnn-8,
+// gcnn-9 and the bands follow table 1 of the paper, which says nothing of such a projection.
 
 #include "gcnn_presets.hpp"
 
@@ -13,6 +14,7 @@ struct NamedShape {
   std::int64_t dim;
   std::vector<std::int64_t> cutoffs;
   const char* description;
+  bool input_projection = false;
 };
 
 const std::vector<NamedShape>& shapes() {
@@ -47,20 +49,23 @@ const std::vector<NamedShape>& shapes() {
        128,
        {10000, 40000, 200000},
        "Google Billion Word on one GPU, perplexity 38.1 (Dauphin et al. 2017, tables 1 and 2; the "
-       "layers are those of fairseq's fconv_lm)"},
+       "layers are those of fairseq's fconv_lm)",
+       true},
       {"gcnn-14",
        "[(850,6)]*3 + [(850,1)] + [(850,5)]*4 + [(850,1)] + [(850,4)]*3 + [(1024,4),(2048,4)]",
        280,
        {10000, 20000, 200000},
        "WikiText-103 on four GPUs, perplexity 37.2 (Dauphin et al. 2017, tables 1 and 3; fairseq's "
-       "fconv_lm_dauphin_wikitext103)"},
+       "fconv_lm_dauphin_wikitext103)",
+       true},
       {"gcnn-14b",
        "[(512,5)] + [(128,1,0),(128,5,0),(512,1,3)]*3 + [(512,1,0),(512,5,0),(1024,1,3)]*3 + "
        "[(1024,1,0),(1024,5,0),(2048,1,3)]*6 + [(1024,1,0),(1024,5,0),(4096,1,3)]",
        128,
-       {10000, 50000, 200000},
-       "Google Billion Word on eight GPUs, perplexity 31.9 (Dauphin et al. 2017, tables 1 and 2; "
-       "bands and layers of fairseq's fconv_lm_dauphin_gbw)"},
+       {10000, 40000, 200000},
+       "Google Billion Word on eight GPUs, perplexity 31.9 (Dauphin et al. 2017, tables 1 and 2, "
+       "and its bands; layers of fairseq's fconv_lm_dauphin_gbw, whose second band ends at 50000)",
+       true},
   };
   return all;
 }
@@ -72,6 +77,7 @@ std::vector<Preset> gcnn_presets() {
   for (const NamedShape& shape : shapes()) {
     ModelConfig config("gcnn");
     config.shape<GcnnShape>().layers = parse_layers(shape.layers);
+    config.shape<GcnnShape>().input_projection = shape.input_projection;
     config.dim = shape.dim;
     config.cutoffs = shape.cutoffs;
     presets.push_back({shape.name, shape.description, std::move(config)});

@@ -34,18 +34,28 @@ TEST(Presets, PublishedShapes) {
     std::int64_t last_channels;
     std::int64_t field;
     std::int64_t dim;
+    bool projection;
   };
   for (const Published& published :
-       {Published{"gcnn-8", 8, 900, 25, 280}, Published{"gcnn-8b", 22, 2048, 25, 128},
-        Published{"gcnn-9", 9, 807, 28, 128}, Published{"gcnn-13", 13, 1268, 40, 128},
-        Published{"gcnn-14", 14, 2048, 47, 280}, Published{"gcnn-14b", 40, 4096, 57, 128}}) {
+       {Published{"gcnn-8", 8, 900, 25, 280, false}, Published{"gcnn-8b", 22, 2048, 25, 128, false},
+        Published{"gcnn-9", 9, 807, 28, 128, false}, Published{"gcnn-13", 13, 1268, 40, 128, true},
+        Published{"gcnn-14", 14, 2048, 47, 280, true},
+        Published{"gcnn-14b", 40, 4096, 57, 128, true}}) {
     const Preset preset = find_preset(published.name);
     const auto& layers = preset.config.shape<GcnnShape>().layers;
     EXPECT_EQ(layers.size(), published.layers) << published.name;
     EXPECT_EQ(layers.back().channels, published.last_channels) << published.name;
     EXPECT_EQ(receptive_field(preset), published.field) << published.name;
     EXPECT_EQ(preset.config.dim, published.dim) << published.name;
+    EXPECT_EQ(preset.config.shape<GcnnShape>().input_projection, published.projection)
+        << published.name;
   }
+}
+
+// Dauphin et al. 2017, section 4.1; fairseq's model of that name ends the second band at 50,000.
+TEST(Presets, TheBottleneckModelHasThePapersBands) {
+  EXPECT_EQ(preset_config(find_preset("gcnn-14b"), 793471).cutoffs,
+            (std::vector<std::int64_t>{10000, 40000, 200000}));
 }
 
 TEST(Presets, CutoffsBeyondTheVocabularyAreDropped) {
