@@ -42,6 +42,9 @@ const FieldTable& train_state_fields() {
           .add("smoothed_weight", &TrainState::smoothed_weight)
           .add("logged_loss", &TrainState::logged_loss)
           .add("logged_steps", &TrainState::logged_steps, natural)
+          .add("logged_clipped", &TrainState::logged_clipped,
+               {.range = {.least = 0}, .optional = true})
+          .add("smoothed_clipped", &TrainState::smoothed_clipped, {.optional = true})
           .add("elapsed", &TrainState::elapsed)
           .add("weights", &TrainState::weights, {.optional = true})
           .add("configuration", &TrainState::configuration, {.optional = true});

@@ -41,6 +41,8 @@ const FieldTable& train_line_fields() {
           .add("perplexity", &TrainLine::perplexity, number_or_null())
           .add("lr", &TrainLine::lr, number_or_null())
           .add("gradient_norm", &TrainLine::gradient_norm, number_or_null())
+          .add("clipped", &TrainLine::clipped, {.range = {.least = 0, .most = 1}, .optional = true})
+          .only_if([](const TrainLine& line) { return line.clipped > 0; })
           .add("tokens_per_second", &TrainLine::tokens_per_second, number_or_null())
           .add("seconds", &TrainLine::seconds, number_or_null());
   return table;

@@ -214,6 +214,9 @@ class Run {
     ++state_.step;
     state_.smoothed_loss = loss_memory * state_.smoothed_loss + (1 - loss_memory) * update.loss;
     state_.smoothed_weight = loss_memory * state_.smoothed_weight + (1 - loss_memory);
+    state_.smoothed_clipped =
+        loss_memory * state_.smoothed_clipped + (update.clipped ? 1 - loss_memory : 0);
+    state_.logged_clipped += update.clipped ? 1 : 0;
     state_.logged_loss += update.loss;
     ++state_.logged_steps;
     const double seconds = seconds_since(started);
@@ -304,10 +307,13 @@ class Run {
                                .perplexity = std::exp(loss),
                                .lr = update.rate,
                                .gradient_norm = update.norm,
+                               .clipped = static_cast<double>(state_.logged_clipped) /
+                                          static_cast<double>(state_.logged_steps),
                                .tokens_per_second = tokens_per_second(),
                                .seconds = elapsed()});
     state_.logged_loss = 0;
     state_.logged_steps = 0;
+    state_.logged_clipped = 0;
   }
 
   double tokens_per_second() const {
@@ -325,6 +331,7 @@ class Run {
                       .perplexity = std::exp(smoothed_loss()),
                       .learning_rate = update.rate,
                       .gradient_norm = update.norm,
+                      .clipped = state_.smoothed_clipped / state_.smoothed_weight,
                       .tokens_per_second = tokens_per_second(),
                       .fraction = fraction(),
                       .elapsed = elapsed(),

@@ -109,6 +109,41 @@ TEST(Train, ReportsAndRecordsWhatItDoes) {
   EXPECT_EQ(trains, 5U);
 }
 
+TEST(Trainer, TellsHowOftenGradientsAreClipped) {
+  const Directory directory;
+  std::vector<double> norms;
+  TrainOptions options;
+  options.callbacks.stepped = [&](const TrainProgress& p) { norms.push_back(p.gradient_norm); };
+  TrainConfig config = tiny_training();
+  config.clip = 0;
+  for (const char* name : {"never", "once", "always"}) {
+    std::filesystem::create_directories(directory / name);
+  }
+  run(directory / "never", config, options);
+  for (const auto& line : metrics(directory / "never/metrics.jsonl")) {
+    EXPECT_FALSE(line.contains("clipped"));
+  }
+  // The first step's norm is the same whatever the clip: the run below clips it alone or not at
+  // all.
+  const auto first_step = [&](double clip) {
+    double clipped = -1;
+    options.callbacks.stepped = [&](const TrainProgress& p) {
+      if (p.step == 1) clipped = p.clipped;
+    };
+    config.clip = clip;
+    run(directory / "once", config, options);
+    return clipped;
+  };
+  EXPECT_EQ(first_step(1.01 * norms.front()), 0);
+  EXPECT_NEAR(first_step(0.99 * norms.front()), 1, 1e-9);
+  config.clip = 1e-6;
+  run(directory / "always", config, {});
+  for (const auto& line : metrics(directory / "always/metrics.jsonl")) {
+    if (line.at("event") != "train") continue;
+    EXPECT_EQ(line.at("clipped"), 1.0);
+  }
+}
+
 TEST(Train, KeepsTheBestModel) {
   const Directory directory;
   TrainConfig config = tiny_training(OptimizerKind::adam, ScheduleKind::constant);

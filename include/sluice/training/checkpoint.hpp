@@ -36,6 +36,10 @@ struct TrainState {
   /// Sum and number of losses since the last "train" line of metrics.jsonl.
   double logged_loss = 0;
   std::int64_t logged_steps = 0;
+  /// Those of these steps whose gradients were clipped, and the moving average of that (weighted as
+  /// the loss's); 0 in files of versions that did not write them.
+  std::int64_t logged_clipped = 0;
+  double smoothed_clipped = 0;
   /// Seconds of training so far.
   double elapsed = 0;
   /// Checksum of the data of the weights that the run has saved (SafetensorsFile::checksum());

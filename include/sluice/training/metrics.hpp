@@ -20,6 +20,9 @@ struct TrainLine {
   double loss = 0, perplexity = 0;
   /// Learning rate of the last step, and its gradient's norm before clipping.
   double lr = 0, gradient_norm = 0;
+  /// Share of the steps since the line before whose gradients were scaled down (TrainConfig::clip);
+  /// left out where it is 0.
+  double clipped = 0;
   /// Recent speed, and seconds spent training so far.
   double tokens_per_second = 0, seconds = 0;
 };

@@ -37,8 +37,10 @@ struct TrainProgress {
   /// exp(smoothed_loss).
   double perplexity = 0;
   double learning_rate = 0;
-  /// Global norm before clipping.
+  /// Global norm before clipping, and the share of recent steps that were clipped (a moving average
+  /// as the loss's).
   double gradient_norm = 0;
+  double clipped = 0;
   /// Recent speed, validation left out.
   double tokens_per_second = 0;
   /// Used fraction of the budget, in [0, 1].
