@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -271,6 +272,37 @@ Variable rrelu(const Variable& x, float lower, float upper, bool training, const
   return record(y, {x}, [=, xv = x.value(), x = x.gradient()](const Tensor& dy) {
     // dy is this op's alone: dx goes where it was.
     apply(dy, dy, xv);
+    x->accumulate(dy);
+  });
+}
+
+Variable stochastic_gelu(const Variable& x, const RandomKey& key) {
+  const Unit gelu{.f = Activation::gelu};
+  // v where uniform(i) < Φ(x), else 0. Without Φ itself: uniform · |x| < |gelu(x)|.
+  const auto masked = [=](const Tensor& y, const Tensor& v, const Tensor& at) {
+    const ProfileScope profile("unit", 0, bytes_of(y, 3));
+    over_elements(y, [&](auto zero, std::int64_t begin, std::size_t n) {
+      using T = decltype(zero);
+      const T* const in = at.data<T>() + begin;
+      const T* const from = v.data<T>() + begin;
+      T* const out = y.data<T>() + begin;
+      std::vector<T> mean(n), drawn(n), below(n);
+      kernels::unit_forward(forward_pass(mean.data(), in, n), 1, n, gelu);
+      for (std::size_t i = 0; i < n; ++i) below[i] = -std::abs(in[i]);
+      // A slope drawn from [0, 1] of what is below 0.
+      kernels::rrelu(drawn.data(), below.data(), below.data(), n,
+                     {0, 1, key, static_cast<std::uint64_t>(begin)}, traffic<T>(n, 3));
+      for (std::size_t i = 0; i < n; ++i) {
+        const bool kept = -drawn[i] < std::abs(mean[i]);
+        out[i] = std::isnan(in[i]) ? in[i] : kept ? from[i] : T{0};
+      }
+    });
+  };
+  const Tensor y(x.shape(), x.dtype());
+  masked(y, x.value(), x.value());
+  return record(y, {x}, [=, xv = x.value(), x = x.gradient()](const Tensor& dy) {
+    // dy is this op's alone: dx goes where it was.
+    masked(dy, dy, xv);
     x->accumulate(dy);
   });
 }

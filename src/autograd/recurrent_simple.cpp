@@ -5,7 +5,9 @@
 
 #include "recurrent_support.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/cells.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice {
@@ -15,6 +17,7 @@ using recurrent::Call;
 using recurrent::RnnSteps;
 using recurrent::step_matrix;
 using recurrent::StepMatrix;
+using recurrent::UnitRnnSteps;
 
 // From dy, the gradients of the pre-activations.
 template <class T>
@@ -45,10 +48,51 @@ void rnn_backward(const RnnSteps<T>& layer, const StepMatrix& matrix, const Tens
   }
 }
 
+// From dy, the gradients of what the activation is applied to.
 template <class T>
-Variable rnn(const Variable& x, const RecurrentWeights& w, const Call& call, bool relu, Tensor& h) {
+void unit_rnn_backward(const UnitRnnSteps<T>& layer, const StepMatrix& matrix, const Tensor& dz,
+                       const Tensor& dy) {
+  const Call& call = layer.call;
+  const std::int64_t batch = call.batch(), time = call.time(), pitch = dz.dim(1);
+  const Tensor dh = Tensor::zeros(Shape{batch, layer.h.dim(1)}, call.dtype);
+  for (std::int64_t t = time - 1; t >= 0; --t) {
+    T* const rows = dz.data<T>() + t * batch * pitch;
+    const auto pointwise = [&](std::int64_t first, std::int64_t count) {
+      const auto n = static_cast<std::size_t>(count);
+      for (std::int64_t r = 0; r < batch; ++r) {
+        T* const sum = dh.data<T>() + r * dh.dim(1) + first;
+        kernels::add_scaled(sum, dy.data<T>() + (r * time + t) * call.hidden + first, T{1}, n);
+        kernels::activation_backward(rows + r * pitch + first, sum,
+                                     layer.before(t, first) + r * layer.z.dim(1), n, layer.unit.f,
+                                     layer.unit.f_parameters);
+      }
+    };
+    if (t + 1 == time) {
+      matrix.pointwise_only(batch, pointwise);
+    } else {
+      matrix.step(
+          recurrent::StepRows<T>{dh.data<T>(), dh.dim(1), 1, rows + batch * pitch, pitch, batch},
+          pointwise);
+    }
+  }
+}
+
+template <class T>
+void differentiate(const RnnSteps<T>& layer, const StepMatrix& matrix, const Tensor& dz,
+                   const Tensor& dy) {
+  rnn_backward(layer, matrix, dz, dy);
+}
+template <class T>
+void differentiate(const UnitRnnSteps<T>& layer, const StepMatrix& matrix, const Tensor& dz,
+                   const Tensor& dy) {
+  unit_rnn_backward(layer, matrix, dz, dy);
+}
+
+// `layer` is RnnSteps or UnitRnnSteps from the state h.
+template <class Steps>
+Variable rnn(const Variable& x, const RecurrentWeights& w, const Steps& layer, Tensor& h) {
+  const Call& call = layer.call;
   const Tensor xt = recurrent::to_time_major(x.value(), call);
-  const RnnSteps<T> layer(call, relu, h);
   recurrent::input_product(layer.input_part(), xt, w.weight_ih.value(), call);
   layer.forward(step_matrix(w.weight_hh.value(), true, call),
                 recurrent::sum_of_biases(w.bias_ih.value(), w.bias_hh.value()));
@@ -61,7 +105,7 @@ Variable rnn(const Variable& x, const RecurrentWeights& w, const Call& call, boo
                  gbi = w.bias_ih.gradient(), gbh = w.bias_hh.gradient()](const Tensor& dy) {
                   const Call& s = layer.call;
                   const Tensor dz(Shape{s.rows(), layer.h.dim(1)}, s.dtype);
-                  rnn_backward(layer, step_matrix(wh, false, s), dz, dy);
+                  differentiate(layer, step_matrix(wh, false, s), dz, dy);
                   for (const Gradient& bias : {gbi, gbh}) {
                     if (bias) bias->accumulate(recurrent::bias_gradient(dz, 0, s.hidden, s));
                   }
@@ -135,15 +179,20 @@ Variable indrnn(const Variable& x, const RecurrentWeights& w, const Call& call, 
 
 }  // namespace
 
-Variable rnn_layer(const Variable& x, const RecurrentWeights& weights, Activation f, Tensor& h,
+Variable rnn_layer(const Variable& x, const RecurrentWeights& weights, const Unit& f, Tensor& h,
                    Precision precision) {
-  if (f != Activation::relu && f != Activation::tanh) {
-    throw UsageError("rnn_layer: the nonlinearity must be relu or tanh");
+  if (f.gated) {
+    throw UsageError(
+        fmt::format("rnn_layer: the nonlinearity must be an activation, got {}", unit_name(f)));
   }
+  check_unit(f);
   const Call call = recurrent::check_call("rnn_layer", x, weights, {1, 1, 1}, precision);
   recurrent::check_state("rnn_layer", "h", h, call);
   return dispatch_float(call.dtype, [&](auto zero) {
-    return rnn<decltype(zero)>(x, weights, call, f == Activation::relu, h);
+    using T = decltype(zero);
+    return recurrent::has_own_step(f)
+               ? rnn(x, weights, RnnSteps<T>(call, f.f == Activation::relu, h), h)
+               : rnn(x, weights, UnitRnnSteps<T>(call, f, h), h);
   });
 }
 

@@ -148,8 +148,10 @@ inline DualDouble derive_double(Activation f, const ActivationParameters& parame
     case Activation::silu:
       return silu_double(x, first);
     case Activation::hardsigmoid: {
-      const DualDouble ramp = clamp_double(x + 3, 0, 6);
-      return {ramp.value / 6, ramp.slope / 6};
+      // A sixth, which float32 does not hold, is meant where its neighbour is given.
+      const double slope = parameters[0] == 1.0F / 6.0F ? 1.0 / 6 : first;
+      const DualDouble ramp = clamp_double(x + second / slope, 0, 1 / slope);
+      return {ramp.value * slope, ramp.slope * slope};
     }
     case Activation::logsigmoid:
       return logsigmoid_double(x);
@@ -162,7 +164,7 @@ inline DualDouble derive_double(Activation f, const ActivationParameters& parame
     case Activation::softplus:
       return softplus_double(x, first, second);
     case Activation::relu6:
-      return clamp_double(x, 0, 6);
+      return clamp_double(x, 0, first);
     case Activation::leaky_relu:
       return {x > 0 ? x : first * x, std::isnan(x) ? x : (x > 0 ? 1.0 : first)};
     case Activation::elu:

@@ -56,12 +56,13 @@ HWY_INLINE V OneBeyond(D d, V x, V lambda) {
 template <>
 struct Act<Activation::relu6> {
   template <class D, class V = hn::Vec<D>>
-  static HWY_INLINE V Value(D d, V x) {
-    return AtMost(d, Act<Activation::relu>::Value(d, x), 6.0F);
+  static HWY_INLINE V Value(D d, V x, const Parameters<V>& p) {
+    const V above = Act<Activation::relu>::Value(d, x);
+    return hn::IfThenElse(hn::Gt(above, p.first), p.first, above);
   }
   template <class D, class V = hn::Vec<D>>
-  static HWY_INLINE Dual<V> Derive(D d, V x) {
-    return {Value(d, x), OneBetween(d, x, hn::Zero(d), hn::Set(d, 6.0F))};
+  static HWY_INLINE Dual<V> Derive(D d, V x, const Parameters<V>& p) {
+    return {Value(d, x, p), OneBetween(d, x, hn::Zero(d), p.first)};
   }
 };
 
@@ -78,17 +79,26 @@ struct Act<Activation::hardtanh> {
   }
 };
 
+/// min(max(x + 3, 0), 6) / 6.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Ramp(D d, V x) {
+  const V ramp = AtMost(d, AtLeast(d, hn::Add(x, hn::Set(d, 3.0F)), 0.0F), 6.0F);
+  return hn::Mul(ramp, hn::Set(d, 1.0F / 6.0F));
+}
+
 template <>
 struct Act<Activation::hardsigmoid> {
+  // In x of the ramp's width: at the standard slope and offset these are 3 and 6, as in hardswish.
   template <class D, class V = hn::Vec<D>>
-  static HWY_INLINE V Value(D d, V x) {
-    const V ramp = AtMost(d, AtLeast(d, hn::Add(x, hn::Set(d, 3.0F)), 0.0F), 6.0F);
-    return hn::Mul(ramp, hn::Set(d, 1.0F / 6.0F));
+  static HWY_INLINE V Value(D d, V x, const Parameters<V>& p) {
+    const V start = AtLeast(d, hn::Add(x, hn::Mul(p.second, p.inverse)), 0.0F);
+    return hn::Mul(hn::IfThenElse(hn::Gt(start, p.inverse), p.inverse, start), p.first);
   }
   template <class D, class V = hn::Vec<D>>
-  static HWY_INLINE Dual<V> Derive(D d, V x) {
-    const V inside = OneBetween(d, x, hn::Set(d, -3.0F), hn::Set(d, 3.0F));
-    return {Value(d, x), hn::Mul(inside, hn::Set(d, 1.0F / 6.0F))};
+  static HWY_INLINE Dual<V> Derive(D d, V x, const Parameters<V>& p) {
+    const V shift = hn::Mul(p.second, p.inverse);
+    const V inside = OneBetween(d, x, hn::Neg(shift), hn::Sub(p.inverse, shift));
+    return {Value(d, x, p), hn::Mul(inside, p.first)};
   }
 };
 
@@ -97,7 +107,7 @@ struct Act<Activation::hardswish> {
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE V Value(D d, V x) {
     // -Inf must not meet the factor 0.
-    return hn::Mul(AtLeast(d, x, -3.0F), Act<Activation::hardsigmoid>::Value(d, x));
+    return hn::Mul(AtLeast(d, x, -3.0F), Ramp(d, x));
   }
   template <class D, class V = hn::Vec<D>>
   static HWY_INLINE Dual<V> Derive(D d, V x) {

@@ -210,7 +210,7 @@ const std::vector<UnitInfo>& unit_infos() {
 
 const UnitInfo& unit_info(std::string_view name) {
   for (const UnitInfo& info : unit_infos()) {
-    if (info.name == name) return info;
+    if (same_unit_name(info.name, name)) return info;
   }
   std::vector<std::string> known;
   known.reserve(unit_infos().size());

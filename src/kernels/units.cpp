@@ -15,8 +15,9 @@ using kernels::ActivationEntry;
 using kernels::ParameterEntry;
 
 const ActivationEntry* find_activation(std::string_view name) {
-  const auto* const found = std::find_if(kernels::kActivations.begin(), kernels::kActivations.end(),
-                                         [&](const auto& entry) { return entry.name == name; });
+  const auto* const found =
+      std::find_if(kernels::kActivations.begin(), kernels::kActivations.end(),
+                   [&](const auto& entry) { return same_unit_name(entry.name, name); });
   return found == kernels::kActivations.end() ? nullptr : found;
 }
 
@@ -133,6 +134,16 @@ std::string formula(const Unit& unit) {
 
 }  // namespace
 
+bool same_unit_name(std::string_view a, std::string_view b) {
+  std::size_t i = 0, j = 0;
+  while (true) {
+    while (i < a.size() && a[i] == '_') ++i;
+    while (j < b.size() && b[j] == '_') ++j;
+    if (i == a.size() || j == b.size()) return i == a.size() && j == b.size();
+    if (a[i++] != b[j++]) return false;
+  }
+}
+
 ActivationParameters default_parameters(Activation activation) {
   const auto& parameters = kernels::entry_of(activation).parameters;
   return {parameters[0].standard, parameters[1].standard};
@@ -146,7 +157,7 @@ Activation parse_activation(std::string_view name) { return known_activation(nam
 
 Unit parse_unit(std::string_view name) {
   for (const kernels::GateEntry& gate : kernels::kGates) {
-    if (gate.name == name) return Unit{gate.f, gate.g, true};
+    if (same_unit_name(gate.name, name)) return Unit{gate.f, gate.g, true};
   }
   const std::size_t star = name.find('*');
   if (star == std::string_view::npos) {

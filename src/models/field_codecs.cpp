@@ -1,8 +1,12 @@
 #include "sluice/models/field_codecs.hpp"
 
+#include <fmt/format.h>
+
 #include <utility>
 
+#include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
+#include "sluice/kernels/units.hpp"
 #include "sluice/nn/unit_layer.hpp"
 
 namespace sluice {
@@ -26,6 +30,19 @@ FieldCodec<std::string> unit_codec() {
       itself,
       [](const std::string& text) {
         parse_unit_spec(text);
+        return text;
+      },
+      "a name in quotes", "NAME");
+}
+
+FieldCodec<std::string> activation_codec() {
+  return text_codec<std::string>(
+      itself,
+      [](const std::string& text) {
+        if (parse_unit(text).gated) {
+          throw UsageError(
+              fmt::format("'{}' is a gate, expected an activation like tanh or sigmoid", text));
+        }
         return text;
       },
       "a name in quotes", "NAME");

@@ -24,9 +24,10 @@ struct LayerName {
   std::string_view name;
   Kind kind;
 };
-constexpr std::array<LayerName, 7> kLayers = {{{"prelu", Kind::prelu},
+constexpr std::array<LayerName, 8> kLayers = {{{"prelu", Kind::prelu},
                                                {"swish", Kind::swish},
                                                {"rrelu", Kind::rrelu},
+                                               {"gelu", Kind::gelu},
                                                {"maxout", Kind::maxout},
                                                {"softmax", Kind::softmax},
                                                {"log_softmax", Kind::log_softmax},
@@ -34,7 +35,7 @@ constexpr std::array<LayerName, 7> kLayers = {{{"prelu", Kind::prelu},
 
 std::optional<Kind> layer_kind(std::string_view name) {
   for (const LayerName& layer : kLayers) {
-    if (layer.name == name) return layer.kind;
+    if (same_unit_name(layer.name, name)) return layer.kind;
   }
   return std::nullopt;
 }
@@ -81,6 +82,9 @@ void read_arguments(UnitSpec& unit, std::string_view arguments, std::string_view
     case Kind::rrelu:
       read_slopes(unit, arguments, spec);
       return;
+    case Kind::gelu:
+      if (trimmed(arguments) != "stochastic") refuse(spec, "gelu or gelu(stochastic)");
+      return;
     case Kind::maxout: {
       const auto pieces = number<std::int64_t>(trimmed(arguments));
       if (!pieces || *pieces < 2 || *pieces > 64) refuse(spec, "maxout(K) with K from 2 to 64");
@@ -114,7 +118,10 @@ UnitSpec parse_unit_spec(std::string_view spec) {
   const std::size_t open = spec.find('(');
   const std::string_view name = spec.substr(0, open);
   UnitSpec unit;
-  if (const auto kind = layer_kind(name)) {
+  const auto kind = layer_kind(name);
+  // gelu by itself, and in a gate, is an activation.
+  const bool plain = open == std::string_view::npos || spec.find('*') != std::string_view::npos;
+  if (kind && (*kind != Kind::gelu || !plain)) {
     unit.kind = *kind;
     if (open == std::string_view::npos) return unit;
     if (spec.back() != ')') refuse(spec, "')' at its end");
@@ -123,7 +130,9 @@ UnitSpec parse_unit_spec(std::string_view spec) {
   }
   const auto& known = model_unit_names();
   const bool formula = spec.find('*') != std::string_view::npos;
-  if (!formula && std::find(known.begin(), known.end(), name) == known.end()) {
+  if (!formula && std::none_of(known.begin(), known.end(), [&](const std::string& each) {
+        return same_unit_name(each, name);
+      })) {
     throw UsageError(fmt::format("Unit: '{}' is unknown; {}", spec, suggestion(name, known)));
   }
   unit.unit = parse_unit(spec);
@@ -157,6 +166,8 @@ double UnitSpec::gain() const {
       return calculate_gain("prelu");
     case Kind::swish:
       return calculate_gain("silu");
+    case Kind::gelu:
+      return calculate_gain("gelu");
     case Kind::rrelu:
       return calculate_gain("leaky_relu",
                             (static_cast<double>(lower) + static_cast<double>(upper)) / 2);
@@ -172,6 +183,7 @@ std::string UnitSpec::name() const {
   const auto* const layer = std::find_if(kLayers.begin(), kLayers.end(),
                                          [&](const LayerName& each) { return each.kind == kind; });
   const std::string_view plain = layer->name;
+  if (kind == Kind::gelu) return "gelu(stochastic)";
   if (shared) return fmt::format("{}(shared)", plain);
   const UnitSpec standard{.kind = kind, .unit = {}};
   if (*this == standard) return std::string(plain);
@@ -218,6 +230,8 @@ Variable UnitLayer::forward(const Variable& z, bool training, const RandomKey& k
       return swish(z, parameter_);
     case Kind::rrelu:
       return rrelu(z, spec_.lower, spec_.upper, training, key);
+    case Kind::gelu:
+      return training ? stochastic_gelu(z, key) : sluice::unit(z, Unit{.f = Activation::gelu});
     case Kind::maxout:
       return maxout(z, spec_.pieces);
     case Kind::softmax:

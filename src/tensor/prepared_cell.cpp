@@ -33,6 +33,27 @@ class PreparedRnn final : public PreparedCell {
   Tensor bias_;
 };
 
+class PreparedUnitRnn final : public PreparedCell {
+ public:
+  PreparedUnitRnn(const CellWeights& w, const Unit& unit, const FreezeOptions& options)
+      : PreparedCell(w, w.weight_hh, options),
+        unit_(unit),
+        bias_(frozen_tensor(recurrent::sum_of_biases(w.bias_ih, w.bias_hh), options)) {}
+
+  Tensor forward(const Tensor& x, const Steps& steps, std::span<Tensor> state) const override {
+    const Call sizes = call(steps);
+    const recurrent::UnitRnnSteps<float> layer(sizes, unit_, state[0]);
+    multiply_inputs(layer.input_part(), x, sizes);
+    layer.forward(steps_by(), bias_);
+    state[0] = last_state(layer.h, sizes);
+    return packed_states(layer.h, sizes);
+  }
+
+ private:
+  Unit unit_;
+  Tensor bias_;
+};
+
 class PreparedLstm final : public PreparedCell {
  public:
   PreparedLstm(const CellWeights& w, LstmGates gates, const FreezeOptions& options)
@@ -149,9 +170,12 @@ void PreparedCell::multiply_inputs(const recurrent::InputPart& to, const Tensor&
               matrix(rows).column_range(0, inputs()));
 }
 
-std::unique_ptr<const PreparedCell> prepare_rnn(const CellWeights& weights, bool relu,
+std::unique_ptr<const PreparedCell> prepare_rnn(const CellWeights& weights, const Unit& unit,
                                                 const FreezeOptions& options) {
-  return std::make_unique<PreparedRnn>(weights, relu, options);
+  if (!recurrent::has_own_step(unit)) {
+    return std::make_unique<PreparedUnitRnn>(weights, unit, options);
+  }
+  return std::make_unique<PreparedRnn>(weights, unit.f == Activation::relu, options);
 }
 
 std::unique_ptr<const PreparedCell> prepare_lstm(const CellWeights& weights, LstmGates gates,

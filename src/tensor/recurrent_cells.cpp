@@ -5,7 +5,9 @@
 
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/cells.hpp"
+#include "sluice/kernels/fused_units.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice::recurrent {
@@ -32,6 +34,24 @@ void RnnSteps<T>::forward(const StepMatrix& matrix, const Tensor& bias) const {
           size(rows), size(count));
     };
     matrix.step(StepRows<T>{state(t + 1, 0), h.dim(1), 0, state(t, 0), h.dim(1), rows}, pointwise);
+  }
+}
+
+template <class T>
+void UnitRnnSteps<T>::forward(const StepMatrix& matrix, const Tensor& bias) const {
+  const std::int64_t pitch = z.dim(1);
+  for (std::int64_t t = 0; t < call.time(); ++t) {
+    const std::int64_t rows = call.steps.active(t);
+    const auto pointwise = [&](std::int64_t first, std::int64_t count) {
+      const T* const added = bias_at<T>(bias, first);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        T* const in = before(t, first) + r * pitch;
+        if (added != nullptr) kernels::add_scaled(in, added, T{1}, size(count));
+        kernels::activation_forward(state(t + 1, first) + r * h.dim(1), in, size(count), unit.f,
+                                    unit.f_parameters);
+      }
+    };
+    matrix.step(StepRows<T>{before(t, 0), pitch, 0, state(t, 0), h.dim(1), rows}, pointwise);
   }
 }
 
@@ -153,6 +173,8 @@ void indrnn_steps(const Tensor& h, const Tensor& state, const Tensor& u, const T
 
 template struct RnnSteps<float>;
 template struct RnnSteps<double>;
+template struct UnitRnnSteps<float>;
+template struct UnitRnnSteps<double>;
 template struct LstmSteps<float>;
 template struct LstmSteps<double>;
 template struct GruSteps<float>;

@@ -105,6 +105,27 @@ TEST(Activations, RreluIsRandomInTrainingAndItsMeanOtherwise) {
   EXPECT_THROW(rrelu(x, -0.5F, 0.4F, true, key), UsageError);
 }
 
+// Hendrycks & Gimpel 2016, section 2: an element is kept with the probability Φ of itself.
+TEST(Activations, StochasticGeluHasGeluAsItsMean) {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    for (const double at : {-3.0, -1.0, -0.1, 0.0, 0.4, 2.0}) {
+      const std::int64_t n = 40'000;
+      const Tensor x(Shape{n}, DType::f64);
+      for (std::int64_t i = 0; i < n; ++i) x.data<double>()[i] = at;
+      const Tensor y = stochastic_gelu(Variable(x.to(dtype)), {7, 3, 9}).value().to(DType::f64);
+      double sum = 0;
+      for (const double value : y.span<double>()) {
+        EXPECT_TRUE(value == 0 || std::abs(value - at) < 1e-6);
+        sum += value;
+      }
+      const double mean = at * 0.5 * std::erfc(-at / std::sqrt(2.0));
+      EXPECT_NEAR(sum / static_cast<double>(n), mean, 0.02 * (0.1 + std::abs(at)));
+    }
+  }
+  const Variable x = leaf({11, 13}, 1);
+  check_gradients({x}, [&] { return weighted_sum(stochastic_gelu(x, {7, 3, 9})); });
+}
+
 TEST(Activations, Maxout) {
   const Variable z = leaf({5, 12}, 1);
   for (const std::int64_t k : {1, 2, 3, 4}) {

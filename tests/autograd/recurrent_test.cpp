@@ -43,7 +43,7 @@ Cell lstm_cell(std::string name, LstmGates gates) {
           }};
 }
 
-Cell rnn_cell(std::string name, Activation f) {
+Cell rnn_cell(std::string name, const Unit& f) {
   return {std::move(name),
           1,
           1,
@@ -68,8 +68,11 @@ Cell gru_cell(std::string name, GruReset reset) {
 }
 
 std::vector<Cell> all_cells() {
-  return {rnn_cell("rnn_tanh", Activation::tanh),
-          rnn_cell("rnn_relu", Activation::relu),
+  return {rnn_cell("rnn_tanh", {.f = Activation::tanh}),
+          rnn_cell("rnn_relu", {.f = Activation::relu}),
+          rnn_cell("rnn_sigmoid", {.f = Activation::sigmoid}),
+          rnn_cell("rnn_leaky", parse_unit("leaky_relu(0.2)")),
+          rnn_cell("rnn_gelu", {.f = Activation::gelu}),
           lstm_cell("lstm", {}),
           lstm_cell("lstm_without_input", {false, true, true}),
           lstm_cell("lstm_without_forget", {true, false, true}),
@@ -390,8 +393,8 @@ TEST_P(RecurrentOp, RefusesWhatDoesNotFit) {
 INSTANTIATE_TEST_SUITE_P(Cells, RecurrentOp, testing::Range<std::size_t>(0, all_cells().size()),
                          [](const auto& param) { return all_cells()[param.param].name; });
 
-TEST(RecurrentOps, RnnTakesReluAndTanhOnly) {
-  const Cell cell = rnn_cell("gelu", Activation::gelu);
+TEST(RecurrentOps, RnnTakesActivationsOnly) {
+  const Cell cell = rnn_cell("glu", parse_unit("glu"));
   const Example e(cell, 1, 1, 1, 1);
   State state = e.first;
   EXPECT_THROW(cell.run(e.x, e.w, state, Precision::f32), UsageError);

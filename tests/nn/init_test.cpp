@@ -66,7 +66,7 @@ TEST(Init, KaimingKeepsTheVarianceOfALayer) {
     const GatedConv1d layer({.channels = 64, .outputs = 64, .kernel = 3, .unit = row.unit},
                             DType::f64, {11, 5});
     const Variable x(test::random_tensor({4, 64, 64}, 3));
-    const Tensor y = layer.forward(x, {}, {}, false, RandomKey{}, nullptr).value();
+    const Tensor y = layer.forward(x, {}, {}, {}, nullptr).value();
     EXPECT_GT(mean_square(y), 1 / row.factor) << row.unit;
     EXPECT_LT(mean_square(y), row.factor) << row.unit;
   }

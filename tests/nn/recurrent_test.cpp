@@ -27,7 +27,9 @@ std::vector<RecurrentStackOptions> every_stack() {
   };
   const auto nothing = [](RecurrentOptions&) {};
   add(CellKind::rnn, nothing);
-  add(CellKind::rnn, [](RecurrentOptions& o) { o.nonlinearity = Activation::relu; });
+  add(CellKind::rnn, [](RecurrentOptions& o) { o.nonlinearity = {.f = Activation::relu}; });
+  add(CellKind::rnn, [](RecurrentOptions& o) { o.nonlinearity = {.f = Activation::sigmoid}; });
+  add(CellKind::rnn, [](RecurrentOptions& o) { o.nonlinearity = parse_unit("elu(0.5)"); });
   add(CellKind::lstm, nothing);
   add(CellKind::lstm, [](RecurrentOptions& o) { o.without_input_gate = true; });
   add(CellKind::lstm, [](RecurrentOptions& o) { o.without_forget_gate = true; });
@@ -264,7 +266,7 @@ TEST(RecurrentLayer, RefusesMalformedOptions) {
   refused([](RecurrentOptions& o) { o.hidden = -1; });
   refused([](RecurrentOptions& o) {
     o.cell = CellKind::rnn;
-    o.nonlinearity = Activation::gelu;
+    o.nonlinearity = parse_unit("glu");
   });
   refused([](RecurrentOptions& o) {
     o.cell = CellKind::indrnn;

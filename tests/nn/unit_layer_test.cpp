@@ -16,8 +16,8 @@ const RandomKey kKey{5, 6, 7};
 
 std::vector<std::string> every_spec() {
   std::vector<std::string> specs = model_unit_names();
-  specs.insert(specs.end(), {"prelu(shared)", "swish(shared)", "rrelu(0.2,0.3)", "maxout(3)",
-                             "elu(0.5)", "a*elu(0.5)(b)", "leaky_relu(0.2)(a)*b"});
+  specs.insert(specs.end(), {"prelu(shared)", "swish(shared)", "rrelu(0.2,0.3)", "gelu(stochastic)",
+                             "maxout(3)", "elu(0.5)", "a*elu(0.5)(b)", "leaky_relu(0.2)(a)*b"});
   return specs;
 }
 
@@ -55,7 +55,7 @@ TEST(UnitLayer, ParametersAndTheirFirstValues) {
   EXPECT_EQ(parameters[2].variable.value().data<double>()[0], 0);
 }
 
-TEST(UnitLayer, OnlyRreluDependsOnTraining) {
+TEST(UnitLayer, OnlyRandomUnitsDependOnTraining) {
   for (const std::string& spec : every_spec()) {
     const UnitLayer layer(spec, 5, DType::f64, {3, 1});
     const Variable z(random_tensor({6, layer.inputs()}, 4));
@@ -65,7 +65,7 @@ TEST(UnitLayer, OnlyRreluDependsOnTraining) {
     for (std::int64_t i = 0; i < 30; ++i) {
       same = same && training.data<double>()[i] == evaluation.data<double>()[i];
     }
-    EXPECT_EQ(same, !spec.starts_with("rrelu")) << spec;
+    EXPECT_EQ(same, !spec.starts_with("rrelu") && spec != "gelu(stochastic)") << spec;
   }
 }
 
@@ -114,6 +114,19 @@ std::string refusal(const Call& call) {
   return "";
 }
 
+TEST(UnitLayer, UnderscoresDoNotMatter) {
+  const auto same = [](const char* a, const char* b) {
+    EXPECT_EQ(parse_unit_spec(a).name(), parse_unit_spec(b).name());
+  };
+  same("hard_sigmoid", "hardsigmoid");
+  same("hard_tanh(-2,2)", "hardtanh(-2,2)");
+  same("leakyrelu(0.2)", "leaky_relu(0.2)");
+  same("hard_sigmoid(a)*b", "hardsigmoid(a)*b");
+  same("logsoftmax", "log_softmax");
+  EXPECT_THROW(parse_unit_spec("hard-tanh"), UsageError);
+  EXPECT_THROW(parse_unit_spec("_"), UsageError);
+}
+
 TEST(UnitLayer, Refusals) {
   const auto parse = [](const char* spec) { return refusal([&] { parse_unit_spec(spec); }); };
   EXPECT_EQ(parse("prelo"), "Unit: 'prelo' is unknown; did you mean prelu?");
@@ -124,6 +137,8 @@ TEST(UnitLayer, Refusals) {
   EXPECT_EQ(parse("rrelu(0.3,0.2)"),
             "Unit: 'rrelu(0.3,0.2)' does not parse; expected rrelu(LOWER,UPPER) with 0 <= LOWER <= "
             "UPPER <= 1e6.");
+  EXPECT_EQ(parse("gelu(2)"), "Unit: 'gelu(2)' does not parse; expected gelu or gelu(stochastic).");
+  EXPECT_EQ(parse("gelu(a)*b"), "");
   EXPECT_EQ(parse("softmax(1)"), "Unit: 'softmax(1)' does not parse; expected no arguments.");
   for (const char* spec : {"", "maxout(", "maxout(2", "rrelu()", "rrelu(1)", "rrelu(nan,nan)",
                            "prelu(a)*b", "swish()", "elu(-1)"}) {

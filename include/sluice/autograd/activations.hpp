@@ -36,6 +36,11 @@ Variable swish(const Variable& x, const Variable& beta);
 /// otherwise. x of any rank. Throws UsageError unless 0 <= lower <= upper, both finite.
 Variable rrelu(const Variable& x, float lower, float upper, bool training, const RandomKey& key);
 
+/// Stochastic GELU (Hendrycks & Gimpel 2016, section 2): y = x m, m = 1 with probability Φ(x), else
+/// 0, by key.uniform(i) for element i; its expectation is gelu. dx = m dy: the mask counts as
+/// given. x of any rank.
+Variable stochastic_gelu(const Variable& x, const RandomKey& key);
+
 /// y[r, j] = max_i z[r, iN + j], i < k (Goodfellow et al. 2013, §2): z [R, kN] holds k blocks of N
 /// columns, y [R, N]. The gradient goes to the first that is greatest. Throws Error unless k >= 1
 /// divides the columns of a matrix.

@@ -36,9 +36,9 @@ struct RecurrentWeights {
   Variable bias_hh;
 };
 
-/// Elman's network (Elman 1990; torch.nn.RNN): h = f(W_ih x + b_ih + W_hh h₋ + b_hh), f relu or
-/// tanh (UsageError for others). G = 1.
-Variable rnn_layer(const Variable& x, const RecurrentWeights& weights, Activation f, Tensor& h,
+/// Elman's network (Elman 1990; torch.nn.RNN): h = f(W_ih x + b_ih + W_hh h₋ + b_hh), f any
+/// activation (UsageError for a gate). G = 1.
+Variable rnn_layer(const Variable& x, const RecurrentWeights& weights, const Unit& f, Tensor& h,
                    Precision precision = Precision::f32);
 
 /// Long short-term memory (Hochreiter & Schmidhuber 1997; Gers et al. 2000; torch.nn.LSTM):

@@ -15,7 +15,8 @@ namespace sluice {
 /// Elementwise activations. Formula, derivative, range, source, parameters and guaranteed accuracy
 /// of each: unit_info() of sluice/kernels/unit_info.hpp, written down in
 /// src/kernels/unit_list.hpp. Names are those of torch.nn.functional where it has the function
-/// (hardsigmoid, logsigmoid, hardswish); gelu_tanh is its gelu(approximate="tanh").
+/// (hardsigmoid, logsigmoid, hardswish), and underscores do not matter (hard_sigmoid); gelu_tanh is
+/// its gelu(approximate="tanh").
 ///
 /// ±Inf give the limits, and derivatives are finite. At a kink the derivative is that of the left
 /// side, or 0 where PyTorch has 0. NaN gives NaN.
@@ -75,6 +76,9 @@ struct Unit {
 /// "a*G(b)" with any activation ("silu(a)*b", "leaky_relu(0.2)(a)*b"). Throws UsageError naming the
 /// nearest known names, or the parameter that is out of range.
 Unit parse_unit(std::string_view name);
+
+/// Whether two names mean one unit: they may differ by underscores ("hard_sigmoid").
+bool same_unit_name(std::string_view a, std::string_view b);
 
 /// The shortest name that parse_unit reads back to the same unit; parameters that are the defaults
 /// are left out.

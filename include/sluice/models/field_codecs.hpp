@@ -14,6 +14,8 @@ namespace sluice {
 FieldCodec<std::string> choice_codec(const std::string& what, std::vector<std::string> names);
 /// A unit of nn/unit_layer.hpp.
 FieldCodec<std::string> unit_codec();
+/// An activation of kernels/units.hpp, with its parameters or without.
+FieldCodec<std::string> activation_codec();
 
 }  // namespace sluice
 SLUICE_API_END

@@ -20,12 +20,13 @@ namespace sluice {
 /// What a model's unit is, before it has parameters.
 struct UnitSpec {
   enum class Kind : std::uint8_t {
-    fused,        ///< an elementwise unit: everything parse_unit reads
-    prelu,        ///< prelu, prelu(shared)
-    swish,        ///< swish, swish(shared): x σ(βx), β learned
-    rrelu,        ///< rrelu, rrelu(lower,upper)
-    maxout,       ///< maxout, maxout(k): k = 2 unless given
-    softmax,      ///< over the channels of a position
+    fused,    ///< an elementwise unit: everything parse_unit reads
+    prelu,    ///< prelu, prelu(shared)
+    swish,    ///< swish, swish(shared): x σ(βx), β learned
+    rrelu,    ///< rrelu, rrelu(lower,upper)
+    gelu,     ///< gelu(stochastic): x · Bernoulli(Φ(x)) in training, its mean, gelu, otherwise
+    maxout,   ///< maxout, maxout(k): k = 2 unless given
+    softmax,  ///< over the channels of a position
     log_softmax,  ///< the same
     softmin,      ///< the same
   };
@@ -42,7 +43,7 @@ struct UnitSpec {
   /// Learned scalars for n output channels.
   std::int64_t parameter_count(std::int64_t n) const;
   /// The gain of Kaiming initialisation for the projection before it: unit_gain() if fused;
-  /// calculate_gain("prelu") and of rrelu's mean slope; √2 for swish, as silu; for maxout
+  /// calculate_gain("prelu") and of rrelu's mean slope; √2 for swish, as silu, and gelu; for maxout
   /// 1 / √E[max²] of k standard normal variates; 1 for the softmax family.
   double gain() const;
   /// The shortest name that parse_unit_spec reads back.
@@ -74,7 +75,8 @@ class UnitLayer {
   const Unit& unit() const;
   double gain() const { return spec_.gain(); }
 
-  /// z [R, inputs()] to [R, N]. `training` and `key` are rrelu's. Throws Error for other shapes.
+  /// z [R, inputs()] to [R, N]. `training` and `key` are those of rrelu and the stochastic gelu.
+  /// Throws Error for other shapes.
   Variable forward(const Variable& z, bool training, const RandomKey& key) const;
 
   /// forward() outside training, recorded by no tape.

@@ -60,7 +60,7 @@ class PreparedCell {
 };
 
 /// The cells of autograd/recurrent.hpp. The weights must fit.
-std::unique_ptr<const PreparedCell> prepare_rnn(const CellWeights& weights, bool relu,
+std::unique_ptr<const PreparedCell> prepare_rnn(const CellWeights& weights, const Unit& unit,
                                                 const FreezeOptions& options);
 std::unique_ptr<const PreparedCell> prepare_lstm(const CellWeights& weights, LstmGates gates,
                                                  const FreezeOptions& options);

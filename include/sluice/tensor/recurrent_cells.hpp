@@ -14,6 +14,7 @@
 
 #include "sluice/base/api.hpp"
 #include "sluice/kernels/cells.hpp"
+#include "sluice/kernels/units.hpp"
 #include "sluice/tensor/recurrent_rows.hpp"
 #include "sluice/tensor/step_matrix.hpp"
 
@@ -59,7 +60,13 @@ T* row_at(const Tensor& rows, std::int64_t row, std::int64_t column) {
   return rows.data<T>() + row * rows.dim(1) + column;
 }
 
-/// Elman's network. Inputs go where states will be, which become states one by one.
+/// Whether an activation has a step of its own (RnnSteps), which needs nothing but states.
+inline bool has_own_step(const Unit& unit) {
+  return unit == Unit{.f = Activation::tanh} || unit == Unit{.f = Activation::relu};
+}
+
+/// Elman's network with tanh or relu. Inputs go where states will be, which become states one by
+/// one.
 template <class T>
 struct RnnSteps {
   Call call;
@@ -71,6 +78,29 @@ struct RnnSteps {
   InputPart input_part() const { return {h, call.batch(), 0}; }
   T* state(std::int64_t t, std::int64_t unit) const {
     return row_at<T>(h, call.steps.state_row(t), unit);
+  }
+  /// `matrix` is weight_hhᵀ.
+  void forward(const StepMatrix& matrix, const Tensor& bias) const;
+};
+
+/// Elman's network with any activation, whose derivative may need what it was applied to.
+template <class T>
+struct UnitRnnSteps {
+  Call call;
+  Unit unit;
+  Tensor z, h;  // z: what the activation is applied to, bias included; h: states
+
+  UnitRnnSteps(const Call& of, const Unit& with, const Tensor& first)
+      : call(of),
+        unit(with),
+        z(Shape{of.rows(), of.pitch(of.hidden)}, of.dtype),
+        h(make_states(first, of)) {}
+  InputPart input_part() const { return {z, 0, 0}; }
+  T* before(std::int64_t t, std::int64_t column) const {
+    return row_at<T>(z, call.steps.row(t), column);
+  }
+  T* state(std::int64_t t, std::int64_t column) const {
+    return row_at<T>(h, call.steps.state_row(t), column);
   }
   /// `matrix` is weight_hhᵀ.
   void forward(const StepMatrix& matrix, const Tensor& bias) const;
