@@ -17,6 +17,7 @@
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/inference/runtime_model.hpp"
+#include "sluice/lab/units/reading_cost.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/training/metrics.hpp"
 
@@ -92,6 +93,41 @@ std::string validation_line(const ordered_json& event, double uniform_loss) {
       validation_standing(number_of(event, "loss"), uniform_loss, event.value("best", false)));
 }
 
+/// What reading `length` tokens costs the model.
+ordered_json describe_cost(const std::string& directory, std::int64_t length) {
+  const ReadingCost cost = measure_reading(load_frozen_model(directory).model, length);
+  ordered_json found = {{"length", cost.length},           {"flop", cost.flop},
+                        {"sequential", nullptr},           {"depending", nullptr},
+                        {"seconds_at_once", cost.at_once}, {"seconds_one_by_one", cost.one_by_one}};
+  if (cost.sequential) {
+    found["sequential"] = cost.sequential->reading;
+    found["depending"] = cost.sequential->depending;
+  }
+  return found;
+}
+
+std::string cost_text(const ordered_json& cost) {
+  const auto count = [](const ordered_json& value) {
+    return value.is_null() ? std::string("unknown") : grouped(value.get<std::int64_t>());
+  };
+  const std::string length = grouped(cost["length"].get<std::int64_t>());
+  const double tokens = cost["length"].get<double>();
+  const auto time = [&](const char* field) {
+    const double seconds = cost[field].get<double>();
+    return fmt::format("{:.4g} ms ({} tokens/s)", 1e3 * seconds,
+                       grouped(static_cast<std::int64_t>(tokens / seconds)));
+  };
+  return fmt::format(
+      "reading {} tokens\n"
+      "  floating-point operations   {:.3g}\n"
+      "  that wait for one another   {} layers or steps\n"
+      "  to depend on all {} tokens  {} layers or steps\n"
+      "  at once                     {}\n"
+      "  one after another           {}\n",
+      length, cost["flop"].get<double>(), count(cost["sequential"]), length,
+      count(cost["depending"]), time("seconds_at_once"), time("seconds_one_by_one"));
+}
+
 std::string as_text(const ordered_json& info) {
   const ordered_json& model = info["model"];
   std::string text = fmt::format(
@@ -123,6 +159,7 @@ std::string as_text(const ordered_json& info) {
   for (const ordered_json& tensor : info["tensors"]) {
     text += fmt::format("  {} {}\n", tensor["name"].get<std::string>(), tensor["shape"].dump());
   }
+  if (info.contains("cost")) text += cost_text(info["cost"]);
   const ordered_json& history = info["history"];
   if (const ordered_json& last = history["last"]; last.is_object()) {
     text += fmt::format("training\n  last logged at step {}: loss {:.4f}, {} tokens in {}\n",
@@ -147,6 +184,7 @@ void add_info(CLI::App& program, int& status) {
     std::string model;
     bool json = false;
     bool verify = false;
+    std::int64_t length = 0;
   };
   auto command = std::make_shared<InfoCommand>();
   CLI::App& app =
@@ -155,8 +193,15 @@ void add_info(CLI::App& program, int& status) {
   add_flag(app, "--json", command->json, "print one JSON object instead (docs/formats.md)");
   add_flag(app, "--verify", command->verify,
            "compute a runtime model's checksum even if it is known to be whole");
-  when_chosen(app, [command, &status] {
-    const ordered_json info = describe(command->model, command->verify);
+  const Argument length =
+      add_integer(app, "--length", command->length,
+                  "what reading N tokens costs besides: floating-point operations, how many layers "
+                  "or steps wait "
+                  "for one another, and the time here, all at once and one after another");
+  add_threads(app);
+  when_chosen(app, [command, length, &status] {
+    ordered_json info = describe(command->model, command->verify);
+    if (length.given()) info["cost"] = describe_cost(command->model, command->length);
     print(command->json ? info.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
                         : as_text(info));
     status = 0;
