@@ -17,6 +17,7 @@
 #include "commands.hpp"
 #include "output.hpp"
 #include "process.hpp"
+#include "ranks.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/base/version.hpp"
@@ -78,9 +79,11 @@ std::string unexpected(const CLI::App& app) {
 
 /// Says `what` in one line on standard error.
 int complain(const CLI::App* command, std::string_view what, int status) {
-  sluice::cli::tell(fmt::format("sluice{}{}: {}\n", command ? " " : "",
-                                command ? command->get_name() : "", what));
-  return status;
+  if (const auto who = sluice::cli::complainer()) {
+    sluice::cli::tell(fmt::format("sluice{}{}: {}{}\n", command ? " " : "",
+                                  command ? command->get_name() : "", *who, what));
+  }
+  return sluice::cli::leave_ranks(status);
 }
 
 /// What to say of an exception that is none of the library's own: nothing of its text, which is not
@@ -159,7 +162,8 @@ int main(int argc, char** argv) {
       command = chosen_command(program, argc, argv);
       if (command != nullptr) name = command->get_name();
       sluice::cli::tell_of_lost_files(name.c_str());
-      return run(program, command, status, argc, argv);
+      sluice::cli::check_command_for_ranks(name);
+      return sluice::cli::leave_ranks(run(program, command, status, argc, argv));
     } catch (const UsageError& error) {
       return complain(command, error.what(), usage_failure);
     } catch (const sluice::Error& error) {

@@ -14,6 +14,13 @@ namespace fs = std::filesystem;
 
 RunDirectory::RunDirectory(fs::path directory, Existing existing) : files_(std::move(directory)) {
   const bool exists = fs::exists(path());
+  if (existing == Existing::join) {
+    if (exists) return;
+    throw Error(fmt::format(
+        "--out '{}' was made by the first process and is not to be seen here: all processes need "
+        "the same files, on a file system that they share",
+        path().string()));
+  }
   if (exists && !fs::is_directory(path())) {
     throw Error(fmt::format("--out '{}' is not a directory", path().string()));
   }

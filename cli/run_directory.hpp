@@ -9,8 +9,9 @@
 
 namespace sluice::cli {
 
-/// What to do with a directory that holds something already.
-enum class Existing { refuse, resume, overwrite };
+/// What to do with a directory that holds something already. join: another process of this job has
+/// made it, and holds its lock.
+enum class Existing { refuse, resume, overwrite, join };
 
 /// Makes the directory when it is missing and holds its lock. Unless keep() is called, a directory
 /// it made is removed again, with all that is in it.

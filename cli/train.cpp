@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <cstdint>
@@ -14,6 +17,7 @@
 #include "commands.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "ranks.hpp"
 #include "run_directory.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
@@ -37,7 +41,8 @@ namespace fs = std::filesystem;
 class TrainRun {
  public:
   TrainRun(Settings settings, RunDirectory& directory, const TrainFlags& flags, Notes notes)
-      : settings_(std::move(settings)),
+      : ranks_(ranks()),
+        settings_(std::move(settings)),
         directory_(directory),
         resume_(flags.resume),
         profile_steps_(flags.profile),
@@ -48,12 +53,14 @@ class TrainRun {
 
  private:
   void prepare();
+  void prepare_text_of_all();
   void announce() const;
   TrainCallbacks callbacks();
   void show_profile(const StepProfile& profile);
   int finish(const TrainResult& result);
   Error wrecked(const TrainResult& result) const;
 
+  Communicator& ranks_;
   Settings settings_;
   RunDirectory& directory_;
   bool resume_;
@@ -65,11 +72,33 @@ class TrainRun {
   std::optional<TrainPlan> plan_;
 };
 
-void TrainRun::prepare() {
+/// The first process makes the tokenizer and the tokens; the others take what it made.
+void TrainRun::prepare_text_of_all() {
+  const fs::path cache = directory_.files().cache();
+  const bool first = ranks_.leads();
+  if (!first) ranks_.barrier();
   std::unique_ptr<Tokenizer> tokenizer;
-  if (resume_) tokenizer = directory_.files().tokenizer();
-  text_.emplace(prepare_text(settings_, directory_.files().cache(), notes_,
-                             until_interrupted(display_), std::move(tokenizer)));
+  if (resume_) {
+    tokenizer = directory_.files().tokenizer();
+  } else if (!first) {
+    tokenizer = load_tokenizer(cache);
+  }
+  const Progress silent = [](double, std::string_view) {
+    if (const int signal = StopSignals::received()) throw Interrupted{signal};
+  };
+  text_.emplace(prepare_text(settings_, cache, notes_, first ? until_interrupted(display_) : silent,
+                             std::move(tokenizer)));
+  if (ranks_.alone()) return;
+  if (first) {
+    text_->tokenizer->save(cache);
+    ranks_.barrier();
+  }
+  ranks_.barrier();
+  if (first) remove_tokenizer(cache);
+}
+
+void TrainRun::prepare() {
+  prepare_text_of_all();
   const std::int64_t tokens = text_->train.size();
   Notes of_training;
   const TrainConfig training = choose_training(settings_.training, tokens, of_training);
@@ -89,8 +118,12 @@ void TrainRun::announce() const {
                       grouped(text_->tokenizer->size()));
   if (text_->valid)
     text += fmt::format("; {} tokens to validate on", grouped(text_->valid->size()));
-  text += fmt::format("\nmodel: {}, {} parameters, {} threads\n", plan_->model.summary(),
-                      grouped(plan_->model.parameter_count()), thread_count());
+  const std::string processes = ranks_.alone()
+                                    ? ""
+                                    : fmt::format("{} processes for {} micro-batches, each with ",
+                                                  ranks_.size(), plan_->training.accumulate);
+  text += fmt::format("\nmodel: {}, {} parameters, {}{} threads\n", plan_->model.summary(),
+                      grouped(plan_->model.parameter_count()), processes, thread_count());
   print(text);
   flush_output();
 }
@@ -147,6 +180,10 @@ Error TrainRun::wrecked(const TrainResult& result) const {
 }
 
 int TrainRun::finish(const TrainResult& result) {
+  if (!ranks_.leads()) {
+    if (result.wrecked()) throw wrecked(result);
+    return result.status == TrainStatus::interrupted ? 128 + result.stop : 0;
+  }
   if (profile_steps_ > 0 && !profiled_) {
     display_.say(
         fmt::format("no profile: the training ended within its first {} steps, which warm up",
@@ -176,21 +213,52 @@ int TrainRun::finish(const TrainResult& result) {
 int TrainRun::run() {
   prepare();
   display_.clear();
-  announce();
   TrainOptions options;
   options.resume = resume_;
-  options.callbacks = callbacks();
   options.stop = &StopSignals::received();
-  options.profile_steps = profile_steps_;
+  options.ranks = &ranks_;
+  if (ranks_.leads()) {
+    announce();
+    options.callbacks = callbacks();
+    options.profile_steps = profile_steps_;
+  }
   return finish(train_model(*plan_, *text_, directory_.files(), options));
 }
 
-int train_command(const TrainFlags& flags) {
+/// What several processes need that one does not.
+void share_out(Settings& settings, const Communicator& ranks, bool resume) {
+  if (ranks.alone()) return;
+  for (const auto* files : {&settings.data.values.train, &settings.data.values.valid}) {
+    if (std::find(files->begin(), files->end(), "-") == files->end()) continue;
+    throw UsageError("standard input reaches one process alone: give the text as a file");
+  }
+  if (!resume && !settings.training.has("accumulate")) {
+    settings.training.set("accumulate", Value(std::int64_t{ranks.size()}), {.where = "train"});
+  }
+  // A launcher binds processes to cores of their own, to some that they share, or not at all.
+  const auto cores = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  if (settings.threads == 0) {
+    settings.threads = std::clamp(cores / ranks.local_size(), 1, thread_count());
+  }
+}
+
+int train_command(TrainFlags flags) {
+  if (!(flags.timeout > 0)) throw UsageError("--timeout: expected seconds above 0");
+  Communicator& group = ranks({.timeout = flags.timeout, .stop = &StopSignals::received()});
+  Notes notes;
+  Settings settings = settings_from(flags, notes);
+  if (flags.resume_if_possible) {
+    const bool there = ModelDirectory(settings.out).has_checkpoint();
+    if (group.gather(there).front()) {
+      flags.resume = true;
+      notes.clear();
+      settings = settings_from(flags, notes);
+    }
+  }
+  share_out(settings, group, flags.resume);
   const Existing existing = flags.resume      ? Existing::resume
                             : flags.overwrite ? Existing::overwrite
                                               : Existing::refuse;
-  Notes notes;
-  Settings settings = settings_from(flags, notes);
   // What can be refused without reading the text comes first.
   settings.model.check();
   Notes ignored;
@@ -201,12 +269,15 @@ int train_command(const TrainFlags& flags) {
   const StopSignals signals;
   // A reader of the output that goes away does not end the training.
   std::signal(SIGPIPE, SIG_IGN);
-  RunDirectory directory(settings.out, existing);
+  if (!group.leads()) group.barrier();
+  RunDirectory directory(settings.out, group.leads() ? existing : Existing::join);
+  if (group.leads()) group.barrier();
   TrainRun run(std::move(settings), directory, flags, std::move(notes));
   try {
     return run.run();
   } catch (const Interrupted& interrupted) {
-    tell("sluice train: interrupted before training began\n");
+    if (group.leads()) tell("sluice train: interrupted before training began\n");
+    group.abort(128 + interrupted.signal);  // the others may wait for this one
     return 128 + interrupted.signal;
   }
 }

@@ -259,6 +259,12 @@ void add_train_flags(CLI::App& app, TrainFlags& flags) {
       add_flag(app, "--resume", flags.resume,
                "continue the run in --out; its config.json stands for the flags that are not given")
           .group("Output");
+  const Argument resume_if_possible =
+      add_flag(app, "--resume-if-possible", flags.resume_if_possible,
+               "--resume when --out holds a run, else begin one: for jobs that are restarted by "
+               "themselves")
+          .excludes({resume})
+          .group("Output");
   add_text(
       app, "--from", flags.from,
       "start with the weights of this model, its tokenizer and its configuration, of which only "
@@ -267,7 +273,7 @@ void add_train_flags(CLI::App& app, TrainFlags& flags) {
       .excludes({resume})
       .group("Output");
   add_flag(app, "--overwrite", flags.overwrite, "replace the run in --out")
-      .excludes({resume})
+      .excludes({resume, resume_if_possible})
       .group("Output");
   std::vector<std::string> names;
   for (const Recipe& recipe : recipes()) names.push_back(recipe.name);
@@ -281,6 +287,11 @@ void add_train_flags(CLI::App& app, TrainFlags& flags) {
   add_text(app, "--config", flags.config,
            "settings as in a model's config.json, every field optional; flags win", "FILE.json")
       .group("Output");
+  add_number(
+      app, "--timeout", flags.timeout,
+      "seconds without a sign of life after which one of several processes (mpirun, srun) is "
+      "given up, and the job with it (default 60)")
+      .group(run_group);
 }
 
 Settings settings_from(const TrainFlags& flags, Notes& notes) {

@@ -33,9 +33,12 @@ struct TrainFlags {
   /// The model to start from; empty: none.
   std::string from;
   bool resume = false;
+  bool resume_if_possible = false;
   bool overwrite = false;
   /// Steps to profile; 0: none.
   std::int64_t profile = 0;
+  /// Seconds after which a process without a sign of life is lost.
+  double timeout = 60;
 };
 
 /// Flags for every field of a configuration, those of all architectures among them.

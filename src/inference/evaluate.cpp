@@ -21,10 +21,13 @@ constexpr std::int64_t most_segments = 32;
 /// At most one position in this many is spent on warming up.
 constexpr std::int64_t warm_up_share = 32;
 
-/// A text read as `segments` windows side by side. Window s covers positions [s·stride,
-/// s·stride + length) and scores them all but its first `warm_up`, which the window before it
-/// scores; the first window scores these, too.
+/// A part of a text, up to `end`, read as `segments` windows side by side. Window s covers
+/// positions [start + s·stride, start + s·stride + length) and scores them all but its first
+/// `warm_up`, which the window before it scores; the first window scores all but its first `lead`.
 struct Plan {
+  std::int64_t start = 0;
+  std::int64_t end = 0;
+  std::int64_t lead = 0;
   std::int64_t segments = 1;
   std::int64_t warm_up = 0;
   std::int64_t stride = 0;
@@ -32,10 +35,14 @@ struct Plan {
   std::int64_t chunk = 0;
 };
 
-Plan plan(std::int64_t tokens, std::optional<std::int64_t> receptive_field,
+Plan plan(std::int64_t size, std::optional<std::int64_t> receptive_field,
           const EvalOptions& options) {
   Plan plan;
   plan.warm_up = receptive_field ? *receptive_field - 1 : options.warm_up;
+  plan.end = options.end > 0 ? options.end : size;
+  plan.start = std::max<std::int64_t>(options.begin - plan.warm_up, 0);
+  plan.lead = options.begin - plan.start;
+  const std::int64_t tokens = plan.end - plan.start;
   // Segments of nothing but warm-up score nothing; more of them than tokens are of no use.
   const std::int64_t own = std::max<std::int64_t>(tokens - plan.warm_up, 1);
   plan.segments = !receptive_field && options.warm_up == 0 ? 1 : options.segments;
@@ -66,8 +73,8 @@ Pass read_pass(const Plan& plan, const TokenShards& corpus, std::int64_t offset,
   Pass pass;
   const std::int64_t time = std::min(plan.chunk, plan.length - offset);
   for (std::int64_t s = 0; s < plan.segments; ++s) {
-    const std::int64_t begin = s * plan.stride + offset;
-    const std::int64_t present = std::clamp<std::int64_t>(corpus.size() - begin, 0, time);
+    const std::int64_t begin = plan.start + s * plan.stride + offset;
+    const std::int64_t present = std::clamp<std::int64_t>(plan.end - begin, 0, time);
     if (present == 0) continue;
     const std::size_t row = pass.ids.size();
     pass.ids.resize(row + static_cast<std::size_t>(present));
@@ -80,7 +87,7 @@ Pass read_pass(const Plan& plan, const TokenShards& corpus, std::int64_t offset,
     pass.lengths.push_back(present);
     pass.states.push_back(&states[static_cast<std::size_t>(s)]);
     const std::int64_t skipped =
-        s == 0 ? 0 : std::clamp<std::int64_t>(plan.warm_up - offset, 0, present);
+        std::clamp<std::int64_t>((s == 0 ? plan.lead : plan.warm_up) - offset, 0, present);
     for (std::size_t r = row + static_cast<std::size_t>(skipped); r < pass.ids.size(); ++r) {
       pass.scored_rows.push_back(static_cast<std::int32_t>(r));
       pass.scored_targets.push_back(pass.targets[r]);
@@ -94,6 +101,11 @@ void check(std::int64_t vocabulary, const TokenShards& corpus, const EvalOptions
     throw UsageError(
         fmt::format("evaluate: segments, chunk and warm_up must not be negative, got {}, {} and {}",
                     options.segments, options.chunk, options.warm_up));
+  }
+  if (options.begin < 0 || options.end > corpus.size() ||
+      options.begin >= (options.end > 0 ? options.end : corpus.size() + 1)) {
+    throw UsageError(fmt::format("evaluate: tokens {} to {} are no part of a text of {}",
+                                 options.begin, options.end, corpus.size()));
   }
   if (corpus.size() == 0) throw Error("evaluate: the text has no tokens; give it some");
   if (corpus.vocabulary() != vocabulary) {

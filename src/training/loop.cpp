@@ -1,5 +1,6 @@
 #include "loop.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "divergence.hpp"
@@ -13,15 +14,20 @@ Loop::Loop(LanguageModel& model, const TokenShards& text, const TrainConfig& con
       stream_(text, config.streams(), config.context),
       optimizer_(model.parameters(), config.optimizer),
       statistics_(model.parameters()),
+      losses_(static_cast<std::size_t>(config.accumulate)),
       inputs_(static_cast<std::size_t>(config.batch * config.context)),
       targets_(inputs_.size()),
       labels_(stream_.has_labels() ? inputs_.size() : 0),
       carried_(static_cast<std::size_t>(config.accumulate)) {
   for (const Parameter& parameter : trainable()) {
     leaves_.push_back(parameter.variable);
-    if (accumulates()) sums_.emplace_back(parameter.variable.shape(), parameter.variable.dtype());
+    sums_.emplace_back(parameter.variable.shape(), parameter.variable.dtype());
   }
   optimizer_.zero_gradients();
+}
+
+MicroBatches Loop::share() const {
+  return exchange_ != nullptr ? exchange_->share() : MicroBatches{0, config_.accumulate};
 }
 
 Loop::Update Loop::step(std::int64_t step, double rate, const Read& read) {
@@ -29,13 +35,12 @@ Loop::Update Loop::step(std::int64_t step, double rate, const Read& read) {
     for (ModelState& state : carried_) state.tensors.clear();
   }
   for (MicroSum& sum : sums_) sum.clear();
-  if (accumulates()) statistics_.begin();
-  double sum = 0;
-  for (std::int64_t micro = 0; micro < config_.accumulate; ++micro) {
-    sum += learn_from(step, micro, read);
+  if (sums()) statistics_.begin();
+  const MicroBatches own = share();
+  for (std::int64_t micro = own.begin; micro < own.end; ++micro) {
+    losses_[static_cast<std::size_t>(micro)] = learn_from(step, micro, read);
   }
-  if (exchange_ != nullptr) exchange_->finish();
-  if (accumulates()) statistics_.finish(config_.accumulate);
+  const double loss = join();
   // The gradients are sums: what is read of them is divided, not they.
   const auto parts = static_cast<double>(config_.accumulate);
   const double norm = optimizer_.gradient_norm() / parts;
@@ -44,7 +49,24 @@ Loop::Update Loop::step(std::int64_t step, double rate, const Read& read) {
   optimizer_.step(rate, scale / parts);
   model_.constrain();
   optimizer_.zero_gradients();
-  return {sum / parts, rate, norm, scale < 1};
+  return {loss, rate, norm, scale < 1};
+}
+
+double Loop::join() {
+  if (sums()) {
+    for (std::size_t i = 0; i < statistics_.size(); ++i) {
+      complete_part(leaves_.size() + i, statistics_.sum(i), statistics_.total(i));
+    }
+    if (exchange_ != nullptr) exchange_->finish(losses_);
+    statistics_.finish(config_.accumulate);
+  }
+  double sum = 0;
+  for (const double loss : losses_) {
+    // Another process's: here, one's own is not learnt from.
+    if (!std::isfinite(loss)) throw NotFinite("the loss", loss);
+    sum += loss;
+  }
+  return sum / static_cast<double>(config_.accumulate);
 }
 
 double Loop::learn_from(std::int64_t step, std::int64_t micro, const Read& read) {
@@ -56,7 +78,7 @@ double Loop::learn_from(std::int64_t step, std::int64_t micro, const Read& read)
   }
   if (read) read(step, inputs_, targets_);
   const double loss = forward_backward(step, micro);
-  if (accumulates()) statistics_.add(micro);
+  if (sums()) statistics_.add(micro);
   return loss;
 }
 
@@ -78,24 +100,27 @@ double Loop::forward_backward(std::int64_t step, std::int64_t micro) {
     return model_.loss(hidden, targets_, forward);
   }();
   const double value = static_cast<double>(loss.value().data<float>()[0]);
-  if (!std::isfinite(value)) throw NotFinite("the loss", value);
+  // With others, all hear of it when the step ends: until then each does what the others expect.
+  if (!std::isfinite(value) && exchange_ == nullptr) throw NotFinite("the loss", value);
   const ProfileScope scope("backward");
   LeafListener listener;
-  if (exchange_ != nullptr || accumulates()) {
-    listener = {leaves_, [this, micro](std::size_t leaf) { complete(leaf, micro); }};
-  }
+  if (sums()) listener = {leaves_, [this, micro](std::size_t leaf) { complete(leaf, micro); }};
   tape.backward(loss, listener);
   return value;
 }
 
 void Loop::complete(std::size_t leaf, std::int64_t micro) {
-  if (accumulates()) {
-    GradientSlot& gradient = *leaves_[leaf].gradient();
-    sums_[leaf].add(micro, gradient);
-    if (micro + 1 < config_.accumulate) return;
-    sums_[leaf].finish(gradient);
+  GradientSlot& gradient = *leaves_[leaf].gradient();
+  sums_[leaf].add(micro, gradient);
+  if (micro + 1 == share().end) complete_part(leaf, sums_[leaf], gradient);
+}
+
+void Loop::complete_part(std::size_t leaf, MicroSum& part, GradientSlot& total) {
+  if (exchange_ != nullptr) {
+    exchange_->ready(leaf, part, total);
+  } else {
+    part.finish(total);
   }
-  if (exchange_ != nullptr) exchange_->ready(leaf);
 }
 
 }  // namespace sluice

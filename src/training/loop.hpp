@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "gradient_exchange.hpp"
 #include "micro_sums.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/batches.hpp"
@@ -13,18 +14,6 @@
 #include "sluice/training/optimizer.hpp"
 
 namespace sluice {
-
-/// What happens to gradients between the backward pass and the update: nothing, unless several
-/// machines learn together and sum theirs. Called on the thread that trains.
-class GradientExchange {
- public:
-  virtual ~GradientExchange() = default;
-  /// The gradient of Loop::trainable()[parameter] is complete; the backward pass goes on when this
-  /// returns. Each parameter once a step, in the same order in every step (LeafListener).
-  virtual void ready(std::size_t parameter) = 0;
-  /// All were ready. When this returns the update reads what is in the parameters' gradients.
-  virtual void finish() = 0;
-};
 
 class Loop {
  public:
@@ -47,23 +36,30 @@ class Loop {
   /// the loss or the norm of the gradient; the weights are those before the step then.
   Update step(std::int64_t step, double rate, const Read& read = {});
 
-  /// Null: none. It must outlive the steps.
+  /// Null: none, this process computes all micro-batches. It must outlive the steps.
   void exchange_with(GradientExchange* exchange) { exchange_ = exchange; }
 
   std::int64_t tokens_per_step() const { return config_.tokens_per_step(); }
   std::int64_t steps_per_epoch() const { return stream_.steps_per_epoch(); }
   const Parameters& trainable() const { return optimizer_.parameters(); }
   Optimizer& optimizer() { return optimizer_; }
-  /// What the model carries from one step's chunks to the next's, of each micro-batch.
+  /// What the model carries from one step's chunks to the next's, of each micro-batch that this
+  /// process computes.
   std::vector<ModelState>& carried() { return carried_; }
 
  private:
+  MicroBatches share() const;
   /// The loss of micro-batch `micro`, whose gradients are added to the step's.
   double learn_from(std::int64_t step, std::int64_t micro, const Read& read);
   double forward_backward(std::int64_t step, std::int64_t micro);
   /// The gradient of the leaf by micro-batch `micro` is complete.
   void complete(std::size_t leaf, std::int64_t micro);
-  bool accumulates() const { return config_.accumulate > 1; }
+  /// This process's part of a leaf's sum is complete.
+  void complete_part(std::size_t leaf, MicroSum& part, GradientSlot& total);
+  /// All gradients are what the update reads; the loss of the step.
+  double join();
+  /// Whether gradients are sums of parts.
+  bool sums() const { return config_.accumulate > 1 || exchange_ != nullptr; }
 
   LanguageModel& model_;
   const TrainConfig& config_;
@@ -71,8 +67,8 @@ class Loop {
   Optimizer optimizer_;
   StatisticsMean statistics_;
   std::vector<Variable> leaves_;
-  /// Of each leaf, when there is more than one micro-batch.
-  std::vector<MicroSum> sums_;
+  std::vector<MicroSum> sums_;  // of each leaf
+  std::vector<double> losses_;  // of each micro-batch
   GradientExchange* exchange_ = nullptr;
   std::vector<TokenId> inputs_;
   std::vector<TokenId> targets_;

@@ -63,6 +63,7 @@ StatisticsMean::StatisticsMean(const Parameters& parameters) {
     variables_.push_back(parameter.variable);
     before_.push_back(Tensor::zeros(value.shape(), value.dtype()));
     sums_.emplace_back(value.shape(), value.dtype());
+    totals_.push_back(std::make_shared<GradientSlot>(value.shape(), value.dtype()));
   }
 }
 
@@ -70,6 +71,7 @@ void StatisticsMean::begin() {
   for (std::size_t i = 0; i < variables_.size(); ++i) {
     before_[i].copy_from(variables_[i].value());
     sums_[i].clear();
+    totals_[i]->clear();
   }
 }
 
@@ -86,10 +88,8 @@ void StatisticsMean::add(std::int64_t micro) {
 void StatisticsMean::finish(std::int64_t n) {
   for (std::size_t i = 0; i < variables_.size(); ++i) {
     const Tensor& value = variables_[i].value();
-    GradientSlot total(value.shape(), value.dtype());
-    sums_[i].finish(total);
     zero_in_place(value);
-    add_in_place(value, total.dense(), 1 / static_cast<double>(n));
+    add_in_place(value, totals_[i]->take(), 1 / static_cast<double>(n));
   }
 }
 

@@ -32,6 +32,8 @@ class MicroSum {
  public:
   MicroSum(Shape shape, DType dtype) : shape_(shape), dtype_(dtype) {}
 
+  const Shape& shape() const { return shape_; }
+
   /// Takes what `part` holds as that of `micro`, the micro-batch after the last one added; `part`
   /// is empty then. Sums of squares (GradientSlot::squares) are not kept: who has one depends on
   /// the division.
@@ -61,13 +63,15 @@ class StatisticsMean {
   /// The parameters' variables must outlive it.
   explicit StatisticsMean(const Parameters& parameters);
 
-  bool empty() const { return variables_.empty(); }
   /// Before the first micro-batch of a step.
   void begin();
   /// After micro-batch `micro`: takes what it left, and puts back what was before it.
   void add(std::int64_t micro);
-  /// The sums over the micro-batches, one per variable, to be exchanged before finish().
-  std::vector<MicroSum>& sums() { return sums_; }
+  std::size_t size() const { return variables_.size(); }
+  /// A variable's sum over the micro-batches, and where the sum over all of them is to be put
+  /// before finish().
+  MicroSum& sum(std::size_t i) { return sums_[i]; }
+  GradientSlot& total(std::size_t i) { return *totals_[i]; }
   /// After the last of `n` micro-batches.
   void finish(std::int64_t n);
 
@@ -75,6 +79,7 @@ class StatisticsMean {
   std::vector<Variable> variables_;
   std::vector<Tensor> before_;
   std::vector<MicroSum> sums_;
+  std::vector<Gradient> totals_;
 };
 
 }  // namespace sluice

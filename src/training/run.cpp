@@ -38,6 +38,7 @@ TrainPlan plan_of(Settings settings, const ModelConfig& model, const TrainConfig
 
 TrainResult train_model(const TrainPlan& plan, const PreparedText& text,
                         const ModelDirectory& files, TrainOptions options, LastWeights last) {
+  const bool leads = options.ranks == nullptr || options.ranks->leads();
   const auto model = make_model(plan.model, plan.training.seed);
   if (!options.resume && !plan.settings.from.empty()) {
     const ModelDirectory from(plan.settings.from);
@@ -63,11 +64,13 @@ TrainResult train_model(const TrainPlan& plan, const PreparedText& text,
   if (options.resume) {
     options.found_configuration = file_checksum(files.config_file());
     // The configuration stays that of the run until this one has added something to it.
-    options.callbacks.begun = [&, begun = std::move(options.callbacks.begun)] {
-      files.write_config(configuration);
-      if (begun) begun();
-    };
-  } else {
+    if (leads) {
+      options.callbacks.begun = [&, begun = std::move(options.callbacks.begun)] {
+        files.write_config(configuration);
+        if (begun) begun();
+      };
+    }
+  } else if (leads) {
     files.remove_run();
     text.tokenizer->save(files.path());
     files.write_config(configuration);
@@ -79,8 +82,8 @@ TrainResult train_model(const TrainPlan& plan, const PreparedText& text,
   }
   const TrainResult result = train(*model, text.train, text.valid ? &*text.valid : nullptr,
                                    plan.training, files.path(), options);
-  if (last == LastWeights::keep && result.status != TrainStatus::interrupted && text.valid &&
-      result.best_step != result.step) {
+  if (leads && last == LastWeights::keep && result.status != TrainStatus::interrupted &&
+      text.valid && result.best_step != result.step) {
     files.save_weights(*model, Weights::last);
   }
   return result;

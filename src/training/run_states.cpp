@@ -73,15 +73,52 @@ void ParametersState::restore(const StoredState& stored) {
 SavedState CarriedState::save() const {
   SavedState saved;
   Carried carried;
-  for (const ModelState& state : states_) {
-    for (const Tensor& tensor : state.tensors) {
-      const std::size_t i = carried.defined.size();
-      carried.defined.push_back(tensor.defined() ? 1 : 0);
-      if (tensor.defined()) saved.tensors.push_back(source_of(std::to_string(i), tensor));
+  // All micro-batches carry the same: they have read on by as much.
+  const std::vector<Tensor>& like = states_.front().tensors;
+  for (int rank = 0; rank < ranks_.size(); ++rank) {
+    const MicroBatches share =
+        share_of(static_cast<std::int64_t>(states_.size()), rank, ranks_.size());
+    for (std::int64_t micro = share.begin; micro < share.end; ++micro) {
+      for (std::size_t t = 0; t < like.size(); ++t) {
+        const std::string name = std::to_string(carried.defined.size());
+        carried.defined.push_back(like[t].defined() ? 1 : 0);
+        if (!like[t].defined()) continue;
+        if (rank == ranks_.rank()) {
+          saved.tensors.push_back(
+              source_of(name, states_[static_cast<std::size_t>(micro)].tensors[t]));
+        } else {
+          saved.tensors.push_back({{name, like[t].shape(), like[t].dtype()},
+                                   [this, rank, &like, t] { return received(rank, like[t]); }});
+        }
+      }
     }
   }
   saved.fields = *write_fields({{carried_fields(), carried}}).as<Value::Object>();
   return saved;
+}
+
+Tensor CarriedState::received(int from, const Tensor& like) const {
+  const Tensor tensor = Tensor::zeros(like.shape(), like.dtype());
+  std::future<void> done = ranks_.ranks().post([&](Collectives& with) {
+    with.receive(
+        std::as_writable_bytes(std::span(static_cast<std::byte*>(tensor.raw()), tensor.bytes())),
+        from);
+  });
+  ranks_.ranks().wait(done);
+  return tensor;
+}
+
+void CarriedState::send() const {
+  const MicroBatches own = share();
+  for (std::int64_t micro = own.begin; micro < own.end; ++micro) {
+    for (const Tensor& tensor : states_[static_cast<std::size_t>(micro)].tensors) {
+      if (!tensor.defined()) continue;
+      std::future<void> done = ranks_.ranks().post([&](Collectives& with) {
+        with.send({static_cast<const std::byte*>(tensor.raw()), tensor.bytes()}, 0);
+      });
+      ranks_.ranks().wait(done);
+    }
+  }
 }
 
 void CarriedState::check(const StoredState& stored) const {
@@ -98,10 +135,12 @@ void CarriedState::check(const StoredState& stored) const {
 void CarriedState::restore(const StoredState& stored) {
   const auto carried = read_part<Carried>(carried_fields(), stored);
   const std::size_t each = carried.defined.size() / states_.size();
-  std::size_t i = 0;
-  for (ModelState& state : states_) {
+  const MicroBatches own = share();
+  for (std::int64_t micro = own.begin; micro < own.end; ++micro) {
+    ModelState& state = states_[static_cast<std::size_t>(micro)];
     state.tensors.clear();
-    for (const std::size_t end = i + each; i < end; ++i) {
+    const std::size_t first = static_cast<std::size_t>(micro) * each;
+    for (std::size_t i = first; i < first + each; ++i) {
       state.tensors.push_back(carried.defined[i] != 0 ? stored.tensor(std::to_string(i)).make()
                                                       : Tensor{});
     }

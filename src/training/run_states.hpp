@@ -1,6 +1,7 @@
 #pragma once
 // The parts of a training run that checkpoints hold.
 
+#include "rank_group.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/training/checkpoint.hpp"
 #include "sluice/training/optimizer.hpp"
@@ -38,14 +39,21 @@ class OptimizerState : public Stateful {
 /// others back in their places.
 class CarriedState : public Stateful {
  public:
-  explicit CarriedState(std::vector<ModelState>& states) : states_(states) {}
+  /// Of several processes each has the states of its share; the leader saves all, and the others
+  /// call send() at the same time.
+  CarriedState(std::vector<ModelState>& states, RankGroup ranks) : states_(states), ranks_(ranks) {}
   std::string_view name() const override { return "carried"; }
   SavedState save() const override;
   void check(const StoredState& stored) const override;
   void restore(const StoredState& stored) override;
+  void send() const;
 
  private:
+  Tensor received(int from, const Tensor& like) const;
+  MicroBatches share() const { return ranks_.share(static_cast<std::int64_t>(states_.size())); }
+
   std::vector<ModelState>& states_;
+  RankGroup ranks_;
 };
 
 /// The fields of TrainState.

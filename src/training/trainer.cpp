@@ -14,9 +14,13 @@
 #include "divergence.hpp"
 #include "loop.hpp"
 #include "metrics_log.hpp"
+#include "rank_exchange.hpp"
+#include "rank_group.hpp"
 #include "run_states.hpp"
 #include "saved_weights.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
+#include "sluice/base/version.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/training/detail/data_fingerprint.hpp"
 #include "validator.hpp"
@@ -58,6 +62,16 @@ Fingerprint fingerprint_of(const LanguageModel& model, const TokenShards& train,
   return out;
 }
 
+/// Equal for equal weights, bit for bit.
+std::string parameters_checksum(const Parameters& parameters) {
+  std::vector<std::uint64_t> sums;
+  for (const Parameter& parameter : parameters) {
+    const Tensor& value = parameter.variable.value();
+    sums.push_back(checksum(value.raw(), value.bytes()));
+  }
+  return checksum_hex(sums.data(), sums.size() * sizeof sums[0]);
+}
+
 void check_vocabulary(const LanguageModel& model, const TokenShards& tokens,
                       std::string_view what) {
   if (tokens.vocabulary() != model.config().vocabulary) {
@@ -77,6 +91,7 @@ class Run {
       : model_(model),
         config_(config),
         options_(options),
+        ranks_(options.ranks),
         weights_(ModelDirectory(directory), model, state_),
         loop_(model, train, config),
         budget_(config, loop_.steps_per_epoch()),
@@ -85,12 +100,18 @@ class Run {
         checkpointer_(weights_.files().checkpoint_file(),
                       fingerprint_of(model, train, valid, config, options.fingerprint),
                       {&parameters_, &optimizer_, &carried_, &position_}) {
-    if (valid != nullptr) validator_.emplace(model, *valid, config);
+    if (valid != nullptr) validator_.emplace(model, *valid, config, ranks_);
+    if (ranks_.several()) {
+      exchange_.emplace(ranks_.ranks(), config.accumulate);
+      loop_.exchange_with(&*exchange_);
+      facts_ = fingerprint_of(model, train, valid, config, options.fingerprint);
+    }
   }
 
   TrainResult run() {
     TrainResult out;
     try {
+      if (ranks_.several()) check_ranks();
       if (options_.resume) {
         resume();
       } else {
@@ -105,11 +126,23 @@ class Run {
   }
 
  private:
+  /// All processes must be about to do the same.
+  void check_ranks() const {
+    Fingerprint facts = facts_;
+    facts["version"] = library_version();
+    facts["configuration"] = nlohmann::json(config_).dump();
+    facts["kind of start"] = options_.resume ? "resumed" : "new";
+    facts["weights"] = parameters_checksum(model_.parameters());
+    ranks_.check_same(facts);
+    if (const std::string other = ranks_.other_processor(); !other.empty()) note(other);
+  }
+
   void start_anew() {
     // A first checkpoint at once: it replaces that of any earlier run, shows whether there is room
     // for it, and a run can be resumed from its first moment on.
     state_.configuration = options_.configuration;
     save();
+    if (!ranks_.leads()) return;
     metrics_.emplace(weights_.files().metrics_file());
     weights_.remove();
   }
@@ -120,6 +153,15 @@ class Run {
     saved_step_ = state_.step;
     earlier_ = state_.elapsed;
     rate_ = state_.rate;
+    if (ranks_.leads()) resume_files();
+    const TrainState::Validated validated = ranks_.from_leader(state_.validated());
+    state_.take(validated);
+    agree();
+    tell_of_rate();
+  }
+
+  /// What only the process that writes them has to look after.
+  void resume_files() {
     if (const std::string lost = weights_.recover(validator_.has_value()); !lost.empty()) {
       note(lost);
     }
@@ -133,7 +175,6 @@ class Run {
                        weights_.files().config_file().string()));
     }
     state_.configuration = options_.configuration;
-    tell_of_rate();
   }
 
   /// Says so when the learning rate is not what it would have been had the run gone on as it was.
@@ -152,6 +193,7 @@ class Run {
 
   TrainResult loop() {
     while (true) {
+      agree();
       const bool done = budget_used();
       if (stop_requested()) return interrupted();
       if (validator_ && state_.validated_step != state_.step && (done || validation_step()) &&
@@ -167,9 +209,18 @@ class Run {
     }
   }
 
+  /// Clocks and signals count as they stand in the leading process when a step begins, so that all
+  /// do the same.
+  void agree() {
+    if (!ranks_.several()) return;
+    const int stop = options_.stop != nullptr ? options_.stop->load() : 0;
+    moment_ = ranks_.agree({elapsed(), time_for_checkpoint(), stop});
+  }
+
   double elapsed() const { return earlier_ + seconds_since(start_); }
-  double fraction() const { return budget_.fraction(state_.step, elapsed()); }
-  bool budget_used() const { return budget_.used(state_.step, elapsed()); }
+  double counted_time() const { return ranks_.several() ? moment_.elapsed : elapsed(); }
+  double fraction() const { return budget_.fraction(state_.step, counted_time()); }
+  bool budget_used() const { return budget_.used(state_.step, counted_time()); }
   std::int64_t epoch_of(std::int64_t steps) const {
     return steps == 0 ? 0 : (steps - 1) / loop_.steps_per_epoch() + 1;
   }
@@ -177,7 +228,12 @@ class Run {
     return state_.smoothed_weight > 0 ? state_.smoothed_loss / state_.smoothed_weight : 0;
   }
 
-  bool stop_requested() const { return options_.stop != nullptr && options_.stop->load() != 0; }
+  /// The signal that asks to stop; 0: none.
+  int stop() const {
+    if (ranks_.several() && moment_.stop != 0) return moment_.stop;
+    return options_.stop != nullptr ? options_.stop->load() : 0;
+  }
+  bool stop_requested() const { return ranks_.several() ? moment_.stop != 0 : stop() != 0; }
 
   void begin() {
     if (!std::exchange(begun_, true) && options_.callbacks.begun) options_.callbacks.begun();
@@ -195,8 +251,10 @@ class Run {
 
   bool checkpoint_due() const {
     if (config_.checkpoint_every > 0) return state_.step % config_.checkpoint_every == 0;
-    return seconds_since(saved_at_) >= checkpoint_seconds;
+    return ranks_.several() ? moment_.checkpoint_due : time_for_checkpoint();
   }
+
+  bool time_for_checkpoint() const { return seconds_since(saved_at_) >= checkpoint_seconds; }
 
   Loop::Update learn() {
     const StepProfiler::Step profiled(profiler_);
@@ -249,11 +307,14 @@ class Run {
   /// False when a stop request cut it short; it then has no effect.
   bool validate() {
     const auto found = validator_->validate([&](double done) {
-      if (stop_requested()) return false;
+      if (stop() != 0) return false;
       if (options_.callbacks.validating) options_.callbacks.validating(done);
       return true;
     });
-    if (!found) return false;
+    if (!found) {
+      agree();
+      return false;
+    }
     const bool best = judge(state_, loss_of(*found));
     schedule_.validated(best);
     const ValidationLine line{.step = state_.step,
@@ -263,7 +324,7 @@ class Run {
                               .tokens = found->tokens,
                               .best = best,
                               .seconds = elapsed()};
-    metrics_->append(line);
+    if (metrics_) metrics_->append(line);
     save(best);
     if (options_.callbacks.validated) {
       options_.callbacks.validated({.step = line.step,
@@ -283,6 +344,22 @@ class Run {
   /// always.
   void save(bool best = false) {
     check_weights(model_.parameters());
+    // Processors that compute differently would drift apart in silence.
+    if (ranks_.several()) {
+      ranks_.check_same({{"weights", parameters_checksum(model_.parameters())}});
+    }
+    if (ranks_.leads()) {
+      write(best);
+    } else {
+      carried_.send();
+    }
+    saved_step_ = state_.step;
+    saved_at_ = Clock::now();
+    begin();
+    if (options_.callbacks.checkpointed) options_.callbacks.checkpointed(state_.step);
+  }
+
+  void write(bool best) {
     std::optional<PendingSafetensors> weights;
     if (best || (!validator_ && state_.step > 0)) weights = weights_.prepare();
     if (metrics_) metrics_->sync();
@@ -292,25 +369,23 @@ class Run {
     state_.next_rate = schedule_.rate(state_.step, budget_.fraction(state_.step, state_.elapsed));
     checkpointer_.save();
     if (weights) weights->commit();
-    saved_step_ = state_.step;
-    saved_at_ = Clock::now();
-    begin();
-    if (options_.callbacks.checkpointed) options_.callbacks.checkpointed(state_.step);
   }
 
   void log_training(const Loop::Update& update) {
     const double loss = state_.logged_loss / static_cast<double>(state_.logged_steps);
-    metrics_->append(TrainLine{.step = state_.step,
-                               .epoch = epoch_of(state_.step),
-                               .tokens = state_.step * loop_.tokens_per_step(),
-                               .loss = loss,
-                               .perplexity = std::exp(loss),
-                               .lr = update.rate,
-                               .gradient_norm = update.norm,
-                               .clipped = static_cast<double>(state_.logged_clipped) /
-                                          static_cast<double>(state_.logged_steps),
-                               .tokens_per_second = tokens_per_second(),
-                               .seconds = elapsed()});
+    if (metrics_) {
+      metrics_->append(TrainLine{.step = state_.step,
+                                 .epoch = epoch_of(state_.step),
+                                 .tokens = state_.step * loop_.tokens_per_step(),
+                                 .loss = loss,
+                                 .perplexity = std::exp(loss),
+                                 .lr = update.rate,
+                                 .gradient_norm = update.norm,
+                                 .clipped = static_cast<double>(state_.logged_clipped) /
+                                            static_cast<double>(state_.logged_steps),
+                                 .tokens_per_second = tokens_per_second(),
+                                 .seconds = elapsed()});
+    }
     state_.logged_loss = 0;
     state_.logged_steps = 0;
     state_.logged_clipped = 0;
@@ -344,9 +419,9 @@ class Run {
     if (saved_step_ != state_.step) save();
     // Before the first validation there are no best weights: what was learnt is usable all the
     // same.
-    if (state_.step > 0 && state_.best_step == 0 && validator_) weights_.save();
+    if (ranks_.leads() && state_.step > 0 && state_.best_step == 0 && validator_) weights_.save();
     TrainResult out = result(TrainStatus::interrupted);
-    out.stop = options_.stop->load();
+    out.stop = stop();
     return out;
   }
 
@@ -354,7 +429,7 @@ class Run {
 
   /// What is said to be saved is read first.
   TrainResult result(TrainStatus status) const {
-    if (state_.step > 0) weights_.verify(checkpointer_.file());
+    if (ranks_.leads() && state_.step > 0) weights_.verify(checkpointer_.file());
     return {.status = status,
             .stop = 0,
             .step = state_.step,
@@ -371,17 +446,21 @@ class Run {
   LanguageModel& model_;
   const TrainConfig& config_;
   const TrainOptions& options_;
+  const RankGroup ranks_;
+  Moment moment_;
+  Fingerprint facts_;
   TrainState state_;
   SavedWeights weights_;
   Loop loop_;
   const Budget budget_;
   Schedule schedule_;
+  std::optional<RankExchange> exchange_;
   std::optional<Validator> validator_;
   StepProfiler profiler_;
   bool profile_reported_ = false;
   ParametersState parameters_{model_.parameters()};
   OptimizerState optimizer_{loop_.optimizer()};
-  CarriedState carried_{loop_.carried()};
+  CarriedState carried_{loop_.carried(), ranks_};
   PositionState position_{state_};
   Checkpointer checkpointer_;
   std::optional<MetricsLog> metrics_;
@@ -410,6 +489,12 @@ TrainResult train(LanguageModel& model, const TokenShards& train, const TokenSha
                   const TrainConfig& config, const std::filesystem::path& directory,
                   const TrainOptions& options) {
   config.validate();
+  if (options.ranks != nullptr && options.ranks->size() > config.accumulate) {
+    throw UsageError(fmt::format(
+        "train: {} processes cannot share the {} micro-batch{} of a step; start as many at most, "
+        "or begin a run with a larger accumulate",
+        options.ranks->size(), config.accumulate, config.accumulate == 1 ? "" : "es"));
+  }
   check_vocabulary(model, train, "training");
   if (valid != nullptr) check_vocabulary(model, *valid, "validation");
   return Run(model, train, valid, config, directory, options).run();

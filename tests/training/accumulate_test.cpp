@@ -8,6 +8,7 @@
 #include "micro_sums.hpp"
 #include "sluice/base/error.hpp"
 #include "training/shapes.hpp"
+#include "validator.hpp"
 
 namespace sluice::training_test {
 namespace {
@@ -196,6 +197,7 @@ TEST(Accumulate, StatisticsStartFromThoseBeforeTheStepAndAreAveraged) {
   mean.add(0);
   set(4, 7);
   mean.add(1);
+  mean.sum(0).finish(mean.total(0));
   mean.finish(2);
   EXPECT_EQ(running.value().data<float>()[0], 3);
   EXPECT_EQ(running.value().data<float>()[1], 7.5F);
@@ -220,6 +222,24 @@ TEST(Accumulate, RunningStatisticsMoveOnceAStep) {
     ++compared;
   }
   EXPECT_GT(compared, 0);
+}
+
+// Every token is scored once, with what is before its part as context.
+TEST(Accumulate, ValidationInPartsIsThatOfTheWhole) {
+  const auto model = tiny_model();
+  for (const std::int64_t size : {3, 100, 1000}) {
+    const TokenShards text = tiny_tokens(size, 2);
+    const auto loss = [&](std::int64_t parts) {
+      const TrainConfig config = accumulating(1, parts);
+      const auto found = Validator(*model, text, config).validate([](double) { return true; });
+      EXPECT_EQ(found->tokens, size);
+      return found->nll;
+    };
+    const double whole = loss(1);
+    for (const std::int64_t parts : {2, 3, 7}) {
+      EXPECT_NEAR(loss(parts), whole, 1e-6 * whole) << size << " in " << parts;
+    }
+  }
 }
 
 TEST(Accumulate, AResumedRunHasAsMany) {

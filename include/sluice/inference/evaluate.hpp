@@ -26,6 +26,9 @@ struct EvalOptions {
   std::int64_t warm_up = 0;
   /// Positions per segment in one forward pass; 0 chooses.
   std::int64_t chunk = 0;
+  /// Of a model: only the tokens [begin, end) are scored, those before them being their context;
+  /// end 0: to the last. The result's characters and unknown tokens are those of the whole text.
+  std::int64_t begin = 0, end = 0;
   /// The token for text outside the vocabulary (Tokenizer::unk()), whose share is told apart; -1:
   /// none.
   std::int32_t unknown = -1;

@@ -48,6 +48,21 @@ struct TrainState {
   /// Checksum of the configuration that the run is by, TrainOptions::configuration; empty: none, or
   /// not recorded.
   std::string configuration;
+
+  /// What validations have found so far.
+  struct Validated {
+    std::int64_t validated_step, best_step, without_improvement;
+    double best_loss;
+  };
+  Validated validated() const {
+    return {validated_step, best_step, without_improvement, best_loss};
+  }
+  void take(const Validated& found) {
+    validated_step = found.validated_step;
+    best_step = found.best_step;
+    without_improvement = found.without_improvement;
+    best_loss = found.best_loss;
+  }
 };
 
 /// How TrainState stands in a checkpoint.

@@ -13,6 +13,7 @@
 
 #include "sluice/base/api.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/comm/communicator.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/corpus.hpp"
 #include "sluice/training/config.hpp"
@@ -111,6 +112,11 @@ struct TrainOptions {
   /// Polled between steps and while validating: not 0 asks training to save and return. A signal
   /// handler may store the signal's number here. May be null.
   const std::atomic<int>* stop = nullptr;
+  /// The processes that train together, each with a part of every step's micro-batches; null: this
+  /// one alone. All call train() with the same arguments, on the same files, and get the same
+  /// model, with the bits that one process gets. Only the first writes;
+  /// each has its own callbacks called. It must outlive train().
+  Communicator* ranks = nullptr;
   /// Steps to profile (training/profile_report.hpp), after profile_warmup_steps steps of this call.
   /// What is learnt stays the same. 0: none.
   std::int64_t profile_steps = 0;
@@ -175,11 +181,12 @@ inline constexpr std::int64_t steps_to_beat_guessing = 100;
 /// that are missing, damaged or not the run's are saved again when the checkpoint holds them, else
 /// the best is sought anew (TrainCallbacks::note).
 ///
-/// Throws UsageError for an invalid config; Error when the corpus is shorter than a batch of
-/// chunks, the vocabulary of the data is not the model's, a resumed run does not match (naming the
-/// field) and when a file cannot be written (what was there before remains); DivergedError when the
-/// loss, a gradient or a weight is no longer finite: the message names the step, the suspect, the
-/// learning rate and the last good checkpoint, which is kept.
+/// Throws UsageError for an invalid config and for more processes than micro-batches; RankError
+/// when another process has gone or differs (TrainOptions::ranks); Error when the corpus is shorter
+/// than a batch of chunks, the vocabulary of the data is not the model's, a resumed run does not
+/// match (naming the field) and when a file cannot be written (what was there before remains);
+/// DivergedError when the loss, a gradient or a weight is no longer finite: the message names the
+/// step, the suspect, the learning rate and the last good checkpoint, which is kept.
 TrainResult train(LanguageModel& model, const TokenShards& train, const TokenShards* valid,
                   const TrainConfig& config, const std::filesystem::path& directory,
                   const TrainOptions& options = {});

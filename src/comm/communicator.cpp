@@ -1,0 +1,168 @@
+#include "sluice/comm/communicator.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <numeric>
+
+#include "mpi_module.hpp"
+#include "thread.hpp"
+
+namespace sluice {
+namespace {
+
+/// What launchers tell the processes that they start: how many there are, and which one it is.
+/// srun's own variables are of the step, those of the whole allocation begin alike in a shell too.
+struct Launcher {
+  const char* size;
+  const char* rank;
+};
+constexpr Launcher launchers[] = {{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
+                                  {"PMI_SIZE", "PMI_RANK"},
+                                  {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}};
+
+const Launcher* launcher() {
+  for (const Launcher& each : launchers) {
+    const char* size = std::getenv(each.size);
+    if (size != nullptr && std::atoi(size) > 1) return &each;
+  }
+  return nullptr;
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "an unnamed machine";
+}
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+std::span<std::byte> bytes_of(std::string& text) {
+  return std::as_writable_bytes(std::span(text.data(), text.size()));
+}
+
+/// A process by itself.
+class Alone final : public Collectives {
+ public:
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  void all_gather(std::span<const std::byte> mine, std::span<const std::size_t> /*counts*/,
+                  std::span<std::byte> all) override {
+    std::copy(mine.begin(), mine.end(), all.begin());
+  }
+  void all_to_all(std::span<const std::byte> from, std::span<const std::size_t> /*from_counts*/,
+                  std::span<std::byte> to, std::span<const std::size_t> /*to_counts*/) override {
+    std::copy(from.begin(), from.end(), to.begin());
+  }
+  void broadcast(std::span<std::byte> /*data*/, int /*root*/) override {}
+  void send(std::span<const std::byte> /*data*/, int /*to*/) override {}
+  void receive(std::span<std::byte> /*data*/, int /*from*/) override {}
+};
+
+}  // namespace
+
+Communicator::Communicator() : hosts_{host_name()} {}
+
+Communicator::~Communicator() = default;
+
+bool Communicator::launched() { return launcher() != nullptr; }
+
+int Communicator::launched_rank() {
+  const Launcher* by = launcher();
+  const char* rank = by == nullptr ? nullptr : std::getenv(by->rank);
+  return rank == nullptr ? 0 : std::atoi(rank);
+}
+
+std::unique_ptr<Communicator> Communicator::open(const Options& options) {
+  auto made = std::make_unique<Communicator>();
+  made->thread_ = std::make_unique<Thread>(load_mpi(), options);
+  made->rank_ = made->thread_->rank();
+  made->hosts_.resize(static_cast<std::size_t>(made->thread_->size()));
+  made->hosts_ = made->all_gather(host_name());
+  made->thread_->name([communicator = made.get()](int rank) { return communicator->title(rank); });
+  return made;
+}
+
+std::string Communicator::title(int rank) const {
+  return fmt::format("rank {} on {}", rank, hosts_[static_cast<std::size_t>(rank)]);
+}
+
+int Communicator::local_size() const {
+  return static_cast<int>(
+      std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<std::size_t>(rank_)]));
+}
+
+std::vector<std::string> Communicator::all_gather(std::string_view mine) {
+  const auto n = static_cast<std::size_t>(size());
+  std::vector<std::size_t> sizes(n);
+  std::string all;
+  call([&](Collectives& with) {
+    const std::size_t own = mine.size();
+    const std::vector<std::size_t> each(n, sizeof own);
+    with.all_gather(std::as_bytes(std::span(&own, 1)), each,
+                    std::as_writable_bytes(std::span(sizes)));
+    all.resize(std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}));
+    with.all_gather(bytes_of(mine), sizes, bytes_of(all));
+  });
+  std::vector<std::string> out;
+  std::size_t offset = 0;
+  for (const std::size_t size : sizes) {
+    out.push_back(all.substr(offset, size));
+    offset += size;
+  }
+  return out;
+}
+
+std::string Communicator::broadcast(std::string_view mine, int root) {
+  std::string out;
+  call([&](Collectives& with) {
+    std::size_t size = mine.size();
+    with.broadcast(std::as_writable_bytes(std::span(&size, 1)), root);
+    if (with.rank() == root) out = mine;
+    out.resize(size);
+    with.broadcast(bytes_of(out), root);
+  });
+  return out;
+}
+
+void Communicator::call(std::function<void(Collectives&)> work) {
+  std::future<void> done = post(std::move(work));
+  wait(done);
+}
+
+std::future<void> Communicator::post(std::function<void(Collectives&)> work) {
+  if (thread_) return thread_->post(std::move(work));
+  std::packaged_task<void()> task([&] {
+    Alone alone;
+    work(alone);
+  });
+  task();
+  return task.get_future();
+}
+
+void Communicator::wait(std::future<void>& work) {
+  if (thread_) {
+    const Thread::Waiting waiting(*thread_);
+    work.get();
+  } else {
+    work.get();
+  }
+}
+
+void Communicator::close() {
+  if (!thread_) return;
+  barrier();
+  thread_->leave();
+  thread_.reset();
+}
+
+bool Communicator::first_failed() const { return thread_ && thread_->first_failed(); }
+
+void Communicator::abort(int status) noexcept {
+  if (thread_) thread_->abort(status);
+}
+
+}  // namespace sluice

@@ -1,0 +1,67 @@
+#include "heartbeat.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr int heartbeat_tag = 1;
+constexpr std::int64_t living_sign = 1;
+constexpr std::int64_t failing_sign = 2;
+constexpr std::chrono::milliseconds between_beats{1000};
+constexpr std::chrono::milliseconds between_looks{100};
+
+}  // namespace
+
+Heartbeat::Heartbeat(const MpiTable& mpi, int rank, int size) : mpi_(mpi) {
+  const Clock::time_point now = Clock::now();
+  if (rank != 0) {
+    peers_.push_back({.rank = 0, .heard = now});
+  } else {
+    for (int other = 1; other < size; ++other) peers_.push_back({.rank = other, .heard = now});
+  }
+  for (Peer& peer : peers_) {
+    peer.receiving = mpi_.receive(&peer.in, sizeof peer.in, peer.rank, heartbeat_tag);
+  }
+}
+
+void Heartbeat::end() {
+  for (const Peer& peer : peers_) {
+    for (void* request : {peer.sending, peer.receiving}) {
+      if (request != nullptr) mpi_.cancel(request);
+    }
+  }
+  peers_.clear();
+}
+
+void Heartbeat::show(Peer& peer, Clock::time_point now) {
+  if (peer.sending != nullptr && mpi_.test(peer.sending) != 0) peer.sending = nullptr;
+  const bool news = failing_ && !peer.told;
+  if (peer.sending != nullptr || (now - peer.sent < between_beats && !news)) return;
+  peer.told = failing_;
+  peer.out = failing_ ? failing_sign : living_sign;
+  peer.sent = now;
+  peer.sending = mpi_.send(&peer.out, sizeof peer.out, peer.rank, heartbeat_tag);
+}
+
+std::optional<int> Heartbeat::beat(double timeout) {
+  const Clock::time_point now = Clock::now();
+  if (now < next_) return std::nullopt;
+  next_ = now + between_looks;
+  // A process that was stopped itself for a while has not listened: it hears the others first.
+  const bool slept = std::chrono::duration<double>(now - looked_).count() > timeout / 2;
+  looked_ = now;
+  std::optional<int> silent;
+  for (Peer& peer : peers_) {
+    while (peer.receiving != nullptr && mpi_.test(peer.receiving) != 0) {
+      peer.heard = now;
+      if (peer.rank == 0 && peer.in == failing_sign) first_failed_ = true;
+      peer.receiving = mpi_.receive(&peer.in, sizeof peer.in, peer.rank, heartbeat_tag);
+    }
+    if (slept) peer.heard = now;
+    show(peer, now);
+    const double quiet = std::chrono::duration<double>(now - peer.heard).count();
+    if (!silent && quiet > timeout) silent = peer.rank;
+  }
+  return silent;
+}
+
+}  // namespace sluice

@@ -1,0 +1,58 @@
+#pragma once
+// Signs of life between processes.
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mpi_table.hpp"
+
+namespace sluice {
+
+/// Every process shows the first one a sign of life each second, and the first one all others.
+class Heartbeat {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Heartbeat(const MpiTable& mpi, int rank, int size);
+  Heartbeat(const Heartbeat&) = delete;
+  Heartbeat& operator=(const Heartbeat&) = delete;
+
+  /// Shows a sign when it is time, and sees those of others. The first of them that has shown none
+  /// for `timeout` seconds. To be called often; costs next to nothing in between.
+  std::optional<int> beat(double timeout);
+
+  /// Forgets what is under way.
+  void end();
+
+  /// From any thread: the next signs say that this process is about to end the job.
+  void fail() { failing_ = true; }
+  /// Whether the first process has said so.
+  bool first_failed() const { return first_failed_; }
+
+ private:
+  struct Peer {
+    int rank;
+    void* sending = nullptr;
+    void* receiving = nullptr;
+    Clock::time_point heard;
+    Clock::time_point sent = {};
+    /// What is sent and received: a sign.
+    std::int64_t out = 0, in = 0;
+    bool told = false;
+  };
+
+  const MpiTable& mpi_;
+  void show(Peer& peer, Clock::time_point now);
+
+  std::vector<Peer> peers_;
+  std::atomic<bool> failing_{false}, first_failed_{false};
+  Clock::time_point next_ = Clock::now();
+  Clock::time_point looked_ = Clock::now();
+};
+
+}  // namespace sluice

@@ -1,0 +1,202 @@
+#include "thread.hpp"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <climits>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+constexpr int data_tag = 2;
+/// How often to ask at once while somebody waits, and how long to sleep between further questions:
+/// a network takes tens of microseconds.
+constexpr int asked_at_once = 100;
+constexpr std::chrono::microseconds nap{20};
+constexpr std::chrono::microseconds nap_beside_work{100};
+constexpr std::chrono::milliseconds idle{100};
+/// Seconds of silence that are enough once a signal has come: a launcher sends one to all when it
+/// has seen a process die.
+constexpr double patience_when_stopping = 5;
+constexpr std::chrono::milliseconds to_be_heard{300};
+
+int count_of(std::size_t bytes) {
+  if (bytes <= INT_MAX) return static_cast<int>(bytes);
+  throw Error(
+      fmt::format("processes cannot exchange {} bytes at once: the limit is {}", bytes, INT_MAX));
+}
+
+/// Counts and offsets of parts that follow each other, as MPI wants them.
+struct Parts {
+  explicit Parts(std::span<const std::size_t> sizes) {
+    std::size_t offset = 0;
+    for (const std::size_t size : sizes) {
+      counts.push_back(count_of(size));
+      offsets.push_back(count_of(offset));
+      offset += size;
+    }
+  }
+  std::vector<int> counts, offsets;
+};
+
+}  // namespace
+
+Communicator::Thread::Thread(const MpiTable& mpi, const Options& options)
+    : mpi_(mpi), options_(options) {
+  std::promise<void> opened;
+  std::future<void> open = opened.get_future();
+  thread_ = std::thread(&Thread::run, this, std::move(opened));
+  try {
+    open.get();
+  } catch (...) {
+    thread_.join();
+    throw;
+  }
+}
+
+Communicator::Thread::~Thread() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Communicator::Thread::name(std::function<std::string(int rank)> title) {
+  const std::lock_guard lock(mutex_);
+  title_ = std::move(title);
+}
+
+void Communicator::Thread::abort(int status) noexcept {
+  heartbeat_->fail();
+  std::this_thread::sleep_for(to_be_heard);
+  mpi_.abort(status);
+}
+
+double Communicator::Thread::patience() const {
+  const bool stopping = options_.stop != nullptr && options_.stop->load() != 0;
+  return stopping ? std::min(options_.timeout, patience_when_stopping) : options_.timeout;
+}
+
+std::future<void> Communicator::Thread::post(std::function<void(Collectives&)> work) {
+  Work task([this, work = std::move(work)](Collectives& with) {
+    if (broken_) std::rethrow_exception(broken_);
+    try {
+      work(with);
+    } catch (const RankError&) {
+      broken_ = std::current_exception();
+      throw;
+    }
+  });
+  std::future<void> done = task.get_future();
+  {
+    const std::lock_guard lock(mutex_);
+    posted_.push_back(std::move(task));
+  }
+  changed_.notify_one();
+  return done;
+}
+
+void Communicator::Thread::leave() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = leaving_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+void Communicator::Thread::run(std::promise<void> opened) {
+  if (const char* fault = mpi_.open(&rank_, &size_); fault != nullptr) {
+    opened.set_exception(std::make_exception_ptr(Error(fmt::format("cannot use MPI: {}", fault))));
+    return;
+  }
+  heartbeat_ = std::make_unique<Heartbeat>(mpi_, rank_, size_);
+  opened.set_value();
+  do_all();
+  if (!leaving_) return;
+  heartbeat_->end();
+  mpi_.close();
+}
+
+bool Communicator::Thread::next(Work& work) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, idle, [&] { return ending_ || !posted_.empty(); });
+  if (posted_.empty()) return false;
+  work = std::move(posted_.front());
+  posted_.pop_front();
+  return true;
+}
+
+void Communicator::Thread::do_all() {
+  while (true) {
+    Work work;
+    if (next(work)) {
+      work(*this);
+      continue;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      if (ending_ && posted_.empty()) return;
+    }
+    // Who is silent is told of when something is asked of it.
+    static_cast<void>(heartbeat_->beat(patience()));
+  }
+}
+
+void Communicator::Thread::finish(void* request) {
+  if (request == nullptr) throw RankError("another process has gone: MPI cannot reach it");
+  for (int asked = 0;; ++asked) {
+    const int state = mpi_.test(request);
+    if (state == 1) return;
+    if (state < 0) throw RankError("another process has gone: MPI lost its connection");
+    if (const std::optional<int> silent = heartbeat_->beat(patience())) {
+      const std::lock_guard lock(mutex_);
+      throw RankError(fmt::format(
+          "{} has shown no sign of life for {:g} seconds: it hangs, its machine does, or the "
+          "network is down; what was saved last is whole",
+          title_ ? title_(*silent) : fmt::format("rank {}", *silent), patience()));
+    }
+    if (waiting_.load(std::memory_order_relaxed) == 0) {
+      std::this_thread::sleep_for(nap_beside_work);
+    } else if (asked < asked_at_once) {
+      sched_yield();
+    } else {
+      std::this_thread::sleep_for(nap);
+    }
+  }
+}
+
+void Communicator::Thread::all_gather(std::span<const std::byte> mine,
+                                      std::span<const std::size_t> counts,
+                                      std::span<std::byte> all) {
+  const Parts parts(counts);
+  finish(mpi_.all_gather(mine.data(), count_of(mine.size()), all.data(), parts.counts.data(),
+                         parts.offsets.data()));
+}
+
+void Communicator::Thread::all_to_all(std::span<const std::byte> from,
+                                      std::span<const std::size_t> from_counts,
+                                      std::span<std::byte> to,
+                                      std::span<const std::size_t> to_counts) {
+  const Parts out(from_counts), in(to_counts);
+  finish(mpi_.all_to_all(from.data(), out.counts.data(), out.offsets.data(), to.data(),
+                         in.counts.data(), in.offsets.data()));
+}
+
+void Communicator::Thread::broadcast(std::span<std::byte> data, int root) {
+  finish(mpi_.broadcast(data.data(), count_of(data.size()), root));
+}
+
+void Communicator::Thread::send(std::span<const std::byte> data, int to) {
+  finish(mpi_.send(data.data(), count_of(data.size()), to, data_tag));
+}
+
+void Communicator::Thread::receive(std::span<std::byte> data, int from) {
+  finish(mpi_.receive(data.data(), count_of(data.size()), from, data_tag));
+}
+
+}  // namespace sluice

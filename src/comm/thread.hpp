@@ -1,0 +1,88 @@
+#pragma once
+// The thread that speaks MPI for a process.
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <future>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "heartbeat.hpp"
+#include "mpi_table.hpp"
+#include "sluice/comm/communicator.hpp"
+
+namespace sluice {
+
+/// Does what is posted, one after the other. Open MPI makes no progress by itself: while something
+/// is under way this thread asks after it, closely when somebody waits, else now and then, so that
+/// the thread that computes has the core.
+class Communicator::Thread final : private Collectives {
+ public:
+  /// Opens MPI on the new thread. Throws Error when that fails.
+  Thread(const MpiTable& mpi, const Options& options);
+  ~Thread() override;
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  /// Who the others are, for messages; before that they have no names.
+  void name(std::function<std::string(int rank)> title);
+  std::future<void> post(std::function<void(Collectives&)> work);
+  /// Counts who waits for work.
+  class Waiting;
+  void leave();
+  void abort(int status) noexcept;
+  bool first_failed() const { return heartbeat_->first_failed(); }
+
+ private:
+  using Work = std::packaged_task<void(Collectives&)>;
+
+  void run(std::promise<void> opened);
+  /// The next work; none yet after a while, or when there will be none.
+  bool next(Work& work);
+  void do_all();
+  /// Returns when `request` is complete.
+  void finish(void* request);
+
+  void all_gather(std::span<const std::byte> mine, std::span<const std::size_t> counts,
+                  std::span<std::byte> all) override;
+  void all_to_all(std::span<const std::byte> from, std::span<const std::size_t> from_counts,
+                  std::span<std::byte> to, std::span<const std::size_t> to_counts) override;
+  void broadcast(std::span<std::byte> data, int root) override;
+  void send(std::span<const std::byte> data, int to) override;
+  void receive(std::span<std::byte> data, int from) override;
+
+  const MpiTable& mpi_;
+  /// Seconds of silence after which another process is lost.
+  double patience() const;
+
+  const Options options_;
+  int rank_ = 0, size_ = 1;
+  std::unique_ptr<Heartbeat> heartbeat_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Work> posted_;
+  std::function<std::string(int)> title_;
+  bool ending_ = false, leaving_ = false;
+  std::atomic<int> waiting_{0};
+  std::exception_ptr broken_;
+  std::thread thread_;
+};
+
+class Communicator::Thread::Waiting {
+ public:
+  explicit Waiting(Thread& thread) : thread_(thread) { ++thread_.waiting_; }
+  ~Waiting() { --thread_.waiting_; }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  Thread& thread_;
+};
+
+}  // namespace sluice

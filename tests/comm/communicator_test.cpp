@@ -1,0 +1,52 @@
+// One process, and what launchers say. Several are in tests/cli/ranks_test.cpp, under mpirun.
+#include "sluice/comm/communicator.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <stdexcept>
+
+namespace sluice {
+namespace {
+
+TEST(Communicator, OfOneProcess) {
+  Communicator alone;
+  EXPECT_TRUE(alone.alone());
+  EXPECT_TRUE(alone.leads());
+  EXPECT_EQ(alone.size(), 1);
+  EXPECT_EQ(alone.local_size(), 1);
+  EXPECT_EQ(alone.title(0).rfind("rank 0 on ", 0), 0U);
+  EXPECT_EQ(alone.all_gather("mine"), std::vector<std::string>{"mine"});
+  EXPECT_EQ(alone.broadcast("mine"), "mine");
+  EXPECT_EQ(alone.gather(2.5), std::vector<double>{2.5});
+  alone.barrier();
+
+  std::vector<std::byte> from(3, std::byte{7}), to(3);
+  const std::vector<std::size_t> counts{3};
+  std::future<void> work =
+      alone.post([&](Collectives& with) { with.all_to_all(from, counts, to, counts); });
+  alone.wait(work);
+  EXPECT_EQ(to, from);
+  std::future<void> failing = alone.post([](Collectives&) { throw std::runtime_error("no"); });
+  EXPECT_THROW(alone.wait(failing), std::runtime_error);
+  EXPECT_FALSE(alone.first_failed());
+  alone.close();
+}
+
+TEST(Communicator, IsLaunchedWhenALauncherSaysThereAreSeveral) {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "PMI_SIZE", "PMI_RANK",
+                           "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}) {
+    unsetenv(name);
+  }
+  EXPECT_FALSE(Communicator::launched());
+  EXPECT_EQ(Communicator::launched_rank(), 0);
+  setenv("OMPI_COMM_WORLD_SIZE", "1", 1);
+  EXPECT_FALSE(Communicator::launched()) << "one process needs no MPI";
+  setenv("PMI_SIZE", "3", 1);
+  setenv("PMI_RANK", "2", 1);
+  EXPECT_TRUE(Communicator::launched());
+  EXPECT_EQ(Communicator::launched_rank(), 2);
+}
+
+}  // namespace
+}  // namespace sluice
