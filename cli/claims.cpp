@@ -16,6 +16,7 @@
 #include "comparison_display.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "ranks.hpp"
 #include "run_directory.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
@@ -78,6 +79,8 @@ class ClaimsCommand {
   int plan();
 
  private:
+  int run_first(const std::vector<Claim>& claims, const ClaimRequest& request,
+                RunDirectory& directory);
   void show_plans(const std::vector<Claim>& claims, const ClaimRequest& request, PlanTiming timing);
   std::vector<Claim> claims() const;
   ClaimRequest request() const;
@@ -219,11 +222,23 @@ int ClaimsCommand::plan() {
 
 int ClaimsCommand::run() {
   const std::vector<Claim> claims = this->claims();
-  const ClaimRequest request = this->request();
+  ClaimRequest request = this->request();
+  Communicator& group = ranks({.stop = &StopSignals::received()});
+  if (!group.alone()) request.helpers = &group;
+  if (request.jobs == 0) request.jobs = jobs_of_process(request.threads);
   const StopSignals signals;
   // The runs continue when the reader of the output goes away.
   std::signal(SIGPIPE, SIG_IGN);
-  RunDirectory directory(request.out, Existing::resume);
+  SharedRunDirectory directory(request.out, Existing::resume);
+  if (!group.leads()) return help_claims(claims, request, &StopSignals::received());
+  const int status = run_first(claims, request, *directory);
+  dismiss_helpers(group, status);
+  return status;
+}
+
+/// What the first process does, or the only one.
+int ClaimsCommand::run_first(const std::vector<Claim>& claims, const ClaimRequest& request,
+                             RunDirectory& directory) {
   check_claim_results(request, flags_.quick);
   const auto interrupted = [&] {
     display_.say(
@@ -301,6 +316,10 @@ void add_claims_flags(CLI::App& app, ClaimsFlags& flags) {
 
 int run_action(const ClaimsFlags& flags) {
   if (flags.action == "run") return ClaimsCommand(flags).run();
+  if (Communicator::launched()) {
+    throw UsageError(fmt::format("{} runs in one process: start it without mpirun or srun",
+                                 in_quotes(flags.action)));
+  }
   if (flags.action == "plan") return ClaimsCommand(flags).plan();
   if (flags.action == "show") {
     show_claims(flags.names);

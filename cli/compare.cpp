@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -16,6 +17,7 @@
 #include "comparison_display.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "ranks.hpp"
 #include "run_directory.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
@@ -108,13 +110,23 @@ int CompareCommand::run(const CompareFlags& flags) {
   const StopSignals signals;
   // The comparison continues when the reader of the output goes away.
   std::signal(SIGPIPE, SIG_IGN);
-  RunDirectory directory(out, Existing::resume);
+  Communicator& group = ranks({.stop = &StopSignals::received()});
+  if (spec.jobs == 0) spec.jobs = jobs_of_process(spec.base.threads);
+  SharedRunDirectory directory(out, Existing::resume);
   try {
-    Comparison comparison(std::move(spec), out, display_.callbacks(), &StopSignals::received());
+    // The first process prepares the text, and the others find it prepared.
+    if (!group.leads()) group.barrier();
+    Comparison comparison(std::move(spec), out,
+                          group.leads() ? display_.callbacks() : CompareCallbacks{},
+                          &StopSignals::received());
+    if (!group.leads()) {
+      return comparison.run(&group) ? 0 : 128 + std::max(StopSignals::received().load(), 1);
+    }
+    group.barrier();
     display_.show(comparison);
     announce(comparison);
-    directory.keep();
-    if (!comparison.run()) {
+    (*directory).keep();
+    if (!comparison.run(&group)) {
       display_.say(
           fmt::format("interrupted; the runs so far are kept in {}, and the same command continues",
                       out.string()));
@@ -129,6 +141,7 @@ int CompareCommand::run(const CompareFlags& flags) {
     return 0;
   } catch (const Interrupted& interrupted) {
     tell("sluice compare: interrupted before training began\n");
+    group.abort(128 + interrupted.signal);  // the others wait for this one
     return 128 + interrupted.signal;
   }
 }

@@ -1,6 +1,7 @@
 #include "ranks.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -29,7 +30,8 @@ std::unique_ptr<Communicator>& joined() {
 }  // namespace
 
 void check_command_for_ranks(std::string_view command) {
-  constexpr std::array shared = {std::string_view("train")};
+  constexpr std::array shared = {std::string_view("train"), std::string_view("compare"),
+                                 std::string_view("claims")};
   if (!Communicator::launched() ||
       std::find(shared.begin(), shared.end(), command) != shared.end()) {
     return;
@@ -57,6 +59,13 @@ std::optional<std::string> complainer() {
   // Who is told to stop and cannot is not the one that failed.
   if (StopSignals::received() != 0) return std::nullopt;
   return joined()->title(joined()->rank()) + ": ";
+}
+
+std::int64_t jobs_of_process(std::int64_t threads) {
+  if (ranks().alone()) return 0;
+  const std::int64_t cores = std::max<std::int64_t>(sysconf(_SC_NPROCESSORS_ONLN), 1);
+  return std::max<std::int64_t>(1,
+                                cores / std::max<std::int64_t>(threads, 1) / ranks().local_size());
 }
 
 int leave_ranks(int status) {

@@ -1,10 +1,12 @@
 #pragma once
 // The processes that mpirun, srun or the like started together.
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "run_directory.hpp"
 #include "sluice/comm/communicator.hpp"
 
 namespace sluice::cli {
@@ -17,12 +19,38 @@ void check_command_for_ranks(std::string_view command);
 /// decides on the options.
 Communicator& ranks(const Communicator::Options& options = {});
 
+/// Makes the directory of a run in the first process, and joins it in the others.
+class SharedRunDirectory {
+ public:
+  SharedRunDirectory(const std::filesystem::path& path, Existing existing)
+      : first_(ranks(), true),
+        directory_(path, ranks().leads() ? existing : Existing::join),
+        then_(ranks(), false) {}
+  RunDirectory& operator*() { return directory_; }
+
+ private:
+  /// All but the first wait until it has been there.
+  struct Turn {
+    Turn(Communicator& all, bool before) {
+      if (all.leads() != before) all.barrier();
+    }
+  };
+  Turn first_;
+  RunDirectory directory_;
+  Turn then_;
+};
+
 /// Whether this process is the one that speaks: the first of those that were started together.
 bool speaks();
 
 /// To be called before a complaint: what it begins with, "" or "rank 2 on node7: "; none when it is
 /// not to be made: of several processes that complain of the same the first one speaks.
 std::optional<std::string> complainer();
+
+/// How many runs each of the processes on this machine trains at a time, when nothing was asked:
+/// its cores divided by `threads` of each run and by the processes; 0, which asks for just that,
+/// when there is one process.
+std::int64_t jobs_of_process(std::int64_t threads);
 
 /// The end of the program: all leave together when it is not a failure (0, and what a signal to all
 /// makes); else the others are ended, too. Returns `status`.

@@ -269,10 +269,8 @@ int train_command(TrainFlags flags) {
   const StopSignals signals;
   // A reader of the output that goes away does not end the training.
   std::signal(SIGPIPE, SIG_IGN);
-  if (!group.leads()) group.barrier();
-  RunDirectory directory(settings.out, group.leads() ? existing : Existing::join);
-  if (group.leads()) group.barrier();
-  TrainRun run(std::move(settings), directory, flags, std::move(notes));
+  SharedRunDirectory directory(settings.out, existing);
+  TrainRun run(std::move(settings), *directory, flags, std::move(notes));
   try {
     return run.run();
   } catch (const Interrupted& interrupted) {

@@ -128,6 +128,15 @@ std::string Communicator::broadcast(std::string_view mine, int root) {
   return out;
 }
 
+std::int64_t Communicator::next_number() { return thread_ ? thread_->next_number() : count_++; }
+
+void Communicator::restart_count() {
+  barrier();
+  if (thread_) thread_->restart_count();
+  count_ = 0;
+  barrier();
+}
+
 void Communicator::call(std::function<void(Collectives&)> work) {
   std::future<void> done = post(std::move(work));
   wait(done);

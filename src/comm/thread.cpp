@@ -76,6 +76,24 @@ void Communicator::Thread::abort(int status) noexcept {
   mpi_.abort(status);
 }
 
+std::optional<int> Communicator::Thread::attend() {
+  count_->serve();
+  return heartbeat_->beat(patience());
+}
+
+std::int64_t Communicator::Thread::next_number() {
+  if (rank_ == 0) return count_->next_here();
+  std::int64_t number = 0;
+  std::future<void> done = post([&](Collectives&) {
+    const std::int64_t question = 0;
+    finish(mpi_.send(&question, sizeof question, 0, SharedCount::question_tag));
+    finish(mpi_.receive(&number, sizeof number, 0, SharedCount::answer_tag));
+  });
+  const Waiting waiting(*this);
+  done.get();
+  return number;
+}
+
 double Communicator::Thread::patience() const {
   const bool stopping = options_.stop != nullptr && options_.stop->load() != 0;
   return stopping ? std::min(options_.timeout, patience_when_stopping) : options_.timeout;
@@ -115,10 +133,12 @@ void Communicator::Thread::run(std::promise<void> opened) {
     return;
   }
   heartbeat_ = std::make_unique<Heartbeat>(mpi_, rank_, size_);
+  count_ = std::make_unique<SharedCount>(mpi_, rank_, size_);
   opened.set_value();
   do_all();
   if (!leaving_) return;
   heartbeat_->end();
+  count_->end();
   mpi_.close();
 }
 
@@ -143,7 +163,7 @@ void Communicator::Thread::do_all() {
       if (ending_ && posted_.empty()) return;
     }
     // Who is silent is told of when something is asked of it.
-    static_cast<void>(heartbeat_->beat(patience()));
+    static_cast<void>(attend());
   }
 }
 
@@ -153,7 +173,7 @@ void Communicator::Thread::finish(void* request) {
     const int state = mpi_.test(request);
     if (state == 1) return;
     if (state < 0) throw RankError("another process has gone: MPI lost its connection");
-    if (const std::optional<int> silent = heartbeat_->beat(patience())) {
+    if (const std::optional<int> silent = attend()) {
       const std::lock_guard lock(mutex_);
       throw RankError(fmt::format(
           "{} has shown no sign of life for {:g} seconds: it hangs, its machine does, or the "

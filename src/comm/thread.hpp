@@ -15,6 +15,7 @@
 
 #include "heartbeat.hpp"
 #include "mpi_table.hpp"
+#include "shared_count.hpp"
 #include "sluice/comm/communicator.hpp"
 
 namespace sluice {
@@ -38,6 +39,8 @@ class Communicator::Thread final : private Collectives {
   void leave();
   void abort(int status) noexcept;
   bool first_failed() const { return heartbeat_->first_failed(); }
+  std::int64_t next_number();
+  void restart_count() { count_->restart(); }
 
  private:
   using Work = std::packaged_task<void(Collectives&)>;
@@ -58,12 +61,15 @@ class Communicator::Thread final : private Collectives {
   void receive(std::span<std::byte> data, int from) override;
 
   const MpiTable& mpi_;
+  /// What others want of this process between its own work; the first that is silent.
+  std::optional<int> attend();
   /// Seconds of silence after which another process is lost.
   double patience() const;
 
   const Options options_;
   int rank_ = 0, size_ = 1;
   std::unique_ptr<Heartbeat> heartbeat_;
+  std::unique_ptr<SharedCount> count_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Work> posted_;

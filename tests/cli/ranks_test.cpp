@@ -31,7 +31,7 @@ class Ranks : public ScratchTest {
 
   static ProcessOptions options() {
     return {.environment = {"OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
-                            "OMPI_MCA_odls_base_sigkill_timeout=20",
+                            "OMPI_MCA_odls_base_sigkill_timeout=2",
                             "OMPI_MCA_rmaps_base_oversubscribe=1", "OMP_WAIT_POLICY=passive",
                             "OMPI_MCA_hwloc_base_binding_policy=none"},
             .program = mpirun};
@@ -154,6 +154,31 @@ TEST_F(Ranks, RefuseWhatTheyCannotShare) {
   EXPECT_EQ(info.status, 2);
   EXPECT_NE(info.err.find("sluice info: the command runs in one process"), std::string::npos)
       << info.err;
+}
+
+/// runs.csv without what takes time, and the verdicts.
+std::string results_of(const std::string& directory) {
+  auto results = nlohmann::json::parse(read_file(directory + "/results.json"));
+  std::string out;
+  for (const auto& run : results.at("runs")) {
+    out += run.at("run").get<std::string>() + run.at("final_loss").dump() + "\n";
+  }
+  return out;
+}
+
+TEST_F(Ranks, ShareTheRunsOfAComparison) {
+  const auto compare = [&](const std::string& out) {
+    return std::vector<std::string>{
+        "compare",   "--data",      text_,     "--out",   path(out),   "--vary",    "unit=glu,tanh",
+        "--steps",   "8",           "--seeds", "2",       "--lr-grid", "0.01,0.02", "--layers",
+        "[(8,2)]",   "--tokenizer", "char",    "--batch", "2",         "--context", "8",
+        "--threads", "1",           "--jobs",  "1",       "--match",   "width"};
+  };
+  ASSERT_EQ(run(compare("one")).status, 0);
+  const Outcome shared = run_on(3, compare("shared"));
+  ASSERT_EQ(shared.status, 0) << shared.err << shared.out;
+  EXPECT_EQ(results_of(path("shared")), results_of(path("one")));
+  EXPECT_TRUE(fs::exists(path("shared") + "/report.html"));
 }
 
 // The job ends at once, what was saved is whole, and the run goes on to the weights that it would

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <future>
 #include <memory>
@@ -105,6 +106,12 @@ class Communicator {
     return out;
   }
 
+  /// The next number, from 0, of a count that all processes share: each number goes to one of them.
+  /// Any thread may ask.
+  std::int64_t next_number();
+  /// Begins the count anew; called by all, none of them asking meanwhile.
+  void restart_count();
+
   /// Has the communicator's thread do `work` after what was posted before; wait() for it throws
   /// what it threw. After a RankError all later work throws it, too. Alone: done at once.
   std::future<void> post(std::function<void(Collectives&)> work);
@@ -123,7 +130,8 @@ class Communicator {
 
   int rank_ = 0;
   std::vector<std::string> hosts_;
-  std::unique_ptr<Thread> thread_;  // null: alone
+  std::atomic<std::int64_t> count_{0};  // alone
+  std::unique_ptr<Thread> thread_;      // null: alone
 };
 
 }  // namespace sluice

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <sstream>
 #include <utility>
 
 #include "claims/claim_values.hpp"
@@ -70,6 +71,13 @@ void check_search(const Claim& claim, const ClaimComparison& comparison) {
           claim.name, comparison.name));
     }
   }
+}
+
+/// What helpers are told: a claim, one of its comparisons and its seeds, a line each; at the end an
+/// empty line and a status.
+void ask_for_help(Communicator& helpers, const std::string& claim, const std::string& comparison,
+                  std::int64_t seeds) {
+  static_cast<void>(helpers.broadcast(fmt::format("{}\n{}\n{}", claim, comparison, seeds)));
 }
 
 /// One claim being run.
@@ -137,7 +145,10 @@ class ClaimRun {
       Comparison& comparison = values_.comparison(asked.name);
       comparison.set_seeds(looks_.at(asked.name).seeds[look]);
       if (callbacks_.planned) callbacks_.planned(claim_, asked, comparison);
-      if (!comparison.run()) return false;
+      if (request_.helpers != nullptr) {
+        ask_for_help(*request_.helpers, claim_.name, asked.name, looks_.at(asked.name).seeds[look]);
+      }
+      if (!comparison.run(request_.helpers)) return false;
       const fs::path directory = request_.out / directory_of(asked);
       fs::create_directories(directory);
       write_results(directory, results_of(comparison));
@@ -341,6 +352,34 @@ std::optional<ClaimResult> run_claim(const Claim& claim, const ClaimRequest& req
                                      const ClaimCallbacks& callbacks,
                                      const std::atomic<int>* stop) {
   return ClaimRun(claim, request, callbacks, stop).run();
+}
+
+int help_claims(const std::vector<Claim>& claims, const ClaimRequest& request,
+                const std::atomic<int>* stop) {
+  std::map<std::string, Claim> known;
+  for (const Claim& claim : claims) known.emplace(claim.name, with_seeds(claim, request.seeds));
+  std::map<std::string, std::unique_ptr<Comparison>> planned;
+  while (true) {
+    std::istringstream task(request.helpers->broadcast({}));
+    std::string claim, comparison;
+    std::int64_t number = 0;
+    std::getline(task, claim);
+    if (!claim.empty()) std::getline(task, comparison);
+    task >> number;
+    if (claim.empty()) return static_cast<int>(number);
+    std::unique_ptr<Comparison>& plan = planned[claim + "/" + comparison];
+    for (const ClaimComparison& asked : known.at(claim).comparisons) {
+      if (plan || asked.name != comparison) continue;
+      plan = plan_comparison(known.at(claim), asked, request, {}, stop);
+    }
+    plan->set_seeds(number);
+    // When it was stopped, the first process knows, and says what to do next.
+    static_cast<void>(plan->run(request.helpers));
+  }
+}
+
+void dismiss_helpers(Communicator& helpers, int status) {
+  static_cast<void>(helpers.broadcast(fmt::format("\n{}", status)));
 }
 
 void check_claim_results(const ClaimRequest& request, bool quick) {

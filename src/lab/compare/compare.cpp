@@ -284,8 +284,9 @@ void Comparison::add_run(std::size_t variant, double rate, std::uint64_t seed) {
   runs_.push_back(std::move(run));
 }
 
-/// Takes over the runs that are there already.
-void Comparison::find_kept() {
+/// Takes over the runs that are there already, or that another process of this comparison has
+/// trained.
+void Comparison::find_kept(bool by_others) {
   for (CompareRun& run : runs_) {
     if (run.done) continue;
     FoundRun found = find_run(directory_of(run), run.plan.hash);
@@ -297,7 +298,7 @@ void Comparison::find_kept() {
     if (found.state != RunState::whole) continue;
     run.record = std::move(found.record);
     run.done = true;
-    run.kept = true;
+    run.kept = !by_others;
   }
 }
 
@@ -355,12 +356,23 @@ bool Comparison::all_done() const {
   return std::all_of(runs_.begin(), runs_.end(), [](const CompareRun& run) { return run.done; });
 }
 
-bool Comparison::run() {
+bool Comparison::run(Communicator* ranks) {
+  if (ranks != nullptr && ranks->alone()) ranks = nullptr;
   const ThreadCount count(static_cast<int>(threads()));
   do {
     add_runs();
     find_kept();
-    if (!Trainers(*this, callbacks_, stop_).train(runs_)) return false;
+    if (ranks != nullptr) ranks->restart_count();  // after all have seen which runs are there
+    const bool all = Trainers(*this, callbacks_, stop_, ranks).train(runs_);
+    if (ranks == nullptr) {
+      if (!all) return false;
+      continue;
+    }
+    // Also the end of the waiting for what others still train.
+    for (const bool each : ranks->gather(all)) {
+      if (!each) return false;
+    }
+    find_kept(true);
   } while (more_to_run());
   return true;
 }

@@ -19,20 +19,16 @@ bool Trainers::train(std::vector<CompareRun>& runs) {
     work();
   }
   if (failure_) std::rethrow_exception(failure_);
-  return finished_ == waiting_.size();
+  if (ranks_ == nullptr) return finished_ == waiting_.size();
+  return finished_ == taken_ && halt_ == 0;
 }
 
 void Trainers::work() {
   try {
     while (true) {
       pass_on_stop();
-      CompareRun* run = nullptr;
-      {
-        const std::lock_guard guard(mutex_);
-        if (halt_ != 0 || next_ == waiting_.size()) return;
-        run = waiting_[next_++];
-        fractions_[run] = 0;
-      }
+      CompareRun* const run = take();
+      if (run == nullptr) return;
       train_one(*run);
     }
   } catch (...) {
@@ -40,6 +36,19 @@ void Trainers::work() {
     if (!failure_) failure_ = std::current_exception();
     halt_ = -1;
   }
+}
+
+CompareRun* Trainers::take() {
+  if (halt_ != 0) return nullptr;
+  std::int64_t number = -1;
+  if (ranks_ != nullptr) number = ranks_->next_number();
+  const std::lock_guard guard(mutex_);
+  if (number < 0) number = static_cast<std::int64_t>(taken_);
+  if (halt_ != 0 || number >= static_cast<std::int64_t>(waiting_.size())) return nullptr;
+  ++taken_;
+  CompareRun* const run = waiting_[static_cast<std::size_t>(number)];
+  fractions_[run] = 0;
+  return run;
 }
 
 void Trainers::pass_on_stop() {
@@ -79,7 +88,9 @@ void Trainers::report(const CompareRun& run, const TrainProgress& progress) {
   fractions_[&run] = progress.fraction;
   auto done = static_cast<double>(finished_);
   for (const auto& [other, fraction] : fractions_) done += fraction;
-  const double fraction = done / static_cast<double>(waiting_.size());
+  // Others are taken to be as far.
+  const int processes = ranks_ != nullptr ? ranks_->size() : 1;
+  const double fraction = std::min(1.0, done * processes / static_cast<double>(waiting_.size()));
   const double elapsed =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   const auto left = static_cast<std::int64_t>(waiting_.size() - finished_);

@@ -33,6 +33,8 @@ struct ClaimRequest {
   /// Threads per run (0: 1), and runs at the same time (0: as many as the cores allow).
   std::int64_t threads = 0;
   std::int64_t jobs = 0;
+  /// Processes of which the others than this one call help_claims(); null: none.
+  Communicator* helpers = nullptr;
 };
 
 /// Any may be empty. An exception from one of them ends the claim.
@@ -67,6 +69,12 @@ std::unique_ptr<Comparison> plan_comparison(const Claim& claim, const ClaimCompa
 std::optional<ClaimResult> run_claim(const Claim& claim, const ClaimRequest& request,
                                      const ClaimCallbacks& callbacks = {},
                                      const std::atomic<int>* stop = nullptr);
+
+/// In all processes of request.helpers but the first: trains runs for the claims that the first one
+/// runs, which must be among `claims`, until it calls dismiss_helpers(), whose status it returns.
+int help_claims(const std::vector<Claim>& claims, const ClaimRequest& request,
+                const std::atomic<int>* stop = nullptr);
+void dismiss_helpers(Communicator& helpers, int status);
 
 /// Throws UsageError when OUT/claims.json has verdicts on another text, or of full runs when these
 /// are quick or vice versa: they would be lost.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/comm/communicator.hpp"
 #include "sluice/lab/compare/matching.hpp"
 #include "sluice/lab/compare/run.hpp"
 #include "sluice/lab/compare/variants.hpp"
@@ -129,7 +130,10 @@ class Comparison {
   /// kept, the one that was interrupted too, and the same comparison continues. Throws what
   /// train_run() throws, the runs so far kept. The number of threads (base/parallel.hpp) is set
   /// while it runs.
-  bool run();
+  ///
+  /// With `ranks` the runs go to these processes as they become free: all call it, on the same
+  /// comparison in the same directory, and it returns the same for all when all runs are done.
+  bool run(Communicator* ranks = nullptr);
   /// Takes over the runs that OUT/runs contains, as run() would, and trains none; whether all were
   /// there.
   bool find();
@@ -175,7 +179,7 @@ class Comparison {
   void check_plans() const;
   void add_runs();
   void add_run(std::size_t variant, double rate, std::uint64_t seed);
-  void find_kept();
+  void find_kept(bool by_others = false);
   bool searches() const { return spec_.search.pilots > 0; }
   bool all_done() const;
   bool grow_rates();

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Data parallelism measured on one machine of two cores or more, with a real mpirun:
+#   bench/cluster.sh threads TEXT          2 processes × 1 thread against 1 × 2 and 1 × 1, same batch
+#   bench/cluster.sh net TEXT RATE DELAY   2 processes in network namespaces joined by a link of RATE
+#                                          ("1gbit") and DELAY ("200us", one way), against no shaping;
+#                                          needs root, and removes what it makes
+# SLUICE: the program (build/release/cli/sluice). ROUNDS: how often each is measured (3). STEPS: steps
+# each time (24). MODEL: its flags. Prints tokens/s of every measurement, medians and their ratios.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+sluice=$(realpath "${SLUICE:-build/release/cli/sluice}")
+rounds=${ROUNDS:-3}
+steps=${STEPS:-24}
+model=${MODEL:---layers [(256,4)]*8 --dim 256 --dropout 0}
+batch=${BATCH:-16}
+work=$(mktemp -d)
+declare -A speeds
+# Open MPI as root, and processes that share cores where they must.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
+
+names=(sluice-a sluice-b)
+clean() {
+  rm -rf "$work"
+  local name
+  for name in "${names[@]}"; do ip netns del "$name" 2>/dev/null || true; done
+}
+trap clean EXIT
+
+die() { printf 'bench/cluster.sh: %s\n' "$*" >&2; exit 1; }
+[ $# -ge 2 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
+text=$(realpath "$2")
+
+# measure NAME COMMAND...: trains by COMMAND, and notes the median of tokens/s of the run's lines but the first.
+measure() {
+  local name=$1
+  shift
+  "$@" train --data "$text" --tokenizer char --out "$work/run" --overwrite --steps "$steps" \
+    --valid-fraction 0 --context 128 --log-every 2 --checkpoint-every 1000000 $model ${flags[$name]} \
+    >"$work/log" 2>&1 || { cat "$work/log" >&2; die "$name failed"; }
+  local speed
+  speed=$(grep -o '"tokens_per_second":[0-9.]*' "$work/run/metrics.jsonl" | cut -d: -f2 | tail -n +3 |
+    sort -g | awk '{ v[NR] = $1 } END { printf "%.0f", v[int((NR + 1) / 2)] }')
+  speeds[$name]+="$speed "
+}
+
+median() { tr ' ' '\n' <<<"${speeds[$1]}" | grep . | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+# report A B...: each one's speeds, and the first's median over those of the others.
+report() {
+  local name
+  for name in "$@"; do printf '%-24s %s tokens/s, median %s\n' "$name" "${speeds[$name]}" "$(median "$name")"; done
+  for name in "${@:2}"; do
+    printf '%s / %s = %.3f\n' "$1" "$name" "$(awk -v a="$(median "$1")" -v b="$(median "$name")" 'BEGIN { print a / b }')"
+  done
+}
+
+declare -A flags
+case $1 in
+  threads)
+    flags=([2x1]="--accumulate 2 --batch $batch --threads 1" [1x2]="--batch $((2 * batch)) --threads 2"
+      [1x1]="--accumulate 2 --batch $batch --threads 1")
+    for ((i = 0; i < rounds; ++i)); do
+      measure 2x1 mpirun --bind-to core -n 2 "$sluice"
+      measure 1x2 "$sluice"
+      measure 1x1 "$sluice"
+    done
+    report 2x1 1x2 1x1 ;;
+  net)
+    [ "$(id -u)" -eq 0 ] || die "namespaces need root"
+    [ $# -eq 4 ] || die "net needs TEXT, RATE and DELAY"
+    ip netns add "${names[0]}"
+    ip netns add "${names[1]}"
+    ip link add sluice-va netns "${names[0]}" type veth peer name sluice-vb netns "${names[1]}"
+    for i in 0 1; do
+      side=$([ $i -eq 0 ] && echo sluice-va || echo sluice-vb)
+      ip -n "${names[$i]}" addr add "10.77.0.$((i + 1))/24" dev "$side"
+      ip -n "${names[$i]}" link set "$side" up
+      ip -n "${names[$i]}" link set lo up
+    done
+    # Instead of ssh: enters the namespace of the address, under a host name of its own.
+    cat >"$work/agent" <<AGENT
+#!/bin/sh
+host=\$1
+shift
+exec ip netns exec ${names[1]} unshare --uts sh -c "hostname sluice-b; \$*"
+AGENT
+    chmod +x "$work/agent"
+    shape() { # nothing, or RATE and DELAY
+      local i side
+      for i in 0 1; do
+        side=$([ $i -eq 0 ] && echo sluice-va || echo sluice-vb)
+        tc -n "${names[$i]}" qdisc del dev "$side" root 2>/dev/null || true
+        [ $# -eq 0 ] || tc -n "${names[$i]}" qdisc add dev "$side" root netem rate "$1" delay "$2" limit 100000 2>/dev/null ||
+          { tc -n "${names[$i]}" qdisc add dev "$side" root tbf rate "$1" burst 256kb latency 50ms
+            echo "this kernel has no netem: the rate is kept, the delay is not" >&2; }
+      done
+    }
+    flags=([shaped]="--accumulate 2 --batch $batch --threads 1" [plain]="--accumulate 2 --batch $batch --threads 1")
+    run=(ip netns exec "${names[0]}" mpirun --host 10.77.0.1,10.77.0.2 -n 2 --bind-to none
+      --mca plm_rsh_agent "$work/agent" --mca btl tcp,self --mca btl_tcp_if_include 10.77.0.0/24
+      --mca oob_tcp_if_include 10.77.0.0/24 "$sluice")
+    for ((i = 0; i < rounds; ++i)); do
+      shape "$3" "$4"
+      measure shaped "${run[@]}"
+      shape
+      measure plain "${run[@]}"
+    done
+    report shaped plain ;;
+  *) die "unknown: $1" ;;
+esac
