@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Lines of eight languages from Debian's translated manual pages, for `sluice train --condition 1` and
 `sluice classify`: `bench/classify_languages.py DIRECTORY OUT` writes OUT/train.tsv, OUT/valid.tsv and OUT/test.tsv,
 a line each as LANGUAGE<TAB>TEXT of at most 60 characters.

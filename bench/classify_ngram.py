@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The opponent of `sluice classify` on the lines of bench/classify_languages.py: character n-grams of a language each, with as
 many numbers in all as a model has parameters: `bench/classify_ngram.py DATA PARAMETERS`.
 

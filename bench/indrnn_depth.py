@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Deep recurrent stacks on a task that needs recurrence: `bench/indrnn_depth.py --out RESULTS.json`.
 
 The text is lines of 8 random letters of a, b, c, d, LAG dots, and the same letters: whoever remembers them knows the

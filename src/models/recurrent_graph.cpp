@@ -86,9 +86,18 @@ class LayerGraph {
   }
 
   GraphValue rnn(const GraphValue& x) {
-    const bool relu = options_.nonlinearity == Activation::relu;
-    return cell("RNN", x, {0}, 1,
-                {{"activations", std::vector<std::string>{relu ? "Relu" : "Tanh"}}});
+    const Activation f = options_.nonlinearity.f;
+    if (f == Activation::relu || f == Activation::tanh) {
+      const char* const name = f == Activation::relu ? "Relu" : "Tanh";
+      return cell("RNN", x, {0}, 1, {{"activations", std::vector<std::string>{name}}});
+    }
+    const Tensor w = blocks(stack_.weight(prefix_ + "weight_hh"), {0});
+    const GraphValue recurrent = graph_.transpose(stack_.kept(w, w.shape(), 0), {1, 0});
+    return loop({projected(x, 0, 0)},
+                [&](Graph& g, const GraphValue& h, const std::vector<GraphValue>& parts) {
+                  const GraphValue sum = g.op("Add", {parts[0], g.op("MatMul", {h, recurrent})});
+                  return draw_activation(g, options_.nonlinearity, sum);
+                });
   }
 
   /// A loop over the positions of `sequences`, each [B, T, ..]: `body` is given what they are at

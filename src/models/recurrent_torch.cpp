@@ -49,8 +49,14 @@ const char* torch_cell(const RecurrentOptions& options) {
   switch (options.cell) {
     case CellKind::lstm:
       return "LSTM";
-    case CellKind::rnn:
-      return "RNN";
+    case CellKind::rnn: {
+      const Activation f = options.nonlinearity.f;
+      if (f == Activation::tanh || f == Activation::relu) return "RNN";
+      throw Error(
+          fmt::format("cannot export to torch: its RNN has tanh or relu, this model's {}; export "
+                      "to onnx instead",
+                      unit_name(options.nonlinearity)));
+    }
     case CellKind::gru:
       if (options.reset == GruReset::after) return "GRU";
       throw Error(
@@ -78,7 +84,7 @@ TorchStack torch_recurrent(const RecurrentStackOptions& layers, const Parameters
   const RecurrentOptions& options = layers.layer;
   const char* const cell = torch_cell(options);
   const bool plain = !layers.residual && layers.norm == name_of(NormKind::none);
-  const bool relu = options.cell == CellKind::rnn && options.nonlinearity == Activation::relu;
+  const bool relu = options.cell == CellKind::rnn && options.nonlinearity.f == Activation::relu;
   using fmt::arg;
   TorchStack out;
   out.source =

@@ -97,6 +97,8 @@ std::vector<Case> cases() {
         shape.unit = "relu";
         shape.residual = true;
       }));
+  add("rnn-sigmoid",
+      recurrent("rnn", 12, "none", [](auto& shape) { shape.unit = "hardsigmoid(0.2)"; }));
   add("lstm", adaptive(recurrent("lstm", 20, "none"), false));
   add("lstm-ablated", recurrent("lstm", 12, "layer", [](auto& shape) {
         shape.removed_gates = {"input", "output"};
@@ -116,8 +118,9 @@ std::vector<Case> cases() {
   add("transformer-one", transformer("learned", "layer", 1));
   all.front().outside = true;
   std::vector<std::string> units = model_unit_names();
-  for (const char* unit : {"softplus(2,1)", "hardtanh(-0.5,0.25)", "prelu(shared)",
-                           "rrelu(0.2,0.4)", "threshold(0.1,-0.2)", "mish(a)*b", "a*elu(b)"}) {
+  for (const char* unit :
+       {"softplus(2,1)", "hardtanh(-0.5,0.25)", "prelu(shared)", "rrelu(0.2,0.4)",
+        "threshold(0.1,-0.2)", "relu6(2)", "hardsigmoid(0.3,0.4)", "mish(a)*b", "a*elu(b)"}) {
     units.emplace_back(unit);
   }
   for (const std::string& unit : units) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/kernels/units.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/tensor/tensor.hpp"
 
@@ -119,6 +120,10 @@ class Graph {
   std::vector<GraphConstant> constants_;
   std::vector<GraphPort> inputs_, outputs_;
 };
+
+/// An activation (of `unit`, which is no gate) of each element of x. Throws Error for one that no
+/// graph holds.
+GraphValue draw_activation(Graph& graph, const Unit& unit, const GraphValue& x);
 
 /// Rows of a matrix that tokens pick, and that products may read, too: [V, D], of int8 with a scale
 /// for each row (and a zero) where there is one.

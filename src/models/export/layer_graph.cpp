@@ -40,7 +40,7 @@ class ActivationGraph {
       case Activation::silu:
         return times(x, op("Sigmoid", times(x, number(first()))));
       case Activation::hardsigmoid:
-        return hard_sigmoid(x);
+        return op("HardSigmoid", x, {{"alpha", first_}, {"beta", second_}});
       case Activation::logsigmoid:
         return op("Neg", op("Softplus", op("Neg", x)));
       case Activation::hardtanh:
@@ -63,7 +63,7 @@ class ActivationGraph {
   GraphValue apply_piecewise(Activation activation, const GraphValue& x) const {
     switch (activation) {
       case Activation::relu6:
-        return least(op("Relu", x), 6);
+        return least(op("Relu", x), first());
       case Activation::leaky_relu:
         return op("LeakyRelu", x, {{"alpha", first_}});
       case Activation::elu:
@@ -75,7 +75,7 @@ class ActivationGraph {
       case Activation::mish:
         return times(x, op("Tanh", op("Softplus", x)));
       case Activation::hardswish:
-        return times(x, hard_sigmoid(x));
+        return times(x, op("HardSigmoid", x, {{"alpha", 1.0F / 6}, {"beta", 0.5F}}));
       case Activation::softshrink:
         return op("Shrink", x, {{"lambd", first_}, {"bias", first_}});
       case Activation::hardshrink:
@@ -115,9 +115,6 @@ class ActivationGraph {
                          const GraphValue& else_value) const {
     return graph_.op("Where", {graph_.op("Greater", {x, number(bound)}), above, else_value});
   }
-  GraphValue hard_sigmoid(const GraphValue& x) const {
-    return graph_.op("Div", {least(most(plus(x, number(3)), 0), 6), number(6)});
-  }
 
   Graph& graph_;
   float first_, second_;
@@ -133,6 +130,10 @@ GraphValue elementwise(Graph& graph, const Unit& unit, const GraphValue& x, std:
 
 }  // namespace
 
+GraphValue draw_activation(Graph& graph, const Unit& unit, const GraphValue& x) {
+  return ActivationGraph(graph, unit.f_parameters).apply(unit.f, x);
+}
+
 GraphValue StackGraph::unit(const GraphValue& x, std::string_view name, std::int64_t channels,
                             const std::string& prefix) {
   const UnitSpec spec = parse_unit_spec(name);
@@ -145,6 +146,9 @@ GraphValue StackGraph::unit(const GraphValue& x, std::string_view name, std::int
     case UnitSpec::Kind::swish:
       return graph_.op(
           "Mul", {x, graph_.op("Sigmoid", {graph_.op("Mul", {x, constant(prefix + "beta")})})});
+    case UnitSpec::Kind::gelu:  // of which the mean is left once it is trained
+      return ActivationGraph(graph_, default_parameters(Activation::gelu))
+          .apply(Activation::gelu, x);
     case UnitSpec::Kind::rrelu:  // which takes the mean of its slopes once it is trained
       return graph_.op("LeakyRelu", {x}, {{"alpha", (spec.lower + spec.upper) / 2}});
     case UnitSpec::Kind::maxout:

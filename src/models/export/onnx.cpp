@@ -14,6 +14,7 @@
 #include "sluice/models/architecture.hpp"
 #include "sluice/models/export.hpp"
 #include "token_graph.hpp"
+#include "unconditional.hpp"
 
 namespace sluice {
 namespace {
@@ -30,7 +31,9 @@ struct Drawing {
   TokenGraph tokens;
 
   Drawing(const LanguageModel& model, bool streaming, bool int8)
-      : config(model.config()), stack(model.parameters(), streaming, int8), tokens(config, stack) {}
+      : config(model.config()), stack(model.parameters(), streaming, int8), tokens(config, stack) {
+    require_unconditional(config);
+  }
 
   Graph& graph() { return stack.graph(); }
   /// What the stack gives for ids [B, T], a value of the graph.

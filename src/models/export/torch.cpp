@@ -9,6 +9,7 @@
 #include "sluice/base/file.hpp"
 #include "sluice/models/architecture.hpp"
 #include "sluice/models/export.hpp"
+#include "unconditional.hpp"
 
 namespace sluice {
 namespace {
@@ -134,7 +135,7 @@ def read_safetensors(path):
 def load(directory=Path(__file__).parent):
     model = Model()
     state = {{**{{name: value for name, value in model.state_dict().items() if name.endswith("tracked")}},
-             **read_safetensors(Path(directory) / "model.safetensors")}}
+             **read_safetensors(Path(directory) / "{file}")}}
     model.load_state_dict(state)
     return model.eval()
 )";
@@ -155,7 +156,8 @@ std::string module_source(const LoadedModel& model, const std::string& stack) {
   return fmt::format(head, arg("summary", config.summary()), arg("eos", model.tokenizer->eos())) +
          stack +
          fmt::format(tail, arg("vocabulary", config.vocabulary), arg("dim", config.dim),
-                     arg("softmax", softmax), arg("log_probs", log_probs));
+                     arg("softmax", softmax), arg("log_probs", log_probs),
+                     arg("file", ModelDirectory::best_weights_name));
 }
 
 }  // namespace
@@ -171,14 +173,15 @@ NamedTensors stack_tensors(const Parameters& parameters) {
 
 std::vector<std::string> export_torch(const LoadedModel& model, const std::filesystem::path& out) {
   const ModelConfig& config = model.model->config();
+  require_unconditional(config);
   const TorchStack stack = config.architecture().torch_stack(config, model.model->parameters());
   std::filesystem::create_directories(out);
   NamedTensors tensors = TokenTensors(*model.model).all();
   tensors.insert(tensors.end(), stack.tensors.begin(), stack.tensors.end());
-  write_safetensors(out / "model.safetensors", tensors, {{"format", "pt"}});
+  write_safetensors(out / ModelDirectory::best_weights_name, tensors, {{"format", "pt"}});
   write_file(out / "model.py", module_source(model, stack.source));
   std::vector<std::string> files = write_tokens(*model.tokenizer, out);
-  files.insert(files.begin(), {"model.py", "model.safetensors"});
+  files.insert(files.begin(), {"model.py", ModelDirectory::best_weights_name});
   return files;
 }
 

@@ -28,6 +28,10 @@ std::string activation_source(Activation activation, const ActivationParameters&
       return fmt::format("F.gelu({}, approximate=\"tanh\")", x);
     case Activation::silu:
       return fmt::format("{0} * torch.sigmoid({1} * {0})", x, parameters[0]);
+    case Activation::hardsigmoid:
+      return fmt::format("({} * {} + {}).clamp(0, 1)", parameters[0], x, parameters[1]);
+    case Activation::relu6:
+      return fmt::format("F.hardtanh({}, 0, {})", x, parameters[0]);
     case Activation::squared_relu:
       return fmt::format("F.relu({}) ** 2", x);
     case Activation::penalized_tanh:
@@ -99,6 +103,9 @@ std::string torch_unit(std::string_view text) {
     case UnitSpec::Kind::swish:
       parameter = "beta";
       body = "return z * torch.sigmoid(self.beta * z)";
+      break;
+    case UnitSpec::Kind::gelu:
+      body = "return z * torch.bernoulli(torch.special.ndtr(z)) if self.training else F.gelu(z)";
       break;
     case UnitSpec::Kind::rrelu:
       body = fmt::format("return F.rrelu(z, {}, {}, self.training)", spec.lower, spec.upper);
