@@ -182,6 +182,13 @@ def report(name, result):
     sys.stdout.flush()
 
 
+def keep(options, name, result):
+    record = {"shape": name, "threads": options.threads, "seconds": options.seconds,
+              "rounds": options.rounds, **surroundings(), **result}
+    path = pathlib.Path(options.out) / f"{record['date'][:10]}-generation-{name}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--text", required=True, help="what the models' words are taken from")
@@ -212,13 +219,11 @@ def main():
             prepare(options, name)
             continue
         result = compare(options, name)
+        keep(options, name, result)  # what was measured stays, whatever becomes of the rest
         if options.score and name.startswith("gcnn"):
             result["scoring_tokens_per_second"] = score(options, name)
+            keep(options, name, result)
         report(name, result)
-        record = {"shape": name, "threads": options.threads, "seconds": options.seconds,
-                  "rounds": options.rounds, **surroundings(), **result}
-        path = pathlib.Path(options.out) / f"{record['date'][:10]}-generation-{name}.json"
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
