@@ -298,7 +298,11 @@ def main():
         process = subprocess.Popen([options.program, "serve", options.model, "--port", "0", "--log", "none",
                                     "--max-sessions", "16"], stdout=subprocess.PIPE, stderr=said, text=True)
         try:
-            port = int(re.search(r":(\d+)/", process.stdout.readline())[1])
+            address = re.search(r":(\d+)/", process.stdout.readline())
+            if address is None:
+                said.seek(0)
+                sys.exit(f"hostile: the server did not start: {said.read().decode(errors='replace').strip()}")
+            port = int(address[1])
             faults = asyncio.run(attack(options, process, port))
             process.send_signal(signal.SIGTERM)
             if process.wait(timeout=120) != 0:
