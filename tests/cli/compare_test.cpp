@@ -57,6 +57,24 @@ TEST_F(Compare, PrintsVerdictsAndWritesResults) {
   EXPECT_EQ(same, results);
 }
 
+// Seed 1 chooses the rates, which go beyond those given; seeds 2 and 3 are compared.
+TEST_F(Compare, PilotsChooseRates) {
+  const Outcome outcome =
+      compare({"--vary", "unit=tanh,glu", "--tokens", "640", "--lr-grid", "0.00001,0.0001",
+               "--lr-pilots", "1", "--lr-refine", "1", "--seeds", "2"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("is the best and at the end of those tried; trying 0.0003"),
+            std::string::npos)
+      << outcome.out;
+  const json results = json::parse(read_file(out() + "/results.json"));
+  EXPECT_EQ(results["seeds"], json({2, 3}));
+  for (const json& variant : results["variants"]) {
+    EXPECT_FALSE(variant["lr_at_edge"]);
+    EXPECT_EQ(variant["loss"]["values"].size(), 2U);
+    EXPECT_EQ(variant["rates"][0]["loss"]["values"].size(), 1U);
+  }
+}
+
 TEST_F(Compare, RefusesInOneSentence) {
   const auto refused = [&](const std::vector<std::string>& more, const std::string& part) {
     EXPECT_TRUE(complains(compare(more), 2, "compare", part));

@@ -39,6 +39,7 @@ double timed_run(const Comparison& comparison, const PlannedVariant& variant) {
   const fs::path directory = ModelDirectory(comparison.out()).cache() / "timed-run";
   const RunPlan plan{plan_of(comparison.spec().base, variant.model, training), "timed"};
   const ThreadCount threads(static_cast<int>(comparison.threads()));
+  fs::remove_all(directory);  // what a killed plan left
   const std::optional<RunRecord> record = train_run(plan, comparison.text(), directory);
   fs::remove_all(directory);
   if (!record || !(record->tokens_per_second > 0)) return 0;

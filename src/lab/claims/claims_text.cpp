@@ -85,7 +85,9 @@ std::string format_summary(const ClaimResults& results) {
 }
 
 std::string format_claim(const ClaimResult& result) {
-  std::string text = fmt::format("{}: {}\n", result.name, name_of(result.verdict));
+  std::string text = fmt::format("{}: {}", result.name, name_of(result.verdict));
+  if (result.verdict != ClaimVerdict::inconclusive) text += fmt::format(", p = {:.2g}", result.p);
+  text += fmt::format("; {}\n", result.budget);
   for (const PartResult& part : result.parts) text += "  " + part_sentence(part) + "\n";
   return text;
 }

@@ -183,6 +183,68 @@ TEST(ClaimFile, FaultsNameTheirPlace) {
       "/quick/training/lr", "the budget is in 'tokens'", true);
 }
 
+TEST(ClaimFile, WhatDecisionsNeedIsChecked) {
+  const auto refused = [](const std::function<void(json&)>& change) {
+    json claim = tiny_claim();
+    change(claim);
+    return refusal_of(claim.dump());
+  };
+  const auto has = [](const std::string& said, const std::string& part) {
+    EXPECT_NE(said.find(part), std::string::npos) << said;
+  };
+  has(refused([](json& c) { c["most_seeds"] = 0; }), "/most_seeds: expected a whole number from 1");
+  has(refused([](json& c) { c["comparisons"]["main"]["pilots"] = 101; }), "/pilots: expected");
+  has(refused([](json& c) { c["comparisons"]["main"]["refine"] = -1; }), "/refine: expected");
+  has(refused([](json& c) { c["parts"][0]["statistic"] = "mode"; }), "/parts/0/statistic");
+  has(refused([](json& c) {
+        c["parts"][0]["measure"] = "diverged";
+        c["parts"][0]["statistic"] = "median";
+      }),
+      "shares have intervals of their own");
+  has(refused([](json& c) { c["parts"][0]["bound"] = 0; }), "/bound: expected a number above 0");
+  has(refused([](json& c) { c["parts"][1]["bound"] = 1; }), "/bound: expected a number above 1");
+  has(refused([](json& c) {
+        c["parts"][0]["bound"] = 0.1;
+        c["parts"][0]["threshold"] = 0.2;
+      }),
+      "/bound: only for two sides");
+  has(refused([](json& c) {
+        c["parts"][0]["bound"] = 0.1;
+        c["parts"][0]["expect"] = "within";
+        c["parts"][0]["threshold"] = 0.2;
+      }),
+      "'within' has its bound in 'threshold'");
+  has(refused([](json& c) {
+        c["comparisons"]["main"]["pilots"] = 2;
+        c["parts"][0]["a"]["rate"] = 0.01;
+      }),
+      "/parts/0/a/rate: with 'pilots' only the chosen rate has all seeds");
+  has(refused([](json& c) { c["text"]["task"] = {{"name", "sums"}}; }), "/text/task/name");
+  has(refused([](json& c) {
+        c["text"]["task"] = {{"name", "copy"}, {"length", 1}};
+      }),
+      "/text/task: length of the task 'copy'");
+
+  json claim = tiny_claim();
+  claim["most_seeds"] = 12;
+  claim["limits"] = "little";
+  claim["comparisons"]["main"]["pilots"] = 2;
+  claim["parts"][0]["statistic"] = "trimmed";
+  claim["parts"][0]["bound"] = 0.02;
+  claim["text"]["task"] = {{"name", "xml"}, {"lines", 50}, {"seed", 7}};
+  const Claim read = parse_claim(claim.dump(), "mine.json");
+  EXPECT_EQ(read.most_seeds, 12);
+  EXPECT_EQ(read.limits, "little");
+  EXPECT_EQ(read.comparisons[0].search.pilots, 2);
+  EXPECT_EQ(read.comparisons[0].search.refine, 2);
+  EXPECT_EQ(read.parts[0].statistic, Statistic::trimmed);
+  EXPECT_EQ(read.parts[0].bound, 0.02);
+  EXPECT_EQ(read.task->task, Task::xml);
+  EXPECT_EQ(read.task->lines, 50);
+  EXPECT_EQ(read.task->seed, 7U);
+  EXPECT_EQ(parse_claim(claim.dump(), "mine.json", true).comparisons[0].search.pilots, 0);
+}
+
 TEST(ClaimFile, MeasuresHaveTheirRange) {
   const auto with = [](const char* measure, const json& at) {
     json claim = tiny_claim();
