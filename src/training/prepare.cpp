@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/numbers.hpp"
 #include "sluice/models/changed_vocabulary.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/memory.hpp"
@@ -21,7 +22,7 @@ namespace sluice {
 namespace {
 
 /// Makes the vocabulary of the model that the run starts with what the settings ask for.
-void change_vocabulary_of(Settings& settings, const std::vector<TextSource>& text,
+void change_vocabulary_of(Settings& settings, const std::vector<TextSource>& text, Notes& notes,
                           const Progress& progress, std::unique_ptr<Tokenizer>& tokenizer) {
   const VocabularyChange change{settings.new_words, settings.prune_vocabulary};
   if (!change) return;
@@ -29,6 +30,8 @@ void change_vocabulary_of(Settings& settings, const std::vector<TextSource>& tex
   ModelConfig& model = settings.model.fields.values;
   model.cutoffs = changed_cutoffs(model, *tokenizer, *changed);
   model.vocabulary = changed->size();
+  notes.push_back(fmt::format("a vocabulary of {} tokens for the model's {}",
+                              grouped(changed->size()), grouped(tokenizer->size())));
   tokenizer = std::move(changed);
 }
 
@@ -79,7 +82,7 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
   }
   if (!tokenizer) {
     tokenizer = train_tokenizer(options, parts.train, progress);
-    change_vocabulary_of(settings, parts.train, progress, tokenizer);
+    change_vocabulary_of(settings, parts.train, notes, progress, tokenizer);
   }
   settings.tokenizer.become(options);
   TokenShards train = tokenize_corpus(parts.train, *tokenizer, cache, progress);

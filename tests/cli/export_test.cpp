@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "program.hpp"
 #include "sluice/base/file.hpp"
@@ -21,10 +23,13 @@ class Export : public ScratchTest {
     text_ = write("text.txt", sample_text(300));
   }
   void train(const std::string& name, const std::vector<std::string>& more) const {
-    std::vector<std::string> arguments = {
-        "train", "--data",  text_, "--out",       path(name), "--steps",   "20", "--dim",
-        "8",     "--batch", "4",   "--tokenizer", "word",     "--context", "16"};
+    std::vector<std::string> arguments = {"train",   "--data",    text_,   "--out", path(name),
+                                          "--steps", "20",        "--dim", "8",     "--batch",
+                                          "4",       "--context", "16"};
     arguments.insert(arguments.end(), more.begin(), more.end());
+    if (std::find(more.begin(), more.end(), "--tokenizer") == more.end()) {
+      arguments.insert(arguments.end(), {"--tokenizer", "word"});
+    }
     const Outcome outcome = run(arguments);
     ASSERT_EQ(outcome.status, 0) << outcome.err;
   }
@@ -59,6 +64,23 @@ TEST_F(Export, WritesGraphsTokensAndTokenizer) {
   EXPECT_TRUE(
       complains(run({"export", path("none"), "--out", path("other")}), 1, "export", "no model at"));
   EXPECT_FALSE(fs::exists(path("other")));
+}
+
+TEST_F(Export, TokensAreOneWordEach) {
+  train("chars", {"--layers", "[(8,2)]", "--tokenizer", "char"});
+  ASSERT_EQ(run({"export", path("chars"), "--to", "torch", "--out", path("torch")}).status, 0);
+  std::istringstream tokens(read_file(path("torch") + "/tokens.txt"));
+  std::int64_t expected = 0;
+  bool blank = false;
+  for (std::string line; std::getline(tokens, line); ++expected) {
+    std::istringstream parts(line);
+    std::string name;
+    std::int64_t id = -1;
+    EXPECT_TRUE(parts >> name >> id) << line;
+    EXPECT_EQ(id, expected);
+    blank = blank || name == "<0x20>";
+  }
+  EXPECT_TRUE(blank);
 }
 
 TEST_F(Export, WhatGoesToPyTorchCanBeImported) {

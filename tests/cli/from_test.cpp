@@ -101,6 +101,7 @@ TEST_F(From, TakesNewWordsAndLeavesOutOthers) {
                                               "--lr",   "1e-9",        "--valid-fraction", "0"};
   Outcome outcome = train(arguments);
   ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("a vocabulary of"), std::string::npos) << outcome.out;
   std::vector<std::string> expected = before;
   expected.emplace_back("zebra");
   expected.emplace_back("aardvark");  // the first of three that are as frequent

@@ -248,10 +248,30 @@ std::vector<std::string> export_onnx(const LoadedModel& model, const OnnxOptions
   return files;
 }
 
+namespace {
+
+/// A token's name without blanks and control characters, which become "<0x20>" and so on: what
+/// reads lines of words can read it.
+std::string one_word(const std::string& name) {
+  std::string out;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte > 0x20 && byte != 0x7F) {
+      out += c;
+    } else {
+      out += fmt::format("<0x{:02X}>", byte);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
 std::vector<std::string> write_tokens(const Tokenizer& tokenizer, const fs::path& out) {
   std::string list;
   std::int64_t id = 0;
-  for (const std::string& name : names_of(tokenizer)) list += fmt::format("{} {}\n", name, id++);
+  for (const std::string& name : names_of(tokenizer))
+    list += fmt::format("{} {}\n", one_word(name), id++);
   write_file(out / "tokens.txt", list);
   tokenizer.save(out);
   return {"tokens.txt", std::string(tokenizer.file_name())};
