@@ -9,6 +9,7 @@ namespace sluice::cli {
 
 /// Each sets `status` to the exit status after running; errors are thrown.
 void add_train(CLI::App& program, int& status);
+void add_plan(CLI::App& program, int& status);
 void add_compare(CLI::App& program, int& status);
 void add_inspect(CLI::App& program, int& status);
 void add_report(CLI::App& program, int& status);

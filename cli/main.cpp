@@ -134,6 +134,7 @@ int main(int argc, char** argv) {
     program.set_help_flag("--help,-h", "show this help");
     int status = 0;
     sluice::cli::add_train(program, status);
+    sluice::cli::add_plan(program, status);
     sluice::cli::add_quantize(program, status);
     sluice::cli::add_eval(program, status);
     sluice::cli::add_score(program, status);

@@ -1,7 +1,7 @@
 # Writes OUT, the manual of the program SLUICE, from its --help. With EXPECTED, fails when the two
 # differ.
 set(manual "# The commands\n\nMade from `--help` by `./dev docs`; do not edit.\n")
-foreach(command "" train eval score rescore next mix arpa generate classify quantize export serve info units compare inspect report claims)
+foreach(command "" train plan eval score rescore next mix arpa generate classify quantize export serve info units compare inspect report claims)
   execute_process(COMMAND ${SLUICE} ${command} --help OUTPUT_VARIABLE help
     COMMAND_ERROR_IS_FATAL ANY)
   string(STRIP "sluice ${command}" title)

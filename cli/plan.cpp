@@ -1,0 +1,146 @@
+// sluice plan: what several machines would make of a run.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "commands.hpp"
+#include "options.hpp"
+#include "output.hpp"
+#include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/numbers.hpp"
+#include "sluice/models/memory.hpp"
+#include "sluice/models/model_directory.hpp"
+#include "sluice/training/metrics.hpp"
+#include "sluice/training/scaling.hpp"
+#include "sluice/training/settings.hpp"
+
+namespace sluice::cli {
+namespace {
+
+constexpr std::int64_t most_processes = 1024;
+
+/// What the command line said.
+struct PlanFlags {
+  std::string model;
+  std::string bandwidth = "10gbit";
+  std::string latency = "50us";
+  std::int64_t tokens = 1'000'000'000;
+  double efficiency = 0.8;
+};
+
+/// A number above 0 with one of these units. Throws UsageError naming the flag.
+double with_unit(const std::string& flag, const std::string& text,
+                 const std::vector<std::pair<std::string, double>>& units) {
+  for (const auto& [unit, factor] : units) {
+    if (!text.ends_with(unit)) continue;
+    const double number = parse_number(flag, text.substr(0, text.size() - unit.size()));
+    if (number > 0) return number * factor;
+  }
+  std::string known;
+  for (const auto& unit : units) known += (known.empty() ? "" : ", ") + unit.first;
+  throw UsageError(
+      fmt::format("{}: expected a number above 0 with one of {}, got '{}'", flag, known, text));
+}
+
+Network network_of(const PlanFlags& flags) {
+  constexpr double bits = 1.0 / 8;
+  return {.latency = with_unit("--latency", flags.latency, {{"us", 1e-6}, {"ms", 1e-3}}),
+          .bandwidth = with_unit("--bandwidth", flags.bandwidth,
+                                 {{"gbit", 1e9 * bits}, {"mbit", 1e6 * bits}})};
+}
+
+double median_speed(const Metrics& metrics, const std::string& model) {
+  std::vector<double> speeds;
+  for (const TrainLine& line : metrics.train) {
+    if (line.tokens_per_second > 0) speeds.push_back(line.tokens_per_second);
+  }
+  if (speeds.empty()) {
+    throw Error(fmt::format(
+        "'{}' has no line of its training's speed: train some more steps, or with --log-every 1",
+        model));
+  }
+  const auto middle = speeds.begin() + static_cast<std::ptrdiff_t>(speeds.size() / 2);
+  std::nth_element(speeds.begin(), middle, speeds.end());
+  return *middle;
+}
+
+int plan(const PlanFlags& flags) {
+  const Network network = network_of(flags);
+  if (flags.tokens < 1) throw UsageError("--tokens: expected a number above 0");
+  if (!(flags.efficiency > 0 && flags.efficiency <= 1)) {
+    throw UsageError("--efficiency: expected a number above 0, 1 at most");
+  }
+  const ModelDirectory files(flags.model);
+  files.check_trained();
+  const ModelConfig model = files.model_config();
+  const TrainConfig training =
+      settings_of(value_of(files.config()), {.where = fmt::format("settings of '{}'", flags.model),
+                                             .origin = FieldPlace::Origin::file})
+          .training.values;
+  const double speed = median_speed(read_metrics(files.metrics_file()), flags.model);
+  const std::int64_t tokens = training.batch * training.context;
+  const StepCost cost{.seconds = static_cast<double>(tokens) / speed,
+                      .tokens = tokens,
+                      .gradient_bytes = 4 * static_cast<double>(model.parameter_count())};
+  const double memory = static_cast<double>(training_memory_estimate(
+                            model, training.batch, training.context, training.kept_per_parameter(),
+                            training.recompute)) +
+                        2 * cost.gradient_bytes;
+  constexpr double giga = 1e9;
+  std::string text = fmt::format(
+      "a micro-batch of {} tokens takes {:.4g} s in one process (measured: {} tokens/s); {} "
+      "parameters; {} and {}\n\n{:>9} {:>13} {:>8}  {:<25} {:>9} {:>9}\n",
+      grouped(tokens), cost.seconds, grouped(std::llround(speed)), grouped(model.parameter_count()),
+      flags.bandwidth, flags.latency, "processes", "tokens/s", "hours", "efficiency", "GB each",
+      "limit");
+  ScalingPoint best;
+  for (std::int64_t n = 1; n <= most_processes; n *= 2) {
+    const ScalingPoint point = predict_scaling(cost, network, n);
+    if (point.efficiency >= flags.efficiency) best = point;
+    constexpr double columns = 18;
+    const auto bar = static_cast<std::size_t>(std::lround(columns * point.efficiency));
+    text += fmt::format("{:>9} {:>13} {:>8.3g}  {:>5.1f}% {:<18} {:>9.3g} {:>9}\n", n,
+                        grouped(std::llround(point.tokens_per_second)),
+                        static_cast<double>(flags.tokens) / point.tokens_per_second / 3600,
+                        100 * point.efficiency, std::string(bar, '='),
+                        n == 1 ? memory / giga - 2 * cost.gradient_bytes / giga : memory / giga,
+                        name_of_limit(point.limit));
+  }
+  const ScalingPoint next = predict_scaling(cost, network, 2 * best.processes);
+  text += best.processes >= most_processes
+              ? fmt::format("\nall of these numbers have an efficiency of {:g}% or more\n",
+                            100 * flags.efficiency)
+              : fmt::format("\n{} process{} at {:g}% efficiency or more; beyond, {} limits\n",
+                            best.processes, best.processes == 1 ? "" : "es", 100 * flags.efficiency,
+                            name_of_limit(next.limit));
+  print(text);
+  return 0;
+}
+
+}  // namespace
+
+void add_plan(CLI::App& program, int& status) {
+  auto flags = std::make_shared<PlanFlags>();
+  CLI::App& app = add_command(program, "plan", "Predict how a run would go on several machines");
+  add_text(app, "MODEL", flags->model, "directory of a run by one process, some steps long", "")
+      .required();
+  add_text(app, "--bandwidth", flags->bandwidth,
+           "of each machine's network, like 25gbit or 100mbit (default 10gbit)", "RATE");
+  add_text(app, "--latency", flags->latency,
+           "of a message between two machines, like 50us or 5ms (default 50us)", "TIME");
+  add_integer(app, "--tokens", flags->tokens, "to train on, for the hours (default 1e9)");
+  add_number(app, "--efficiency", flags->efficiency,
+             "the least that counts as efficient (default 0.8)");
+  add_footer(app, "One micro-batch per process (weak scaling); docs/cluster.md has the formula.");
+  when_chosen(app, [flags, &status] { status = plan(*flags); });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,52 @@
+#pragma once
+// How fast several processes would train, by arithmetic.
+
+#include <cstdint>
+#include <string_view>
+
+#include "sluice/base/api.hpp"
+
+SLUICE_API_BEGIN
+namespace sluice {
+
+/// A message between two processes takes latency + bytes / bandwidth seconds.
+struct Network {
+  double latency = 50e-6;
+  double bandwidth = 1.25e9;
+};
+
+/// What one process does in a step: one micro-batch.
+struct StepCost {
+  /// Measured alone, and the targets learnt from.
+  double seconds = 0;
+  std::int64_t tokens = 0;
+  /// Of all gradients.
+  double gradient_bytes = 0;
+};
+
+/// What takes most of the time that is lost.
+enum class ScalingLimit : std::uint8_t { nothing, latency, bandwidth, work };
+std::string_view name_of_limit(ScalingLimit limit);
+
+struct ScalingPoint {
+  std::int64_t processes = 1;
+  double step_seconds = 0;
+  double tokens_per_second = 0;
+  /// Of what as many processes would do that need not speak with each other.
+  double efficiency = 1;
+  ScalingLimit limit = ScalingLimit::nothing;
+};
+
+/// A step of N processes with a micro-batch each (weak scaling), of t seconds alone, whose G bytes
+/// of gradients go in K = ⌈G / 4 MB⌉ buckets (training/rank_exchange). With latency L and bandwidth
+/// B, and o = 2 µs to begin a message:
+///   a bucket's three exchanges   b = 3 (L + (N - 1) o) + 2 (N - 1)/N · (G/K) / B
+///   packing and adding           w = G · 1 ns, on the core that computes
+///   what has time to hide        h = 2/3 t · (K - 1)/K, the backward pass but for the last bucket
+///   agreeing                     a = 4 (L + (N - 1) o)
+///   step                         T = t + w + max(b, K b - h) + a
+/// and efficiency t / T. Every gradient counts as dense; 2/3, o and the nanosecond are estimates.
+ScalingPoint predict_scaling(const StepCost& cost, const Network& network, std::int64_t processes);
+
+}  // namespace sluice
+SLUICE_API_END

@@ -1,0 +1,49 @@
+// Predictions for several processes: limits and order, not measurements.
+#include "sluice/training/scaling.hpp"
+
+#include <gtest/gtest.h>
+
+namespace sluice {
+namespace {
+
+constexpr StepCost cost{.seconds = 0.2, .tokens = 2048, .gradient_bytes = 16e6};
+
+TEST(Scaling, OneProcessIsWhatWasMeasured) {
+  const ScalingPoint alone = predict_scaling(cost, {}, 1);
+  EXPECT_EQ(alone.step_seconds, cost.seconds);
+  EXPECT_EQ(alone.efficiency, 1);
+  EXPECT_EQ(alone.tokens_per_second, 2048 / 0.2);
+  EXPECT_EQ(alone.limit, ScalingLimit::nothing);
+}
+
+TEST(Scaling, MoreProcessesAreFasterAndLessEfficient) {
+  ScalingPoint before = predict_scaling(cost, {}, 1);
+  for (std::int64_t n = 2; n <= 1024; n *= 2) {
+    const ScalingPoint point = predict_scaling(cost, {}, n);
+    EXPECT_LT(point.efficiency, before.efficiency);
+    EXPECT_GT(point.tokens_per_second, before.tokens_per_second);
+    EXPECT_NEAR(point.tokens_per_second, point.efficiency * static_cast<double>(n) * 2048 / 0.2,
+                1e-6 * point.tokens_per_second);
+    before = point;
+  }
+}
+
+TEST(Scaling, SaysWhatLimits) {
+  // What is in the way is 2 · 16 MB at 1 MB/s, 3 · 4 + 4 latencies of a second, or 16 ms of adding.
+  EXPECT_EQ(predict_scaling(cost, {.latency = 1e-9, .bandwidth = 1e6}, 2).limit,
+            ScalingLimit::bandwidth);
+  EXPECT_EQ(predict_scaling(cost, {.latency = 1, .bandwidth = 1e12}, 2).limit,
+            ScalingLimit::latency);
+  EXPECT_EQ(predict_scaling(cost, {.latency = 1e-9, .bandwidth = 1e12}, 2).limit,
+            ScalingLimit::work);
+}
+
+// By hand: 16 MB in 4 buckets at 100 MB/s: 40 ms each with 2 processes, of which 100 ms hide.
+TEST(Scaling, HidesExchangesBehindTheBackwardPass) {
+  const ScalingPoint point = predict_scaling(cost, {.latency = 0, .bandwidth = 1e8}, 2);
+  const double each = 3 * 2e-6 + 0.04;
+  EXPECT_NEAR(point.step_seconds, 0.2 + 0.016 + (4 * each - 0.1) + 4 * 2e-6, 1e-9);
+}
+
+}  // namespace
+}  // namespace sluice
