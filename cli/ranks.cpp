@@ -32,7 +32,7 @@ std::unique_ptr<Communicator>& joined() {
 void check_command_for_ranks(std::string_view command) {
   constexpr std::array shared = {std::string_view("train"), std::string_view("compare"),
                                  std::string_view("claims")};
-  if (!Communicator::launched() ||
+  if (!Communicator::launched() || command.empty() ||
       std::find(shared.begin(), shared.end(), command) != shared.end()) {
     return;
   }

@@ -12,7 +12,7 @@
 namespace sluice::cli {
 
 /// Throws UsageError when several processes were started together to run `command`, which is none
-/// of those that can share their work.
+/// of those that can share their work; empty: no command, as for --version.
 void check_command_for_ranks(std::string_view command);
 
 /// Joins the processes that were started together; this one alone when none were. The first call
