@@ -88,12 +88,17 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
   TokenShards train = tokenize_corpus(parts.train, *tokenizer, cache, progress);
   std::optional<TokenShards> valid;
   if (!parts.valid.empty()) valid = tokenize_corpus(parts.valid, *tokenizer, cache, progress);
+  std::unique_ptr<TextInputs> of_old;
   std::optional<TokenShards> old;
   if (!data.valid_old.empty()) {
-    old = tokenize_corpus(open(data.valid_old)->sources(), *tokenizer, cache, progress);
+    of_old = open(data.valid_old);
+    old = tokenize_corpus(of_old->sources(), *tokenizer, cache, progress);
   }
   PreparedText text{std::move(tokenizer), std::move(train), std::move(valid), std::move(old)};
-  if (!data.condition.empty()) add_labels(text, settings.model, parts, notes);
+  if (!data.condition.empty()) {
+    add_labels(text, settings.model, parts, notes);
+    if (text.old) text.old = with_labels(*text.old, of_old->sources(), text.labels);
+  }
   return text;
 }
 

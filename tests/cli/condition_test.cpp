@@ -110,6 +110,12 @@ TEST_F(Conditional, ClassifiesAndCalibrates) {
                         "classify", "turns"));
 }
 
+TEST_F(Conditional, IsNotExportedWithoutItsLabels) {
+  EXPECT_TRUE(complains(run({"export", model_, "--to", "torch", "--out", path("torch")}), 2,
+                        "export", "labels"));
+  EXPECT_FALSE(std::filesystem::exists(path("torch")));
+}
+
 TEST_F(Conditional, OtherModelsHaveNoLabels) {
   const std::string text = write("text.txt", sample_text(100)), model = path("plain");
   ASSERT_EQ(run(tiny_training(text, model, {"--steps", "2"})).status, 0);

@@ -31,9 +31,7 @@ struct Drawing {
   TokenGraph tokens;
 
   Drawing(const LanguageModel& model, bool streaming, bool int8)
-      : config(model.config()), stack(model.parameters(), streaming, int8), tokens(config, stack) {
-    require_unconditional(config);
-  }
+      : config(model.config()), stack(model.parameters(), streaming, int8), tokens(config, stack) {}
 
   Graph& graph() { return stack.graph(); }
   /// What the stack gives for ids [B, T], a value of the graph.
@@ -227,6 +225,7 @@ const EnumNames<OnnxLayout>& enum_names(OnnxLayout) {
 
 std::vector<std::string> export_onnx(const LoadedModel& model, const OnnxOptions& options,
                                      const fs::path& out) {
+  require_unconditional(model.model->config());
   fs::create_directories(out);
   const std::vector<std::string> tokens = names_of(*model.tokenizer);
   std::vector<std::string> files;

@@ -6,10 +6,10 @@
 
 namespace sluice {
 
-/// Throws Error for a model that is conditional on labels.
+/// Throws UsageError for a model that is conditional on labels.
 inline void require_unconditional(const ModelConfig& config) {
   if (config.labels.empty()) return;
-  throw Error(
+  throw UsageError(
       "cannot export: the model is conditional on labels, which are not exported; train one "
       "without "
       "--condition");
