@@ -95,6 +95,8 @@ std::vector<Case> cases() {
   all.back().config.shape<RecurrentShape>().residual = true;
   all.back().config.shape<RecurrentShape>().variational = true;
   all.back().config.norm = "layer";
+  all.push_back(gcnn("gcnn_projection", "glu", "weight"));
+  all.back().config.shape<GcnnShape>().input_projection = true;
   // The narrow softmaxes in turn.
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (i % 2 == 1) {

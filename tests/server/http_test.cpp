@@ -119,6 +119,20 @@ TEST(Http, WhoDoesNotReadIsLetGo) {
   EXPECT_TRUE(serving.metric_becomes("sluice_requests_running{model=\"small\"}", 0));
 }
 
+TEST(Http, WhoTakesNoAnswersIsLetGo) {
+  const Serving serving([](ServerOptions& options, const Models&) { options.stall_seconds = 0.3; });
+  Client client = serving.client();
+  const int small = 4096;
+  ::setsockopt(client.socket(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  // Answers of more bytes than the system keeps.
+  std::string many;
+  for (int i = 0; i < 4000; ++i) many += "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  std::thread sender([&] { client.send(many); });
+  EXPECT_TRUE(serving.metric_becomes("sluice_http_connections", 2));
+  EXPECT_TRUE(serving.metric_becomes("sluice_http_connections", 1));
+  sender.join();
+}
+
 TEST(Http, ClientsThatGoTakeTheirRequestsWithThem) {
   const Serving serving([](ServerOptions& options, const Models&) {
     options.max_tokens = 1000000;

@@ -271,18 +271,17 @@ class Unigram final : public PieceModel {
     best[0].score = 0;
     for (std::size_t at = 0; at < piece.size(); at += whole_characters(piece.substr(at), 1)) {
       const std::size_t letter = whole_characters(piece.substr(at), 1);
-      bool alone = false;
       for (std::size_t length = letter; length <= std::min(longest_, piece.size() - at);
            length +=
            at + length < piece.size() ? whole_characters(piece.substr(at + length), 1) : 1) {
         const TokenId id = id_of(piece.substr(at, length));
         if (id < 0) continue;
-        alone = alone || length == letter;
         const double score = best[at].score + scores_[static_cast<std::size_t>(id)];
         if (score > best[at + length].score) best[at + length] = {score, at, id};
       }
+      // Less than of any letter that is known.
       const double unknown = best[at].score + unknown_score_;
-      if (!alone && unknown > best[at + letter].score) best[at + letter] = {unknown, at, -1};
+      if (unknown > best[at + letter].score) best[at + letter] = {unknown, at, -1};
     }
     std::vector<std::pair<std::size_t, std::size_t>> cuts;
     for (std::size_t end = piece.size(); end > 0; end = best[end].from) {
