@@ -16,13 +16,13 @@
 #include "metrics_log.hpp"
 #include "rank_exchange.hpp"
 #include "rank_group.hpp"
+#include "run_facts.hpp"
 #include "run_states.hpp"
 #include "saved_weights.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/version.hpp"
 #include "sluice/models/model_directory.hpp"
-#include "sluice/training/detail/data_fingerprint.hpp"
 #include "validator.hpp"
 
 namespace sluice {
@@ -41,35 +41,6 @@ constexpr double rate_tolerance = 0.01;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// What a resumed run has to share: anything else may change.
-Fingerprint fingerprint_of(const LanguageModel& model, const TokenShards& train,
-                           const TokenShards* valid, const TrainConfig& config,
-                           const Fingerprint& more) {
-  Fingerprint out = more;
-  const nlohmann::json model_config = model.config();
-  for (const auto& [name, value] : model_config.items()) {
-    if (name != "dropout") out["model " + name] = value.dump();
-  }
-  out["batch"] = std::to_string(config.batch);
-  out["context"] = std::to_string(config.context);
-  out[accumulate_fact] = std::to_string(config.accumulate);
-  out["carry"] = config.carry ? "on" : "off";
-  out["optimizer"] = name_of(config.optimizer.kind);
-  out["training data"] = data_fingerprint(train);
-  out["validation data"] = valid != nullptr ? data_fingerprint(*valid) : "none";
-  return out;
-}
-
-/// Equal for equal weights, bit for bit.
-std::string parameters_checksum(const Parameters& parameters) {
-  std::vector<std::uint64_t> sums;
-  for (const Parameter& parameter : parameters) {
-    const Tensor& value = parameter.variable.value();
-    sums.push_back(checksum(value.raw(), value.bytes()));
-  }
-  return checksum_hex(sums.data(), sums.size() * sizeof sums[0]);
 }
 
 void check_vocabulary(const LanguageModel& model, const TokenShards& tokens,

@@ -1,0 +1,39 @@
+#include "run_facts.hpp"
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "sluice/base/file.hpp"
+#include "sluice/training/detail/data_fingerprint.hpp"
+
+namespace sluice {
+
+Fingerprint fingerprint_of(const LanguageModel& model, const TokenShards& train,
+                           const TokenShards* valid, const TrainConfig& config,
+                           const Fingerprint& more) {
+  Fingerprint out = more;
+  const nlohmann::json model_config = model.config();
+  for (const auto& [name, value] : model_config.items()) {
+    if (name != "dropout") out["model " + name] = value.dump();
+  }
+  out["batch"] = std::to_string(config.batch);
+  out["context"] = std::to_string(config.context);
+  out[accumulate_fact] = std::to_string(config.accumulate);
+  out["carry"] = config.carry ? "on" : "off";
+  out["optimizer"] = name_of(config.optimizer.kind);
+  out["training data"] = data_fingerprint(train);
+  out["validation data"] = valid != nullptr ? data_fingerprint(*valid) : "none";
+  return out;
+}
+
+std::string parameters_checksum(const Parameters& parameters) {
+  std::vector<std::uint64_t> sums;
+  for (const Parameter& parameter : parameters) {
+    const Tensor& value = parameter.variable.value();
+    sums.push_back(checksum(value.raw(), value.bytes()));
+  }
+  return checksum_hex(sums.data(), sums.size() * sizeof sums[0]);
+}
+
+}  // namespace sluice
