@@ -48,8 +48,9 @@ struct ClaimsFlags {
 void list_claims() {
   for (const auto& shipped : shipped_claims()) {
     const Claim claim = find_claim(shipped.first);
-    print(fmt::format("{}\n  {}\n  {}\n  {}; about {:g} minutes on two cores\n", claim.name,
-                      claim.title, claim.source, claim.budget(), claim.minutes));
+    print(fmt::format("{}\n  {}\n  {}\n  {}; about {:g} minute{} on two cores\n", claim.name,
+                      claim.title, claim.source, claim.budget(), claim.minutes,
+                      claim.minutes == 1 ? "" : "s"));
   }
 }
 

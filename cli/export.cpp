@@ -14,6 +14,7 @@
 #include "run_directory.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
+#include "sluice/base/numbers.hpp"
 #include "sluice/models/word_vectors.hpp"
 
 namespace sluice::cli {
@@ -61,8 +62,9 @@ void ExportCommand::run() const {
                                              : export_vectors(loaded, directory.files());
   directory.keep();
   print(fmt::format("{} parameters of {} as {}, for {}\nsaved in {}: {}\n",
-                    loaded.model->config().parameter_count(), loaded.model->config().summary(),
-                    precision, to, directory.path().string(), fmt::join(files, ", ")));
+                    grouped(loaded.model->config().parameter_count()),
+                    loaded.model->config().summary(), precision, to, directory.path().string(),
+                    fmt::join(files, ", ")));
 }
 
 }  // namespace

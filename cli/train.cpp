@@ -122,8 +122,9 @@ void TrainRun::announce() const {
                                     ? ""
                                     : fmt::format("{} processes for {} micro-batches, each with ",
                                                   ranks_.size(), plan_->training.accumulate);
-  text += fmt::format("\nmodel: {}, {} parameters, {}{} threads\n", plan_->model.summary(),
-                      grouped(plan_->model.parameter_count()), processes, thread_count());
+  text += fmt::format("\nmodel: {}, {} parameters, {}{} thread{}\n", plan_->model.summary(),
+                      grouped(plan_->model.parameter_count()), processes, thread_count(),
+                      thread_count() == 1 ? "" : "s");
   print(text);
   flush_output();
 }
