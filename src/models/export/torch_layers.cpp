@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/kernels/unit_info.hpp"
 #include "sluice/models/torch_form.hpp"
