@@ -111,7 +111,7 @@ int run(CLI::App& program, CLI::App* command, int& status, int argc, char** argv
   } catch (const CLI::ExtrasError&) {
     throw UsageError(unexpected(command ? *command : program));
   } catch (const CLI::ParseError& error) {
-    throw UsageError(sluice::presentable(error.what()));
+    throw UsageError(error.what());
   }
   sluice::cli::flush_output();
   return status;

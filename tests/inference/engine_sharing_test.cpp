@@ -353,6 +353,7 @@ TEST(EngineSharing, FirstTokensComeBeforeTheNextOfOthers) {
     const auto first = std::find(order.begin(), order.end(), 3);
     ASSERT_NE(first, order.end());
     EXPECT_EQ(*(first - 1), 2U);
+    EXPECT_EQ(std::count(order.begin(), first, 2U), 3);
     for (std::size_t i = 3; i + 1 < told.size(); ++i) {
       const auto one = std::find(order.begin(), order.end(), i);
       const auto next = std::find(one, order.end(), i + 1);

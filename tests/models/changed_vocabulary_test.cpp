@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -80,6 +81,16 @@ TEST_F(ChangedVocabulary, RowsFollowTheirTokens) {
                   old_p.data<float>()[0] - old_p.data<float>()[1], 1e-5);
       EXPECT_NEAR(p.data<float>()[3] - p.data<float>()[4],
                   old_p.data<float>()[4] - old_p.data<float>()[6], 1e-5);
+      // And so is a band, beside a word in front of it.
+      const auto of_band = [](const Tensor& logs, std::int64_t begin, std::int64_t end) {
+        double sum = 0;
+        for (std::int64_t v = begin; v < end; ++v) sum += std::exp(logs.data<float>()[v]);
+        return std::log(sum) - static_cast<double>(logs.data<float>()[0]);
+      };
+      if (adaptive) {
+        EXPECT_NEAR(of_band(p, 3, 5), of_band(old_p, 4, 7), 1e-5) << tie;
+        EXPECT_NEAR(of_band(p, 5, 8), of_band(old_p, 7, 10), 1e-5) << tie;
+      }
       // What is behind the tokens' rows is still there.
       std::map<std::string, Tensor> theirs;
       for (const Parameter& parameter : model->parameters()) {

@@ -110,6 +110,28 @@ TEST_F(HuggingFace, AreKeptAndTakenByTraining) {
             cutter->size());
 }
 
+// b has gone into ab when its own pair's turn comes; else c would not be there for de.
+TEST_F(HuggingFace, PairsOfWhatHasMergedAreNoMore) {
+  json object = their("gpt2");
+  object["model"]["vocab"] = {{"<|endoftext|>", 0},
+                              {"a", 1},
+                              {"b", 2},
+                              {"c", 3},
+                              {"d", 4},
+                              {"e", 5},
+                              {"ab", 6},
+                              {"bc", 7},
+                              {"de", 8},
+                              {"cde", 9}};
+  object["model"]["merges"] = {"a b", "b c", "d e", "c de"};
+  object["added_tokens"] = {their("gpt2")["added_tokens"][0]};
+  object["added_tokens"][0]["id"] = 0;
+  const auto cutter = tokenizer(object);
+  std::vector<TokenId> tokens;
+  cutter->encode("abcde", tokens);
+  EXPECT_EQ(tokens, (std::vector<TokenId>{6, 9}));
+}
+
 TEST_F(HuggingFace, WhatIsNotSupportedIsNamed) {
   json object = their("gpt2");
   object["normalizer"] = {{"type", "Precompiled"}, {"precompiled_charsmap", "xx"}};

@@ -137,6 +137,17 @@ TEST(Verdicts, FollowTheIntervals) {
   EXPECT_EQ(verdict({0.4, 1.5}, {0.4, 1.5}, Expect::within, 2, EffectKind::ratio), open);
   EXPECT_EQ(verdict({0.1, 0.4}, {0.1, 0.45}, Expect::within, 2, EffectKind::ratio), fails);
 
+  // No effect as large as the bound, either way.
+  const auto bounded = [](Interval interval, double bound, EffectKind kind) {
+    return judge({.kind = kind, .n = 3, .interval = interval, .wide = interval}, Expect::less,
+                 kind == EffectKind::ratio ? 1 : 0, bound);
+  };
+  const ClaimVerdict equal = ClaimVerdict::equal;
+  EXPECT_EQ(bounded({-1, 1.5}, 2, EffectKind::difference), equal);
+  EXPECT_EQ(bounded({-3, 1.5}, 2, EffectKind::difference), open);
+  EXPECT_EQ(bounded({0.6, 1.5}, 2, EffectKind::ratio), equal);
+  EXPECT_EQ(bounded({0.4, 1.5}, 2, EffectKind::ratio), open);
+
   EXPECT_EQ(combine(std::vector{holds, holds}), holds);
   EXPECT_EQ(combine(std::vector{holds, open}), open);
   EXPECT_EQ(combine(std::vector{holds, open, fails}), fails);
