@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -262,6 +263,15 @@ class Serving {
   std::vector<json> log() const {
     const std::lock_guard lock(mutex_);
     return lines_;
+  }
+  /// Waits for such a line: it is written behind its answer, by another thread.
+  bool logs(const std::function<bool(const json&)>& such) const {
+    for (int i = 0; i < 2000; ++i) {
+      const std::vector<json> lines = log();
+      if (std::any_of(lines.begin(), lines.end(), such)) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
   }
 
   Models models;
