@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "model_argument.hpp"
 #include "options.hpp"
 #include "output.hpp"
 #include "sluice/base/error.hpp"
@@ -276,11 +277,7 @@ void add_classify(CLI::App& program, int& status) {
            "judge by the other lines");
   add_text(app, "--plot", command->plot, "draw the reliability curve, as SVG, by gnuplot", "FILE");
   add_flag(app, "--json", command->json, "print JSON instead (docs/formats.md)");
-  add_text(
-      app, "--precision", command->precision,
-      "f32, bf16 (bfloat16 products with float32 sums) or int8 (8-bit weights); a runtime model "
-      "has its own (default f32)",
-      "NAME");
+  add_precision_flag(app, command->precision);
   add_threads(app);
   when_chosen(app, [command, &status] {
     command->run();

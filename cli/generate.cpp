@@ -264,11 +264,7 @@ void add_generate(CLI::App& program, int& status) {
            "(docs/formats.md)");
   add_condition_flag(app, command->condition);
   add_sampling_flags(app, *command);
-  add_text(
-      app, "--precision", command->precision,
-      "f32, bf16 (bfloat16 products with float32 sums) or int8 (8-bit weights); a runtime model "
-      "has its own (default f32)",
-      "NAME");
+  add_precision_flag(app, command->precision);
   add_integer(app, "--sessions", command->options.engine.sessions,
               "texts made side by side (default 32)");
   add_flag(app, "--deterministic", command->options.engine.deterministic,

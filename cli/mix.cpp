@@ -131,11 +131,7 @@ void add_mix(CLI::App& program, int& status) {
            "PATH")
       .required();
   add_flag(app, "--json", command->json, "print one JSON object instead (docs/formats.md)");
-  add_text(
-      app, "--precision", command->precision,
-      "f32, bf16 (bfloat16 products with float32 sums) or int8 (8-bit weights); a runtime model "
-      "has its own (default f32)",
-      "NAME");
+  add_precision_flag(app, command->precision);
   add_threads(app);
   when_chosen(app, [command, &status] {
     command->run();

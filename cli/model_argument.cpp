@@ -118,6 +118,14 @@ void add_condition_flag(CLI::App& app, std::string& label) {
            "LABEL");
 }
 
+void add_precision_flag(CLI::App& app, std::string& precision) {
+  add_text(
+      app, "--precision", precision,
+      "f32, bf16 (bfloat16 products with float32 sums) or int8 (8-bit weights); a runtime model "
+      "has its own (default f32)",
+      "NAME");
+}
+
 void add_model_flags(CLI::App& app, ModelFlags& flags) {
   add_text(app, "MODEL", flags.model,
            "directory that sluice train made, n-gram (an ARPA file, or what sluice arpa made of "
@@ -125,11 +133,7 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
            "several of one vocabulary mixed: 'A*0.6+B*0.4'",
            "")
       .required();
-  add_text(
-      app, "--precision", flags.precision,
-      "f32, bf16 (bfloat16 products with float32 sums) or int8 (8-bit weights); a runtime model "
-      "has its own (default f32)",
-      "NAME");
+  add_precision_flag(app, flags.precision);
   add_threads(app);
 }
 

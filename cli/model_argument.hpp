@@ -57,5 +57,7 @@ struct ModelFlags {
 void add_model_flags(CLI::App& app, ModelFlags& flags);
 /// --condition, the label of all texts, which is `label`.
 void add_condition_flag(CLI::App& app, std::string& label);
+/// --precision, of the weights that a model is read with.
+void add_precision_flag(CLI::App& app, std::string& precision);
 
 }  // namespace sluice::cli

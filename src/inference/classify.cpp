@@ -44,7 +44,7 @@ double mean_log_loss(std::span<const LabelledLine> lines, const Posterior& poste
 
 void require_lines(std::span<const LabelledLine> lines) {
   if (!lines.empty()) return;
-  throw Error("classify: no line has a label that the model knows; give it some");
+  throw Error("no line has a label that the model knows; give it some");
 }
 
 std::string bar(double share, std::size_t width) {
@@ -56,15 +56,15 @@ std::string bar(double share, std::size_t width) {
 
 void Posterior::validate(std::size_t labels) const {
   if (!(temperature > 0) || !std::isfinite(temperature)) {
-    throw UsageError(fmt::format("classify: the temperature must be above 0, got {}", temperature));
+    throw UsageError(fmt::format("the temperature must be above 0, got {}", temperature));
   }
   if (!prior.empty() && prior.size() != labels) {
     throw UsageError(
-        fmt::format("classify: {} prior probabilities given for {} labels", prior.size(), labels));
+        fmt::format("{} prior probabilities given for {} labels", prior.size(), labels));
   }
   for (const double p : prior) {
     if (p > 0 && std::isfinite(p)) continue;
-    throw UsageError(fmt::format("classify: a prior probability must be above 0, got {}", p));
+    throw UsageError(fmt::format("a prior probability must be above 0, got {}", p));
   }
 }
 
@@ -80,13 +80,11 @@ std::vector<double> Posterior::of(std::span<const double> log_likelihoods) const
 Classifier::Classifier(std::shared_ptr<const FrozenModel> model, const Tokenizer& tokenizer)
     : model_(std::move(model)), tokenizer_(&tokenizer) {
   if (labels().empty()) {
-    throw UsageError(
-        "classify: the model has no labels; train one with labels (sluice train --condition)");
+    throw UsageError("the model has no labels; train one with labels (sluice train --condition)");
   }
   if (tokenizer.size() != model_->vocabulary()) {
-    throw Error(
-        fmt::format("classify: the tokenizer has {} tokens and the model {}; use the model's own",
-                    tokenizer.size(), model_->vocabulary()));
+    throw Error(fmt::format("the tokenizer has {} tokens and the model {}; use the model's own",
+                            tokenizer.size(), model_->vocabulary()));
   }
 }
 

@@ -12,16 +12,18 @@ Tensor packed_states(const Tensor& h, const Call& call) {
   return recurrent::from_time_major(h, call.batch(), 0, Shape{call.rows(), call.hidden}, call);
 }
 
-class PreparedRnn final : public PreparedCell {
+/// Layer: recurrent::RnnSteps or UnitRnnSteps; How: what says their nonlinearity.
+template <class Layer, class How>
+class PreparedElman final : public PreparedCell {
  public:
-  PreparedRnn(const CellWeights& w, bool relu, const FreezeOptions& options)
+  PreparedElman(const CellWeights& w, const How& how, const FreezeOptions& options)
       : PreparedCell(w, w.weight_hh, options),
-        relu_(relu),
+        how_(how),
         bias_(frozen_tensor(recurrent::sum_of_biases(w.bias_ih, w.bias_hh), options)) {}
 
   Tensor forward(const Tensor& x, const Steps& steps, std::span<Tensor> state) const override {
     const Call sizes = call(steps);
-    const recurrent::RnnSteps<float> layer(sizes, relu_, state[0]);
+    const Layer layer(sizes, how_, state[0]);
     multiply_inputs(layer.input_part(), x, sizes);
     layer.forward(steps_by(), bias_);
     state[0] = last_state(layer.h, sizes);
@@ -29,28 +31,7 @@ class PreparedRnn final : public PreparedCell {
   }
 
  private:
-  bool relu_;
-  Tensor bias_;
-};
-
-class PreparedUnitRnn final : public PreparedCell {
- public:
-  PreparedUnitRnn(const CellWeights& w, const Unit& unit, const FreezeOptions& options)
-      : PreparedCell(w, w.weight_hh, options),
-        unit_(unit),
-        bias_(frozen_tensor(recurrent::sum_of_biases(w.bias_ih, w.bias_hh), options)) {}
-
-  Tensor forward(const Tensor& x, const Steps& steps, std::span<Tensor> state) const override {
-    const Call sizes = call(steps);
-    const recurrent::UnitRnnSteps<float> layer(sizes, unit_, state[0]);
-    multiply_inputs(layer.input_part(), x, sizes);
-    layer.forward(steps_by(), bias_);
-    state[0] = last_state(layer.h, sizes);
-    return packed_states(layer.h, sizes);
-  }
-
- private:
-  Unit unit_;
+  How how_;
   Tensor bias_;
 };
 
@@ -173,9 +154,11 @@ void PreparedCell::multiply_inputs(const recurrent::InputPart& to, const Tensor&
 std::unique_ptr<const PreparedCell> prepare_rnn(const CellWeights& weights, const Unit& unit,
                                                 const FreezeOptions& options) {
   if (!recurrent::has_own_step(unit)) {
-    return std::make_unique<PreparedUnitRnn>(weights, unit, options);
+    using Prepared = PreparedElman<recurrent::UnitRnnSteps<float>, Unit>;
+    return std::make_unique<Prepared>(weights, unit, options);
   }
-  return std::make_unique<PreparedRnn>(weights, unit.f == Activation::relu, options);
+  using Prepared = PreparedElman<recurrent::RnnSteps<float>, bool>;
+  return std::make_unique<Prepared>(weights, unit.f == Activation::relu, options);
 }
 
 std::unique_ptr<const PreparedCell> prepare_lstm(const CellWeights& weights, LstmGates gates,
