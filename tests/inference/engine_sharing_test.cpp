@@ -338,18 +338,22 @@ TEST(EngineSharing, FirstTokensComeBeforeTheNextOfOthers) {
     // All are told by the engine's thread, one after another.
     std::vector<std::size_t> order;
     std::vector<std::shared_ptr<Recorder>> told(6);
+    bool last_told = false;
     for (std::size_t i = 0; i < told.size(); ++i) {
       told[i] = std::make_shared<Recorder>();
       told[i]->on_token = [&, i, made = 0](const EngineToken&) mutable {
         order.push_back(i);
+        last_told = last_told || i + 1 == told.size();
         if (++made == (i == 2 ? 3 : 1) && i >= 2 && i + 1 < told.size()) {
           engine.submit(request(i, 10, 1), told[i + 1]);
         }
-        return true;
+        return i >= 3 || !last_told;  // the first three go on as long as there are others
       };
     }
-    for (std::size_t i = 0; i < 3; ++i) engine.submit(request(i, 4, 30), told[i]);
-    for (const auto& each : told) EXPECT_EQ(each->wait().reason, EndReason::length);
+    for (std::size_t i = 0; i < 3; ++i) engine.submit(request(i, 4, 1'000'000), told[i]);
+    for (std::size_t i = 0; i < told.size(); ++i) {
+      EXPECT_EQ(told[i]->wait().reason, i < 3 ? EndReason::listener : EndReason::length);
+    }
     const auto first = std::find(order.begin(), order.end(), 3);
     ASSERT_NE(first, order.end());
     EXPECT_EQ(*(first - 1), 2U);
