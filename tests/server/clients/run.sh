@@ -1,23 +1,10 @@
 #!/usr/bin/env bash
 # Clients that were written elsewhere against `sluice serve`.
 # usage: run.sh PROGRAM SCRATCH openai|page|curl|metrics|hostile
-# Exits with 77 (skipped) where the client is not installed: ./dev test installs all, and says so by
-# SLUICE_REQUIRE_CLIENTS=1.
-set -euo pipefail
-program=$1 scratch=$2 client=$3
 here=$(cd "$(dirname "$0")" && pwd)
-export OMP_WAIT_POLICY=passive
-
-missing() {
-  echo "$1 is not installed: ./dev test installs it" >&2
-  [ -n "${SLUICE_REQUIRE_CLIENTS:-}" ] && exit 1
-  exit 77
-}
-has() { command -v "$1" >/dev/null || missing "$1"; }
-
-rm -rf "$scratch"
-mkdir -p "$scratch"
-trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$scratch"' EXIT
+. "$here/../../support/clients.sh"
+program=$1 client=$3
+begin "$2"
 
 # Two small models of a small language.
 for i in $(seq 60); do
