@@ -60,7 +60,7 @@ void ExportCommand::run() const {
                                          : to == "torch"
                                              ? export_torch(loaded, directory.path())
                                              : export_vectors(loaded, directory.files());
-  directory.keep();
+  directory.finish();
   print(fmt::format("{} parameters of {} as {}, for {}\nsaved in {}: {}\n",
                     grouped(loaded.model->config().parameter_count()),
                     loaded.model->config().summary(), precision, to, directory.path().string(),

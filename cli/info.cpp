@@ -15,6 +15,7 @@
 #include "options.hpp"
 #include "output.hpp"
 #include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/inference/runtime_model.hpp"
 #include "sluice/lab/units/reading_cost.hpp"
@@ -95,6 +96,10 @@ std::string validation_line(const ordered_json& event, double uniform_loss) {
 
 /// What reading `length` tokens costs the model.
 ordered_json describe_cost(const std::string& directory, std::int64_t length) {
+  if (length < 1 || length > most_reading_length) {
+    throw UsageError(
+        fmt::format("--length: expected 1 to {} tokens, got {}", most_reading_length, length));
+  }
   const ReadingCost cost = measure_reading(load_frozen_model(directory).model, length);
   ordered_json found = {{"length", cost.length},           {"flop", cost.flop},
                         {"sequential", nullptr},           {"depending", nullptr},
@@ -150,6 +155,11 @@ std::string as_text(const ordered_json& info) {
           : grouped(info["receptive_field"].get<std::int64_t>()) + " tokens",
       info["tokenizer"]["kind"].get<std::string>(),
       grouped(info["tokenizer"]["vocabulary"].get<std::int64_t>()));
+  if (model.contains("documents")) {
+    const std::string mark = model.value("document_mark", "");
+    text += fmt::format("documents        {}{}\n", model["documents"].get<std::string>(),
+                        mark.empty() ? "" : ", " + mark + " at their end");
+  }
   if (info.contains("runtime")) {
     text += fmt::format("weights          {}, {} bytes, mapped\n",
                         info["runtime"]["precision"].get<std::string>(),

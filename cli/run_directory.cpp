@@ -34,7 +34,11 @@ RunDirectory::RunDirectory(fs::path directory, Existing existing) : files_(std::
                     files_.has_checkpoint() ? "--resume to continue its run, " : ""));
   }
   std::error_code error;
-  made_ = fs::create_directories(path(), error);
+  for (fs::path missing = fs::absolute(path()).lexically_normal(); !fs::exists(missing, error);
+       missing = missing.parent_path()) {
+    if (missing.has_filename()) made_.insert(made_.begin(), missing);
+  }
+  fs::create_directories(path(), error);
   if (error) {
     throw Error(fmt::format("cannot make --out '{}': {}", path().string(), error.message()));
   }
@@ -42,9 +46,19 @@ RunDirectory::RunDirectory(fs::path directory, Existing existing) : files_(std::
 }
 
 RunDirectory::~RunDirectory() {
-  if (!made_) return;
+  if (made_.empty()) return;
   std::error_code ignored;
-  fs::remove_all(path(), ignored);
+  fs::remove_all(made_.back(), ignored);
+  made_.pop_back();
+  for (; !made_.empty(); made_.pop_back()) fs::remove(made_.back(), ignored);  // if it is empty
+}
+
+void RunDirectory::finish() {
+  keep();
+  // Removed while it is held: who waits for nothing and finds it held gives up.
+  std::error_code ignored;
+  fs::remove(path() / DirectoryLock::name, ignored);
+  lock_.reset();
 }
 
 }  // namespace sluice::cli

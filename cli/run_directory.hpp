@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <vector>
 
 #include "sluice/base/file.hpp"
 #include "sluice/models/model_directory.hpp"
@@ -14,7 +15,8 @@ namespace sluice::cli {
 enum class Existing { refuse, resume, overwrite, join };
 
 /// Makes the directory when it is missing and holds its lock. Unless keep() is called, a directory
-/// it made is removed again, with all that is in it.
+/// it made is removed again, with all that is in it, and those above it that it made and that are
+/// empty then.
 class RunDirectory {
  public:
   /// Throws Error when the directory holds something and `existing` says to refuse that, when
@@ -26,11 +28,14 @@ class RunDirectory {
 
   const std::filesystem::path& path() const { return files_.path(); }
   const ModelDirectory& files() const { return files_; }
-  void keep() { made_ = false; }
+  void keep() { made_.clear(); }
+  /// Keeps a directory that is written once: nothing is left in it of its lock.
+  void finish();
 
  private:
   ModelDirectory files_;
-  bool made_ = false;
+  /// The directories that it made, the outermost first.
+  std::vector<std::filesystem::path> made_;
   std::unique_ptr<DirectoryLock> lock_;
 };
 

@@ -151,7 +151,8 @@ TEST_F(Conditional, InfoCountsWhatReadingCosts) {
   EXPECT_GT(cost["seconds_one_by_one"].get<double>(), 0);
   EXPECT_NE(run({"info", model_, "--length", "50"}).out.find("wait for one another   2 layers"),
             std::string::npos);
-  EXPECT_TRUE(complains(run({"info", model_, "--length", "0"}), 2, "info", "from 1"));
+  EXPECT_TRUE(
+      complains(run({"info", model_, "--length", "0"}), 2, "info", "--length: expected 1 to"));
 }
 
 class Recipe : public ScratchTest {};

@@ -48,6 +48,7 @@ TEST_F(Export, WritesGraphsTokensAndTokenizer) {
   EXPECT_NE(outcome.out.find("whole.onnx, step.onnx, tokens.txt, tokenizer.json"),
             std::string::npos)
       << outcome.out;
+  EXPECT_FALSE(fs::exists(path("onnx") + "/.lock"));
   EXPECT_EQ(read_file(path("onnx") + "/tokenizer.json"),
             read_file(path("model") + "/tokenizer.json"));
   const std::string tokens = read_file(path("onnx") + "/tokens.txt");

@@ -32,10 +32,9 @@ double median_seconds(const std::function<void()>& work) {
 }  // namespace
 
 ReadingCost measure_reading(const std::shared_ptr<const FrozenModel>& model, std::int64_t length) {
-  constexpr std::int64_t most_length = 1'000'000;
-  if (length < 1 || length > most_length) {
+  if (length < 1 || length > most_reading_length) {
     throw UsageError(
-        fmt::format("a length must be from 1 to {} tokens, got {}", most_length, length));
+        fmt::format("a length must be from 1 to {} tokens, got {}", most_reading_length, length));
   }
   const ModelConfig& config = model->config();
   std::vector<std::int32_t> ids;

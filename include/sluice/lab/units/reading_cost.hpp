@@ -27,8 +27,11 @@ struct ReadingCost {
 /// Tokens that are read one after another at most.
 inline constexpr std::int64_t most_stepped = 512;
 
+/// The longest text that is measured.
+inline constexpr std::int64_t most_reading_length = 1'000'000;
+
 /// Measures on this machine, with the threads that are set. Throws UsageError for a length that is
-/// not from 1 to 1e6.
+/// not from 1 to most_reading_length.
 ReadingCost measure_reading(const std::shared_ptr<const FrozenModel>& model, std::int64_t length);
 
 }  // namespace sluice
