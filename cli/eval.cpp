@@ -84,6 +84,7 @@ void add_eval(CLI::App& program, int& status) {
   add_model_flags(app, command->model);
   add_text_flags(app, "FILE", command->text);
   add_text_condition(app, command->text);
+  add_text_documents(app, command->text);
   add_text(app, "--label", command->model.condition,
            "of a model that sluice train --condition made: the label of all of the text", "LABEL");
   add_flag(app, "--json", command->json, "print one JSON object instead (docs/formats.md)");

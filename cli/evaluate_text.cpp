@@ -17,7 +17,9 @@ TextEvaluation evaluate_text(const LoadedPredictor& loaded, const TextFlags& tex
     display.update(fraction, what);
   };
   const TextInputs inputs = text.open(*loaded.tokenizer, progress);
-  TokenShards corpus = tokenize_uncached(inputs.sources(), *loaded.tokenizer, progress);
+  TokenShards corpus = tokenize_uncached(
+      inputs.sources(), *loaded.tokenizer, progress,
+      text.document_rule(loaded.model ? &loaded.model->config() : nullptr, *loaded.tokenizer));
   if (!text.condition.empty() && loaded.model && !loaded.model->config().labels.empty()) {
     corpus = with_labels(corpus, inputs.sources(), loaded.model->config().labels);
   }

@@ -15,6 +15,7 @@
 #include "sluice/inference/line_format.hpp"
 #include "sluice/inference/score.hpp"
 #include "sluice/text/inputs.hpp"
+#include "text_flags.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -29,6 +30,7 @@ struct ScoreCommand {
   bool no_header = false;
   ScoreOptions options;
   LineFormatOptions lines;
+  TextFlags texts;  // of which only the documents
 
   int run();
 
@@ -52,6 +54,9 @@ void ScoreCommand::read_flags() {
   if (options.running && !lines.context_column.empty()) {
     throw UsageError("--running: a line's context is the text before it, not --context-column");
   }
+  if (!options.running && !(texts.documents.empty() && texts.document_mark.empty())) {
+    throw UsageError("--documents: each line is read by itself unless --running says otherwise");
+  }
   constexpr std::string_view penalty = "penalty=";
   if (oov.starts_with(penalty)) {
     options.oov = OovPolicy::penalty;
@@ -69,6 +74,8 @@ int ScoreCommand::run() {
   const std::unique_ptr<LineCodec> codec = make_line_codec(lines);
   const std::unique_ptr<std::istream> input = open_text(file);
   const LoadedPredictor loaded = model.load();
+  const ModelConfig* const trained = loaded.model ? &loaded.model->config() : nullptr;
+  if (options.running) options.documents = texts.document_rule(trained, *loaded.tokenizer);
   LineScorer scorer(loaded.predictor, *loaded.tokenizer, options);
   FaultyLines faults("score");
   const std::int64_t failed =
@@ -116,6 +123,7 @@ void add_score(CLI::App& program, int& status) {
            "TEXT");
   add_flag(app, "--running", options.running,
            "the lines are one text: each continues those before");
+  add_text_documents(app, command->texts);
   add_flag(app, "--no-bos", command->no_bos,
            "do not begin with the end of a line before; without a context, the first token is then "
            "read but not scored");

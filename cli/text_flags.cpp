@@ -17,6 +17,18 @@ TextInputs TextFlags::open(const Tokenizer& tokenizer, const Progress& progress)
   return {paths, options(tokenizer.kind() == "byte"), {}, progress};
 }
 
+DocumentRule TextFlags::document_rule(const ModelConfig* model, const Tokenizer& tokenizer) const {
+  if (!documents.empty()) {
+    return sluice::document_rule(parse_enum<DocumentEnd>(documents), document_mark, tokenizer);
+  }
+  if (!document_mark.empty()) {
+    const DocumentEnd end = model != nullptr ? model->documents : DocumentEnd::none;
+    return sluice::document_rule(end, document_mark, tokenizer);
+  }
+  if (model == nullptr) return {};
+  return sluice::document_rule(model->documents, model->document_mark, tokenizer);
+}
+
 void add_text_flags(CLI::App& app, const std::string& flag, TextFlags& flags, TextsNeeded needed) {
   Argument files = add_texts(
       app, flag, flags.files,
@@ -29,6 +41,17 @@ void add_text_flags(CLI::App& app, const std::string& flag, TextFlags& flags, Te
            "GLOB,..");
   add_text(app, "--field", flags.field, "texts are JSON lines; this field of each is the text",
            "NAME");
+}
+
+void add_text_documents(CLI::App& app, TextFlags& flags) {
+  add_text(app, "--documents", flags.documents,
+           "what ends a document, each of which is read as if it were alone: blank-lines (and the "
+           "end of a file), files or none (default: what the model was trained with)",
+           "END");
+  add_text(app, "--document-mark", flags.document_mark,
+           "the token at the end of each document, in place of its blank lines (default: the "
+           "model's)",
+           "TOKEN");
 }
 
 void add_text_condition(CLI::App& app, TextFlags& flags) {

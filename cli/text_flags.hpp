@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "sluice/models/config.hpp"
+#include "sluice/text/documents.hpp"
 #include "sluice/text/inputs.hpp"
 #include "sluice/text/tokenizer.hpp"
 
@@ -20,11 +22,16 @@ struct TextFlags {
   std::string include;  // patterns with commas between them
   std::string field;
   std::string condition = {};  // InputOptions::condition
+  std::string documents = {};  // a DocumentEnd; empty: the model's
+  std::string document_mark = {};
 
   /// How they are to be read; `any_bytes` as InputOptions has it.
   InputOptions options(bool any_bytes) const;
   /// The texts, for `tokenizer`; what must be unpacked has no name on the disk.
   TextInputs open(const Tokenizer& tokenizer, const Progress& progress) const;
+  /// What documents they are, for `tokenizer`: as was said, else as `model` has it, which may be
+  /// null.
+  DocumentRule document_rule(const ModelConfig* model, const Tokenizer& tokenizer) const;
 };
 
 enum class TextsNeeded { no, yes };
@@ -34,5 +41,7 @@ void add_text_flags(CLI::App& app, const std::string& flag, TextFlags& flags,
                     TextsNeeded needed = TextsNeeded::yes);
 /// --condition, of commands whose models may be conditional.
 void add_text_condition(CLI::App& app, TextFlags& flags);
+/// --documents and --document-mark.
+void add_text_documents(CLI::App& app, TextFlags& flags);
 
 }  // namespace sluice::cli

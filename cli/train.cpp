@@ -24,6 +24,7 @@
 #include "sluice/base/numbers.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/models/model_directory.hpp"
+#include "sluice/text/batches.hpp"
 #include "sluice/training/defaults.hpp"
 #include "sluice/training/prepare.hpp"
 #include "sluice/training/profile_report.hpp"
@@ -116,6 +117,12 @@ void TrainRun::announce() const {
   text += fmt::format("text: {} tokens in {} lines, {} not in the vocabulary of {}",
                       grouped(info.tokens), grouped(info.lines), grouped(info.oov),
                       grouped(text_->tokenizer->size()));
+  if (const DocumentEnds* const documents = text_->train.documents()) {
+    const BatchStream chunks(text_->train, plan_->training.streams(), plan_->training.context);
+    text += fmt::format("; {} document{}, {:.0f}% of each step is padding behind them",
+                        grouped(documents->count()), documents->count() == 1 ? "" : "s",
+                        100 * chunks.padding());
+  }
   if (text_->valid)
     text += fmt::format("; {} tokens to validate on", grouped(text_->valid->size()));
   const std::string processes = ranks_.alone()

@@ -38,6 +38,11 @@ Variable add_scaled(const Variable& x, double a, const Variable& z, double b) {
   });
 }
 
+Variable scale(const Variable& x, double a) {
+  return record(scaled(x.value(), a), {x},
+                [a, x = x.gradient()](const Tensor& dy) { x->accumulate(scaled(dy, a)); });
+}
+
 Variable sum(const Variable& x) { return reduce(x, 1.0); }
 
 Variable mean(const Variable& x) {

@@ -36,16 +36,20 @@ struct Work {
   Inputs in;
   Attention options;
   std::int64_t batch = 0, time = 0, width = 0;
-  std::int64_t context = 0;  // rows of context
-  Tensor stats;              // [B, H, T, 2]
+  std::int64_t context = 0;                // rows of context
+  Tensor stats;                            // [B, H, T, 2]
+  std::vector<std::int32_t> visible = {};  // of the context, by text; empty: all
 
   /// The streams; y is undefined for the gradient.
   template <class T>
   std::vector<AttentionText<T>> texts(const Tensor& y) const {
-    const std::int64_t carried = std::min(context, options.window - 1);
     std::vector<AttentionText<T>> all(static_cast<std::size_t>(batch));
     for (std::int64_t b = 0; b < batch; ++b) {
       AttentionText<T>& text = all[static_cast<std::size_t>(b)];
+      std::int64_t carried = std::min(context, options.window - 1);
+      if (!visible.empty()) {
+        carried = std::min<std::int64_t>(carried, visible[static_cast<std::size_t>(b)]);
+      }
       text.q = in.q.at<T>(b * time);
       text.q_pitch = in.q.pitch();
       text.time = time;
@@ -93,10 +97,17 @@ void check_options(const Attention& options, std::int64_t width) {
 }
 
 std::shared_ptr<const Work> make_work(const Inputs& in, const Attention& options,
-                                      const Shape& shape, std::int64_t context) {
+                                      const Shape& shape, std::int64_t context,
+                                      std::span<const std::int32_t> visible = {}) {
   return std::make_shared<const Work>(
-      Work{in, options, shape[0], shape[1], shape[2], context,
-           Tensor(Shape{shape[0], options.heads, shape[1], 2}, in.q.rows.dtype())});
+      Work{in,
+           options,
+           shape[0],
+           shape[1],
+           shape[2],
+           context,
+           Tensor(Shape{shape[0], options.heads, shape[1], 2}, in.q.rows.dtype()),
+           {visible.begin(), visible.end()}});
 }
 
 }  // namespace
@@ -136,8 +147,8 @@ Variable causal_attention(const Variable& q, const Variable& k, const Variable& 
   });
 }
 
-Variable causal_self_attention(const Variable& qkv, const Tensor& context,
-                               const Attention& options) {
+Variable causal_self_attention(const Variable& qkv, const Tensor& context, const Attention& options,
+                               std::span<const std::int32_t> visible) {
   if (qkv.shape().rank() != 3 || qkv.shape()[2] % 3 != 0) {
     throw Error(
         fmt::format("causal_self_attention: expected [B, T, 3D], got shape {}", qkv.shape().str()));
@@ -150,13 +161,18 @@ Variable causal_self_attention(const Variable& qkv, const Tensor& context,
         "[B, S, 2D] for [B, T, 3D]",
         context.shape().str(), qkv.shape().str()));
   }
+  if (!visible.empty() && static_cast<std::int64_t>(visible.size()) != shape[0]) {
+    throw Error(
+        fmt::format("causal_self_attention: what is visible is told of {} texts, expected {}",
+                    visible.size(), shape[0]));
+  }
   check_options(options, shape[2]);
   return dispatch_float(qkv.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const std::int64_t d = shape[2];
     const Tensor& x = qkv.value();
     const auto work = make_work({{x, 0}, {x, d}, {x, 2 * d}, {context, 0}, {context, d}}, options,
-                                shape, context.defined() ? context.dim(1) : 0);
+                                shape, context.defined() ? context.dim(1) : 0, visible);
     return record(work->template forward<T>(), {qkv},
                   [work, d, qkv = qkv.gradient()](const Tensor& dy) {
                     const Tensor dx(Shape{work->batch, work->time, 3 * d}, dtype_of<T>);

@@ -96,6 +96,108 @@ Pass read_pass(const Plan& plan, const TokenShards& corpus, std::int64_t offset,
   return pass;
 }
 
+/// A part of a document: read from `start` on, scored from `begin` to `end`.
+struct Window {
+  std::int64_t start = 0, begin = 0, end = 0;
+};
+
+/// Documents as windows, one after another. Long ones are several, each warmed up by what is before
+/// it in the document, where that is exact or asked for.
+class Windows {
+ public:
+  Windows(const TokenShards& corpus, std::optional<std::int64_t> receptive_field,
+          const EvalOptions& options)
+      : documents_(*corpus.documents()),
+        next_(options.begin),
+        end_(options.end > 0 ? options.end : corpus.size()) {
+    if (!receptive_field && options.warm_up == 0) return;
+    warm_up_ = receptive_field ? *receptive_field - 1 : options.warm_up;
+    length_ = std::max(rows_per_pass, warm_up_share * warm_up_);
+  }
+
+  std::optional<Window> next() {
+    if (next_ >= end_) return std::nullopt;
+    const std::int64_t document = documents_.at(next_);
+    const std::int64_t first = documents_.begin(document);
+    Window window{first, next_, std::min(documents_.end(document), end_)};
+    if (length_ > 0) {
+      window.start = std::max(first, next_ - warm_up_);
+      window.end = std::min(window.end, next_ + length_);
+    }
+    next_ = window.end;
+    return window;
+  }
+
+ private:
+  const DocumentEnds& documents_;
+  std::int64_t next_, end_;
+  std::int64_t warm_up_ = 0, length_ = 0;  // a length of 0: whole documents
+};
+
+/// Reads windows side by side, each from a state of nothing; one that is done makes room for the
+/// next.
+class WindowReader {
+ public:
+  WindowReader(const TokenShards& corpus, Windows windows, const EvalOptions& options)
+      : corpus_(corpus),
+        windows_(std::move(windows)),
+        chunk_(options.chunk),
+        places_(static_cast<std::size_t>(options.segments > 0 ? options.segments : most_segments)) {
+  }
+
+  /// The next pass; one without rows when all is read.
+  Pass next() {
+    std::vector<Place*> reading;
+    for (Place& place : places_) {
+      if (place.at == place.window.end) {
+        const std::optional<Window> window = windows_.next();
+        if (!window) continue;
+        place = {*window, window->start, {}};
+      }
+      reading.push_back(&place);
+    }
+    Pass pass;
+    const auto texts = static_cast<std::int64_t>(std::max<std::size_t>(reading.size(), 1));
+    const std::int64_t most =
+        chunk_ > 0 ? chunk_ : std::max<std::int64_t>(rows_per_pass / texts, 1);
+    for (Place* place : reading) read(*place, most, pass);
+    return pass;
+  }
+
+ private:
+  struct Place {
+    Window window;
+    std::int64_t at = 0;
+    StackState state;
+  };
+
+  void read(Place& place, std::int64_t most, Pass& pass) {
+    const std::int64_t count = std::min(most, place.window.end - place.at);
+    const std::size_t row = pass.ids.size();
+    pass.ids.resize(row + static_cast<std::size_t>(count));
+    pass.targets.resize(pass.ids.size());
+    corpus_.read_pairs(place.at, count, pass.ids.data() + row, pass.targets.data() + row);
+    if (corpus_.labels() != nullptr) {
+      pass.labels.resize(pass.ids.size());
+      corpus_.labels()->read(place.at, count, pass.labels.data() + row);
+    }
+    pass.lengths.push_back(count);
+    pass.states.push_back(&place.state);
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (place.at + i < place.window.begin) continue;
+      const std::size_t r = row + static_cast<std::size_t>(i);
+      pass.scored_rows.push_back(static_cast<std::int32_t>(r));
+      pass.scored_targets.push_back(pass.targets[r]);
+    }
+    place.at += count;
+  }
+
+  const TokenShards& corpus_;
+  Windows windows_;
+  std::int64_t chunk_;
+  std::vector<Place> places_;
+};
+
 void check(std::int64_t vocabulary, const TokenShards& corpus, const EvalOptions& options) {
   if (options.segments < 0 || options.chunk < 0 || options.warm_up < 0) {
     throw UsageError(
@@ -159,22 +261,33 @@ class Sums {
   std::int64_t known_ = 0;
 };
 
+void add_pass(const FrozenModel& model, const Pass& pass, Sums& sums) {
+  const RowLabels labels{.all = model.label(), .each = pass.labels};
+  Tensor hidden = model.hidden(pass.ids, PackedRows(pass.lengths), pass.states, labels);
+  if (pass.scored_rows.empty()) return;  // all of it warms up
+  if (pass.scored_rows.size() != pass.ids.size()) {
+    hidden = pick_rows(hidden, pass.scored_rows, "evaluate");
+  }
+  sums.add(model.nll(hidden, pass.scored_targets), pass.scored_targets);
+}
+
 }  // namespace
 
 EvalResult evaluate(const FrozenModel& model, const TokenShards& corpus,
                     const EvalOptions& options) {
   check(model.vocabulary(), corpus, options);
   Sums sums(corpus, options);
+  if (corpus.documents() != nullptr) {
+    WindowReader reader(corpus, Windows(corpus, model.receptive_field(), options), options);
+    for (Pass pass = reader.next(); !pass.ids.empty(); pass = reader.next()) {
+      add_pass(model, pass, sums);
+    }
+    return sums.result();
+  }
   const Plan plan = sluice::plan(corpus.size(), model.receptive_field(), options);
   std::vector<StackState> states(static_cast<std::size_t>(plan.segments));
   for (std::int64_t offset = 0; offset < plan.length; offset += plan.chunk) {
-    const Pass pass = read_pass(plan, corpus, offset, states);
-    const RowLabels labels{.all = model.label(), .each = pass.labels};
-    Tensor hidden = model.hidden(pass.ids, PackedRows(pass.lengths), pass.states, labels);
-    if (pass.scored_rows.size() != pass.ids.size()) {
-      hidden = pick_rows(hidden, pass.scored_rows, "evaluate");
-    }
-    sums.add(model.nll(hidden, pass.scored_targets), pass.scored_targets);
+    add_pass(model, read_pass(plan, corpus, offset, states), sums);
   }
   return sums.result();
 }
@@ -186,14 +299,18 @@ template <class Body>
 void for_each_token(const Predictor& predictor, const TokenShards& corpus,
                     const EvalOptions& options, Body&& body) {
   check(predictor.vocabulary(), corpus, options);
-  PredictorState state;
   const std::int64_t chunk = options.chunk > 0 ? options.chunk : rows_per_pass;
-  for (std::int64_t offset = 0; offset < corpus.size(); offset += chunk) {
-    const std::int64_t count = std::min(chunk, corpus.size() - offset);
-    std::vector<std::int32_t> inputs(static_cast<std::size_t>(count)), targets(inputs.size());
-    corpus.read_pairs(offset, count, inputs.data(), targets.data());
-    if (offset == 0) predictor.feed(state, std::span(inputs).first(1));
-    body(predictor.nll(state, targets), targets);
+  const DocumentEnds whole({corpus.size()});
+  const DocumentEnds& documents = corpus.documents() != nullptr ? *corpus.documents() : whole;
+  for (std::int64_t i = 0; i < documents.count(); ++i) {
+    PredictorState state;
+    for (std::int64_t offset = documents.begin(i); offset < documents.end(i); offset += chunk) {
+      const std::int64_t count = std::min(chunk, documents.end(i) - offset);
+      std::vector<std::int32_t> inputs(static_cast<std::size_t>(count)), targets(inputs.size());
+      corpus.read_pairs(offset, count, inputs.data(), targets.data());
+      if (offset == documents.begin(i)) predictor.feed(state, std::span(inputs).first(1));
+      body(predictor.nll(state, targets), targets);
+    }
   }
 }
 

@@ -51,6 +51,9 @@ const EnumNames<OovPolicy>& enum_names(OovPolicy /*policy*/) {
 }
 
 void ScoreOptions::validate() const {
+  if (documents && !running) {
+    throw UsageError("score: documents are of running text; else each line is by itself");
+  }
   if (positions < 1) {
     throw UsageError(fmt::format("score: positions must be at least 1, got {}", positions));
   }
@@ -70,6 +73,8 @@ struct LineScorer::Line {
   /// Targets at the beginning that are read without being scored.
   std::size_t unscored = 0;
   std::vector<double> nll;
+  /// Whether nothing before it counts but the context.
+  bool first = true;
 
   std::span<const std::int32_t> scored() const { return std::span(targets).subspan(unscored); }
 };
@@ -91,9 +96,26 @@ void LineScorer::check_text(const TextToScore& text, const std::string& name) co
   tokenizer_->check_text(text.context, fmt::format("the context of {}", name));
 }
 
-LineScorer::Line LineScorer::make_line(const TextToScore& text, bool first) const {
+LineScorer::Line LineScorer::make_line(const TextToScore& text) {
   Line line;
-  if (first) {
+  if (options_.running) {
+    const bool ends = options_.documents.end == DocumentEnd::blank_lines;
+    const bool empty = text.text.empty();
+    line.first = place_ == Place::nowhere || (ends && !empty && place_ == Place::blank_after);
+    const bool marks = place_ == Place::in_text;
+    if (!empty) {
+      place_ = Place::in_text;
+    } else if (line.first) {
+      place_ = Place::blank_before;
+    } else if (place_ == Place::in_text && ends) {
+      place_ = Place::blank_after;
+    }
+    if (empty && ends && options_.documents.mark >= 0) {
+      if (marks) line.targets.push_back(options_.documents.mark);
+      return line;
+    }
+  }
+  if (line.first) {
     const Context context =
         cut_context(text.context.empty() ? std::string_view(options_.context) : text.context);
     line.context = context.before;
@@ -106,7 +128,7 @@ LineScorer::Line LineScorer::make_line(const TextToScore& text, bool first) cons
   }
   // The end of a line of running text is read even where it is not scored.
   if (options_.eos || options_.running) line.targets.push_back(tokenizer_->eos());
-  const bool nothing_before = first && !options_.bos && line.context.empty();
+  const bool nothing_before = line.first && !options_.bos && line.context.empty();
   if (nothing_before && !predictor_->predicts_start()) {
     line.unscored = std::min<std::size_t>(line.targets.size(), 1);
   }
@@ -114,17 +136,25 @@ LineScorer::Line LineScorer::make_line(const TextToScore& text, bool first) cons
 }
 
 void LineScorer::score_running(std::span<Line> lines) {
+  while (!lines.empty()) {
+    const auto next =
+        std::find_if(lines.begin() + 1, lines.end(), [](const Line& line) { return line.first; });
+    const auto count = static_cast<std::size_t>(next - lines.begin());
+    score_document(lines.first(count));
+    lines = lines.subspan(count);
+  }
+}
+
+void LineScorer::score_document(std::span<Line> lines) {
   std::vector<std::int32_t> ids;
-  std::size_t unscored = 0;
-  if (!begun_ && !lines.empty()) {
+  if (lines.front().first) {
+    state_ = {};
     if (options_.bos) ids.push_back(tokenizer_->eos());
     const auto context = tokenizer_->encode_prompt(lines.front().context);
     ids.insert(ids.end(), context.begin(), context.end());
     predictor_->feed(state_, ids);
-    unscored = lines.front().unscored;
-    predictor_->feed(state_, std::span(lines.front().targets).first(unscored));
+    predictor_->feed(state_, std::span(lines.front().targets).first(lines.front().unscored));
     ids.clear();
-    begun_ = true;
   }
   for (const Line& line : lines) {
     ids.insert(ids.end(), line.scored().begin(), line.scored().end());
@@ -135,7 +165,7 @@ void LineScorer::score_running(std::span<Line> lines) {
     const auto count = static_cast<std::ptrdiff_t>(line.scored().size());
     line.nll.assign(next, next + count);
     next += count;
-    if (options_.eos) continue;
+    if (options_.eos || line.targets.empty()) continue;
     line.targets.pop_back();
     line.unscored = std::min(line.unscored, line.targets.size());
     line.nll.resize(line.targets.size() - line.unscored);
@@ -241,7 +271,7 @@ void add(WordScore& word, double log_probability, bool oov) {
 
 LineScore LineScorer::summary(const Line& line, const TextToScore& text) const {
   LineScore score;
-  const std::int64_t ends = options_.eos ? 1 : 0;
+  const std::int64_t ends = options_.eos && !line.targets.empty() ? 1 : 0;
   const std::size_t in_line = line.targets.size() - static_cast<std::size_t>(ends);
   const std::string joined = std::string(line.blanks).append(text.text);
   const bool detail = options_.words || options_.pieces;
@@ -322,8 +352,7 @@ std::vector<LineScore> LineScorer::score(std::span<const TextToScore> texts) {
     if (options_.running && !text.context.empty()) {
       throw UsageError("score: a line of running text has what was before as its context");
     }
-    const bool first = !options_.running || (!begun_ && lines.empty());
-    lines.push_back(make_line(text, first));
+    lines.push_back(make_line(text));
   }
   if (options_.running) {
     score_running(lines);

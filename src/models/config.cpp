@@ -175,7 +175,23 @@ const FieldTable& common_model_fields() {
                 .help = "with --condition: probability that a label is unknown while training "
                         "(default 0.1)",
                 .optional = true})
-          .only_if([](const Config& config) { return !config.labels.empty(); });
+          .only_if([](const Config& config) { return !config.labels.empty(); })
+          .add("documents", &Config::documents,
+               {.flag = "--documents",
+                .group = "Text",
+                .value = "END",
+                .help = "what ends a document, none of which sees another: blank-lines (and the "
+                        "end of a file), files, or none (default none)",
+                .optional = true})
+          .only_if([](const Config& config) { return config.documents != DocumentEnd::none; })
+          .add("document_mark", &Config::document_mark,
+               {.flag = "--document-mark",
+                .group = "Text",
+                .value = "TOKEN",
+                .help = "with --documents: a token, like '<doc>', that stands at the end of each "
+                        "document, in place of its blank lines (default: none does)",
+                .optional = true})
+          .only_if([](const Config& config) { return !config.document_mark.empty(); });
   return table;
 }
 
@@ -219,6 +235,9 @@ std::int32_t ModelConfig::label(std::string_view name) const {
 void ModelConfig::validate() const {
   check_fields(model_parts(*this), {.where = "model config"});
   check_labels(*this);
+  if (documents == DocumentEnd::none && !document_mark.empty()) {
+    refuse_config("a document mark needs documents: say what ends one, blank-lines or files");
+  }
   check_norm(*this);
   architecture_->validate(*this);
   const std::int64_t width = architecture_->output_width(*this);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <mutex>
 #include <vector>
 
@@ -33,6 +34,33 @@ std::vector<std::int32_t> drop_labels(std::span<const std::int32_t> labels, std:
   return kept;
 }
 
+/// The state with zeros, which is that of nothing before, for the texts that start anew.
+void restart(ModelState& state, std::span<const std::uint8_t> starts) {
+  if (std::none_of(starts.begin(), starts.end(), [](std::uint8_t start) { return start != 0; })) {
+    return;
+  }
+  for (Tensor& tensor : state.tensors) {
+    if (!tensor.defined()) continue;
+    const auto texts = static_cast<std::int64_t>(starts.size());
+    if (tensor.dim(0) != texts) {
+      throw Error(fmt::format("the model's forward pass got {} texts and a state of {}", texts,
+                              tensor.shape().str()));
+    }
+    // States are never written once made.
+    Tensor fresh(tensor.shape(), tensor.dtype());
+    const std::size_t row = tensor.bytes() / starts.size();
+    for (std::size_t b = 0; b < starts.size(); ++b) {
+      std::byte* const to = static_cast<std::byte*>(fresh.raw()) + b * row;
+      if (starts[b] != 0) {
+        std::memset(to, 0, row);
+      } else {
+        std::memcpy(to, static_cast<const std::byte*>(tensor.raw()) + b * row, row);
+      }
+    }
+    tensor = std::move(fresh);
+  }
+}
+
 }  // namespace
 
 StackModel::StackModel(const ModelConfig& config, std::optional<std::uint64_t> seed, DType dtype)
@@ -49,6 +77,7 @@ Variable StackModel::hidden(std::span<const std::int32_t> ids, std::int64_t batc
     throw Error(fmt::format("the model's forward pass got {} ids for a batch of {} by {}",
                             ids.size(), batch, time));
   }
+  restart(state, options.starts);
   std::vector<std::int32_t> labels;
   if (options.training && config_.label_dropout > 0 && !options.labels.one()) {
     labels = drop_labels(options.labels.each, batch, {options.seed, kLabelStream, options.step},

@@ -48,8 +48,8 @@ CausalSelfAttention::CausalSelfAttention(const Options& options, DType dtype, In
   out_bias_ = Variable(Tensor::zeros(Shape{d}, dtype), true);
 }
 
-Variable CausalSelfAttention::forward(const Variable& x, Tensor& context,
-                                      Precision precision) const {
+Variable CausalSelfAttention::forward(const Variable& x, Tensor& context, Precision precision,
+                                      std::span<const std::int32_t> visible) const {
   const Shape shape = x.shape();
   const std::int64_t d = options_.dim;
   if (shape.rank() != 3 || shape[2] != d) {
@@ -58,7 +58,7 @@ Variable CausalSelfAttention::forward(const Variable& x, Tensor& context,
   const std::int64_t rows = shape[0] * shape[1];
   const Variable qkv = reshape(linear(reshape(x, Shape{rows, d}), qkv_, qkv_bias_, precision),
                                Shape{shape[0], shape[1], 3 * d});
-  const Variable seen = causal_self_attention(qkv, context, computed(options_, precision));
+  const Variable seen = causal_self_attention(qkv, context, computed(options_, precision), visible);
   context = next_attention_context(qkv.value(), context, options_.window);
   return reshape(linear(reshape(seen, Shape{rows, d}), out_, out_bias_, precision), shape);
 }

@@ -1,5 +1,6 @@
 #include "sluice/nn/transformer.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 
@@ -65,10 +66,11 @@ TransformerBlock::TransformerBlock(const TransformerOptions& o, DType dtype, Ini
 
 Variable TransformerBlock::forward(const Variable& x, Tensor& context,
                                    const ForwardOptions& options, std::uint32_t stream,
-                                   const LayerProbe& probe) const {
+                                   const LayerProbe& probe,
+                                   std::span<const std::int32_t> visible) const {
   const Variable input =
       attention_condition_.forward(attention_norm_.forward(x, options.training), options.labels);
-  const Variable seen = attention_.forward(input, context, options.precision);
+  const Variable seen = attention_.forward(input, context, options.precision, visible);
   const Variable middle = residual_add(x, seen, options.dropout_of(stream));
   const RandomKey random{options.seed, kUnitStream + stream, options.step};
   const Variable added = ffn_.forward(
@@ -127,6 +129,17 @@ Variable TransformerStack::add_positions(const Variable& x, const Tensor& before
   return residual_add(x, reshape(embedding(index, positions_), x.shape()));
 }
 
+Tensor TransformerStack::next_visible(const Tensor& before, std::int64_t batch,
+                                      std::int64_t time) const {
+  Tensor after(Shape{batch}, DType::i32);
+  for (std::int64_t b = 0; b < batch; ++b) {
+    const std::int64_t all = (before.defined() ? before.data<std::int32_t>()[b] : 0) + time;
+    after.data<std::int32_t>()[b] =
+        static_cast<std::int32_t>(std::min<std::int64_t>(all, options_.window - 1));
+  }
+  return after;
+}
+
 Variable TransformerStack::forward(const Variable& x, std::vector<Tensor>& state,
                                    const ForwardOptions& options) const {
   if (x.shape().rank() != 3 || x.shape()[2] != options_.dim) {
@@ -134,7 +147,8 @@ Variable TransformerStack::forward(const Variable& x, std::vector<Tensor>& state
                             x.shape().str()));
   }
   const bool counts = positions_.defined();
-  const std::size_t size = blocks_.size() + (counts ? 1 : 0);
+  const bool restarts = !options.starts.empty();
+  const std::size_t size = blocks_.size() + (counts ? 1 : 0) + (restarts ? 1 : 0);
   if (!state.empty() && state.size() != size) {
     throw Error(
         fmt::format("transformer: a state of {} tensors given, expected {}", state.size(), size));
@@ -143,13 +157,17 @@ Variable TransformerStack::forward(const Variable& x, std::vector<Tensor>& state
   next.resize(size);
   Variable y = x;
   if (counts) {
-    const Tensor& before = state.empty() ? Tensor() : state.back();
+    const Tensor before = next[blocks_.size()];
     if (before.defined() && !(before.shape() == Shape{x.shape()[0]})) {
       throw Error(fmt::format("transformer: positions {} carried for a batch of {}",
                               before.shape().str(), x.shape()[0]));
     }
-    y = add_positions(y, before, next.back());
+    y = add_positions(y, before, next[blocks_.size()]);
   }
+  const Tensor known = restarts ? next.back() : Tensor();
+  const auto visible = known.defined() ? std::span<const std::int32_t>(known.span<std::int32_t>())
+                                       : std::span<const std::int32_t>();
+  if (restarts) next.back() = next_visible(known, x.shape()[0], x.shape()[1]);
   y = dropout(y, options.dropout_of(0));
   std::uint32_t stream = 1;
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
@@ -157,7 +175,7 @@ Variable TransformerStack::forward(const Variable& x, std::vector<Tensor>& state
     if (options.probe != nullptr) {
       probe = {options.probe, fmt::format("blocks.{}", i), options_.ffn};
     }
-    y = blocks_[i].forward(y, next[i], options, stream, probe);
+    y = blocks_[i].forward(y, next[i], options, stream, probe, visible);
     stream += 2;
   }
   state = std::move(next);

@@ -60,13 +60,64 @@ void encode_block(const Block& block, const Tokenizer& tokenizer, EncodedBlock& 
   });
   // The newline that an unterminated last line lacks.
   if (block.ends_source && block.text.back() != '\n') ++out.info.characters;
-  out.info.tokens = static_cast<std::int64_t>(out.tokens.size());
 }
 
-void write_shard(OutputFile& file, const std::vector<TextSource>& sources,
-                 const Tokenizer& tokenizer, const ShardKey& key, const Progress& progress) {
+/// Writes the tokens of blocks one after another, with a mark in place of empty lines and at the
+/// end of files where the rule has one, and never two in a row.
+class MarkedWriter {
+ public:
+  MarkedWriter(ShardWriter& out, const DocumentRule& rule, TokenId eos)
+      : out_(out), rule_(rule), eos_(eos) {}
+
+  /// Returns how many tokens were written.
+  std::int64_t write(const std::vector<TokenId>& tokens, bool ends_source) {
+    if (rule_.mark < 0) {
+      out_.write(tokens);
+      return static_cast<std::int64_t>(tokens.size());
+    }
+    marked_.clear();
+    for (const TokenId token : tokens) {
+      const bool empty = token == eos_ && line_is_empty_ && rule_.end == DocumentEnd::blank_lines;
+      add(empty ? rule_.mark : token);
+      line_is_empty_ = token == eos_;
+    }
+    if (ends_source) add(rule_.mark);
+    out_.write(marked_);
+    return static_cast<std::int64_t>(marked_.size());
+  }
+
+ private:
+  void add(TokenId token) {
+    if (token != rule_.mark || !after_mark_) marked_.push_back(token);
+    after_mark_ = token == rule_.mark;
+  }
+
+  ShardWriter& out_;
+  DocumentRule rule_;
+  TokenId eos_;
+  std::vector<TokenId> marked_;
+  bool after_mark_ = true;  // a text does not begin with one
+  bool line_is_empty_ = true;
+};
+
+/// What the tokens are made by: a mark is among them.
+std::uint64_t rules_checksum(const Tokenizer& tokenizer, const DocumentRule& documents) {
+  if (documents.mark < 0) return tokenizer.fingerprint();
+  const std::string parts =
+      fmt::format("{} {} {}", tokenizer.fingerprint(), name_of(documents.end), documents.mark);
+  return checksum(parts.data(), parts.size());
+}
+
+struct Cutting {
+  const Tokenizer& tokenizer;
+  const DocumentRule& documents;
+};
+
+void write_shard(OutputFile& file, const std::vector<TextSource>& sources, const Cutting& by,
+                 const ShardKey& key, const Progress& progress) {
   BlockReader reader(sources);
-  ShardWriter writer(file, tokenizer.size());
+  ShardWriter writer(file, by.tokenizer.size());
+  MarkedWriter marked(writer, by.documents, by.tokenizer.eos());
   CorpusInfo info;
   std::vector<EncodedBlock> encoded;
   reader.for_each_round(progress, "tokenising", [&](const std::vector<Block>& round) {
@@ -74,12 +125,11 @@ void write_shard(OutputFile& file, const std::vector<TextSource>& sources,
     parallel_for(
         static_cast<std::int64_t>(round.size()), 1, [&](std::int64_t begin, std::int64_t end) {
           for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-            encode_block(round[i], tokenizer, encoded[i]);
+            encode_block(round[i], by.tokenizer, encoded[i]);
           }
         });
     for (std::size_t i = 0; i < round.size(); ++i) {
-      writer.write(encoded[i].tokens);
-      info.tokens += encoded[i].info.tokens;
+      info.tokens += marked.write(encoded[i].tokens, round[i].ends_source);
       info.lines += encoded[i].info.lines;
       info.oov += encoded[i].info.oov;
       info.characters += encoded[i].info.characters;
@@ -100,7 +150,8 @@ LoadedShard require_shard(std::optional<LoadedShard> loaded, const std::string& 
 }  // namespace
 
 TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
-                            const fs::path& cache_directory, const Progress& progress) {
+                            const fs::path& cache_directory, const Progress& progress,
+                            const DocumentRule& documents) {
   std::error_code error;
   fs::create_directories(cache_directory, error);
   if (error) {
@@ -108,24 +159,26 @@ TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokeni
                             error.message()));
   }
   const fs::path path = shard_path(sources, cache_directory);
-  const ShardKey key{tokenizer.fingerprint(), text_checksum(sources)};
+  const ShardKey key{rules_checksum(tokenizer, documents), text_checksum(sources)};
   std::optional<LoadedShard> loaded = load_shard(path, key);
   if (!loaded) {
     AtomicFile file(path);
-    write_shard(file, sources, tokenizer, key, progress);
+    write_shard(file, sources, {tokenizer, documents}, key, progress);
     file.commit();
     loaded = load_shard(path, key);
   }
-  return TokenShards(require_shard(std::move(loaded), path.string()), tokenizer);
+  TokenShards tokens(require_shard(std::move(loaded), path.string()), tokenizer);
+  return documents ? in_documents(tokens, sources, documents) : tokens;
 }
 
 TokenShards tokenize_uncached(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
-                              const Progress& progress) {
+                              const Progress& progress, const DocumentRule& documents) {
   const ShardKey key{tokenizer.fingerprint(), 0};  // nobody else will ask for the text
   ScratchFile file;
-  write_shard(file, sources, tokenizer, key, progress);
-  return TokenShards(require_shard(read_shard(file.reader(), key), "the file of tokens"),
-                     tokenizer);
+  write_shard(file, sources, {tokenizer, documents}, key, progress);
+  const TokenShards tokens(require_shard(read_shard(file.reader(), key), "the file of tokens"),
+                           tokenizer);
+  return documents ? in_documents(tokens, sources, documents) : tokens;
 }
 
 }  // namespace sluice

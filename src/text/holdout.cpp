@@ -27,6 +27,27 @@ std::optional<std::uint64_t> line_start(const TextFile& file, std::uint64_t from
   return std::nullopt;
 }
 
+/// Offset of the first document that starts at `from` or after it, behind an empty line; nothing
+/// when none does. from > 0.
+std::optional<std::uint64_t> document_start(const TextFile& file, std::uint64_t from) {
+  constexpr std::uint64_t piece = std::uint64_t{1} << 20;
+  bool line_is_empty = false;  // what is before may be in the middle of a line
+  bool blank = false;
+  for (std::uint64_t at = from - 1; at < file.size(); at += piece) {
+    const std::string bytes = file.read(at, piece);
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      if (bytes[i] == '\n') {
+        blank = blank || line_is_empty;
+        line_is_empty = true;
+      } else if (bytes[i] != '\r') {
+        if (blank && line_is_empty) return at + i;
+        line_is_empty = blank = false;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
 /// Where a line that reaches from before `from` to the end of the text may be cut: before the next
 /// blank, or between characters where there is none for long; nothing at the text's very end.
 std::optional<std::uint64_t> place_in_line(const TextFile& file, std::uint64_t from) {
@@ -42,7 +63,7 @@ std::optional<std::uint64_t> place_in_line(const TextFile& file, std::uint64_t f
 
 }  // namespace
 
-HeldOut hold_out(const std::vector<TextSource>& sources, double fraction) {
+HeldOut hold_out(const std::vector<TextSource>& sources, double fraction, DocumentEnd documents) {
   if (!(fraction > 0 && fraction < 1)) {
     throw UsageError(
         fmt::format("the fraction of the text to hold out must be more than 0 and less than 1, "
@@ -70,8 +91,12 @@ HeldOut hold_out(const std::vector<TextSource>& sources, double fraction) {
       parts.valid.push_back(source);
     } else if (before + file.size() <= kept) {
       parts.train.push_back(source);
+    } else if (documents == DocumentEnd::files && sources.size() > 1) {
+      (parts.train.empty() ? parts.train : parts.valid).push_back(source);
     } else {
-      auto at = line_start(file, kept - before);
+      std::optional<std::uint64_t> at;
+      if (documents == DocumentEnd::blank_lines) at = document_start(file, kept - before);
+      if (!at) at = line_start(file, kept - before);
       if (!at && before + file.size() == total) at = place_in_line(file, kept - before);
       if (at) {
         cut(source, file, *at);

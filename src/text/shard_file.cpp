@@ -94,6 +94,11 @@ void TokenShards::read_pairs(std::int64_t offset, std::int64_t n, TokenId* input
   inputs[0] = eos_;
   if (offset > 0) read(offset - 1, 1, inputs);
   std::copy(targets, targets + n - 1, inputs + 1);
+  if (!documents_) return;
+  for (std::int64_t i = documents_->at(offset);
+       i < documents_->count() && documents_->begin(i) < offset + n; ++i) {
+    if (documents_->begin(i) >= offset) inputs[documents_->begin(i) - offset] = eos_;
+  }
 }
 
 struct ShardWriter::Hash {

@@ -18,6 +18,7 @@
 #include "piece_order.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
+#include "sluice/text/documents.hpp"
 #include "splitting.hpp"
 
 namespace sluice {
@@ -277,6 +278,8 @@ std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& optio
   }
   const std::int64_t size = options.vocabulary == 0 ? default_vocabulary : options.vocabulary;
   if (progress) progress(0, "learning subwords");
+  std::vector<std::string> symbols = options.symbols;
+  if (!options.document_mark.empty()) symbols.push_back(options.document_mark);
   Sentences iterator(std::move(sentences));
   std::string model;
   const auto status = sp::SentencePieceTrainer::Train(
@@ -290,7 +293,7 @@ std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& optio
           {"add_dummy_prefix", "false"},
           {"remove_extra_whitespaces", "false"},
           {"allow_whitespace_only_pieces", "true"},
-          {"user_defined_symbols", fmt::format("{}", fmt::join(options.symbols, ","))},
+          {"user_defined_symbols", fmt::format("{}", fmt::join(symbols, ","))},
           {"unk_id", "0"},
           {"eos_id", "1"},
           {"bos_id", "-1"},
@@ -316,6 +319,11 @@ std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& optio
   const SubwordTokenizer trained(model, name);
   std::vector<std::int64_t> used = token_counts(trained, words);
   used[static_cast<std::size_t>(trained.eos())] = lines;
+  // How many documents there are is not known here; frequent tokens are the cheap ones.
+  if (!options.document_mark.empty()) {
+    used[static_cast<std::size_t>(
+        document_rule(DocumentEnd::blank_lines, options.document_mark, trained).mark)] = lines;
+  }
   std::vector<std::size_t> order(used.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(),

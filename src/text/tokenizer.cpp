@@ -169,13 +169,16 @@ void check_options(const TokenizerOptions& options) {
     throw UsageError(fmt::format(
         "a {} tokenizer has no symbols that are never split; use bpe or unigram", options.kind));
   }
-  for (const std::string& symbol : options.symbols) {
+  std::vector<std::string> whole = options.symbols;
+  if (!options.document_mark.empty()) whole.push_back(options.document_mark);
+  for (const std::string& symbol : whole) {
     const bool fits = !symbol.empty() && valid_text_length(symbol) == symbol.size() &&
                       symbol.find_first_of(" \t\r\n\v\f,") == std::string::npos &&
                       symbol.find("\xE2\x96\x81") == std::string::npos;
     if (fits) continue;
     throw UsageError(fmt::format(
-        "a symbol that is never split must be text without blanks, commas and U+2581, got {}",
+        "a symbol that is never split, or marks documents, must be text without blanks, commas and "
+        "U+2581, got {}",
         in_quotes(symbol)));
   }
 }

@@ -63,6 +63,12 @@ std::unique_ptr<Tokenizer> train_vocabulary_tokenizer(const TokenizerOptions& op
     leave_out(rules.unk);
   }
 
+  const bool marked = !options.document_mark.empty();
+  if (marked) {
+    ++special;
+    counts.units.erase(options.document_mark);
+  }
+
   auto sorted = by_frequency(std::move(counts.units));
   while (!sorted.empty() &&
          (sorted.back().second < options.min_count ||
@@ -74,6 +80,8 @@ std::unique_ptr<Tokenizer> train_vocabulary_tokenizer(const TokenizerOptions& op
   Counts kept;
   for (auto& [text, count] : sorted) kept.emplace(std::move(text), count);
   kept.emplace(rules.eos, lines);
+  // How many documents there are is not known here; frequent tokens are the cheap ones.
+  if (marked) kept.emplace(options.document_mark, lines);
   left_out.add_tokens(rules, kept);
   std::vector<std::string> tokens;
   for (auto& [text, count] : by_frequency(std::move(kept))) tokens.push_back(std::move(text));

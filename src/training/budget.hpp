@@ -12,8 +12,10 @@ namespace sluice {
 /// The budgets of a TrainConfig together: the first that is used up ends the run.
 class Budget {
  public:
-  Budget(const TrainConfig& config, std::int64_t steps_per_epoch)
-      : steps_(config.total_steps(steps_per_epoch)), seconds_(60 * config.minutes) {}
+  /// As TrainConfig::total_steps() takes them.
+  Budget(const TrainConfig& config, std::int64_t steps_per_epoch, std::int64_t tokens_per_step = 0)
+      : steps_(config.total_steps(steps_per_epoch, tokens_per_step)),
+        seconds_(60 * config.minutes) {}
 
   /// Steps in all; 0 when only time limits the run.
   std::int64_t steps() const { return steps_; }

@@ -127,13 +127,15 @@ bool has_budget(const TrainConfig& config) {
   return config.epochs > 0 || config.minutes > 0 || config.steps > 0 || config.tokens > 0;
 }
 
-std::int64_t TrainConfig::total_steps(std::int64_t steps_per_epoch) const {
+std::int64_t TrainConfig::total_steps(std::int64_t steps_per_epoch,
+                                      std::int64_t tokens_of_step) const {
+  if (tokens_of_step == 0) tokens_of_step = tokens_per_step();
   std::int64_t total = 0;
   const auto limit = [&](std::int64_t bound) {
     if (bound > 0) total = total == 0 ? bound : std::min(total, bound);
   };
   limit(steps);
-  if (tokens > 0) limit((tokens - 1) / tokens_per_step() + 1);
+  if (tokens > 0) limit((tokens - 1) / tokens_of_step + 1);
   if (epochs > 0)
     limit(epochs <= INT64_MAX / steps_per_epoch ? epochs * steps_per_epoch : INT64_MAX);
   return total;

@@ -24,6 +24,14 @@ std::string data_fingerprint(const TokenShards& tokens) {
     tokens.read(begin, n, buffer.data());
     sums.push_back(checksum(buffer.data(), static_cast<std::size_t>(n) * sizeof(TokenId)));
   }
+  if (const DocumentEnds* const documents = tokens.documents()) {
+    std::uint64_t ends = 0;
+    for (std::int64_t i = 0; i < documents->count(); ++i) {
+      const std::uint64_t both[] = {ends, static_cast<std::uint64_t>(documents->end(i))};
+      ends = checksum(both, sizeof both);
+    }
+    sums.push_back(ends);
+  }
   return checksum_hex(sums.data(), sums.size() * sizeof(std::uint64_t));
 }
 

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "divergence.hpp"
+#include "sluice/autograd/arithmetic.hpp"
+#include "sluice/autograd/rows.hpp"
 #include "sluice/base/profile.hpp"
 
 namespace sluice {
@@ -18,6 +20,7 @@ Loop::Loop(LanguageModel& model, const TokenShards& text, const TrainConfig& con
       inputs_(static_cast<std::size_t>(config.batch * config.context)),
       targets_(inputs_.size()),
       labels_(stream_.has_labels() ? inputs_.size() : 0),
+      starts_(stream_.has_documents() ? static_cast<std::size_t>(config.batch) : 0),
       carried_(static_cast<std::size_t>(config.accumulate)) {
   for (const Parameter& parameter : trainable()) {
     leaves_.push_back(parameter.variable);
@@ -75,11 +78,29 @@ double Loop::learn_from(std::int64_t step, std::int64_t micro, const Read& read)
     const BatchStream::Streams streams{micro * config_.batch, config_.batch};
     stream_.read(step, streams, inputs_.data(), targets_.data());
     if (!labels_.empty()) stream_.read_labels(step, streams, labels_.data());
+    if (!starts_.empty()) stream_.starts(step, streams, starts_.data());
   }
   if (read) read(step, inputs_, targets_);
   const double loss = forward_backward(step, micro);
   if (sums()) statistics_.add(micro);
   return loss;
+}
+
+Variable Loop::loss_of(const Variable& hidden, std::int64_t step, const ForwardOptions& forward) {
+  if (starts_.empty()) return model_.loss(hidden, targets_, forward);
+  std::vector<std::int32_t> rows;
+  std::vector<TokenId> targets;
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
+    if (targets_[i] < 0) continue;  // padding
+    rows.push_back(static_cast<std::int32_t>(i));
+    targets.push_back(targets_[i]);
+  }
+  const bool all = rows.size() == targets_.size();
+  const Variable loss = model_.loss(all ? hidden : gather_rows(hidden, rows), targets, forward);
+  if (config_.accumulate == 1) return loss;
+  const std::int64_t of_step = stream_.targets_of(step, {0, stream_.batch()});
+  return scale(loss, static_cast<double>(rows.size()) * static_cast<double>(config_.accumulate) /
+                         static_cast<double>(of_step));
 }
 
 double Loop::forward_backward(std::int64_t step, std::int64_t micro) {
@@ -91,13 +112,14 @@ double Loop::forward_backward(std::int64_t step, std::int64_t micro) {
       .precision = config_.precision,
       .conv = config_.conv,
       .recompute = config_.recompute,
-      .labels = {.each = labels_}};
+      .labels = {.each = labels_},
+      .starts = starts_};
   Tape tape;
   const Variable loss = [&] {
     const ProfileScope scope("forward");
     const Variable hidden = model_.hidden(inputs_, config_.batch, config_.context,
                                           carried_[static_cast<std::size_t>(micro)], forward);
-    return model_.loss(hidden, targets_, forward);
+    return loss_of(hidden, step, forward);
   }();
   const double value = static_cast<double>(loss.value().data<float>()[0]);
   // With others, all hear of it when the step ends: until then each does what the others expect.

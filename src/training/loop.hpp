@@ -39,7 +39,8 @@ class Loop {
   /// Null: none, this process computes all micro-batches. It must outlive the steps.
   void exchange_with(GradientExchange* exchange) { exchange_ = exchange; }
 
-  std::int64_t tokens_per_step() const { return config_.tokens_per_step(); }
+  /// Targets that a step learns from: of a text in documents on average, padding left out.
+  std::int64_t tokens_per_step() const { return stream_.tokens_per_step(); }
   std::int64_t steps_per_epoch() const { return stream_.steps_per_epoch(); }
   const Parameters& trainable() const { return optimizer_.parameters(); }
   Optimizer& optimizer() { return optimizer_; }
@@ -52,6 +53,9 @@ class Loop {
   /// The loss of micro-batch `micro`, whose gradients are added to the step's.
   double learn_from(std::int64_t step, std::int64_t micro, const Read& read);
   double forward_backward(std::int64_t step, std::int64_t micro);
+  /// The mean over a micro-batch's targets, weighted so that the mean over a step's micro-batches
+  /// is that over all of its targets.
+  Variable loss_of(const Variable& hidden, std::int64_t step, const ForwardOptions& forward);
   /// The gradient of the leaf by micro-batch `micro` is complete.
   void complete(std::size_t leaf, std::int64_t micro);
   /// This process's part of a leaf's sum is complete.
@@ -73,6 +77,7 @@ class Loop {
   std::vector<TokenId> inputs_;
   std::vector<TokenId> targets_;
   std::vector<std::int32_t> labels_;  // of the targets, where the text has labels
+  std::vector<std::uint8_t> starts_;  // of the streams, where the text is in documents
   std::vector<ModelState> carried_;
 };
 

@@ -61,6 +61,13 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
                              .field = data.field,
                              .condition = data.condition,
                              .any_bytes = any_bytes};
+  const ModelConfig& asked = settings.model.fields.values;
+  if (!data.condition.empty() && !asked.document_mark.empty()) {
+    throw UsageError(
+        "a text whose lines have labels takes no document mark, which would stand in place of "
+        "some; "
+        "leave the mark out");
+  }
   const auto open = [&](const std::vector<std::filesystem::path>& paths) {
     auto inputs = std::make_unique<TextInputs>(paths, reading, cache, progress);
     if (!inputs->skipped().empty()) notes.push_back(inputs->skipped_note());
@@ -69,30 +76,35 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
   const auto inputs = open(data.train);
   const std::vector<TextSource>& sources = inputs->sources();
   const TextFacts facts = inspect_text(sources);
-  const TokenizerOptions options = choose_tokenizer(settings.tokenizer, facts, notes);
+  TokenizerOptions options = choose_tokenizer(settings.tokenizer, facts, notes);
   HeldOut parts{sources, {}};
   std::unique_ptr<TextInputs> to_validate;
   if (!data.valid.empty()) {
     to_validate = open(data.valid);
     parts.valid = to_validate->sources();
   } else if (data.valid_fraction > 0) {
-    parts = hold_out(sources, data.valid_fraction);
+    parts = hold_out(sources, data.valid_fraction, asked.documents);
     notes.push_back(fmt::format("the last {:g}% of the text held out for validation",
                                 100 * data.valid_fraction));
   }
   if (!tokenizer) {
+    options.document_mark = asked.document_mark;
     tokenizer = train_tokenizer(options, parts.train, progress);
     change_vocabulary_of(settings, parts.train, notes, progress, tokenizer);
   }
   settings.tokenizer.become(options);
-  TokenShards train = tokenize_corpus(parts.train, *tokenizer, cache, progress);
+  const DocumentRule rule = document_rule(asked.documents, asked.document_mark, *tokenizer);
+  const auto tokenized = [&](const std::vector<TextSource>& texts) {
+    return tokenize_corpus(texts, *tokenizer, cache, progress, rule);
+  };
+  TokenShards train = tokenized(parts.train);
   std::optional<TokenShards> valid;
-  if (!parts.valid.empty()) valid = tokenize_corpus(parts.valid, *tokenizer, cache, progress);
+  if (!parts.valid.empty()) valid = tokenized(parts.valid);
   std::unique_ptr<TextInputs> of_old;
   std::optional<TokenShards> old;
   if (!data.valid_old.empty()) {
     of_old = open(data.valid_old);
-    old = tokenize_corpus(of_old->sources(), *tokenizer, cache, progress);
+    old = tokenized(of_old->sources());
   }
   PreparedText text{std::move(tokenizer), std::move(train), std::move(valid), std::move(old)};
   if (!data.condition.empty()) {
@@ -108,15 +120,18 @@ void adopt_model(Settings& settings) {
   const auto refuse = [&](const std::string& what) {
     throw UsageError(fmt::format(
         "a run that starts with the weights of '{}' has its tokenizer and its model, of which only "
-        "the dropout may differ; leave {} out",
+        "the dropout and the documents may differ; leave {} out",
         settings.from.string(), what));
   };
   if (!settings.tokenizer.names.empty()) refuse("the tokenizer's " + settings.tokenizer.names[0]);
   if (settings.model.arch_given) refuse("the architecture");
   if (!settings.model.preset.empty()) refuse("the preset");
   if (!settings.model.waiting.empty()) refuse("the model's " + settings.model.waiting[0].name);
+  const auto own = [](const std::string& name) {
+    return name == "dropout" || name == "documents" || name == "document_mark";
+  };
   for (const std::string& name : settings.model.fields.names) {
-    if (name != "dropout") refuse("the model's " + name);
+    if (!own(name)) refuse("the model's " + name);
   }
   if (!settings.data.values.condition.empty() && config.labels.empty()) {
     throw UsageError(
@@ -124,7 +139,13 @@ void adopt_model(Settings& settings) {
                     "without a condition; leave it out",
                     settings.from.string()));
   }
-  if (settings.model.has("dropout")) config.dropout = settings.model.fields.values.dropout;
+  const ModelConfig& given = settings.model.fields.values;
+  if (settings.model.has("dropout")) config.dropout = given.dropout;
+  if (settings.model.has("documents")) {
+    config.documents = given.documents;
+    config.document_mark.clear();
+  }
+  if (settings.model.has("document_mark")) config.document_mark = given.document_mark;
   settings.model.become(std::move(config));
   settings.tokenizer.become({.kind = std::filesystem::absolute(settings.from).string()});
 }

@@ -65,7 +65,7 @@ class Run {
         ranks_(options.ranks),
         weights_(ModelDirectory(directory), model, state_),
         loop_(model, train, config),
-        budget_(config, loop_.steps_per_epoch()),
+        budget_(config, loop_.steps_per_epoch(), loop_.tokens_per_step()),
         schedule_(config.schedule),
         profiler_(options.profile_steps),
         checkpointer_(weights_.files().checkpoint_file(),

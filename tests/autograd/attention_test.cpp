@@ -160,6 +160,30 @@ TEST(Attention, SideBySideIsTheSame) {
   check_gradients({qkv}, [&] { return weighted_sum(causal_self_attention(qkv, {}, options)); });
 }
 
+// A text that began within the context sees no more of it than is its own.
+TEST(Attention, TextsSeeTheirOwnPartOfTheContext) {
+  const Shape shape{3, 5, 24};
+  const Variable qkv(random_tensor(shape, 1), true);
+  const Tensor context = random_tensor(Shape{3, 3, 16}, 2);
+  const Attention options{.heads = 2, .window = 4, .rotary = true};
+  const std::vector<std::int32_t> visible = {0, 2, 3};
+  const auto all = [&] { return causal_self_attention(qkv, context, options, visible); };
+  for (std::int64_t b = 0; b < 3; ++b) {
+    const std::int64_t own = visible[static_cast<std::size_t>(b)];
+    Tensor before;
+    if (own > 0) {
+      before = context.rows(b, b + 1).reshape(Shape{3, 16}).rows(3 - own, 3).clone();
+      before = before.reshape(Shape{1, own, 16});
+    }
+    const Tensor alone =
+        causal_self_attention(Variable(qkv.value().rows(b, b + 1).clone()), before, options)
+            .value();
+    expect_near(all().value().rows(b, b + 1).clone(), alone, 1e-12);
+  }
+  check_gradients({qkv}, [&] { return weighted_sum(all()); });
+  EXPECT_THROW(causal_self_attention(qkv, context, options, std::vector<std::int32_t>{1}), Error);
+}
+
 // Rotating by position before attention is what `rotary` does inside.
 TEST(Attention, RotationIsThatOfTheRotaryOp) {
   const Shape shape{2, 9, 12};

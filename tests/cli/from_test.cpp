@@ -83,6 +83,17 @@ TEST_F(From, FreezesKeepsAndShowsTheOldText) {
   EXPECT_TRUE(std::filesystem::exists(path("second") + "/checkpoint.safetensors"));
 }
 
+TEST_F(From, SubwordsKeepTheirVocabulary) {
+  ASSERT_EQ(run({"train", "--data", text_, "--out", path("bpe"), "--tokenizer", "bpe", "--vocab",
+                 "300", "--layers", "[(8,2)]", "--steps", "1", "--batch", "2", "--context", "8"})
+                .status,
+            0);
+  for (const std::string flag : {"--new-words=2", "--prune-vocabulary"}) {
+    EXPECT_TRUE(complains(train({"--from", path("bpe"), flag}), 2, "train",
+                          "cannot be changed, since its pieces depend on one another"));
+  }
+}
+
 TEST_F(From, TakesNewWordsAndLeavesOutOthers) {
   // Words and the rows of their vectors, by both vocabularies.
   const auto vocabulary = [&](const std::string& model) {

@@ -55,6 +55,58 @@ TEST(Evaluate, DoesNotDependOnSegmentsOrChunks) {
   }
 }
 
+// Each document as if it were alone, however many are read side by side, and whatever part is asked
+// for.
+TEST(Evaluate, DocumentsAreReadAlone) {
+  const std::vector<std::int64_t> lengths = {1, 30, 2, 200, 77, 1, 5};
+  const auto lm = model("[(12,4)]*3", vocabulary, {15});
+  const auto frozen = FrozenModel::freeze(*lm);
+  std::vector<std::int64_t> ends;
+  std::vector<std::int32_t> all;
+  std::vector<double> expected;
+  for (const std::int64_t length : lengths) {
+    const auto tokens = random_ids(static_cast<std::size_t>(length), vocabulary, ends.size() + 1);
+    all.insert(all.end(), tokens.begin(), tokens.end());
+    ends.push_back(static_cast<std::int64_t>(all.size()));
+    expected.push_back(plain_nll(*lm, tokens));
+  }
+  const double sum = std::accumulate(expected.begin(), expected.end(), 0.0);
+  const TokenShards corpus =
+      TokenShards(all, eos, vocabulary).in_documents(std::make_shared<const DocumentEnds>(ends));
+  for (const std::int64_t segments : {0, 1, 3}) {
+    for (const std::int64_t chunk : {0, 1, 7}) {
+      EvalOptions options;
+      options.segments = segments;
+      options.chunk = chunk;
+      const EvalResult result = evaluate(*frozen, corpus, options);
+      EXPECT_EQ(result.tokens, static_cast<std::int64_t>(all.size()));
+      EXPECT_NEAR(result.nll, sum, 1e-6 * sum + 1e-5) << segments << " " << chunk;
+      double parts = 0;
+      for (const std::int64_t at : {0, 20, 100, 233, 234}) {
+        options.begin = at;
+        options.end = at == 0 ? 20 : at == 20 ? 100 : at == 100 ? 233 : at == 233 ? 234 : 0;
+        parts += evaluate(*frozen, corpus, options).nll;
+      }
+      EXPECT_NEAR(parts, sum, 1e-6 * sum + 1e-5) << segments << " " << chunk;
+      options.begin = options.end = 0;
+      EXPECT_NEAR(evaluate(*make_predictor(frozen), corpus, options).nll, sum, 1e-3);
+    }
+  }
+  EXPECT_GT(std::abs(evaluate(*frozen, TokenShards(all, eos, vocabulary)).nll - sum), 0.1);
+}
+
+TEST(Evaluate, LongDocumentsAreCutWhereThatChangesNothing) {
+  const auto lm = model("[(12,4)]*3", vocabulary, {15});
+  const auto tokens = random_ids(5000, vocabulary, 3);
+  const TokenShards corpus = TokenShards(tokens, eos, vocabulary)
+                                 .in_documents(std::make_shared<const DocumentEnds>(
+                                     std::vector<std::int64_t>{4900, 5000}));
+  const std::span<const std::int32_t> all(tokens);
+  const double expected = plain_nll(*lm, {all.begin(), all.begin() + 4900}) +
+                          plain_nll(*lm, {all.begin() + 4900, all.end()});
+  EXPECT_NEAR(evaluate(*FrozenModel::freeze(*lm), corpus).nll, expected, 1e-6 * expected);
+}
+
 TEST(Evaluate, OfAPredictorIsThatOfItsModel) {
   const auto lm = model("[(12,4)]*3", vocabulary, {15});
   const auto frozen = FrozenModel::freeze(*lm);

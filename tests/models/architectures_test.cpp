@@ -119,6 +119,33 @@ TEST_P(EveryModel, ChunksOfAnyLengthEqualTheWholeText) {
   }
 }
 
+// Texts of a batch that start at different chunks are read as each would be alone.
+TEST_P(EveryModel, WhatStartsAnewSeesNothingBefore) {
+  const auto model = make_model(config(), 3, DType::f64);
+  constexpr std::int64_t chunk = 3;
+  const std::vector<std::vector<std::uint8_t>> starts = {{1, 0}, {0, 0}, {1, 0}, {0, 1}, {0, 0}};
+  const auto ids = random_ids(2 * chunk * 5, config().vocabulary, 1);
+  const NoGrad guard;
+  ModelState together;
+  std::vector<ModelState> alone(2);
+  for (std::size_t c = 0; c < starts.size(); ++c) {
+    const auto part = std::span(ids).subspan(c * 2 * chunk, 2 * chunk);
+    ForwardOptions options;
+    options.starts = starts[c];
+    const Tensor h = model->hidden(part, 2, chunk, together, options).value();
+    for (std::size_t row = 0; row < 2; ++row) {
+      if (starts[c][row] != 0) alone[row].tensors.clear();
+      const Tensor own =
+          model->hidden(part.subspan(row * chunk, chunk), 1, chunk, alone[row], {}).value();
+      for (std::int64_t i = 0; i < own.elements(); ++i) {
+        const std::int64_t at = static_cast<std::int64_t>(row) * own.elements() + i;
+        ASSERT_NEAR(h.data<double>()[at], own.data<double>()[i], 1e-12)
+            << "chunk " << c << ", text " << row;
+      }
+    }
+  }
+}
+
 // A model with a bounded field reads no further back, and one that says it has none does.
 TEST_P(EveryModel, DependsOnItsReceptiveField) {
   const auto model = make_model(config(), 3, DType::f64);

@@ -11,6 +11,9 @@ namespace sluice {
 /// y = a · x + b · z, elementwise.
 Variable add_scaled(const Variable& x, double a, const Variable& z, double b);
 
+/// y = a · x.
+Variable scale(const Variable& x, double a);
+
 /// Σ of all elements, and their mean: [1].
 Variable sum(const Variable& x);
 Variable mean(const Variable& x);

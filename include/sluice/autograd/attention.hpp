@@ -2,6 +2,7 @@
 // Causal multi-head attention over a sliding window, and rotary position embedding.
 
 #include <cstdint>
+#include <span>
 
 #include "sluice/autograd/variable.hpp"
 #include "sluice/base/api.hpp"
@@ -28,9 +29,10 @@ Variable causal_attention(const Variable& q, const Variable& k, const Variable& 
                           const Attention& options);
 
 /// The same with q, k and v side by side, as one projection gives them: qkv [B, T, 3D]; context
-/// [B, S, 2D] (k, v) or undefined; y [B, T, D].
-Variable causal_self_attention(const Variable& qkv, const Tensor& context,
-                               const Attention& options);
+/// [B, S, 2D] (k, v) or undefined; y [B, T, D]. Where `visible` is given, [B], text b sees the last
+/// visible[b] positions of its context alone.
+Variable causal_self_attention(const Variable& qkv, const Tensor& context, const Attention& options,
+                               std::span<const std::int32_t> visible = {});
 
 /// The context for the next chunk of causal_self_attention: columns D.. of the last `window` - 1
 /// rows of [context, qkv] in time, [B, min(S + T, window - 1), 2D].

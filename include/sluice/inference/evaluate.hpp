@@ -59,14 +59,16 @@ struct EvalResult {
 /// with its full receptive field, where that is bounded: the text is read as overlapping segments
 /// whose first receptive_field() - 1 predictions are discarded (except at the text's own
 /// beginning), side by side in one batch, in chunks with the state carried. Memory does not depend
-/// on the length of the text. Each token is predicted under its label, where the corpus has labels,
-/// else under the model's (FrozenModel::conditioned()). Any number of threads may evaluate one
-/// model at once. Throws UsageError for negative options, Error when the corpus is empty or its
-/// vocabulary is not the model's.
+/// on the length of the text. Each document of a corpus that is in documents is scored as if it
+/// were alone; many are read side by side. Each token is predicted under its label, where the
+/// corpus has labels, else under the model's (FrozenModel::conditioned()). Any number of threads
+/// may evaluate one model at once. Throws UsageError for negative options, Error when the corpus is
+/// empty or its vocabulary is not the model's.
 EvalResult evaluate(const FrozenModel& model, const TokenShards& corpus,
                     const EvalOptions& options = {});
 
-/// The same of any predictor: the text is read from its beginning to its end in one pass, exactly;
+/// The same of any predictor: the text, or each of its documents, is read from its beginning to its
+/// end in one pass, exactly;
 /// of the options only `chunk`, `unknown` and `progress` matter.
 EvalResult evaluate(const Predictor& predictor, const TokenShards& corpus,
                     const EvalOptions& options = {});

@@ -15,6 +15,7 @@
 #include "sluice/base/names.hpp"
 #include "sluice/inference/frozen_model.hpp"
 #include "sluice/inference/predictor.hpp"
+#include "sluice/text/documents.hpp"
 #include "sluice/text/tokenizer.hpp"
 
 SLUICE_API_BEGIN
@@ -90,6 +91,10 @@ struct ScoreOptions {
   std::string context;
   /// The lines are one text: each is scored given all before it.
   bool running = false;
+  /// Of running text: a line after empty ones begins a document where they end one, which is read
+  /// as if it were alone, with the context before it. With a mark it is scored in place of the
+  /// first of them, the others are nothing.
+  DocumentRule documents = {};
   OovPolicy oov = OovPolicy::count;
   /// Nats, for OovPolicy::penalty.
   double oov_penalty = 0;
@@ -131,7 +136,8 @@ class LineScorer {
   struct Line;
   void score_running(std::span<Line> lines);
   void score_each(std::span<Line> lines) const;
-  Line make_line(const TextToScore& text, bool first) const;
+  void score_document(std::span<Line> lines);
+  Line make_line(const TextToScore& text);
   LineScore summary(const Line& line, const TextToScore& text) const;
 
   std::shared_ptr<const Predictor> predictor_;
@@ -139,7 +145,9 @@ class LineScorer {
   ScoreOptions options_;
   /// Of running text.
   PredictorState state_;
-  bool begun_ = false;
+  /// Where in a document of running text it has come to.
+  enum class Place : std::uint8_t { nowhere, blank_before, in_text, blank_after };
+  Place place_ = Place::nowhere;
 };
 
 /// Scores `lines` (without their line ends), results in the order of the lines. Any number of

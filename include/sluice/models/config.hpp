@@ -10,6 +10,7 @@
 
 #include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
+#include "sluice/text/documents.hpp"
 
 SLUICE_API_BEGIN
 namespace sluice {
@@ -67,6 +68,10 @@ struct ModelConfig {
   std::vector<std::string> labels = {};
   /// Probability that a label is unknown while training.
   float label_dropout = 0.1F;
+  /// What ends a document of its texts, each of which is read from nothing before it; and the token
+  /// at a document's end (document_rule()), empty: none.
+  DocumentEnd documents = DocumentEnd::none;
+  std::string document_mark = {};
 
   /// Throws UsageError naming the first field that is out of range or inconsistent.
   void validate() const;

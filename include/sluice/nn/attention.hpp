@@ -2,6 +2,7 @@
 // Causal self-attention as a layer.
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -49,7 +50,9 @@ class CausalSelfAttention {
 
   /// x [B, T, D] to the same shape. Reads `context` [B, S, 2D] as what came before (undefined: the
   /// start of a text) and replaces it by a new tensor for the next chunk, S <= window - 1.
-  Variable forward(const Variable& x, Tensor& context, Precision precision) const;
+  /// `visible` as causal_self_attention() has it.
+  Variable forward(const Variable& x, Tensor& context, Precision precision,
+                   std::span<const std::int32_t> visible = {}) const;
 
   /// For use without training; independent of this layer if options.copy. float32 layers only.
   FrozenAttention freeze(const FreezeOptions& options) const;

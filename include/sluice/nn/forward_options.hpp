@@ -2,6 +2,7 @@
 // How a forward pass runs: what models tell their stacks, and stacks their layers.
 
 #include <cstdint>
+#include <span>
 
 #include "sluice/autograd/dropout.hpp"
 #include "sluice/base/api.hpp"
@@ -26,6 +27,9 @@ struct ForwardOptions {
   bool recompute = false;
   /// Of the rows [B·T], for a model with labels; others do not look.
   RowLabels labels = {};
+  /// Of the texts [B]: 1 where one begins with this chunk, whose state then counts for nothing;
+  /// empty: none ever does but where the state is empty. A text's chunks have it all or none.
+  std::span<const std::uint8_t> starts = {};
   /// Sees the token vectors and what every layer computes; null: nobody looks, nothing is spent.
   Probe* probe = nullptr;
 

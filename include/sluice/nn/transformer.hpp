@@ -2,6 +2,7 @@
 // Transformer blocks and their stack.
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,9 +54,11 @@ class TransformerBlock {
   TransformerBlock(const TransformerOptions& options, DType dtype, InitKey key);
 
   /// x [B, T, D] to the same shape; `context` as in CausalSelfAttention::forward. Dropout is drawn
-  /// in streams `stream` and the one behind. `probe` is that of the options, for this block.
+  /// in streams `stream` and the one behind. `probe` is that of the options, for this block,
+  /// `visible` as causal_self_attention() has it.
   Variable forward(const Variable& x, Tensor& context, const ForwardOptions& options,
-                   std::uint32_t stream, const LayerProbe& probe = {}) const;
+                   std::uint32_t stream, const LayerProbe& probe = {},
+                   std::span<const std::int32_t> visible = {}) const;
 
   /// For use without training; independent of this block if options.copy. float32 blocks only.
   FrozenTransformerBlock freeze(const FreezeOptions& options) const;
@@ -89,10 +92,11 @@ class TransformerStack {
 
   /// x [B, T, D] to the same shape. `state` is empty at the start of a text, else what the chunk
   /// before left: for each block the keys and values of at most window - 1 positions [B, S, 2D],
-  /// then with learned positions the streams' next positions, modulo the window, int32 [B]. It is
-  /// replaced, its tensors are not written. Dropout, on the input and on what each half of a block
-  /// adds, is drawn in streams 0 .. 2L; the probe sees each block's feed-forward layer, and its
-  /// output, as layer "blocks.I". Throws Error for a state of other shapes.
+  /// then with learned positions the streams' next positions, modulo the window, int32 [B], and
+  /// where the options tell of texts that start how many of those keys are a text's own, int32 [B].
+  /// It is replaced, its tensors are not written. Dropout, on the input and on what each half of a
+  /// block adds, is drawn in streams 0 .. 2L; the probe sees each block's feed-forward layer, and
+  /// its output, as layer "blocks.I". Throws Error for a state of other shapes.
   Variable forward(const Variable& x, std::vector<Tensor>& state,
                    const ForwardOptions& options) const;
 
@@ -109,6 +113,8 @@ class TransformerStack {
 
  private:
   Variable add_positions(const Variable& x, const Tensor& before, Tensor& after) const;
+  /// Positions of each text in the next chunk's context, after `time` more than `before`.
+  Tensor next_visible(const Tensor& before, std::int64_t batch, std::int64_t time) const;
 
   TransformerOptions options_;
   Variable positions_;

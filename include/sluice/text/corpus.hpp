@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/text/documents.hpp"
 #include "sluice/text/labels.hpp"
 #include "sluice/text/source.hpp"
 #include "sluice/text/tokenizer.hpp"
@@ -53,11 +54,20 @@ class TokenShards {
   /// Null: it has none.
   const TokenLabels* labels() const { return labels_.get(); }
 
+  /// The same with the ends of its documents.
+  TokenShards in_documents(std::shared_ptr<const DocumentEnds> documents) const {
+    TokenShards other = *this;
+    other.documents_ = std::move(documents);
+    return other;
+  }
+  /// Null: it is one document.
+  const DocumentEnds* documents() const { return documents_.get(); }
+
   /// Copies tokens [offset, offset + n) to `out`. Throws Error when they are not all there.
   void read(std::int64_t offset, std::int64_t n, TokenId* out) const;
 
   /// Targets are tokens [offset, offset + n); inputs are the tokens one place earlier, with eos()
-  /// before the first of the text, so that every token is predicted once.
+  /// before the first of the text and of each document, so that every token is predicted once.
   void read_pairs(std::int64_t offset, std::int64_t n, TokenId* inputs, TokenId* targets) const;
 
  private:
@@ -65,13 +75,15 @@ class TokenShards {
   friend TokenShards tokenize_corpus(const std::vector<TextSource>& sources,
                                      const Tokenizer& tokenizer,
                                      const std::filesystem::path& cache_directory,
-                                     const Progress& progress);
+                                     const Progress& progress, const DocumentRule& documents);
   friend TokenShards tokenize_uncached(const std::vector<TextSource>& sources,
-                                       const Tokenizer& tokenizer, const Progress& progress);
+                                       const Tokenizer& tokenizer, const Progress& progress,
+                                       const DocumentRule& documents);
   TokenShards(LoadedShard shard, const Tokenizer& tokenizer);
 
   std::shared_ptr<const Storage> storage_;
   std::shared_ptr<const TokenLabels> labels_;
+  std::shared_ptr<const DocumentEnds> documents_;
   CorpusInfo info_;
   TokenId eos_ = 0;
   std::int64_t vocabulary_ = 0;
@@ -81,19 +93,20 @@ class TokenShards {
 /// `cache_directory` (made when missing), named after their paths and ranges. The file records the
 /// tokenizer's fingerprint and a checksum of the text; when both still hold and the file is whole,
 /// it is used as it is, else it is replaced. Reuse costs only reading the
-/// text for its checksum. Two processes may do this at once.
+/// text for its checksum. Two processes may do this at once. With a rule for documents, the tokens
+/// are those of the text, with the mark, if there is one, in place of blank lines.
 ///
 /// Throws Error for files that are missing, unreadable or directories, for a corpus without a
 /// single byte, for NUL bytes or invalid UTF-8 (see Tokenizer::check_text) and when the cache
 /// cannot be written (a full disk); nothing half-written is left behind.
 TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
                             const std::filesystem::path& cache_directory,
-                            const Progress& progress = {});
+                            const Progress& progress = {}, const DocumentRule& documents = {});
 
 /// The same for a text that is read once: the tokens are in a file without a name in $TMPDIR or
 /// /tmp, which ends with the shards and with the process, whatever ends it.
 TokenShards tokenize_uncached(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
-                              const Progress& progress = {});
+                              const Progress& progress = {}, const DocumentRule& documents = {});
 
 }  // namespace sluice
 SLUICE_API_END

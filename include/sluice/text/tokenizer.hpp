@@ -49,6 +49,9 @@ struct TokenizerOptions {
   /// word and char: the vocabulary has 256 tokens for bytes, and what it lacks is spelled in them;
   /// there is no `<unk>` then. bpe and unigram do that in any case.
   bool byte_fallback = false;
+  /// Not empty: a text that is a token of its own, for DocumentRule::mark; of word, char, bpe and
+  /// unigram, among symbols. No field: the model's configuration has it.
+  std::string document_mark = {};
 };
 
 /// A vocabulary, and the rules for splitting text into it.

@@ -67,9 +67,10 @@ struct TrainConfig {
   /// Streams read side by side, those of all micro-batches, and targets learnt from in a step.
   std::int64_t streams() const { return batch * accumulate; }
   std::int64_t tokens_per_step() const { return streams() * context; }
-  /// Steps the budgets other than `minutes` allow, given the steps of an epoch; 0 when there is no
-  /// such budget.
-  std::int64_t total_steps(std::int64_t steps_per_epoch) const;
+  /// Steps the budgets other than `minutes` allow, given the steps of an epoch and the targets of a
+  /// step (BatchStream::tokens_per_step(); 0: no padding among them); 0 when there is no such
+  /// budget.
+  std::int64_t total_steps(std::int64_t steps_per_epoch, std::int64_t tokens_of_step = 0) const;
   /// Tensors that training keeps per parameter beside its value and its gradient, at most: the
   /// optimizer's and sums over micro-batches.
   int kept_per_parameter() const;
