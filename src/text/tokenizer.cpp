@@ -100,8 +100,8 @@ const FieldTable& tokenizer_fields() {
                        "SentencePiece model, a tokenizer.json, a list of words, fairseq's "
                        "dict.txt, or a model's "
                        "directory (default: "
-                       "word for text with its punctuation set apart, else char below 1.5 MB and "
-                       "bpe above)"})
+                       "word for text with its punctuation set apart, else char below 1.5 "
+                       "million characters and bpe above)"})
           .add("vocabulary", &TokenizerOptions::vocabulary,
                {.range = between(0, std::numeric_limits<TokenId>::max()),
                 .flag = "--vocab",

@@ -10,6 +10,7 @@
 #include "sluice/base/file.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/tensor/gemm.hpp"
+#include "sluice/text/detail/utf8.hpp"
 
 namespace sluice {
 namespace {
@@ -27,8 +28,10 @@ std::vector<std::int64_t> default_cutoffs(std::int64_t vocabulary) {
   return {4000, 20'000, 60'000};
 }
 
-/// Below this the text has too few words to learn subwords from.
-constexpr std::int64_t least_bytes_for_subwords = 1'500'000;
+/// Below this the text has too few words to learn subwords from. Characters, not bytes: with 0.7 to
+/// 1.2 million characters, 2 MB, of Chinese, Japanese or Arabic, subwords are no better than
+/// characters, or worse (docs/results.md).
+constexpr double least_characters_for_subwords = 1'500'000;
 
 std::int64_t subword_vocabulary(std::int64_t bytes) {
   if (bytes < 20'000'000) return 4000;
@@ -95,6 +98,10 @@ TextFacts inspect_text(const std::vector<TextSource>& sources) {
           ++attached;
         }
       }
+      if (!sample.empty()) {
+        facts.characters_per_byte =
+            static_cast<double>(count_characters(sample)) / static_cast<double>(sample.size());
+      }
       facts.has_unk = sample.find(" <unk> ") != std::string_view::npos;
     }
     facts.bytes += static_cast<std::int64_t>(file.size());
@@ -117,7 +124,8 @@ TokenizerOptions choose_tokenizer(const Given<TokenizerOptions>& given, const Te
     if (facts.spaced_punctuation) {
       options.kind = "word";
       reason = "; the text is cut into words already";
-    } else if (facts.bytes < least_bytes_for_subwords) {
+    } else if (static_cast<double>(facts.bytes) * facts.characters_per_byte <
+               least_characters_for_subwords) {
       options.kind = "char";
       reason = "; the text is small";
     } else {

@@ -70,6 +70,8 @@ TEST(InspectText, TellsTextThatIsCutIntoWords) {
   EXPECT_TRUE(cut.spaced_punctuation);
   EXPECT_TRUE(cut.has_unk);
   EXPECT_EQ(cut.bytes, 28);
+  EXPECT_EQ(cut.characters_per_byte, 1);
+  EXPECT_NEAR(facts_of("日本語\n").characters_per_byte, 0.4, 1e-12);
   const TextFacts running = facts_of("The cat sat, and slept.\n");
   EXPECT_FALSE(running.spaced_punctuation);
   EXPECT_FALSE(running.has_unk);
@@ -79,6 +81,9 @@ TEST(InspectText, TellsTextThatIsCutIntoWords) {
 TEST(ChooseTokenizer, FollowsTheText) {
   Notes notes;
   EXPECT_EQ(choose_tokenizer({}, {.bytes = 1'000'000}, notes).kind, "char");
+  EXPECT_EQ(choose_tokenizer({}, {.bytes = 4'000'000, .characters_per_byte = 0.34}, notes).kind,
+            "char")
+      << "of Chinese";
   const TokenizerOptions subwords = choose_tokenizer({}, {.bytes = 5'000'000}, notes);
   EXPECT_EQ(subwords.kind, "bpe");
   EXPECT_EQ(subwords.vocabulary, 4000);
