@@ -81,9 +81,10 @@ TEST(InspectText, TellsTextThatIsCutIntoWords) {
 TEST(ChooseTokenizer, FollowsTheText) {
   Notes notes;
   EXPECT_EQ(choose_tokenizer({}, {.bytes = 1'000'000}, notes).kind, "char");
-  EXPECT_EQ(choose_tokenizer({}, {.bytes = 4'000'000, .characters_per_byte = 0.34}, notes).kind,
-            "char")
-      << "of Chinese";
+  Notes of_chinese;
+  EXPECT_EQ(
+      choose_tokenizer({}, {.bytes = 4'000'000, .characters_per_byte = 0.34}, of_chinese).kind,
+      "char");
   const TokenizerOptions subwords = choose_tokenizer({}, {.bytes = 5'000'000}, notes);
   EXPECT_EQ(subwords.kind, "bpe");
   EXPECT_EQ(subwords.vocabulary, 4000);
