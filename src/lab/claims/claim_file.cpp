@@ -165,8 +165,8 @@ class Reader {
   Reader(Claim& claim, const ClaimNode& root) : claim_(claim), root_(root) {}
 
   void read(const Value* quick) {
-    root_.only({"format_version", "title", "statement", "source", "limits", "minutes", "text",
-                "most_seeds", "comparisons", "quick", "parts"});
+    root_.only({"format_version", "title", "statement", "plain", "source", "limits", "minutes",
+                "text", "most_seeds", "comparisons", "quick", "parts"});
     const ClaimNode version = root_.at("format_version");
     if (version.integer(1, std::numeric_limits<int>::max()) > claim_format_version) {
       version.refuse(fmt::format("this version reads claims of format {}", claim_format_version));
@@ -174,6 +174,7 @@ class Reader {
     claim_.title = root_.at("title").text();
     claim_.statement = root_.at("statement").text();
     claim_.source = root_.at("source").text();
+    if (const auto plain = root_.find("plain")) claim_.plain = plain->text();
     if (const auto limits = root_.find("limits")) claim_.limits = limits->text();
     if (const auto minutes = root_.find("minutes")) claim_.minutes = minutes->number();
     read_text(root_.at("text"));

@@ -65,6 +65,8 @@ FieldCodec<ClaimResult> claim_codec() {
           .add("title", &C::title)
           .add("statement", &C::statement)
           .add("source", &C::source)
+          .add("plain", &C::plain, {.optional = true})
+          .only_if([](const C& claim) { return !claim.plain.empty(); })
           .add("limits", &C::limits, {.optional = true})
           .only_if([](const C& claim) { return !claim.limits.empty(); })
           .add("verdict", &C::verdict)

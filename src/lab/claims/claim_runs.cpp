@@ -203,6 +203,7 @@ class ClaimRun {
     result.title = claim_.title;
     result.statement = claim_.statement;
     result.source = claim_.source;
+    result.plain = claim_.plain;
     result.limits = claim_.limits;
     result.verdict = verdict();
     for (auto& part : results_) result.parts.push_back(std::move(*part));

@@ -47,14 +47,16 @@ double final_loss(const MeasuredRun& measured) {
   return std::min(measured.run.record.final_loss, uniform_loss(measured));
 }
 
+/// Of all steps up to the last that was logged: a line speaks of those since the line before.
 double clipped_share(const MeasuredRun& measured) {
-  const double clip = measured.variant().training.clip;
   const Metrics metrics = read_metrics(ModelDirectory(measured.directory()).metrics_file());
-  if (metrics.train.empty()) return std::numeric_limits<double>::infinity();
-  const auto clipped = std::count_if(
-      metrics.train.begin(), metrics.train.end(),
-      [&](const TrainLine& line) { return clip > 0 && !(line.gradient_norm <= clip); });
-  return static_cast<double>(clipped) / static_cast<double>(metrics.train.size());
+  double clipped = 0;
+  std::int64_t steps = 0;
+  for (const TrainLine& line : metrics.train) {
+    clipped += line.clipped * static_cast<double>(line.step - steps);
+    steps = line.step;
+  }
+  return steps > 0 ? clipped / static_cast<double>(steps) : std::numeric_limits<double>::infinity();
 }
 
 /// Whether both runs have a curve that ends where the run did.
@@ -116,7 +118,7 @@ std::vector<Measure> loss_measures() {
   Measure clipped{
       .name = "clipped_share",
       .unit = "share of steps",
-      .description = "logged steps whose gradient was clipped",
+      .description = "steps whose gradient was clipped",
       .of_run = [](Measuring&, const MeasuredRun& run, double) { return clipped_share(run); },
       .of_pair = {}};
   return {final, below, diverged, gap, clipped};

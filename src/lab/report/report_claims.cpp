@@ -217,8 +217,10 @@ void add_claim(Page& page, const ClaimResult& claim,
   const std::string id = "claim-" + slug(claim.name);
   page.add(
       markup("<article class=\"claim\" id=\"{0}\" aria-labelledby=\"{0}-title\">\n"
-             "<h3 id=\"{0}-title\">{1} {2}</h3>\n<p>{3}</p>\n",
-             id, claim.title, badge(name_of(claim.verdict)), claim.statement));
+             "<h3 id=\"{0}-title\">{1} {2}</h3>\n",
+             id, claim.title, badge(name_of(claim.verdict))));
+  if (!claim.plain.empty()) page.add(markup("<p>{}</p>\n", claim.plain));
+  page.add(markup("<p>{}</p>\n", claim.statement));
   if (const Figure figure = effects(claim, id); !figure.views.empty()) page.add(figure);
   if (!claim.parts.empty()) page.add(parts_table(claim, id));
   page.add(particulars(claim, directories));

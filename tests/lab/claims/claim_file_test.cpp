@@ -228,6 +228,7 @@ TEST(ClaimFile, WhatDecisionsNeedIsChecked) {
   json claim = tiny_claim();
   claim["most_seeds"] = 12;
   claim["limits"] = "little";
+  claim["plain"] = "in short";
   claim["comparisons"]["main"]["pilots"] = 2;
   claim["parts"][0]["statistic"] = "trimmed";
   claim["parts"][0]["bound"] = 0.02;
@@ -235,6 +236,7 @@ TEST(ClaimFile, WhatDecisionsNeedIsChecked) {
   const Claim read = parse_claim(claim.dump(), "mine.json");
   EXPECT_EQ(read.most_seeds, 12);
   EXPECT_EQ(read.limits, "little");
+  EXPECT_EQ(read.plain, "in short");
   EXPECT_EQ(read.comparisons[0].search.pilots, 2);
   EXPECT_EQ(read.comparisons[0].search.refine, 2);
   EXPECT_EQ(read.parts[0].statistic, Statistic::trimmed);

@@ -399,6 +399,7 @@ TEST_F(Claims, ShippedOnesArePlanned) {
       const bool large = name == "dauphin-figure-1" || name == "shazeer-table";
       EXPECT_LE(claim.minutes, quick ? 1 : large ? 1500 : 120) << name;
       EXPECT_FALSE(claim.limits.empty()) << name;
+      EXPECT_FALSE(claim.plain.empty()) << name;
       for (const ClaimComparison& comparison : claim.comparisons) {
         const auto planned = plan_comparison(claim, comparison, request());
         EXPECT_EQ(static_cast<std::int64_t>(planned->runs().size()), comparison.first_runs())

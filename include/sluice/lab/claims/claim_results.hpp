@@ -71,6 +71,8 @@ struct PartResult {
 
 struct ClaimResult {
   std::string name, title, statement, source;
+  /// The statement for someone new to the field; may be empty.
+  std::string plain;
   /// What the verdict does not show; may be empty.
   std::string limits;
   ClaimVerdict verdict = ClaimVerdict::inconclusive;

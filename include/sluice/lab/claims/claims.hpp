@@ -101,6 +101,8 @@ struct Claim {
   std::string title;
   std::string statement;
   std::string source;
+  /// The statement for someone new to the field; may be empty.
+  std::string plain;
   /// What its verdict does not show; may be empty.
   std::string limits;
   /// The author's estimate of the minutes it takes on two cores.
