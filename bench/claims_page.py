@@ -1,13 +1,15 @@
 #!/usr/bin/python3
-"""Writes docs/claims/: every claim's verdict with its picture, from a directory of sluice claims run.
+"""Writes docs/claims/: a page and a picture for every claim that was run, and a table of all, from a directory of
+sluice claims run.
 
-    sluice claims run --all --data wikitext-2/train.txt --out claims
-    bench/claims_page.py claims
+    sluice claims run --all --until-decided --budget 2h --data wikitext-2/train.txt --out claims
+    bench/claims_page.py claims [--note "what readers should know of the machine"]
 """
 
 import argparse
 import json
 import pathlib
+import shlex
 import sys
 import textwrap
 
@@ -59,7 +61,7 @@ def claimed(part):
 
 
 def corrected(claims):
-    """The claims' p-values after Holm's correction for their number."""
+    """The claims' p-values, in their order, after Holm's correction for their number."""
     order = sorted(range(len(claims)), key=lambda i: claims[i].get("p", 1))
     highest, out = 0.0, [1.0] * len(claims)
     for rank, i in enumerate(order):
@@ -172,9 +174,35 @@ def draw(path, claim, out):
     plt.close(fig)
 
 
-def section(claim):
-    lines = [f"## {claim['title']}", "", f"> {claim['statement']}", "",
-             f"Source: {claim['source']}. **{claim['verdict'].capitalize()}**.", "",
+def rates_of(part, side):
+    """"unit=glu: 0.054", and whether that was an end of those tried."""
+    rates = part[f"rates_{side}"]
+    name = part[f"side_{side}"].replace("|", " or ")
+    at_edge = " (an end of those tried)" if rates["at_edge"] else ""
+    return f"{name}: {' or '.join(number(lr) for lr in rates['lr'])}{at_edge}"
+
+
+def command_anywhere(command):
+    """Paths of the machine it ran on, by what they end in: the text's directory and name, the output's name."""
+    words = shlex.split(command)
+    for i, word in enumerate(words):
+        if word.startswith("/"):
+            words[i] = "/".join(pathlib.PurePath(word).parts[-1 if words[i - 1] == "--out" else -2:])
+    return shlex.join(words)
+
+
+def learning_rates(claim):
+    """The rates of all sides, each once, in the order of the parts."""
+    found = dict.fromkeys(rates_of(part, side) for part in claim["parts"] for side in ("a", "b")
+                          if part.get(f"rates_{side}"))
+    return "; ".join(found)
+
+
+def page(claim):
+    """The claim's own page: what it says, its picture, then what was found and how."""
+    lines = [f"# {claim['title']}", "", claim["plain"], "",
+             f"![{claim['title']}: each seed's values, and learning curves]({claim['name']}.svg)", "",
+             f"**{claim['verdict'].capitalize()}.** What was tested: {claim['statement']} ({claim['source']})", "",
              "| part | a | b | effect and interval | claimed | seeds | verdict |",
              "| --- | --- | --- | --- | --- | --- | --- |"]
     for part in claim["parts"]:
@@ -184,48 +212,75 @@ def section(claim):
                  for side, value in zip(sides, values)]
         lines.append(f"| {part['statement']} | {' | '.join(shown)} | {effect(part)}{over_text(part)} | "
                      f"{claimed(part)} | {part['n']} | {part['verdict']} |")
-    minutes = claim["seconds"] / 60
-    if claim.get("limits"):
-        lines += ["", f"What this does not show: {claim['limits']}"]
-    lines += ["", f"![{claim['title']}: values of each seed]({claim['name']}.svg)", "",
-              f"Budget: {claim['budget']}, {minutes:.1f} minutes of two cores. Command:", "",
-              f"    {claim['command']}", ""]
+    lines += ["", f"What this does not show: {claim['limits']}", "",
+              f"Learning rates: {learning_rates(claim)}.", "",
+              f"Budget: {claim['budget']}; {claim['seconds'] / 60:.0f} minutes of two cores. Command:", "",
+              f"    {claim['command']}", "",
+              "[All claims](README.md), [how they are told](../claims.md)", ""]
+    return "\n".join(lines)
+
+
+def table_of(claims):
+    lines = ["| claim | in plain words | verdict | runs | minutes | from |", "| --- | --- | --- | --- | --- | --- |"]
+    for claim in claims:
+        lines.append(f"| [{claim['title']}]({claim['name']}.md) | {claim['plain']} | {claim['verdict']} | "
+                     f"{claim['runs']} | {claim['seconds'] / 60:.0f} | {claim['source']} |")
     return lines
+
+
+def index(record, claims, waiting, note):
+    # Those that are still to be run count: they are asked, too.
+    stand = sum(p <= LEVEL and c["verdict"] != "inconclusive"
+                for c, p in zip(claims, corrected(claims + [{"p": 1}] * len(waiting))))
+    counts = {v: sum(c["verdict"] == v for c in claims) for v in VERDICTS}
+    lines = ["# Verdicts", "",
+             "Written by `bench/claims_page.py` from what `sluice claims run` found "
+             f"({record['date'][:10]}, Sluice {record['version']}, {cpu_model()}, two cores). What "
+             "claims and verdicts are, and how they are told, is in [claims.md](../claims.md); all "
+             "numbers are in [verdicts.json](verdicts.json). A verdict is about this text, these "
+             "sizes and this budget.", ""]
+    if note:
+        lines += [note, ""]
+    lines += [f"Of {len(claims) + len(waiting)} claims {len(claims)} have been run in full: "
+              f"{counts['holds']} hold, {counts['fails']} fail, {counts['equal']} are equal within a stated "
+              f"bound, {counts['inconclusive']} are inconclusive. {stand} of these verdicts stand when they "
+              f"are corrected for {len(claims) + len(waiting)} claims (Holm).", "", *table_of(claims), ""]
+    if waiting:
+        lines += ["## Not run in full yet", "", "Which this does:", "",
+                  "    sluice claims run --all --until-decided --budget 2h --data wikitext-2/train.txt --out claims", "",
+                  "| claim | in plain words | minutes, estimated | from |", "| --- | --- | --- | --- |"]
+        lines += [f"| {claim['title']} | {claim['plain']} | {claim['minutes']:g} | {claim['source']} |"
+                  for claim in waiting] + [""]
+    return "\n".join(lines)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path, help="--out of sluice claims run")
-    out = parser.parse_args().out
+    parser.add_argument("--note", default="", help="a paragraph for the table of all")
+    flags = parser.parse_args()
+    out = flags.out
     record = json.loads((out / "claims.json").read_text(encoding="utf-8"))
     if record["quick"]:
         sys.exit(f"{out / 'claims.json'} is of a --quick run, whose verdicts are for trying "
                  "things out: run the claims without --quick")
     PAGE.mkdir(exist_ok=True)
     record["data"]["files"] = [pathlib.PurePath(file).name for file in record["data"]["files"]]
+    shipped = {path.stem: json.loads(path.read_text(encoding="utf-8")) | {"name": path.stem}
+               for path in (ROOT / "claims").glob("*.json")}
+    record["claims"] = [c for c in record["claims"] if c["name"] in shipped]
+    for claim in record["claims"]:
+        claim["command"] = command_anywhere(claim["command"])
+        claim.setdefault("plain", shipped[claim["name"]]["plain"])
     (PAGE / "verdicts.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    shipped = {path.stem for path in (ROOT / "claims").glob("*.json")}
-    claims = sorted((c for c in record["claims"] if c["name"] in shipped), key=place)
-    stand = sum(p <= LEVEL and c["verdict"] != "inconclusive" for c, p in zip(claims, corrected(claims)))
-    counts = {v: sum(c["verdict"] == v for c in claims) for v in VERDICTS}
-    lines = ["# Verdicts", "",
-             "Written by `bench/claims_page.py` from what `sluice claims run --all` found "
-             f"({record['date'][:10]}, Sluice {record['version']}, {cpu_model()}, two cores). What "
-             "claims and verdicts are, and how they are told, is in [claims.md](../claims.md); all "
-             "numbers are in [verdicts.json](verdicts.json). A verdict is about this text, these "
-             "sizes and this budget.", "",
-             f"{counts['holds']} hold, {counts['fails']} fail, {counts['equal']} are equal within a stated "
-             f"bound, {counts['inconclusive']} are inconclusive. {stand} of these verdicts stand when they "
-             f"are corrected for {len(claims)} claims (Holm).", "", "| claim | verdict | source |", "| --- | --- | --- |"]
-    for claim in claims:
-        anchor = claim["title"].lower().replace(" ", "-").replace(",", "").replace("'", "")
-        lines.append(f"| [{claim['title']}](#{anchor}) | {claim['verdict']} | {claim['source']} |")
-    lines.append("")
+    claims = sorted(record["claims"], key=place)
     for claim in claims:
         draw(PAGE / f"{claim['name']}.svg", claim, out)
-        lines += section(claim)
-    (PAGE / "README.md").write_text("\n".join(lines), encoding="utf-8")
+        (PAGE / f"{claim['name']}.md").write_text(page(claim), encoding="utf-8")
+    done = {claim["name"] for claim in claims}
+    waiting = sorted((c for name, c in shipped.items() if name not in done), key=place)
+    (PAGE / "README.md").write_text(index(record, claims, waiting, flags.note), encoding="utf-8")
 
 
 if __name__ == "__main__":
