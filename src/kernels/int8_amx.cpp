@@ -2,16 +2,9 @@
 #include "int8_x86.hpp"
 
 #if defined(__x86_64__) && defined(__linux__)
-#include <cpuid.h>
-#include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 
-// GCC's own headers pass values that are undefined on purpose.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
+#include "amx.hpp"
 
 namespace sluice::kernels {
 namespace {
@@ -21,35 +14,7 @@ namespace {
 // Fewer rows are left to byte products.
 constexpr std::size_t kFewRows = 3;
 constexpr std::size_t kTileRows = kInt8TileRows;
-
-struct alignas(64) TileShapes {
-  std::uint8_t palette = 1, start = 0;
-  std::uint8_t reserved[14] = {};
-  std::uint16_t row_bytes[16] = {};
-  std::uint8_t rows[16] = {};
-};
-static_assert(sizeof(TileShapes) == 64);
-
-// GCC's intrinsics say that only the first bytes of shapes are read or written: all are, here.
-void all_used(TileShapes& shapes) { __asm__ volatile("" : : "r"(&shapes) : "memory"); }
-
-// Puts back at its end what another user of tiles has set in this thread: oneDNN may remember it.
-class TilesKept {
- public:
-  SLUICE_AMX TilesKept() {
-    _tile_storeconfig(&before_);
-    all_used(before_);
-  }
-  SLUICE_AMX ~TilesKept() {
-    all_used(before_);
-    _tile_loadconfig(&before_);
-  }
-  TilesKept(const TilesKept&) = delete;
-  TilesKept& operator=(const TilesKept&) = delete;
-
- private:
-  TileShapes before_;
-};
+static_assert(kTileRows == kAmxRows);
 
 // Tiles 0 and 1 are the sums of the upper and lower halves of `first` rows, 2 and 3 those of
 // `second` more, 4 a part of a panel, 5 and 6 parts of rows of the first, 7 of the others.
@@ -60,8 +25,7 @@ SLUICE_AMX void configure(std::size_t first, std::size_t second) {
                              : tile == 2 || tile == 3 || tile == 7
                                  ? std::max<std::size_t>(second, 1)
                                  : first;
-    shapes.row_bytes[tile] = 64;
-    shapes.rows[tile] = static_cast<std::uint8_t>(rows);
+    shapes.set(tile, rows);
   }
   all_used(shapes);
   _tile_loadconfig(&shapes);
@@ -148,22 +112,9 @@ SLUICE_AMX void last_rows(Int8Product p, std::size_t row) {
   }
 }
 
-// Linux gives tiles to processes that ask for them.
-bool tiles_granted() {
-  constexpr long request = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-  return syscall(SYS_arch_prctl, request, tile_data) == 0;
-}
-
 }  // namespace
 
-bool has_amx_int8() {
-  static const bool has = [] {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    if (!has_avx512_vnni() || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-    return (d >> 24U & 1U) != 0 && (d >> 25U & 1U) != 0 && tiles_granted();
-  }();
-  return has;
-}
+bool has_amx_int8() { return has_avx512_vnni() && has_amx_tiles(); }
 
 void int8_multiply_amx(const Int8Product& p) {
   if (p.rows.count < kFewRows) {

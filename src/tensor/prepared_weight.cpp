@@ -9,6 +9,7 @@
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/detail/bfloat16.hpp"
 #include "sluice/kernels/row_product.hpp"
+#include "sluice/kernels/row_tiles.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
 #include "sluice/tensor/detail/rows.hpp"
 
@@ -32,43 +33,84 @@ Tensor rounded(const MatrixView& x) {
 /// Multiply-adds worth a thread of their own.
 constexpr std::int64_t kProductGrain = std::int64_t{1} << 17;
 
-/// Rows up to which our own product is faster than oneDNN's, which copies W first: with more, what
-/// that computes faster counts for more.
+/// Rows up to which our own products are faster than oneDNN's, which copies W first: with more,
+/// what that computes faster counts for more.
 constexpr std::int64_t kFewRows = 4;
+/// The same where there are tiles for them.
+constexpr std::int64_t kTiledRows = 64;
+
+std::size_t size(std::int64_t n) { return static_cast<std::size_t>(n); }
+
+/// What a product by W needs of x [R, C] and y.
+template <class W>
+struct Work {
+  float* y;
+  std::int64_t ldy;
+  MatrixView x, w;
+  bool accumulate;
+
+  const char* name(const char* of_float, const char* of_bfloat16) const {
+    return sizeof(W) == sizeof(float) ? of_float : of_bfloat16;
+  }
+  double flop() const { return 2 * static_cast<double>(x.rows * w.rows * w.columns); }
+  double bytes() const {
+    return static_cast<double>(w.rows * w.columns) * sizeof(W) +
+           4 * static_cast<double>(x.rows * (w.rows + w.columns));
+  }
+  /// Hands parts of the outputs to threads: multiply(product of some).
+  template <class Multiply>
+  void over_outputs(const Multiply& multiply) const {
+    // Whole cache lines of y, and of w where its rows are inputs.
+    constexpr std::int64_t unit = 64;
+    const std::int64_t each = std::max<std::int64_t>(1, x.rows * w.rows * unit);
+    parallel_for((w.columns + unit - 1) / unit, std::max<std::int64_t>(1, kProductGrain / each),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   const std::int64_t first = begin * unit;
+                   const MatrixView part =
+                       w.column_range(first, std::min(end * unit, w.columns) - first);
+                   multiply(kernels::RowProduct<W>{
+                       y + first, size(ldy), static_cast<const float*>(x.data), size(x.ld),
+                       static_cast<const W*>(part.data), size(part.ld), size(part.rows),
+                       size(part.columns), accumulate});
+                 });
+  }
+};
 
 /// y = x · W, or +=, for few rows x of float32 by a matrix as it lies in memory.
 template <class W>
-void multiply_few(float* y, std::int64_t ldy, const MatrixView& x, const MatrixView& w,
-                  bool accumulate) {
-  const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
-  const auto m = static_cast<double>(x.rows), k = static_cast<double>(w.rows),
-             n = static_cast<double>(w.columns);
-  const ProfileScope profile(
-      sizeof(W) == sizeof(float) ? "product of rows" : "product of rows bf16", 2 * m * k * n,
-      k * n * sizeof(W) + 4 * m * (k + n));
-  // Whole cache lines of y, and of w where its rows are inputs.
-  constexpr std::int64_t unit = 64;
-  const std::int64_t work = std::max<std::int64_t>(1, x.rows * w.rows * unit);
-  parallel_for((w.columns + unit - 1) / unit, std::max<std::int64_t>(1, kProductGrain / work),
-               [&](std::int64_t begin, std::int64_t end) {
-                 const std::int64_t first = begin * unit;
-                 const MatrixView part =
-                     w.column_range(first, std::min(end * unit, w.columns) - first);
-                 const kernels::RowProduct<W> product{y + first,
-                                                      size(ldy),
-                                                      static_cast<const float*>(x.data),
-                                                      size(x.ld),
-                                                      static_cast<const W*>(part.data),
-                                                      size(part.ld),
-                                                      size(part.rows),
-                                                      size(part.columns),
-                                                      accumulate};
-                 if (w.transposed) {
-                   kernels::multiply_by_outputs(product, size(x.rows));
-                 } else {
-                   kernels::multiply_by_inputs(product, size(x.rows));
-                 }
-               });
+void multiply_few(const Work<W>& work) {
+  const ProfileScope profile(work.name("product of rows", "product of rows bf16"), work.flop(),
+                             work.bytes());
+  work.over_outputs([&](const kernels::RowProduct<W>& product) {
+    if (work.w.transposed) {
+      kernels::multiply_by_outputs(product, size(work.x.rows));
+    } else {
+      kernels::multiply_by_inputs(product, size(work.x.rows));
+    }
+  });
+}
+
+/// The same by tiles, for some rows x of W's type.
+template <class W>
+void multiply_tiled(const Work<W>& work) {
+  const MatrixView& x = work.x;
+  const ProfileScope profile(work.name("product of tiles", "product of tiles bf16"), work.flop(),
+                             work.bytes());
+  kernels::TileRows rows{
+      nullptr, size(x.rows), size(x.columns),
+      work.w.transposed ? kernels::TiledRows::outputs : kernels::TiledRows::inputs,
+      sizeof(W) == sizeof(float)};
+  const Tensor split(Shape{static_cast<std::int64_t>(kernels::tile_rows_bytes(rows))}, DType::i8);
+  rows.data = static_cast<std::byte*>(split.raw());
+  const auto blocks =
+      static_cast<std::int64_t>((rows.count + kernels::kTileBlock - 1) / kernels::kTileBlock);
+  parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t block = begin; block < end; ++block) {
+      kernels::split_tile_rows(rows, static_cast<const W*>(x.data), size(x.ld), size(block));
+    }
+  });
+  work.over_outputs(
+      [&](const kernels::RowProduct<W>& product) { kernels::multiply_tiles(product, rows); });
 }
 
 /// Rows of bfloat16 as float32.
@@ -130,14 +172,19 @@ void PreparedWeight::product(float* y, std::int64_t ldy, const MatrixView& x,
   const MatrixView w =
       layout_ == WeightLayout::outputs_by_inputs ? transpose(matrix(data_)) : matrix(data_);
   const bool few = x.rows <= kFewRows;
-  if (few && operand() == DType::f32) {
-    multiply_few<float>(y, ldy, x, w, accumulate);
+  const bool tiled = !few && x.rows <= kTiledRows && kernels::has_row_tiles();
+  if (operand() == DType::f32 && (few || tiled)) {
+    const Work<float> work{y, ldy, x, w, accumulate};
+    few ? multiply_few(work) : multiply_tiled(work);
     return;
   }
   const Tensor kept = x.dtype == operand() ? Tensor() : rounded(x);
   const MatrixView operand_rows = kept.defined() ? matrix(kept) : x;
   if (few) {
-    multiply_few<std::uint16_t>(y, ldy, matrix(widened(operand_rows)), w, accumulate);
+    const Tensor wide = widened(operand_rows);
+    multiply_few(Work<std::uint16_t>{y, ldy, matrix(wide), w, accumulate});
+  } else if (tiled) {
+    multiply_tiled(Work<std::uint16_t>{y, ldy, operand_rows, w, accumulate});
   } else {
     gemm(y, ldy, operand_rows, w, accumulate);
   }
