@@ -113,15 +113,12 @@ class FrozenAdaptive final : public FrozenTokens {
   Tensor log_probabilities(const Tensor& h) const override {
     const Tensor head = head_.product(h);
     add_bias(head, bias_);
-    log_softmax_rows(head);
-    Tensor out(Shape{h.dim(0), ends_.back()});
-    place_columns(out, 0, head, ends_[0]);
+    const Tensor out(Shape{h.dim(0), ends_.back()});
     for (std::size_t i = 0; i < tails_.size(); ++i) {
-      const Tensor tail = tails_[i].output.product(tails_[i].projection.product(h));
-      log_softmax_rows(tail);
-      place_columns(out, ends_[i], tail, tail.dim(1),
-                    {head, ends_[0] + static_cast<std::int64_t>(i)});
+      tails_[i].output.product(out.data<float>() + ends_[i], ends_.back(),
+                               matrix(tails_[i].projection.product(h)));
     }
+    log_softmax_bands(out, head, ends_);
     return out;
   }
 

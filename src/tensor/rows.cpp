@@ -62,18 +62,35 @@ void log_softmax_rows(const Tensor& x) {
   });
 }
 
-void place_columns(const Tensor& y, std::int64_t first, const Tensor& x, std::int64_t count,
-                   const ColumnOffset& offset) {
-  dispatch_float(y.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    for (std::int64_t r = 0; r < y.dim(0); ++r) {
-      T* const to = y.data<T>() + r * y.dim(1) + first;
-      const T* const from = x.data<T>() + r * x.dim(1);
-      if (offset.of.defined()) {
-        const T more = offset.of.data<T>()[r * offset.of.dim(1) + offset.column];
-        kernels::add_constant(to, from, more, static_cast<std::size_t>(count));
+void log_softmax_bands(const Tensor& y, const Tensor& head, std::span<const std::int64_t> ends) {
+  const std::int64_t n = y.dim(1), in_head = head.dim(1);
+  const auto bands = static_cast<std::int64_t>(ends.size());
+  const ProfileScope profile("softmax", 0, 2 * static_cast<double>(y.bytes()));
+  const auto end_of = [&](std::int64_t band) { return ends[static_cast<std::size_t>(band)]; };
+  const auto normalise = [](float* x, std::int64_t count) {
+    kernels::softmax_forward(
+        x, x, {1, static_cast<std::size_t>(count), kernels::SoftmaxKind::log_softmax});
+  };
+  // Band by band, so that threads share those of a single row, too.
+  parallel_for(y.dim(0) * bands, row_grain(n / bands), [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i) {
+      const std::int64_t r = i / bands, band = i % bands;
+      if (band == 0) {
+        normalise(head.data<float>() + r * in_head, in_head);
       } else {
-        std::copy_n(from, count, to);
+        normalise(y.data<float>() + r * n + end_of(band - 1), end_of(band) - end_of(band - 1));
+      }
+    }
+  });
+  parallel_for(y.dim(0), row_grain(n), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      float* const row = y.data<float>() + r * n;
+      const float* const chosen = head.data<float>() + r * in_head;
+      std::copy_n(chosen, end_of(0), row);
+      for (std::int64_t band = 1; band < bands; ++band) {
+        float* const tail = row + end_of(band - 1);
+        kernels::add_constant(tail, tail, chosen[end_of(0) + band - 1],
+                              static_cast<std::size_t>(end_of(band) - end_of(band - 1)));
       }
     }
   });

@@ -19,14 +19,10 @@ void place_rows(const Tensor& y, const Tensor& rows, std::span<const std::int32_
 /// Each row of x [R, N] becomes its log-softmax.
 void log_softmax_rows(const Tensor& x);
 
-/// y[r, first + j] = x[r, j] + offset[r, column] for j < count (undefined offset: 0): all of one
-/// type and as many rows.
-struct ColumnOffset {
-  Tensor of;
-  std::int64_t column = 0;
-};
-void place_columns(const Tensor& y, std::int64_t first, const Tensor& x, std::int64_t count,
-                   const ColumnOffset& offset = {});
+/// Log-probabilities by a hierarchy of two levels, in place: `head` [R, ends[0] + bands] has what
+/// the first tokens and the other bands' sums are chosen by, and of y [R, ends.back()] each band
+/// but the first what its tokens are chosen by. Float32.
+void log_softmax_bands(const Tensor& y, const Tensor& head, std::span<const std::int64_t> ends);
 
 /// Elements [first, first + count) of each of n tensors, one under another: [n, count]; zeros for
 /// an undefined one. Undefined when all are. And its inverse: those elements of tensor i become row
