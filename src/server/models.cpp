@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <ctime>
+#include <exception>
 #include <filesystem>
 
 #include "sluice/base/error.hpp"
+#include "sluice/inference/session.hpp"
 
 namespace sluice::server {
 namespace {
@@ -31,6 +33,18 @@ ServedModel::ServedModel(std::string model_name, const std::filesystem::path& di
   next = std::make_unique<NextText>(make_predictor(model), *tokenizer);
 }
 
+void ServedModel::warm() const {
+  // As much as an engine reads at once where nobody waits for tokens.
+  const std::vector<std::int32_t> text(256, tokenizer->eos());
+  try {
+    Session session = model->session();
+    session.feed(text);
+    session.log_probabilities();
+  } catch (const std::exception&) {
+    // Whoever asks for it is told.
+  }
+}
+
 ModelHost::ModelHost(const ServerOptions& options) : options_(options) {
   if (options.models.empty()) throw UsageError("expected at least one model directory to serve");
   for (const auto& path : options.models) {
@@ -50,6 +64,7 @@ void ModelHost::load() {
     loaded.push_back(std::make_shared<ServedModel>(names_[i], options_.models[i], options_));
   }
   const std::lock_guard lock(mutex_);
+  cold_ = loaded;
   served_.swap(loaded);
   replaced_.insert(replaced_.end(), loaded.begin(), loaded.end());
 }
@@ -65,6 +80,19 @@ std::shared_ptr<ServedModel> ModelHost::find(const std::string& name) const {
     if (name.empty() || model->name == name) return model;
   }
   return nullptr;
+}
+
+void ModelHost::warm_new() {
+  while (true) {
+    std::shared_ptr<ServedModel> model;
+    {
+      const std::lock_guard lock(mutex_);
+      if (cold_.empty()) return;
+      model = std::move(cold_.back());
+      cold_.pop_back();
+    }
+    model->warm();
+  }
 }
 
 void ModelHost::release_unused() {
@@ -83,6 +111,7 @@ void ModelHost::stop() {
     const std::lock_guard lock(mutex_);
     models = served_;
     models.insert(models.end(), replaced_.begin(), replaced_.end());
+    cold_.clear();
   }
   for (const auto& model : models) model->engine->stop();
 }

@@ -19,6 +19,10 @@ struct ServedModel {
   ServedModel(std::string model_name, const std::filesystem::path& directory,
               const ServerOptions& options);
 
+  /// Makes what the first long text and the first token would have to wait for: filters of fast
+  /// convolutions, code of matrix products, pages of a mapped file.
+  void warm() const;
+
   std::string name;
   /// When it was loaded, in seconds since 1970.
   std::int64_t created;
@@ -44,6 +48,8 @@ class ModelHost {
   /// "": the first. Null when there is none of that name.
   std::shared_ptr<ServedModel> find(const std::string& name) const;
   const std::vector<std::string>& names() const { return names_; }
+  /// Warms models that were loaded since. Not to be called by two threads at once.
+  void warm_new();
   /// Lets go of replaced models that are used no more. Not to be called by an engine.
   void release_unused();
   /// Ends all engines, also those of replaced models.
@@ -54,7 +60,7 @@ class ModelHost {
   std::vector<std::string> names_;
   mutable std::mutex mutex_;
   std::mutex loading_;
-  ServedModels served_, replaced_;
+  ServedModels served_, replaced_, cold_;
 };
 
 }  // namespace sluice::server

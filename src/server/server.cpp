@@ -16,7 +16,7 @@ namespace {
 
 using namespace server;
 
-/// How often models that were replaced are looked at.
+/// How often models that are new, or were replaced, are looked at.
 constexpr std::chrono::seconds look_every{1};
 
 HttpLimits http_limits(const ServerOptions& options) {
@@ -84,7 +84,10 @@ class Server::Impl {
   void keep() {
     std::unique_lock lock(mutex);
     while (!wake.wait_for(lock, look_every, [this] { return keeper_ends; })) {
+      lock.unlock();
+      services.models.warm_new();
       services.models.release_unused();
+      lock.lock();
     }
   }
 

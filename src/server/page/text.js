@@ -177,9 +177,11 @@ function setText(text) {
 }
 
 let typing = 0;
-function changed() {
+/// More keys may follow a key, but nothing a paste: its text is scored before next words are looked for.
+function changed(event) {
   fit();
   drawShade();
   clearTimeout(typing);
-  typing = setTimeout(() => { score(); suggest(); }, 60);
+  if (event?.inputType === 'insertFromPaste') score().then(suggest);
+  else typing = setTimeout(() => { score(); suggest(); }, 60);
 }

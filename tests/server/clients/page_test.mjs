@@ -34,6 +34,10 @@ try {
   await browser.until("document.querySelector('#word .chosen')?.textContent === 'zebra' && document.querySelectorAll('#word .bars tr').length > 1");
   assert.match(await browser.value("$('word').textContent"), /Probability.*Surprisal.*bits/);
 
+  // A paste is scored at once.
+  assert.ok(await browser.value("state.scoring = null; $('text').value = 'a dog saw'; $('text').dispatchEvent(new InputEvent('input', {inputType: 'insertFromPaste'})); state.scoring !== null"));
+  await browser.until(`state.scored === 'a dog saw' && ${shaded} === 3 && state.chips.length`);
+
   // Chips complete and continue, by press and by key.
   await browser.value("setText('the c')");
   await browser.until("state.chips.length && $('chips').children.length === state.chips.length && [...$('chips').children].every(chip => chip.firstChild.textContent.startsWith('c'))");
