@@ -10,6 +10,7 @@ docs/results.md's). All contenders stay loaded and speak the protocol of bench/R
 them one after the other for as long (--seconds), each time beginning with another. The roof is how often
 memory is read per second, in a buffer as large as the weights that a token reads. Prints medians and
 quartiles and writes a record to bench/results/, shape by shape: about a minute each on an idle machine.
+A shape that has a record of this commit is not measured again (--again): what was interrupted goes on.
 OMP_WAIT_POLICY is left as it is: threads that wait actively take the cores from whoever's turn it is.
 """
 
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import time
 
-from measure import ROOT, Program, quartiles, surroundings
+from measure import ROOT, Program, git, quartiles, surroundings
 
 SHAPES = {
     "gcnn-512": (["--arch", "gcnn", "--layers", "[(512,4)]*8", "--dim", "512"], ("gcnn", 512, 8)),
@@ -189,6 +190,13 @@ def keep(options, name, result):
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
+def kept(options, name):
+    """What a shape's newest record says, if it is of this commit."""
+    records = sorted(pathlib.Path(options.out).glob(f"*-generation-{name}.json"))
+    record = json.loads(records[-1].read_text(encoding="utf-8")) if records else {}
+    return record if record.get("commit") == git("rev-parse", "HEAD") else None
+
+
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--text", required=True, help="what the models' words are taken from")
@@ -207,6 +215,7 @@ def parse_options():
     parser.add_argument("--score-lines", type=int, default=600,
                         help="lines of --valid to score (600)")
     parser.add_argument("--prepare", action="store_true", help="make models and graphs, and stop")
+    parser.add_argument("--again", action="store_true", help="measure anew what has a record")
     parser.add_argument("--score", action="store_true", help="score a text, too (gcnn)")
     parser.add_argument("--out", default=str(ROOT / "bench/results"))
     return parser.parse_args()
@@ -218,9 +227,11 @@ def main():
         if options.prepare:
             prepare(options, name)
             continue
-        result = compare(options, name)
-        keep(options, name, result)  # what was measured stays, whatever becomes of the rest
-        if options.score and name.startswith("gcnn"):
+        result = None if options.again else kept(options, name)
+        if result is None:
+            result = compare(options, name)
+            keep(options, name, result)  # what was measured stays, whatever becomes of the rest
+        if options.score and name.startswith("gcnn") and "scoring_tokens_per_second" not in result:
             result["scoring_tokens_per_second"] = score(options, name)
             keep(options, name, result)
         report(name, result)

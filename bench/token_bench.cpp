@@ -20,6 +20,7 @@
 #include "sluice/base/names.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/version.hpp"
+#include "sluice/inference/sample.hpp"
 #include "sluice/inference/session.hpp"
 
 namespace sluice {
@@ -59,6 +60,7 @@ class Texts final : public Contender {
       all.push_back(&sessions[i]);
       spans.emplace_back(&ids[i], 1);
     }
+    std::vector<Sampler> greedy(count, Sampler({.temperature = 0}));
     for (std::int64_t t = 0; t < steps; ++t) {
       Session::step(all, spans);
       const std::int64_t width = sessions.front().hidden().dim(1);
@@ -69,10 +71,9 @@ class Texts final : public Contender {
       }
       const Tensor logs = model_->log_probabilities(hidden);
       parallel_for(texts_, 1, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          const float* const row = logs.data<float>() + i * logs.dim(1);
-          ids[static_cast<std::size_t>(i)] =
-              static_cast<std::int32_t>(std::max_element(row, row + logs.dim(1)) - row);
+        const auto v = static_cast<std::size_t>(logs.dim(1));
+        for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+          ids[i] = greedy[i].draw(logs.span<float>().subspan(i * v, v));
         }
       });
     }
