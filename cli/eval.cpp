@@ -14,6 +14,7 @@
 #include "model_argument.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "ranks.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
 #include "text_flags.hpp"
@@ -36,6 +37,7 @@ void EvalCommand::run() const {
   }
   const LoadedPredictor loaded = model.load(parse_enum<ConvPath>(conv));
   const TextEvaluation evaluation = evaluate_text(loaded, text, "eval");
+  if (!speaks()) return;
   const EvalResult& result = evaluation.result;
   const TextExtent& size = evaluation.extent;
   const double word_perplexity =

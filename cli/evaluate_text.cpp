@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "output.hpp"
+#include "ranks.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/text/corpus.hpp"
 #include "sluice/text/labels.hpp"
@@ -11,10 +14,12 @@ namespace sluice::cli {
 
 TextEvaluation evaluate_text(const LoadedPredictor& loaded, const TextFlags& text,
                              const std::string& command) {
+  check_input_of_ranks(std::find(text.files.begin(), text.files.end(), "-") != text.files.end());
+  PieceWork& work = shared_work();
   EvalOptions options;
   ProgressDisplay display;
   const Progress progress = [&](double fraction, std::string_view what) {
-    display.update(fraction, what);
+    if (work.leads()) display.update(fraction, what);
   };
   const TextInputs inputs = text.open(*loaded.tokenizer, progress);
   TokenShards corpus = tokenize_uncached(
@@ -24,14 +29,24 @@ TextEvaluation evaluate_text(const LoadedPredictor& loaded, const TextFlags& tex
     corpus = with_labels(corpus, inputs.sources(), loaded.model->config().labels);
   }
   options.progress = [&](std::int64_t done, std::int64_t all) {
-    display.update(static_cast<double>(done) / static_cast<double>(all),
-                   fmt::format("{} of {} tokens", grouped(done), grouped(all)));
+    progress(static_cast<double>(done) / static_cast<double>(all),
+             fmt::format("{} of {} tokens", grouped(done), grouped(all)));
   };
   options.unknown = loaded.tokenizer->unk();
   TextEvaluation found;
-  found.result = loaded.model ? evaluate(*loaded.model, corpus, options)
-                              : evaluate(*loaded.predictor, corpus, options);
+  if (loaded.model) {
+    found.result = evaluate_parts(*loaded.model, corpus, options, work);
+  } else if (work.leads()) {
+    found.result = evaluate(*loaded.predictor, corpus, options);
+  }
   display.clear();
+  if (!work.leads()) return found;
+  if (!ranks().alone() && !(loaded.model && loaded.model->receptive_field())) {
+    tell(
+        fmt::format("sluice {}: one of the processes read all of the text: what is predicted "
+                    "depends on all that was before\n",
+                    command));
+  }
   if (!inputs.skipped().empty()) {
     tell(fmt::format("sluice {}: {}\n", command, inputs.skipped_note()));
   }

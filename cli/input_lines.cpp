@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <sstream>
+
 #include "output.hpp"
+#include "ranks.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/text/inputs.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -19,6 +23,11 @@ void FaultyLines::tell(const std::string& fault) {
 void FaultyLines::finish() const {
   if (count_ <= most_told) return;
   cli::tell(fmt::format("sluice {}: {} more lines are no good\n", command_, count_ - most_told));
+}
+
+std::unique_ptr<std::istream> leading_text(const std::string& path) {
+  if (!speaks()) return std::make_unique<std::istringstream>();
+  return open_text(path);
 }
 
 std::string with_escapes(const std::string& flag, const std::string& text) {

@@ -1,6 +1,8 @@
 #pragma once
 // What commands say of lines that are no good, and how they read text in flags.
 
+#include <istream>
+#include <memory>
 #include <string>
 
 namespace sluice::cli {
@@ -16,6 +18,9 @@ class FaultyLines {
   std::string command_;
   long count_ = 0;
 };
+
+/// The text at `path` (open_text()), in the process that leads; an empty one in others.
+std::unique_ptr<std::istream> leading_text(const std::string& path);
 
 /// `text` with \n, \t and \\ as the characters they stand for. Throws UsageError naming the flag
 /// for other backslashes.

@@ -6,11 +6,14 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "commands.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "ranks.hpp"
 #include "run_directory.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/lab/inspect/inspect.hpp"
@@ -53,22 +56,34 @@ void InspectCommand::check_out() const {
 int InspectCommand::run() const {
   if (tokens < 1) throw UsageError(fmt::format("--tokens: expected at least 1, got {}", tokens));
   check_out();
+  check_input_of_ranks(text == "-");
+  PieceWork& work = shared_work();
   const StopSignals signals;
   const LoadedModel loaded = load_model(model);
   ProgressDisplay display;
-  const Progress progress = until_interrupted(display);
+  const Progress shown = until_interrupted(display);
+  const Progress progress = [&](double fraction, std::string_view what) {
+    if (work.leads()) {
+      shown(fraction, what);
+    } else if (const int signal = StopSignals::received()) {
+      throw Interrupted{signal};
+    }
+  };
   try {
     // Nothing of the text or its tokens has a name on the disk.
     const TextInputs inputs({text}, {}, {}, progress);
     const TokenShards corpus = tokenize_uncached(inputs.sources(), *loaded.tokenizer, progress);
-    RunDirectory directory(out, Existing::resume);
+    std::optional<RunDirectory> directory;
+    if (work.leads()) directory.emplace(out, Existing::resume);
     InspectOptions options;
     options.tokens = tokens;
     options.file = text;
     options.progress = progress;
+    options.work = &work;
     const Inspection inspection = inspect_model(*loaded.model, *loaded.tokenizer, corpus, options);
+    if (!work.leads()) return 0;
     write_inspection(out, inspection);
-    directory.keep();
+    directory->keep();
     display.clear();
     write_report(out);
     print(fmt::format("{}\ninspection: {}\nreport: {}\n", format_inspection(inspection),
@@ -77,8 +92,8 @@ int InspectCommand::run() const {
     return 0;
   } catch (const Interrupted& interrupted) {
     display.clear();
-    tell("sluice inspect: interrupted; nothing was written\n");
-    return 128 + interrupted.signal;
+    if (work.leads()) tell("sluice inspect: interrupted; nothing was written\n");
+    return fail_ranks(128 + interrupted.signal);
   }
 }
 

@@ -83,7 +83,7 @@ int complain(const CLI::App* command, std::string_view what, int status) {
     sluice::cli::tell(fmt::format("sluice{}{}: {}{}\n", command ? " " : "",
                                   command ? command->get_name() : "", *who, what));
   }
-  return sluice::cli::leave_ranks(status);
+  return sluice::cli::fail_ranks(status);
 }
 
 /// What to say of an exception that is none of the library's own: nothing of its text, which is not

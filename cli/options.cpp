@@ -154,6 +154,14 @@ Argument add_optional_integer(CLI::App& app, const std::string& flag, std::int64
                       ->type_name("[N]"));
 }
 
+namespace {
+
+bool threads_were_given = false;
+
+}  // namespace
+
+bool threads_given() { return threads_were_given; }
+
 Argument add_threads(CLI::App& app) {
   const auto set = [](const std::string& s) {
     constexpr std::int64_t most = 4096;
@@ -162,6 +170,7 @@ Argument add_threads(CLI::App& app) {
       throw UsageError(fmt::format("--threads: expected 1 to {}, got {}", most, threads));
     }
     set_thread_count(static_cast<int>(threads));
+    threads_were_given = true;
   };
   return read_by(app, "--threads", set,
                  "threads to compute with (default: the cores this process may use)", "N");

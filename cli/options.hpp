@@ -80,6 +80,8 @@ Argument add_optional_integer(CLI::App& app, const std::string& flag, std::int64
 
 /// Adds --threads N, which takes effect at once.
 Argument add_threads(CLI::App& app);
+/// Whether it was given.
+bool threads_given();
 
 /// What is done with the value that a flag gives to a field; `place` is the flag.
 using SetField = std::function<void(const Field&, const Value&, const FieldPlace& place)>;

@@ -9,7 +9,10 @@
 #include <memory>
 #include <thread>
 
+#include "options.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/parallel.hpp"
+#include "sluice/comm/rank_work.hpp"
 #include "stop_signals.hpp"
 
 namespace sluice::cli {
@@ -19,8 +22,9 @@ namespace {
 /// has, if all have the same to complain of.
 constexpr std::chrono::milliseconds after_the_first{1500};
 constexpr std::chrono::milliseconds look{50};
-/// 128 + the number of the signal that asked all to stop.
-constexpr int least_signal_status = 129;
+/// When the first one cannot speak, the next does, and ends the others before they would.
+constexpr std::chrono::milliseconds after_the_one_before{500};
+constexpr int most_turns = 10;
 
 std::unique_ptr<Communicator>& joined() {
   static std::unique_ptr<Communicator> communicator;
@@ -30,8 +34,8 @@ std::unique_ptr<Communicator>& joined() {
 }  // namespace
 
 void check_command_for_ranks(std::string_view command) {
-  constexpr std::array shared = {std::string_view("train"), std::string_view("compare"),
-                                 std::string_view("claims")};
+  constexpr std::array<std::string_view, 7> shared = {"train", "compare", "claims", "eval",
+                                                      "score", "rescore", "inspect"};
   if (!Communicator::launched() || command.empty() ||
       std::find(shared.begin(), shared.end(), command) != shared.end()) {
     return;
@@ -52,7 +56,9 @@ bool speaks() { return Communicator::launched_rank() == 0; }
 std::optional<std::string> complainer() {
   if (speaks()) return "";
   if (!joined()) return std::nullopt;
-  for (auto waited = after_the_first.zero(); waited < after_the_first; waited += look) {
+  const auto patience =
+      after_the_first + after_the_one_before * std::min(joined()->rank() - 1, most_turns);
+  for (auto waited = patience.zero(); waited < patience; waited += look) {
     if (joined()->first_failed()) return std::nullopt;
     std::this_thread::sleep_for(look);
   }
@@ -68,13 +74,33 @@ std::int64_t jobs_of_process(std::int64_t threads) {
                                 cores / std::max<std::int64_t>(threads, 1) / ranks().local_size());
 }
 
+int threads_of_process() {
+  // A launcher binds processes to cores of their own, to some that they share, or not at all.
+  const auto cores = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  return std::clamp(cores / ranks().local_size(), 1, thread_count());
+}
+
+void check_input_of_ranks(bool standard_input) {
+  if (ranks().alone() || !standard_input) return;
+  throw UsageError("standard input reaches one process alone: give the text as a file");
+}
+
+PieceWork& shared_work() {
+  static const std::unique_ptr<PieceWork> work = []() -> std::unique_ptr<PieceWork> {
+    if (ranks().alone()) return std::make_unique<OwnWork>();
+    if (!threads_given()) set_thread_count(threads_of_process());
+    return std::make_unique<RankWork>(ranks());
+  }();
+  return *work;
+}
+
 int leave_ranks(int status) {
-  if (!joined() || joined()->alone()) return status;
-  if (status == 0 || status >= least_signal_status) {
-    joined()->close();
-  } else {
-    joined()->abort(status);
-  }
+  if (joined() && !joined()->alone()) joined()->close();
+  return status;
+}
+
+int fail_ranks(int status) {
+  if (joined() && !joined()->alone()) joined()->abort(status);
   return status;
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "run_directory.hpp"
+#include "sluice/base/pieces.hpp"
 #include "sluice/comm/communicator.hpp"
 
 namespace sluice::cli {
@@ -52,8 +53,20 @@ std::optional<std::string> complainer();
 /// when there is one process.
 std::int64_t jobs_of_process(std::int64_t threads);
 
-/// The end of the program: all leave together when it is not a failure (0, and what a signal to all
-/// makes); else the others are ended, too. Returns `status`.
+/// Threads of each process when nothing was asked: the cores of its machine divided by the
+/// processes there.
+int threads_of_process();
+
+/// Throws UsageError when there are several processes and all of them would read standard input.
+void check_input_of_ranks(bool standard_input);
+
+/// Who does a command's pieces of work: all processes, with threads_of_process() each where nothing
+/// was asked; this one when it is alone.
+PieceWork& shared_work();
+
+/// The end of a command that has come to its end, in all processes; returns `status`.
 int leave_ranks(int status);
+/// The end of one that has failed here: the others are ended, too. Returns `status`.
+int fail_ranks(int status);
 
 }  // namespace sluice::cli

@@ -13,6 +13,7 @@
 #include "model_argument.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "ranks.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/inference/rescore.hpp"
 #include "sluice/inference/word_errors.hpp"
@@ -112,7 +113,8 @@ int RescoreCommand::run() {
   std::map<std::string, std::string> references;
   if (!tune.empty()) references = read_references(*open_text(tune), lists.format);
   const std::unique_ptr<NbestCodec> codec = make_nbest_codec(lists);
-  const std::unique_ptr<std::istream> input = open_text(file);
+  PieceWork& work = shared_work();
+  const std::unique_ptr<std::istream> input = leading_text(file);
   const LoadedPredictor loaded = model.load();
   const Rescorer rescorer(loaded.predictor, *loaded.tokenizer, options);
   FaultyLines faults("rescore");
@@ -121,10 +123,10 @@ int RescoreCommand::run() {
                           .flush = flush_output};
   std::int64_t failed = 0;
   if (tune.empty()) {
-    failed = rescore_lines(*input, rescorer, *codec, output);
+    failed = rescore_lines(*input, rescorer, *codec, output, work);
   } else {
-    const auto hypotheses = read_rescored(*input, rescorer, *codec, output, failed);
-    print_tuning(rate_hypotheses(hypotheses, references));
+    const auto hypotheses = read_rescored(*input, rescorer, *codec, output, failed, work);
+    if (work.leads()) print_tuning(rate_hypotheses(hypotheses, references));
   }
   faults.finish();
   return failed == 0 ? 0 : 1;

@@ -11,6 +11,7 @@
 #include "model_argument.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "ranks.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/inference/line_format.hpp"
 #include "sluice/inference/score.hpp"
@@ -71,8 +72,14 @@ void ScoreCommand::read_flags() {
 
 int ScoreCommand::run() {
   read_flags();
+  if (options.running && !ranks().alone()) {
+    throw UsageError(
+        "--running: each line continues those before, which one process reads; start it without "
+        "mpirun or srun");
+  }
   const std::unique_ptr<LineCodec> codec = make_line_codec(lines);
-  const std::unique_ptr<std::istream> input = open_text(file);
+  PieceWork& work = shared_work();
+  const std::unique_ptr<std::istream> input = leading_text(file);
   const LoadedPredictor loaded = model.load();
   const ModelConfig* const trained = loaded.model ? &loaded.model->config() : nullptr;
   if (options.running) options.documents = texts.document_rule(trained, *loaded.tokenizer);
@@ -82,7 +89,8 @@ int ScoreCommand::run() {
       score_lines_of(*input, scorer, *codec,
                      {.line = [](const std::string& line) { print(line + "\n"); },
                       .fault = [&](const std::string& fault) { faults.tell(fault); },
-                      .flush = flush_output});
+                      .flush = flush_output},
+                     work);
   faults.finish();
   return failed == 0 ? 0 : 1;
 }

@@ -237,17 +237,12 @@ int TrainRun::run() {
 void share_out(Settings& settings, const Communicator& ranks, bool resume) {
   if (ranks.alone()) return;
   for (const auto* files : {&settings.data.values.train, &settings.data.values.valid}) {
-    if (std::find(files->begin(), files->end(), "-") == files->end()) continue;
-    throw UsageError("standard input reaches one process alone: give the text as a file");
+    check_input_of_ranks(std::find(files->begin(), files->end(), "-") != files->end());
   }
   if (!resume && !settings.training.has("accumulate")) {
     settings.training.set("accumulate", Value(std::int64_t{ranks.size()}), {.where = "train"});
   }
-  // A launcher binds processes to cores of their own, to some that they share, or not at all.
-  const auto cores = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  if (settings.threads == 0) {
-    settings.threads = std::clamp(cores / ranks.local_size(), 1, thread_count());
-  }
+  if (settings.threads == 0) settings.threads = threads_of_process();
 }
 
 int train_command(TrainFlags flags) {

@@ -44,6 +44,16 @@ std::span<std::byte> bytes_of(std::string& text) {
   return std::as_writable_bytes(std::span(text.data(), text.size()));
 }
 
+/// The parts of these sizes, which follow each other in `all`.
+std::vector<std::string> cut(std::string_view all, std::span<const std::size_t> sizes) {
+  std::vector<std::string> out;
+  for (const std::size_t size : sizes) {
+    out.emplace_back(all.substr(0, size));
+    all.remove_prefix(size);
+  }
+  return out;
+}
+
 /// A process by itself.
 class Alone final : public Collectives {
  public:
@@ -107,13 +117,52 @@ std::vector<std::string> Communicator::all_gather(std::string_view mine) {
     all.resize(std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}));
     with.all_gather(bytes_of(mine), sizes, bytes_of(all));
   });
-  std::vector<std::string> out;
-  std::size_t offset = 0;
-  for (const std::size_t size : sizes) {
-    out.push_back(all.substr(offset, size));
-    offset += size;
+  return cut(all, sizes);
+}
+
+std::vector<std::string> Communicator::collect(std::string_view mine) {
+  const auto n = static_cast<std::size_t>(size());
+  std::vector<std::size_t> sizes(n);
+  std::string all;
+  call([&](Collectives& with) {
+    const std::size_t own = mine.size();
+    const std::vector<std::size_t> each(n, sizeof own);
+    with.all_gather(std::as_bytes(std::span(&own, 1)), each,
+                    std::as_writable_bytes(std::span(sizes)));
+    std::vector<std::size_t> to_leader(n), coming(n);
+    to_leader[0] = own;
+    if (with.rank() == 0) coming = sizes;
+    all.resize(std::accumulate(coming.begin(), coming.end(), std::size_t{0}));
+    with.all_to_all(bytes_of(mine), to_leader, bytes_of(all), coming);
+  });
+  if (!leads()) return {};
+  return cut(all, sizes);
+}
+
+Communicator::Scattered Communicator::scatter(std::span<const std::string> parts) {
+  const auto n = static_cast<std::size_t>(size());
+  /// Bytes of each part, and -1 where there is none.
+  std::vector<std::int64_t> sizes(n, -1);
+  std::string all;
+  for (std::size_t p = 0; leads() && p < parts.size(); ++p) {
+    sizes[p] = static_cast<std::int64_t>(parts[p].size());
+    all += parts[p];
   }
-  return out;
+  Scattered own;
+  call([&](Collectives& with) {
+    with.broadcast(std::as_writable_bytes(std::span(sizes)), 0);
+    std::vector<std::size_t> going(n), coming(n);
+    const auto bytes = [&](std::size_t p) {
+      return static_cast<std::size_t>(std::max<std::int64_t>(sizes[p], 0));
+    };
+    for (std::size_t p = 0; with.rank() == 0 && p < n; ++p) going[p] = bytes(p);
+    coming[0] = bytes(static_cast<std::size_t>(with.rank()));
+    own.part.resize(coming[0]);
+    with.all_to_all(bytes_of(std::string_view(all)), going, bytes_of(own.part), coming);
+  });
+  own.parts = static_cast<int>(
+      std::count_if(sizes.begin(), sizes.end(), [](std::int64_t bytes) { return bytes >= 0; }));
+  return own;
 }
 
 std::string Communicator::broadcast(std::string_view mine, int root) {

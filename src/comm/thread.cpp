@@ -16,7 +16,8 @@ constexpr int data_tag = 2;
 constexpr int asked_at_once = 100;
 constexpr std::chrono::microseconds nap{20};
 constexpr std::chrono::microseconds nap_beside_work{100};
-constexpr std::chrono::milliseconds idle{100};
+/// How long others wait, at most, for what they ask of this process while it has nothing to say.
+constexpr std::chrono::milliseconds idle{5};
 /// Seconds of silence that are enough once a signal has come: a launcher sends one to all when it
 /// has seen a process die.
 constexpr double patience_when_stopping = 5;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numbers>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "sluice/base/error.hpp"
@@ -218,27 +219,48 @@ void check(std::int64_t vocabulary, const TokenShards& corpus, const EvalOptions
   }
 }
 
-/// Sums while a text is scored, and what they come to.
-class Sums {
+/// Sums over tokens that were scored.
+struct Sums {
+  double nll = 0;
+  /// Of those in the vocabulary.
+  double known_nll = 0;
+  std::int64_t tokens = 0, known = 0;
+
+  void add(const Sums& other) {
+    nll += other.nll;
+    known_nll += other.known_nll;
+    tokens += other.tokens;
+    known += other.known;
+  }
+};
+
+/// One evaluation: what is summed while a text is scored, and what it comes to.
+class Summing {
  public:
-  explicit Sums(const TokenShards& corpus, const EvalOptions& options)
+  Summing(const TokenShards& corpus, const EvalOptions& options)
       : corpus_(corpus), options_(options), start_(std::chrono::steady_clock::now()) {}
 
   void add(std::span<const double> nll, std::span<const std::int32_t> targets) {
     for (std::size_t i = 0; i < nll.size(); ++i) {
-      result_.nll += nll[i];
+      sums_.nll += nll[i];
       if (targets[i] == options_.unknown) continue;
-      known_nll_ += nll[i];
-      ++known_;
+      sums_.known_nll += nll[i];
+      ++sums_.known;
     }
-    result_.tokens += static_cast<std::int64_t>(nll.size());
-    if (options_.progress) options_.progress(result_.tokens, corpus_.size());
+    sums_.tokens += static_cast<std::int64_t>(nll.size());
+    if (options_.progress) options_.progress(sums_.tokens, corpus_.size());
   }
+  void add(const Sums& sums) { sums_.add(sums); }
+  const Sums& sums() const { return sums_; }
 
   EvalResult result() const {
-    EvalResult result = result_;
+    EvalResult result;
+    result.nll = sums_.nll;
+    result.tokens = sums_.tokens;
     result.perplexity = std::exp(result.nll / static_cast<double>(result.tokens));
-    if (known_ > 0) result.known_perplexity = std::exp(known_nll_ / static_cast<double>(known_));
+    if (sums_.known > 0) {
+      result.known_perplexity = std::exp(sums_.known_nll / static_cast<double>(sums_.known));
+    }
     result.characters = corpus_.info().characters;
     if (result.characters > 0) {
       result.bits_per_character =
@@ -256,19 +278,46 @@ class Sums {
   const TokenShards& corpus_;
   const EvalOptions& options_;
   std::chrono::steady_clock::time_point start_;
-  EvalResult result_;
-  double known_nll_ = 0;
-  std::int64_t known_ = 0;
+  Sums sums_;
 };
 
-void add_pass(const FrozenModel& model, const Pass& pass, Sums& sums) {
+void add_pass(const FrozenModel& model, const Pass& pass, Summing& summing) {
   const RowLabels labels{.all = model.label(), .each = pass.labels};
   Tensor hidden = model.hidden(pass.ids, PackedRows(pass.lengths), pass.states, labels);
   if (pass.scored_rows.empty()) return;  // all of it warms up
   if (pass.scored_rows.size() != pass.ids.size()) {
     hidden = pick_rows(hidden, pass.scored_rows, "evaluate");
   }
-  sums.add(model.nll(hidden, pass.scored_targets), pass.scored_targets);
+  summing.add(model.nll(hidden, pass.scored_targets), pass.scored_targets);
+}
+
+Sums score_part(const FrozenModel& model, const TokenShards& corpus, const EvalOptions& options) {
+  Summing summing(corpus, options);
+  if (corpus.documents() != nullptr) {
+    WindowReader reader(corpus, Windows(corpus, model.receptive_field(), options), options);
+    for (Pass pass = reader.next(); !pass.ids.empty(); pass = reader.next()) {
+      add_pass(model, pass, summing);
+    }
+    return summing.sums();
+  }
+  const Plan plan = sluice::plan(corpus.size(), model.receptive_field(), options);
+  std::vector<StackState> states(static_cast<std::size_t>(plan.segments));
+  for (std::int64_t offset = 0; offset < plan.length; offset += plan.chunk) {
+    add_pass(model, read_pass(plan, corpus, offset, states), summing);
+  }
+  return summing.sums();
+}
+
+/// Parts that a text is scored in when several processes may share them: at most this many, each
+/// long enough for segments_per_part segments side by side that are as long as a segment should be.
+constexpr std::int64_t most_parts = 64;
+constexpr std::int64_t segments_per_part = 8;
+constexpr std::int64_t least_segment = 256;
+
+std::int64_t part_count(std::int64_t size, std::optional<std::int64_t> receptive_field) {
+  if (!receptive_field) return 1;
+  const std::int64_t segment = std::max(warm_up_share * (*receptive_field - 1), least_segment);
+  return std::clamp<std::int64_t>(size / (segments_per_part * segment), 1, most_parts);
 }
 
 }  // namespace
@@ -276,20 +325,33 @@ void add_pass(const FrozenModel& model, const Pass& pass, Sums& sums) {
 EvalResult evaluate(const FrozenModel& model, const TokenShards& corpus,
                     const EvalOptions& options) {
   check(model.vocabulary(), corpus, options);
-  Sums sums(corpus, options);
-  if (corpus.documents() != nullptr) {
-    WindowReader reader(corpus, Windows(corpus, model.receptive_field(), options), options);
-    for (Pass pass = reader.next(); !pass.ids.empty(); pass = reader.next()) {
-      add_pass(model, pass, sums);
+  Summing summing(corpus, options);
+  summing.add(score_part(model, corpus, options));
+  return summing.result();
+}
+
+EvalResult evaluate_parts(const FrozenModel& model, const TokenShards& corpus,
+                          const EvalOptions& options, PieceWork& work) {
+  check(model.vocabulary(), corpus, options);
+  Summing summing(corpus, options);
+  const std::int64_t size = corpus.size(), parts = part_count(size, model.receptive_field());
+  const auto bound = [&](std::int64_t part) {
+    return size / parts * part + size % parts * part / parts;
+  };
+  const auto results = work.map(parts, [&](std::int64_t part) {
+    EvalOptions of_part = options;
+    of_part.begin = bound(part);
+    of_part.end = bound(part + 1);
+    if (options.progress) {
+      // What is before it others have, or are at.
+      of_part.progress = [&](std::int64_t done, std::int64_t all) {
+        options.progress(of_part.begin + done, all);
+      };
     }
-    return sums.result();
-  }
-  const Plan plan = sluice::plan(corpus.size(), model.receptive_field(), options);
-  std::vector<StackState> states(static_cast<std::size_t>(plan.segments));
-  for (std::int64_t offset = 0; offset < plan.length; offset += plan.chunk) {
-    add_pass(model, read_pass(plan, corpus, offset, states), sums);
-  }
-  return sums.result();
+    return bytes_of_value(score_part(model, corpus, of_part));
+  });
+  for (const std::string& of_part : results) summing.add(values_of_bytes<Sums>(of_part).front());
+  return summing.result();
 }
 
 namespace {
@@ -318,12 +380,12 @@ void for_each_token(const Predictor& predictor, const TokenShards& corpus,
 
 EvalResult evaluate(const Predictor& predictor, const TokenShards& corpus,
                     const EvalOptions& options) {
-  Sums sums(corpus, options);
+  Summing summing(corpus, options);
   for_each_token(predictor, corpus, options,
                  [&](const std::vector<double>& nll, const std::vector<std::int32_t>& targets) {
-                   sums.add(nll, targets);
+                   summing.add(nll, targets);
                  });
-  return sums.result();
+  return summing.result();
 }
 
 std::vector<double> token_nll(const Predictor& predictor, const TokenShards& corpus,

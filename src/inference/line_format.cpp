@@ -7,6 +7,9 @@
 #include <istream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "nbest_fields.hpp"
@@ -270,15 +273,48 @@ class JsonlCodec final : public LineCodec {
   LineFormatOptions options_;
 };
 
-/// Lines as they were read, up to a bound, and what is said of those that are no good.
-struct Block {
+/// Reads lines in blocks of bounded size, each a piece of work: the number of its first line, the
+/// header, if there is one, and the lines.
+class LineBlocks {
+ public:
+  LineBlocks(std::istream& in, bool bytes_matter) : in_(in), bytes_matter_(bytes_matter) {}
+
+  /// The first line, which is a header; none of an empty stream.
+  const std::optional<std::string>& read_header() {
+    header_ = next();
+    return header_;
+  }
+  std::optional<PieceWork::Piece> read() {
+    std::vector<std::string> block{std::to_string(count_ + 1), header_.value_or("")};
+    std::size_t bytes = 0;
+    bool more = true;
+    while (block.size() < most_lines + 2 && bytes < most_bytes && more) {
+      std::optional<std::string> line = next();
+      if (!line) break;
+      bytes += line->size();
+      block.push_back(std::move(*line));
+      more = in_.rdbuf()->in_avail() > 0;
+    }
+    if (block.size() == 2) return std::nullopt;
+    return PieceWork::Piece{pack(block), more};
+  }
+
+ private:
   static constexpr std::size_t most_lines = 4096;
   static constexpr std::size_t most_bytes = std::size_t{1} << 20;
 
-  std::vector<FormattedLine> lines;
-  std::vector<std::string> faults;  // of each; empty: none
-  std::size_t bytes = 0;
-  bool full() const { return lines.size() == most_lines || bytes >= most_bytes; }
+  std::optional<std::string> next() {
+    std::string line;
+    if (!std::getline(in_, line)) return std::nullopt;
+    ++count_;
+    if (!bytes_matter_ && line.ends_with('\r')) line.pop_back();
+    return line;
+  }
+
+  std::istream& in_;
+  bool bytes_matter_;
+  std::optional<std::string> header_;
+  std::int64_t count_ = 0;
 };
 
 FormattedLine parse_checked(std::string line, const std::string& where, const LineScorer& scorer,
@@ -294,27 +330,28 @@ FormattedLine parse_checked(std::string line, const std::string& where, const Li
   return parsed;
 }
 
-std::int64_t score_block(Block& block, LineScorer& scorer, const LineCodec& codec,
-                         const LineOutput& output) {
+/// Of each line what is written, and what is said of it where it is no good, else nothing.
+std::vector<std::string> score_block(std::span<const std::string> lines, std::int64_t first,
+                                     LineScorer& scorer, const LineCodec& codec) {
+  std::vector<FormattedLine> parsed;
+  std::vector<std::string> faults(lines.size());
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const std::string where = fmt::format("line {}", first + static_cast<std::int64_t>(i));
+    parsed.push_back(parse_checked(lines[i], where, scorer, codec, faults[i]));
+  }
   std::vector<TextToScore> texts;
-  for (std::size_t i = 0; i < block.lines.size(); ++i) {
-    if (block.faults[i].empty()) texts.push_back({block.lines[i].text, block.lines[i].context});
+  for (std::size_t i = 0; i < parsed.size(); ++i) {
+    if (faults[i].empty()) texts.push_back({parsed[i].text, parsed[i].context});
   }
   const std::vector<LineScore> scores = scorer.score(texts);
   auto score = scores.begin();
-  std::int64_t failed = 0;
-  for (std::size_t i = 0; i < block.lines.size(); ++i) {
-    if (block.faults[i].empty()) {
-      output.line(codec.write(block.lines[i], *score++));
-      continue;
-    }
-    ++failed;
-    output.line(codec.failed(block.lines[i], block.faults[i]));
-    output.fault(block.faults[i]);
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < parsed.size(); ++i) {
+    out.push_back(faults[i].empty() ? codec.write(parsed[i], *score++)
+                                    : codec.failed(parsed[i], faults[i]));
+    out.push_back(std::move(faults[i]));
   }
-  output.flush();
-  block = {};
-  return failed;
+  return out;
 }
 
 }  // namespace
@@ -380,28 +417,40 @@ std::unique_ptr<LineCodec> make_line_codec(const LineFormatOptions& options) {
 }
 
 std::int64_t score_lines_of(std::istream& in, LineScorer& scorer, LineCodec& codec,
-                            const LineOutput& output) {
-  std::int64_t count = 0, failed = 0;
-  Block block;
-  for (std::string line; std::getline(in, line);) {
-    ++count;
-    if (!scorer.bytes_matter() && line.ends_with('\r')) line.pop_back();
-    if (count == 1 && codec.has_header()) {
-      const std::string header = codec.header(line);
-      if (!header.empty()) output.line(header);
-      continue;
-    }
-    block.bytes += line.size();
-    std::string fault;
-    block.lines.push_back(
-        parse_checked(std::move(line), fmt::format("line {}", count), scorer, codec, fault));
-    block.faults.push_back(std::move(fault));
-    if (block.full() || in.rdbuf()->in_avail() <= 0) {
-      failed += score_block(block, scorer, codec, output);
-    }
+                            const LineOutput& output, PieceWork& work) {
+  LineBlocks blocks(in, scorer.bytes_matter());
+  bool header_known = !codec.has_header();
+  if (work.leads() && !header_known) {
+    const std::optional<std::string>& first = blocks.read_header();
+    const std::string header = first ? codec.header(*first) : "";
+    if (!header.empty()) output.line(header);
+    header_known = true;
   }
-  failed += score_block(block, scorer, codec, output);
+  std::int64_t failed = 0;
+  const auto score = [&](std::string_view piece) {
+    const std::vector<std::string> block = unpack(piece);
+    // Another process has read it.
+    if (!std::exchange(header_known, true)) static_cast<void>(codec.header(block[1]));
+    return pack(score_block(std::span(block).subspan(2), std::stoll(block[0]), scorer, codec));
+  };
+  const auto write = [&](std::string_view result) {
+    const std::vector<std::string> lines = unpack(result);
+    for (std::size_t i = 0; i < lines.size(); i += 2) {
+      output.line(lines[i]);
+      if (lines[i + 1].empty()) continue;
+      ++failed;
+      output.fault(lines[i + 1]);
+    }
+    output.flush();
+  };
+  work.stream([&] { return blocks.read(); }, score, write);
   return failed;
+}
+
+std::int64_t score_lines_of(std::istream& in, LineScorer& scorer, LineCodec& codec,
+                            const LineOutput& output) {
+  OwnWork work;
+  return score_lines_of(in, scorer, codec, output, work);
 }
 
 }  // namespace sluice

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <deque>
 #include <istream>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
@@ -15,41 +18,90 @@ namespace {
 /// Hypotheses that are scored together: as many lists as fill some passes.
 constexpr std::size_t most_hypotheses = 2048;
 
-/// Reads hypotheses and hands on whole lists, many at once.
+/// Reads hypotheses, whole lists and many at once.
+class ListReader {
+ public:
+  ListReader(std::istream& in, const Rescorer& rescorer, const NbestCodec& codec)
+      : in_(in), rescorer_(rescorer), codec_(codec) {}
+
+  /// The next lists; empty after the last.
+  std::vector<Hypothesis> read() {
+    for (std::string line; std::getline(in_, line);) {
+      if (line.ends_with('\r')) line.pop_back();
+      Hypothesis hypothesis = rescorer_.parse(codec_, line, ++number_);
+      const bool complete =
+          begins_list(hypothesis) && !held_.empty() && (held_.size() >= most_hypotheses || !more());
+      std::vector<Hypothesis> lists;
+      // Where nothing more is at hand, what is complete is not kept waiting.
+      if (complete) lists.swap(held_);
+      held_.push_back(std::move(hypothesis));
+      if (complete) return lists;
+      if (!rescorer_.options().best && !more()) break;
+    }
+    return std::exchange(held_, {});
+  }
+  /// Whether there is more at hand.
+  bool more() const { return in_.rdbuf()->in_avail() > 0; }
+
+ private:
+  /// Whether a list begins; the fault of one that ended before.
+  bool begins_list(Hypothesis& hypothesis) {
+    if (!hypothesis.fault.empty() || hypothesis.list == list_) return false;
+    if (ended_.contains(hypothesis.list)) {
+      hypothesis.fault = fmt::format(
+          "line {}: the list {} ended before, expected its hypotheses together; sort the file by "
+          "list",
+          number_, in_quotes(hypothesis.list));
+      return false;
+    }
+    ended_.insert(list_);
+    list_ = hypothesis.list;
+    return true;
+  }
+
+  std::istream& in_;
+  const Rescorer& rescorer_;
+  const NbestCodec& codec_;
+  std::vector<Hypothesis> held_;
+  std::set<std::string> ended_;
+  std::string list_;
+  std::int64_t number_ = 0;
+};
+
+/// Reads lists, has them scored as pieces of `work`, and hands them on in order.
 template <class Handle>
 void for_each_lists(std::istream& in, const Rescorer& rescorer, const NbestCodec& codec,
-                    Handle&& handle) {
-  std::vector<Hypothesis> held;
-  std::set<std::string> ended;
-  std::string list;
-  std::int64_t number = 0;
-  for (std::string line; std::getline(in, line);) {
-    if (line.ends_with('\r')) line.pop_back();
-    Hypothesis hypothesis = rescorer.parse(codec, line, ++number);
-    const bool sound = hypothesis.fault.empty();
-    if (sound && hypothesis.list != list) {
-      if (ended.contains(hypothesis.list)) {
-        hypothesis.fault = fmt::format(
-            "line {}: the list {} ended before, expected its hypotheses together; sort "
-            "the file by list",
-            number, in_quotes(hypothesis.list));
-      } else {
-        ended.insert(list);
-        list = hypothesis.list;
-        // Where nothing more is at hand, what is complete is not kept waiting.
-        if (held.size() >= most_hypotheses || in.rdbuf()->in_avail() <= 0) {
-          handle(held);
-          held.clear();
-        }
-      }
+                    PieceWork& work, Handle&& handle) {
+  ListReader reader(in, rescorer, codec);
+  std::deque<std::vector<Hypothesis>> under_way;
+  const auto read = [&]() -> std::optional<PieceWork::Piece> {
+    std::vector<Hypothesis> lists = reader.read();
+    if (lists.empty()) return std::nullopt;
+    std::vector<std::string> texts;
+    for (const Hypothesis& each : lists) {
+      if (each.fault.empty()) texts.push_back(each.text);
     }
-    held.push_back(std::move(hypothesis));
-    if (!rescorer.options().best && in.rdbuf()->in_avail() <= 0) {
-      handle(held);
-      held.clear();
+    under_way.push_back(std::move(lists));
+    return PieceWork::Piece{pack(texts), reader.more()};
+  };
+  const auto score = [&](std::string_view piece) {
+    std::vector<Hypothesis> hypotheses;
+    for (std::string& text : unpack(piece)) hypotheses.emplace_back().text = std::move(text);
+    rescorer.score(hypotheses);
+    std::vector<double> scores;
+    for (const Hypothesis& each : hypotheses) scores.push_back(each.log_probability);
+    return bytes_of_values(scores);
+  };
+  const auto write = [&](std::string_view result) {
+    const std::vector<double> scores = values_of_bytes<double>(result);
+    auto next = scores.begin();
+    for (Hypothesis& each : under_way.front()) {
+      if (each.fault.empty()) each.log_probability = *next++;
     }
-  }
-  handle(held);
+    handle(under_way.front());
+    under_way.pop_front();
+  };
+  work.stream(read, score, write);
 }
 
 }  // namespace
@@ -116,12 +168,11 @@ void Rescorer::score(std::span<Hypothesis> hypotheses) const {
 }
 
 std::int64_t rescore_lines(std::istream& in, const Rescorer& rescorer, const NbestCodec& codec,
-                           const LineOutput& output) {
+                           const LineOutput& output, PieceWork& work) {
   const auto& [score, weights, best] = rescorer.options();
   std::int64_t failed = 0;
   const RescoreWeights totals = weights.value_or(RescoreWeights());
-  for_each_lists(in, rescorer, codec, [&](std::vector<Hypothesis>& hypotheses) {
-    rescorer.score(hypotheses);
+  for_each_lists(in, rescorer, codec, work, [&](std::vector<Hypothesis>& hypotheses) {
     const Hypothesis* leader = nullptr;
     const auto end_list = [&] {
       if (leader != nullptr) output.line(codec.best(*leader, totals.total(*leader)));
@@ -148,12 +199,17 @@ std::int64_t rescore_lines(std::istream& in, const Rescorer& rescorer, const Nbe
   return failed;
 }
 
+std::int64_t rescore_lines(std::istream& in, const Rescorer& rescorer, const NbestCodec& codec,
+                           const LineOutput& output) {
+  OwnWork work;
+  return rescore_lines(in, rescorer, codec, output, work);
+}
+
 std::vector<Hypothesis> read_rescored(std::istream& in, const Rescorer& rescorer,
                                       const NbestCodec& codec, const LineOutput& output,
-                                      std::int64_t& failed) {
+                                      std::int64_t& failed, PieceWork& work) {
   std::vector<Hypothesis> all;
-  for_each_lists(in, rescorer, codec, [&](std::vector<Hypothesis>& hypotheses) {
-    rescorer.score(hypotheses);
+  for_each_lists(in, rescorer, codec, work, [&](std::vector<Hypothesis>& hypotheses) {
     for (Hypothesis& hypothesis : hypotheses) {
       if (hypothesis.fault.empty()) {
         all.push_back(std::move(hypothesis));

@@ -22,6 +22,7 @@ class Checkpointer {
       : file_(std::move(file)), fingerprint_(std::move(fingerprint)), parts_(std::move(parts)) {}
 
   const std::filesystem::path& file() const { return file_; }
+  const Fingerprint& fingerprint() const { return fingerprint_; }
 
   /// Writes the parts' tensors ("PART.NAME") one at a time, and their fields and the fingerprint
   /// (JSON under the metadata key "training"), atomically: on an error, a full disk included, the

@@ -75,6 +75,26 @@ FieldTable make_fields() {
       // Left out where it changes nothing, so that files and plans of runs without it stay the
       // same.
       .only_if([](const C& config) { return config.accumulate != 1; })
+      .add("sync_every", &C::sync_every,
+           run_field(at_least(0), "--sync-every",
+                     "each micro-batch is a worker that learns by itself; after so many steps all "
+                     "go on from their mean, for slow networks (DiLoCo); 0: gradients are summed "
+                     "in every step (default 0)"))
+      .only_if([](const C& config) { return config.sync_every != 0; })
+      .add("outer_lr", &C::outer_lr,
+           run_field({.least = 0, .least_excluded = true}, "--outer-lr",
+                     "with --sync-every: the learning rate of what workers have learnt (default "
+                     "0.7)"))
+      .only_if([](const C& config) { return config.sync_every != 0; })
+      .add("outer_momentum", &C::outer_momentum,
+           run_field(from_to_below(0, 1), "--outer-momentum",
+                     "with --sync-every: Nesterov's momentum of that (default 0.9)"))
+      .only_if([](const C& config) { return config.sync_every != 0; })
+      .add("communicate", &C::communicate,
+           run_field({}, "--communicate",
+                     "f32, or bf16: what processes exchange is rounded to bfloat16, for slow "
+                     "networks; the result then depends on their number (default f32)"))
+      .only_if([](const C& config) { return config.communicate != Precision::f32; })
       .add("carry", &C::carry, no_carry)
       .add("validate_every", &C::validate_every,
            run_field(at_least(0), "--validate-every",
@@ -112,6 +132,10 @@ FieldParts field_parts(const TrainConfig& config) { return {{train_fields(), con
 void TrainConfig::validate() const {
   check_fields({{train_fields(), *this}}, {.where = "training config"});
   optimizer.validate();
+  if (sync_every > 0 && accumulate == 1) {
+    throw UsageError(
+        "training config: sync_every is for several workers, and accumulate, their number, is 1");
+  }
   if (batch > most_tokens_per_step / context) {
     throw UsageError(fmt::format(
         "training config: batch · context must be at most {} tokens per step, got {} · {}",
@@ -144,7 +168,9 @@ std::int64_t TrainConfig::total_steps(std::int64_t steps_per_epoch,
 int TrainConfig::kept_per_parameter() const {
   const bool adaptive =
       optimizer.kind == OptimizerKind::adam || optimizer.kind == OptimizerKind::adamw;
-  return (adaptive ? 2 : 1) + (optimizer.keep > 0 ? 1 : 0) + MicroSum::most_kept(accumulate);
+  // A worker's weights, the differences, and the outer momentum.
+  const int beside = sync_every > 0 ? 3 : MicroSum::most_kept(accumulate);
+  return (adaptive ? 2 : 1) + (optimizer.keep > 0 ? 1 : 0) + beside;
 }
 
 void to_json(nlohmann::json& json, const TrainConfig& config) {

@@ -19,9 +19,11 @@ class GradientExchange {
   /// Each leaf (a parameter, then a running statistic) once a step. `part` stays as it is until
   /// finish() returns; `total` is empty.
   virtual void ready(std::size_t leaf, const MicroSum& part, GradientSlot& total) = 0;
-  /// All were ready. When this returns, every total holds the sum over all processes, and `losses`
-  /// those of all micro-batches, of which this process knew its share.
-  virtual void finish(std::span<double> losses) = 0;
+  /// All were ready. When this returns, every total holds the sum over all processes, and `values`,
+  /// as many of each micro-batch, are known of all micro-batches; this process knew its share's.
+  virtual void finish(std::span<double> values) = 0;
+  /// The same of `values` alone, in a step of which nothing is summed.
+  virtual void share_values(std::span<double> values) = 0;
 };
 
 }  // namespace sluice

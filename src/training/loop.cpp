@@ -10,13 +10,16 @@
 
 namespace sluice {
 
-Loop::Loop(LanguageModel& model, const TokenShards& text, const TrainConfig& config)
+Loop::Loop(LanguageModel& model, const TokenShards& text, const TrainConfig& config,
+           GradientExchange* exchange)
     : model_(model),
       config_(config),
       stream_(text, config.streams(), config.context),
-      optimizer_(model.parameters(), config.optimizer),
+      optimizer_(model.parameters(),
+                 config.sync_every > 0 ? LocalWorkers::outer(config) : config.optimizer),
       statistics_(model.parameters()),
       losses_(static_cast<std::size_t>(config.accumulate)),
+      exchange_(exchange),
       inputs_(static_cast<std::size_t>(config.batch * config.context)),
       targets_(inputs_.size()),
       labels_(stream_.has_labels() ? inputs_.size() : 0),
@@ -27,6 +30,7 @@ Loop::Loop(LanguageModel& model, const TokenShards& text, const TrainConfig& con
     sums_.emplace_back(parameter.variable.shape(), parameter.variable.dtype());
   }
   optimizer_.zero_gradients();
+  if (config_.sync_every > 0) workers_.emplace(model_.parameters(), config_, share());
 }
 
 MicroBatches Loop::share() const {
@@ -37,6 +41,7 @@ Loop::Update Loop::step(std::int64_t step, double rate, const Read& read) {
   if (!config_.carry || stream_.starts_epoch(step)) {
     for (ModelState& state : carried_) state.tensors.clear();
   }
+  if (workers_) return step_workers(step, rate, read);
   for (MicroSum& sum : sums_) sum.clear();
   if (sums()) statistics_.begin();
   const MicroBatches own = share();
@@ -53,6 +58,59 @@ Loop::Update Loop::step(std::int64_t step, double rate, const Read& read) {
   model_.constrain();
   optimizer_.zero_gradients();
   return {loss, rate, norm, scale < 1};
+}
+
+Loop::Update Loop::step_workers(std::int64_t step, double rate, const Read& read) {
+  // Of each worker: its loss and its gradient's norm.
+  std::vector<double> found(2 * losses_.size());
+  const MicroBatches own = share();
+  for (std::int64_t micro = own.begin; micro < own.end; ++micro) {
+    const LocalWorkers::Turn turn(*workers_, micro);
+    Optimizer& optimizer = workers_->optimizer(micro);
+    double* const mine = &found[2 * static_cast<std::size_t>(micro)];
+    mine[0] = learn_from(step, micro, read);
+    mine[1] = optimizer.gradient_norm();
+    // Else all hear of it below.
+    if (std::isfinite(mine[0]) && std::isfinite(mine[1])) {
+      optimizer.step(rate, clip_coefficient(mine[1], config_.clip));
+    }
+    model_.constrain();
+    optimizer.zero_gradients();
+  }
+  ++local_steps_;
+  const bool due = (step + 1) % config_.sync_every == 0;
+  if (due) workers_->offer(exchange_);
+  if (exchange_ != nullptr && due) exchange_->finish(found);
+  if (exchange_ != nullptr && !due) exchange_->share_values(found);
+  const Update update = update_of(found, rate);
+  if (due) synchronise();
+  return update;
+}
+
+Loop::Update Loop::update_of(std::span<const double> found, double rate) const {
+  Update update{.loss = 0, .rate = rate, .norm = 0, .clipped = false};
+  for (std::size_t i = 0; i < found.size(); i += 2) {
+    if (!std::isfinite(found[i])) throw NotFinite("the loss", found[i]);
+    if (!std::isfinite(found[i + 1])) throw NotFinite("the gradient norm", found[i + 1]);
+    update.loss += found[i] / static_cast<double>(losses_.size());
+    update.norm += found[i + 1] / static_cast<double>(losses_.size());
+    update.clipped = update.clipped || clip_coefficient(found[i + 1], config_.clip) < 1;
+  }
+  return update;
+}
+
+void Loop::synchronise() {
+  workers_->update(optimizer_);
+  model_.constrain();
+  workers_->adopt();
+  local_steps_ = 0;
+}
+
+void Loop::settle() {
+  if (settled()) return;
+  workers_->offer(exchange_);
+  if (exchange_ != nullptr) exchange_->finish({});
+  synchronise();
 }
 
 double Loop::join() {

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "gradient_exchange.hpp"
+#include "local_workers.hpp"
 #include "micro_sums.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/batches.hpp"
@@ -29,15 +31,29 @@ class Loop {
 
   /// `model`, `text` and `config` must outlive it. Throws Error when the text is shorter than a
   /// batch of chunks.
-  Loop(LanguageModel& model, const TokenShards& text, const TrainConfig& config);
+  /// `exchange` may be null: this process computes all micro-batches; else it must outlive the
+  /// steps.
+  Loop(LanguageModel& model, const TokenShards& text, const TrainConfig& config,
+       GradientExchange* exchange = nullptr);
 
   /// Learns from the chunks of step `step` (from 0) at learning rate `rate`: the loss is the mean
   /// over its micro-batches, and so is the gradient, summed as MicroSum does. Throws NotFinite for
   /// the loss or the norm of the gradient; the weights are those before the step then.
+  ///
+  /// With workers (TrainConfig::sync_every) each micro-batch's worker learns by itself: the norm is
+  /// the mean of theirs, clipped what was clipped in one of them. The step after which all have
+  /// done a multiple of sync_every ends with a synchronisation; between two the model stays as it
+  /// is.
   Update step(std::int64_t step, double rate, const Read& read = {});
 
-  /// Null: none, this process computes all micro-batches. It must outlive the steps.
-  void exchange_with(GradientExchange* exchange) { exchange_ = exchange; }
+  /// Whether the model has all that was learnt: workers may have learnt more.
+  bool settled() const { return local_steps_ == 0; }
+  /// Synchronises workers that have learnt more.
+  void settle();
+  /// Null: no workers.
+  LocalWorkers* workers() { return workers_ ? &*workers_ : nullptr; }
+  /// Steps since workers were synchronised.
+  std::int64_t& local_steps() { return local_steps_; }
 
   /// Targets that a step learns from: of a text in documents on average, padding left out.
   std::int64_t tokens_per_step() const { return stream_.tokens_per_step(); }
@@ -62,8 +78,14 @@ class Loop {
   void complete_part(std::size_t leaf, MicroSum& part, GradientSlot& total);
   /// All gradients are what the update reads; the loss of the step.
   double join();
+  Update step_workers(std::int64_t step, double rate, const Read& read);
+  /// The mean step of workers of which each found a loss and a norm, one after the other. Throws
+  /// NotFinite.
+  Update update_of(std::span<const double> found, double rate) const;
+  /// The workers' sums over all processes are there: the model and all workers take them over.
+  void synchronise();
   /// Whether gradients are sums of parts.
-  bool sums() const { return config_.accumulate > 1 || exchange_ != nullptr; }
+  bool sums() const { return !workers_ && (config_.accumulate > 1 || exchange_ != nullptr); }
 
   LanguageModel& model_;
   const TrainConfig& config_;
@@ -73,7 +95,9 @@ class Loop {
   std::vector<Variable> leaves_;
   std::vector<MicroSum> sums_;  // of each leaf
   std::vector<double> losses_;  // of each micro-batch
-  GradientExchange* exchange_ = nullptr;
+  GradientExchange* exchange_;
+  std::optional<LocalWorkers> workers_;
+  std::int64_t local_steps_ = 0;
   std::vector<TokenId> inputs_;
   std::vector<TokenId> targets_;
   std::vector<std::int32_t> labels_;  // of the targets, where the text has labels

@@ -115,17 +115,26 @@ struct RankExchange::Bucket {
   std::future<void> done;
 };
 
-RankExchange::RankExchange(Communicator& ranks, std::int64_t micro_batches)
-    : ranks_(ranks), micro_batches_(micro_batches) {
-  for (int rank = 0; rank < ranks_.size(); ++rank) {
+RankExchange::RankExchange(Communicator& ranks, std::int64_t micro_batches, Precision precision)
+    : ranks_(ranks),
+      micro_batches_(micro_batches),
+      places_(nodes_of_ranks(micro_batches, ranks.size())),
+      // Each node, and the slice of totals that is added here.
+      wire_(precision, places_[static_cast<std::size_t>(ranks.rank())].size() + 1) {}
+
+std::vector<std::vector<SumNode>> RankExchange::nodes_of_ranks(std::int64_t micro_batches,
+                                                               int size) {
+  std::vector<std::vector<SumNode>> places;
+  for (int rank = 0; rank < size; ++rank) {
     MicroSum sum(Shape{1}, DType::f32);
-    const MicroBatches share = share_of(micro_batches_, rank, ranks_.size());
+    const MicroBatches share = share_of(micro_batches, rank, size);
     for (std::int64_t micro = share.begin; micro < share.end; ++micro) {
       GradientSlot empty(Shape{1}, DType::f32);
       sum.add(micro, empty);
     }
-    places_.push_back(sum.nodes());
+    places.push_back(sum.nodes());
   }
+  return places;
 }
 
 RankExchange::~RankExchange() {
@@ -235,22 +244,23 @@ void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
   const int size = with.size();
   const Range own = slice_of(n, with.rank(), size);
   std::vector<std::size_t> from_counts, to_counts, slices;
-  outgoing_.clear();
+  wire_.clear();
   for (int to = 0; to < size; ++to) {
     const Range slice = slice_of(n, to, size);
-    slices.push_back(static_cast<std::size_t>(slice.size()) * sizeof(float));
-    const std::size_t before = outgoing_.size();
+    slices.push_back(static_cast<std::size_t>(slice.size()) * wire_.scalar_bytes());
+    const std::size_t before = wire_.size();
     for (std::size_t node = 0; node < places_[static_cast<std::size_t>(with.rank())].size();
          ++node) {
       for (const Placed& leaf : placed) {
         const auto& values = leaf.item->own[node];
         const Range part = overlap(leaf.range, slice);
         if (values.kind == nothing || part.size() == 0) continue;
-        const float* begin = values.values + (part.begin - leaf.range.begin);
-        outgoing_.insert(outgoing_.end(), begin, begin + part.size());
+        const std::int64_t offset = part.begin - leaf.range.begin;
+        wire_.append(values.values + offset, part.size(),
+                     {leaf.item->leaf, node, offset, leaf.range.size()});
       }
     }
-    from_counts.push_back((outgoing_.size() - before) * sizeof(float));
+    from_counts.push_back((wire_.size() - before) * wire_.scalar_bytes());
   }
   // What comes, in the order in which it was sent: of each process, node by node, leaf by leaf.
   std::size_t coming = 0;
@@ -266,15 +276,15 @@ void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
         }
       }
       first += places.size();
-      to_counts.push_back(coming * sizeof(float));
+      to_counts.push_back(coming * wire_.scalar_bytes());
     }
   };
   for_each_coming([&](const SumNode&, std::size_t, bool has, std::size_t count) {
     if (has) coming += count;
   });
   for (std::size_t r = to_counts.size() - 1; r > 0; --r) to_counts[r] -= to_counts[r - 1];
-  incoming_.resize(coming);
-  with.all_to_all(bytes_of(outgoing_), from_counts, writable(incoming_), to_counts);
+  with.all_to_all(wire_.bytes(), from_counts, wire_.room(incoming_, coming), to_counts);
+  wire_.arrived(incoming_);
 
   std::vector<SpanSum> totals;
   for (const Placed& leaf : placed) totals.emplace_back(overlap(leaf.range, own).size());
@@ -283,14 +293,17 @@ void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
     totals[leaf].push(node.level, node.index, has ? next : nullptr);
     if (has) next += count;
   });
-  outgoing_.resize(static_cast<std::size_t>(own.size()));
+  wire_.clear();
   for (std::size_t leaf = 0; leaf < placed.size(); ++leaf) {
     const Range part = overlap(placed[leaf].range, own);
     if (part.size() == 0) continue;
-    std::copy_n(totals[leaf].total(), part.size(), outgoing_.data() + (part.begin - own.begin));
+    const Range& whole = placed[leaf].range;
+    wire_.append(
+        totals[leaf].total(), part.size(),
+        {placed[leaf].item->leaf, wire_.slots() - 1, part.begin - whole.begin, whole.size()});
   }
-  bucket.sums.resize(static_cast<std::size_t>(n));
-  with.all_gather(bytes_of(outgoing_), slices, writable(bucket.sums));
+  with.all_gather(wire_.bytes(), slices, wire_.room(bucket.sums, static_cast<std::size_t>(n)));
+  wire_.arrived(bucket.sums);
 }
 
 void RankExchange::gather_sparse(Collectives& with, Bucket& bucket) {
@@ -380,21 +393,33 @@ void RankExchange::put(Bucket& bucket) {
   }
 }
 
-void RankExchange::finish(std::span<double> losses) {
+std::future<void> RankExchange::post_values(std::span<double> values) {
+  return ranks_.post([this, values](Collectives& with) {
+    const std::size_t each = values.size() / static_cast<std::size_t>(micro_batches_);
+    std::vector<std::size_t> counts;
+    for (int rank = 0; rank < with.size(); ++rank) {
+      const auto of_rank =
+          static_cast<std::size_t>(share_of(micro_batches_, rank, with.size()).size());
+      counts.push_back(of_rank * each * sizeof(double));
+    }
+    const auto own = values.subspan(static_cast<std::size_t>(share().begin) * each,
+                                    static_cast<std::size_t>(share().size()) * each);
+    const std::vector<double> mine(own.begin(), own.end());
+    with.all_gather(bytes_of(mine), counts, std::as_writable_bytes(values));
+  });
+}
+
+void RankExchange::share_values(std::span<double> values) {
+  const ProfileScope scope("exchange");
+  std::future<void> known = post_values(values);
+  ranks_.wait(known);
+}
+
+void RankExchange::finish(std::span<double> values) {
   const ProfileScope scope("exchange");
   if (buckets_.empty()) fill_buckets();
   post_ready();
-  std::future<void> known = ranks_.post([&](Collectives& with) {
-    std::vector<std::size_t> counts;
-    for (int rank = 0; rank < with.size(); ++rank) {
-      counts.push_back(
-          static_cast<std::size_t>(share_of(micro_batches_, rank, with.size()).size()) *
-          sizeof(double));
-    }
-    const MicroBatches own = share();
-    const std::vector<double> mine(losses.begin() + own.begin, losses.begin() + own.end);
-    with.all_gather(bytes_of(mine), counts, std::as_writable_bytes(losses));
-  });
+  std::future<void> known = post_values(values);
   for (Bucket& bucket : buckets_) {
     ranks_.wait(bucket.done);
     put(bucket);
@@ -402,6 +427,11 @@ void RankExchange::finish(std::span<double> losses) {
   ranks_.wait(known);
   for (Leaf& leaf : leaves_) leaf.ready = false;
   next_ = 0;
+}
+
+std::unique_ptr<RankExchange> exchange_of(const RankGroup& ranks, const TrainConfig& config) {
+  if (!ranks.several()) return nullptr;
+  return std::make_unique<RankExchange>(ranks.ranks(), config.accumulate, config.communicate);
 }
 
 }  // namespace sluice

@@ -4,12 +4,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <future>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "gradient_exchange.hpp"
 #include "rank_group.hpp"
 #include "sluice/comm/communicator.hpp"
+#include "sluice/training/config.hpp"
+#include "sum_wire.hpp"
 
 namespace sluice {
 
@@ -21,13 +24,21 @@ namespace sluice {
 /// process gets all rows.
 class RankExchange final : public GradientExchange {
  public:
-  /// `micro_batches` of a step over all processes, at least one for each.
-  RankExchange(Communicator& ranks, std::int64_t micro_batches);
+  /// `micro_batches` of a step over all processes, at least one for each. At bf16 dense leaves
+  /// travel rounded (SumWire), a node once and a total once; the totals have the same bits in all
+  /// processes, but depend on how many there are.
+  RankExchange(Communicator& ranks, std::int64_t micro_batches,
+               Precision precision = Precision::f32);
   ~RankExchange() override;
 
   MicroBatches share() const override;
   void ready(std::size_t leaf, const MicroSum& part, GradientSlot& total) override;
-  void finish(std::span<double> losses) override;
+  void finish(std::span<double> values) override;
+  void share_values(std::span<double> values) override;
+
+  /// What is kept of rounding; between steps. Places of process `rank` in it.
+  SumWire& wire() { return wire_; }
+  std::size_t slots(int rank) const { return places_[static_cast<std::size_t>(rank)].size() + 1; }
 
  private:
   struct Bucket;
@@ -37,6 +48,9 @@ class RankExchange final : public GradientExchange {
     bool ready = false;
   };
 
+  /// The nodes that each process has of every leaf.
+  static std::vector<std::vector<SumNode>> nodes_of_ranks(std::int64_t micro_batches, int size);
+  std::future<void> post_values(std::span<double> values);
   void fill_buckets();
   void post_ready();
   void post(Bucket& bucket);
@@ -47,14 +61,17 @@ class RankExchange final : public GradientExchange {
 
   Communicator& ranks_;
   const std::int64_t micro_batches_;
-  /// The nodes that each process has of every leaf.
-  std::vector<std::vector<SumNode>> places_;
+  const std::vector<std::vector<SumNode>> places_;
   std::vector<Leaf> leaves_;
   std::vector<std::size_t> order_;
   std::vector<Bucket> buckets_;
   std::size_t next_ = 0;
   /// For the communicator's thread alone.
-  std::vector<float> outgoing_, incoming_;
+  SumWire wire_;
+  std::vector<float> incoming_;
 };
+
+/// Null when this process learns alone.
+std::unique_ptr<RankExchange> exchange_of(const RankGroup& ranks, const TrainConfig& config);
 
 }  // namespace sluice

@@ -29,6 +29,24 @@ Moment RankGroup::agree(const Moment& own) const {
   return agreed;
 }
 
+void RankGroup::send(const Tensor& tensor) const {
+  std::future<void> done = ranks_->post([&](Collectives& with) {
+    with.send({static_cast<const std::byte*>(tensor.raw()), tensor.bytes()}, 0);
+  });
+  ranks_->wait(done);
+}
+
+Tensor RankGroup::receive(int from, const Shape& shape, DType dtype) const {
+  const Tensor tensor = Tensor::zeros(shape, dtype);
+  std::future<void> done = ranks_->post([&](Collectives& with) {
+    with.receive(
+        std::as_writable_bytes(std::span(static_cast<std::byte*>(tensor.raw()), tensor.bytes())),
+        from);
+  });
+  ranks_->wait(done);
+  return tensor;
+}
+
 void RankGroup::gather(std::span<double> values) const {
   if (!several()) return;
   const auto n = static_cast<std::int64_t>(values.size());

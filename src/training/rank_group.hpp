@@ -47,6 +47,9 @@ class RankGroup {
   T from_leader(const T& own) const {
     return several() ? ranks_->gather(own).front() : own;
   }
+  /// Sends a tensor to the leader, which calls receive() for one that is like it.
+  void send(const Tensor& tensor) const;
+  Tensor receive(int from, const Shape& shape, DType dtype) const;
   /// Fills in what other processes know of `values`, one for each micro-batch.
   void gather(std::span<double> values) const;
   /// Throws RankError naming the first process, and the first fact, that is not as the leader's.

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "checkpointer.hpp"
+#include "rank_group.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/corpus.hpp"
 #include "sluice/training/config.hpp"
@@ -14,7 +15,7 @@ namespace sluice {
 /// what the caller adds.
 Fingerprint fingerprint_of(const LanguageModel& model, const TokenShards& train,
                            const TokenShards* valid, const TrainConfig& config,
-                           const Fingerprint& more);
+                           const Fingerprint& more, const RankGroup& ranks);
 
 /// Equal for equal weights, bit for bit.
 std::string parameters_checksum(const Parameters& parameters);

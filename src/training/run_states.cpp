@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/numbers.hpp"
 
 namespace sluice {
 namespace {
@@ -87,8 +88,10 @@ SavedState CarriedState::save() const {
           saved.tensors.push_back(
               source_of(name, states_[static_cast<std::size_t>(micro)].tensors[t]));
         } else {
-          saved.tensors.push_back({{name, like[t].shape(), like[t].dtype()},
-                                   [this, rank, &like, t] { return received(rank, like[t]); }});
+          saved.tensors.push_back(
+              {{name, like[t].shape(), like[t].dtype()}, [this, rank, &like, t] {
+                 return ranks_.receive(rank, like[t].shape(), like[t].dtype());
+               }});
         }
       }
     }
@@ -97,26 +100,11 @@ SavedState CarriedState::save() const {
   return saved;
 }
 
-Tensor CarriedState::received(int from, const Tensor& like) const {
-  const Tensor tensor = Tensor::zeros(like.shape(), like.dtype());
-  std::future<void> done = ranks_.ranks().post([&](Collectives& with) {
-    with.receive(
-        std::as_writable_bytes(std::span(static_cast<std::byte*>(tensor.raw()), tensor.bytes())),
-        from);
-  });
-  ranks_.ranks().wait(done);
-  return tensor;
-}
-
 void CarriedState::send() const {
   const MicroBatches own = share();
   for (std::int64_t micro = own.begin; micro < own.end; ++micro) {
     for (const Tensor& tensor : states_[static_cast<std::size_t>(micro)].tensors) {
-      if (!tensor.defined()) continue;
-      std::future<void> done = ranks_.ranks().post([&](Collectives& with) {
-        with.send({static_cast<const std::byte*>(tensor.raw()), tensor.bytes()}, 0);
-      });
-      ranks_.ranks().wait(done);
+      if (tensor.defined()) ranks_.send(tensor);
     }
   }
 }
@@ -144,6 +132,166 @@ void CarriedState::restore(const StoredState& stored) {
       state.tensors.push_back(carried.defined[i] != 0 ? stored.tensor(std::to_string(i)).make()
                                                       : Tensor{});
     }
+  }
+}
+
+namespace {
+
+/// Steps of workers since their synchronisation.
+struct LocalSteps {
+  std::int64_t steps = 0;
+};
+
+const FieldTable& local_steps_fields() {
+  static const FieldTable table =
+      FieldsOf<LocalSteps>().add("local_steps", &LocalSteps::steps, {.range = at_least(0)});
+  return table;
+}
+
+constexpr std::string_view weight_prefix = "weight.";
+
+}  // namespace
+
+std::string WorkersState::prefix_of(std::int64_t micro) { return std::to_string(micro) + "."; }
+
+TensorSources WorkersState::sources_of(std::int64_t micro) const {
+  LocalWorkers& workers = *loop_.workers();
+  TensorSources all = workers.optimizer(micro).state();
+  const std::vector<Tensor>& weights = workers.weights(micro);
+  for (std::size_t p = 0; !loop_.settled() && p < weights.size(); ++p) {
+    const Parameter& parameter = parameters_[p];
+    all.push_back(
+        {{std::string(weight_prefix) + parameter.name, parameter.file_shape(), weights[p].dtype()},
+         [&parameter, &weights, p] { return parameter.in_file(weights[p]); }});
+  }
+  return all;
+}
+
+SavedState WorkersState::save() const {
+  SavedState saved;
+  const LocalSteps steps{loop_.local_steps()};
+  saved.fields = *write_fields({{local_steps_fields(), steps}}).as<Value::Object>();
+  // Those of all workers are alike.
+  const TensorSources like = sources_of(0);
+  for (int rank = 0; rank < ranks_.size(); ++rank) {
+    const MicroBatches share = share_of(workers_in_all_, rank, ranks_.size());
+    for (std::int64_t micro = share.begin; micro < share.end; ++micro) {
+      TensorSources sources = rank == ranks_.rank() ? sources_of(micro) : like;
+      for (TensorSource& source : sources) {
+        if (rank != ranks_.rank()) {
+          source.make = [this, rank, info = source.info] {
+            return ranks_.receive(rank, info.shape, info.dtype);
+          };
+        }
+        source.info.name.insert(0, prefix_of(micro));
+        saved.tensors.push_back(std::move(source));
+      }
+    }
+  }
+  return saved;
+}
+
+void WorkersState::send() const {
+  const MicroBatches own = ranks_.share(workers_in_all_);
+  for (std::int64_t micro = own.begin; micro < own.end; ++micro) {
+    for (const TensorSource& source : sources_of(micro)) ranks_.send(source.make());
+  }
+}
+
+WorkersState::Stored WorkersState::stored_of(const StoredState& stored, std::int64_t micro) {
+  Stored found;
+  const std::string prefix = prefix_of(micro);
+  for (TensorSource source : stored.tensors) {
+    if (!source.info.name.starts_with(prefix)) continue;
+    source.info.name.erase(0, prefix.size());
+    const bool weight = source.info.name.starts_with(weight_prefix);
+    if (weight) source.info.name.erase(0, weight_prefix.size());
+    (weight ? found.weights : found.optimizer).push_back(std::move(source));
+  }
+  return found;
+}
+
+void WorkersState::check(const StoredState& stored) const {
+  const auto steps = read_part<LocalSteps>(local_steps_fields(), stored);
+  const MicroBatches own = ranks_.share(workers_in_all_);
+  for (std::int64_t micro = own.begin; micro < own.end; ++micro) {
+    Stored found = stored_of(stored, micro);
+    loop_.workers()->optimizer(micro).check_state(found.optimizer);
+    if (steps.steps == 0) continue;
+    ParametersState(parameters_)
+        .check({.file = stored.file,
+                .tensors = std::move(found.weights),
+                .fields = stored.fields,
+                .prefix = stored.prefix + prefix_of(micro)});
+  }
+}
+
+void WorkersState::restore(const StoredState& stored) {
+  LocalWorkers& workers = *loop_.workers();
+  loop_.local_steps() = read_part<LocalSteps>(local_steps_fields(), stored).steps;
+  workers.adopt();  // the common weights are there already
+  for (std::int64_t micro = workers.own().begin; micro < workers.own().end; ++micro) {
+    Stored found = stored_of(stored, micro);
+    workers.optimizer(micro).load_state(found.optimizer);
+    if (loop_.settled()) continue;
+    const LocalWorkers::Turn turn(workers, micro);
+    ParametersState(parameters_)
+        .restore({.file = stored.file,
+                  .tensors = std::move(found.weights),
+                  .fields = stored.fields,
+                  .prefix = stored.prefix + prefix_of(micro)});
+  }
+}
+
+SavedState RoundingState::save() const {
+  SavedState saved;
+  for (int rank = 0; rank < ranks_.size(); ++rank) {
+    for (auto& [leaf, errors] : exchange_.wire().errors()) {
+      const auto slots = static_cast<std::int64_t>(exchange_.slots(rank));
+      const auto own_slots = static_cast<std::int64_t>(exchange_.wire().slots());
+      const Shape shape{slots, static_cast<std::int64_t>(errors.size()) / own_slots};
+      saved.tensors.push_back({{fmt::format("{}.{}", rank, leaf), shape, DType::f32},
+                               [this, rank, shape, &errors = errors] {
+                                 if (rank != ranks_.rank())
+                                   return ranks_.receive(rank, shape, DType::f32);
+                                 return Tensor::of(shape, std::span<const float>(errors));
+                               }});
+    }
+  }
+  return saved;
+}
+
+void RoundingState::send() const {
+  for (const auto& [leaf, errors] : exchange_.wire().errors()) {
+    const Shape shape{static_cast<std::int64_t>(errors.size())};
+    ranks_.send(Tensor::of(shape, std::span<const float>(errors)));
+  }
+}
+
+void RoundingState::check(const StoredState& stored) const {
+  for (const TensorSource& source : stored.tensors) {
+    const std::string& name = source.info.name;
+    const std::size_t dot = name.find('.');
+    const auto rank = whole_number(name.substr(0, dot));
+    const auto leaf = dot == std::string::npos ? std::nullopt : whole_number(name.substr(dot + 1));
+    const bool known =
+        rank && leaf && *rank >= 0 && *rank < ranks_.size() && *leaf >= 0 &&
+        source.info.dtype == DType::f32 && source.info.shape.rank() == 2 &&
+        source.info.shape[0] == static_cast<std::int64_t>(exchange_.slots(static_cast<int>(*rank)));
+    if (known) continue;
+    throw Error(fmt::format("cannot resume from '{}': tensor '{}{}' is unknown", stored.file,
+                            stored.prefix, name));
+  }
+}
+
+void RoundingState::restore(const StoredState& stored) {
+  const std::string own = std::to_string(ranks_.rank()) + ".";
+  for (const TensorSource& source : stored.tensors) {
+    if (!source.info.name.starts_with(own)) continue;
+    const Tensor values = source.make();
+    const auto span = values.span<float>();
+    const std::size_t leaf = std::stoul(source.info.name.substr(own.size()));
+    exchange_.wire().errors()[leaf].assign(span.begin(), span.end());
   }
 }
 

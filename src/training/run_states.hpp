@@ -1,6 +1,8 @@
 #pragma once
 // The parts of a training run that checkpoints hold.
 
+#include "loop.hpp"
+#include "rank_exchange.hpp"
 #include "rank_group.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/training/checkpoint.hpp"
@@ -34,25 +36,74 @@ class OptimizerState : public Stateful {
   Optimizer& optimizer_;
 };
 
+/// A state of which each process has a part: the leader saves all of it, and the others call send()
+/// at the same time.
+class SharedState : public Stateful {
+ public:
+  virtual void send() const = 0;
+};
+
 /// What a model carries from chunk to chunk, of every micro-batch one after the other. Layers that
 /// carry nothing have an undefined tensor; the field "carried", a list of ones and zeros, puts the
 /// others back in their places.
-class CarriedState : public Stateful {
+class CarriedState : public SharedState {
  public:
-  /// Of several processes each has the states of its share; the leader saves all, and the others
-  /// call send() at the same time.
+  /// Of several processes each has the states of its share.
   CarriedState(std::vector<ModelState>& states, RankGroup ranks) : states_(states), ranks_(ranks) {}
   std::string_view name() const override { return "carried"; }
   SavedState save() const override;
   void check(const StoredState& stored) const override;
   void restore(const StoredState& stored) override;
-  void send() const;
+  void send() const override;
 
  private:
-  Tensor received(int from, const Tensor& like) const;
   MicroBatches share() const { return ranks_.share(static_cast<std::int64_t>(states_.size())); }
 
   std::vector<ModelState>& states_;
+  RankGroup ranks_;
+};
+
+/// Of each worker (LocalWorkers) its optimizer, as "MICRO.first.NAME" and so on, and, when it has
+/// learnt since the last synchronisation, its weights, "MICRO.weight.NAME"; the field "local_steps"
+/// says how long ago that was. The part of the common weights comes before it.
+class WorkersState : public SharedState {
+ public:
+  /// `loop` has workers.
+  WorkersState(Loop& loop, const Parameters& parameters, RankGroup ranks, std::int64_t workers)
+      : loop_(loop), parameters_(parameters), ranks_(ranks), workers_in_all_(workers) {}
+  std::string_view name() const override { return "worker"; }
+  SavedState save() const override;
+  void check(const StoredState& stored) const override;
+  void restore(const StoredState& stored) override;
+  void send() const override;
+
+ private:
+  /// What a checkpoint has of one worker, by names without a prefix.
+  struct Stored {
+    TensorSources optimizer, weights;
+  };
+  static std::string prefix_of(std::int64_t micro);
+  static Stored stored_of(const StoredState& stored, std::int64_t micro);
+  TensorSources sources_of(std::int64_t micro) const;
+
+  Loop& loop_;
+  const Parameters& parameters_;
+  RankGroup ranks_;
+  std::int64_t workers_in_all_;
+};
+
+/// What rounding left in each process of what it sends (SumWire), "RANK.LEAF" [slots, elements].
+class RoundingState : public SharedState {
+ public:
+  RoundingState(RankExchange& exchange, RankGroup ranks) : exchange_(exchange), ranks_(ranks) {}
+  std::string_view name() const override { return "rounding"; }
+  SavedState save() const override;
+  void check(const StoredState& stored) const override;
+  void restore(const StoredState& stored) override;
+  void send() const override;
+
+ private:
+  RankExchange& exchange_;
   RankGroup ranks_;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -64,19 +65,15 @@ class Run {
         options_(options),
         ranks_(options.ranks),
         weights_(ModelDirectory(directory), model, state_),
-        loop_(model, train, config),
+        exchange_(exchange_of(ranks_, config)),
+        loop_(model, train, config, exchange_.get()),
         budget_(config, loop_.steps_per_epoch(), loop_.tokens_per_step()),
         schedule_(config.schedule),
         profiler_(options.profile_steps),
         checkpointer_(weights_.files().checkpoint_file(),
-                      fingerprint_of(model, train, valid, config, options.fingerprint),
-                      {&parameters_, &optimizer_, &carried_, &position_}) {
+                      fingerprint_of(model, train, valid, config, options.fingerprint, ranks_),
+                      parts()) {
     if (valid != nullptr) validator_.emplace(model, *valid, config, ranks_);
-    if (ranks_.several()) {
-      exchange_.emplace(ranks_.ranks(), config.accumulate);
-      loop_.exchange_with(&*exchange_);
-      facts_ = fingerprint_of(model, train, valid, config, options.fingerprint);
-    }
   }
 
   TrainResult run() {
@@ -97,9 +94,24 @@ class Run {
   }
 
  private:
+  /// What a checkpoint holds.
+  std::vector<Stateful*> parts() {
+    std::vector<Stateful*> all = {&parameters_, &optimizer_, &carried_, &position_};
+    shared_.push_back(&carried_);
+    if (loop_.workers() != nullptr) {
+      all.push_back(&workers_.emplace(loop_, model_.parameters(), ranks_, config_.accumulate));
+      shared_.push_back(&*workers_);
+    }
+    if (exchange_ && exchange_->wire().rounds()) {
+      all.push_back(&rounding_.emplace(*exchange_, ranks_));
+      shared_.push_back(&*rounding_);
+    }
+    return all;
+  }
+
   /// All processes must be about to do the same.
   void check_ranks() const {
-    Fingerprint facts = facts_;
+    Fingerprint facts = checkpointer_.fingerprint();
     facts["version"] = library_version();
     facts["configuration"] = nlohmann::json(config_).dump();
     facts["kind of start"] = options_.resume ? "resumed" : "new";
@@ -167,6 +179,10 @@ class Run {
       agree();
       const bool done = budget_used();
       if (stop_requested()) return interrupted();
+      if (done && !loop_.settled()) {
+        loop_.settle();
+        saved_step_ = -1;
+      }
       if (validator_ && state_.validated_step != state_.step && (done || validation_step()) &&
           !validate()) {
         return interrupted();
@@ -217,7 +233,10 @@ class Run {
   bool validation_step() const {
     const std::int64_t every =
         config_.validate_every > 0 ? config_.validate_every : loop_.steps_per_epoch();
-    return state_.step > 0 && state_.step % every == 0;
+    if (state_.step == 0 || !loop_.settled()) return false;
+    // Where workers are synchronised now and then: whether that step was one of those since.
+    const std::int64_t before = state_.step - std::max<std::int64_t>(config_.sync_every, 1);
+    return state_.step / every != std::max<std::int64_t>(before, 0) / every;
   }
 
   bool checkpoint_due() const {
@@ -322,7 +341,7 @@ class Run {
     if (ranks_.leads()) {
       write(best);
     } else {
-      carried_.send();
+      for (const SharedState* state : shared_) state->send();
     }
     saved_step_ = state_.step;
     saved_at_ = Clock::now();
@@ -419,13 +438,13 @@ class Run {
   const TrainOptions& options_;
   const RankGroup ranks_;
   Moment moment_;
-  Fingerprint facts_;
   TrainState state_;
   SavedWeights weights_;
+  /// Null: this process learns alone.
+  const std::unique_ptr<RankExchange> exchange_;
   Loop loop_;
   const Budget budget_;
   Schedule schedule_;
-  std::optional<RankExchange> exchange_;
   std::optional<Validator> validator_;
   StepProfiler profiler_;
   bool profile_reported_ = false;
@@ -433,6 +452,9 @@ class Run {
   OptimizerState optimizer_{loop_.optimizer()};
   CarriedState carried_{loop_.carried(), ranks_};
   PositionState position_{state_};
+  std::optional<WorkersState> workers_;
+  std::optional<RoundingState> rounding_;
+  std::vector<const SharedState*> shared_;
   Checkpointer checkpointer_;
   std::optional<MetricsLog> metrics_;
 

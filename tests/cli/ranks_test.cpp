@@ -55,6 +55,24 @@ class Ranks : public ScratchTest {
     }
     return all;
   }
+  /// Sends a signal to the process of that rank that writes to "out"; how many there were.
+  int signal_rank(int rank, int number) const {
+    int found = 0;
+    for (const auto& process : fs::directory_iterator("/proc")) {
+      const auto all_of = [&](const char* name) {
+        std::ifstream file(process.path() / name);
+        return std::string((std::istreambuf_iterator<char>(file)), {});
+      };
+      const std::string variable = "OMPI_COMM_WORLD_RANK=" + std::to_string(rank);
+      if (all_of("environ").find(variable) == std::string::npos ||
+          all_of("cmdline").find(path("out")) == std::string::npos) {
+        continue;
+      }
+      ::kill(std::stoi(process.path().filename()), number);
+      ++found;
+    }
+    return found;
+  }
   /// What the runs left behind, times apart.
   void expect_same(const std::string& a, const std::string& b) const {
     EXPECT_EQ(read_file(path(a) + "/model.safetensors"), read_file(path(b) + "/model.safetensors"));
@@ -77,6 +95,7 @@ TEST_F(Ranks, MakeTheModelOfOneProcess) {
   const std::vector<std::vector<std::string>> kinds = {
       {"--steps", "9", "--dropout", "0.2", "--tokenizer", "word", "--min-count", "1", "--softmax",
        "adaptive"},
+      {"--steps", "10", "--sync-every", "4", "--norm", "batch", "--validate-every", "3"},
       {"--steps", "6", "--arch", "lstm", "--norm", "batch", "--hidden", "12", "--dim", "8",
        "--optimizer", "nesterov", "--precision", "f32"}};
   for (std::size_t i = 0; i < kinds.size(); ++i) {
@@ -95,6 +114,71 @@ TEST_F(Ranks, MakeTheModelOfOneProcess) {
   }
 }
 
+/// What `command` writes; its exit status is `status`.
+std::string written(const Outcome& outcome, int status) {
+  EXPECT_EQ(outcome.status, status) << outcome.err;
+  return outcome.out;
+}
+
+TEST_F(Ranks, AskAModelTogether) {
+  ASSERT_EQ(run(six("model", {"--steps", "6"})).status, 0);
+  const std::string model = path("model");
+  // Several blocks of lines, some of which are no good.
+  std::string plain, table = "id\ttext\n", lists;
+  for (int i = 0; i < 9000; ++i) {
+    const std::string text = "a line " + std::to_string(i % 700) + (i % 5000 == 77 ? "\xff" : "");
+    plain += text + "\n";
+    table += std::to_string(i) + (i == 6000 ? " " : "\t") + text + "\n";
+    lists += std::to_string(i / 7) + " ||| " + text + " ||| f= 1 ||| -3\n";
+  }
+  const std::string lines = write("lines.txt", plain), rows = write("rows.tsv", table),
+                    nbest = write("nbest", lists), long_text = write("long.txt", sample_text(900));
+  const std::vector<std::vector<std::string>> commands = {
+      {"score", model, lines, "--json"},
+      {"score", model, rows, "--format", "tsv"},
+      {"rescore", model, nbest, "--format", "moses"},
+      {"rescore", model, nbest, "--format", "moses", "--best", "--weight", "0.5"}};
+  for (std::vector<std::string> command : commands) {
+    SCOPED_TRACE(command[0] + " " + command.back());
+    command.insert(command.end(), {"--threads", "1"});
+    const Outcome one = run(command);
+    for (const int ranks : {2, 3}) {
+      const Outcome shared = run_on(ranks, command);
+      EXPECT_TRUE(written(shared, 1) == written(one, 1)) << "on " << ranks;
+      EXPECT_EQ(shared.err.substr(0, one.err.size()), one.err);
+    }
+  }
+  // Standard input reaches the first process, which reads for all.
+  ProcessOptions with_input = options();
+  with_input.input = "a line\nanother\n";
+  ProcessOptions one_with_input;
+  one_with_input.input = with_input.input;
+  const std::vector<std::string> score = {"score", model, "--threads", "1"};
+  EXPECT_EQ(written(run(on(2, score), with_input), 0), written(run(score, one_with_input), 0));
+
+  const auto evaluated = [](const Outcome& outcome) {
+    auto json = nlohmann::json::parse(written(outcome, 0));
+    json.erase("seconds");
+    json.erase("tokens_per_second");
+    return json.dump();
+  };
+  const std::vector<std::string> eval = {"eval", model, long_text, "--json", "--threads", "1"};
+  const std::string one = evaluated(run(eval));
+  EXPECT_EQ(evaluated(run_on(2, eval)), one);
+  EXPECT_EQ(evaluated(run_on(3, eval)), one);
+
+  const auto inspect = [&](const std::string& out) {
+    return std::vector<std::string>{"inspect", model,      "--text", long_text,   "--out",
+                                    path(out), "--tokens", "3000",   "--threads", "1"};
+  };
+  ASSERT_EQ(run(inspect("inspect1")).status, 0);
+  const Outcome inspected = run_on(3, inspect("inspect3"));
+  ASSERT_EQ(inspected.status, 0) << inspected.err;
+  for (const char* name : {"layers.csv", "lags.csv", "context.csv", "surprisal.csv"}) {
+    EXPECT_EQ(read_file(path("inspect3") + "/" + name), read_file(path("inspect1") + "/" + name));
+  }
+}
+
 TEST_F(Ranks, ARunGoesOnWithAnotherNumberOfThem) {
   ASSERT_EQ(run(six("whole", {"--steps", "12"})).status, 0);
   ASSERT_EQ(run_on(3, six("parts", {"--steps", "5", "--schedule", "constant"})).status, 0);
@@ -109,6 +193,35 @@ TEST_F(Ranks, ARunGoesOnWithAnotherNumberOfThem) {
                 .status,
             0);
   expect_same("same", "parts");
+}
+
+// What rounding loses is not lost, only late: the checkpoint has it.
+TEST_F(Ranks, RoundedGradientsFeedTheirErrorsBack) {
+  const auto rounded = [&](const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> all = six(out, {"--communicate", "bf16", "--schedule", "constant"});
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  ASSERT_EQ(run(six("exact", {"--steps", "12", "--schedule", "constant"})).status, 0);
+  ASSERT_EQ(run_on(2, rounded("whole", {"--steps", "12"})).status, 0);
+  ASSERT_EQ(run_on(2, rounded("parts", {"--steps", "5"})).status, 0);
+  const std::vector<std::string> rest = {"train",   "--resume", "--out",     path("parts"),
+                                         "--steps", "12",       "--threads", "1"};
+  const Outcome three = run_on(3, rest);
+  EXPECT_EQ(three.status, 1);
+  EXPECT_NE(three.err.find("its number of processes is 2, that of this run is 3"),
+            std::string::npos)
+      << three.err;
+  const Outcome two = run_on(2, rest);
+  ASSERT_EQ(two.status, 0) << two.err;
+  EXPECT_EQ(read_file(path("whole") + "/model.safetensors"),
+            read_file(path("parts") + "/model.safetensors"));
+  EXPECT_NE(read_file(path("whole") + "/model.safetensors"),
+            read_file(path("exact") + "/model.safetensors"));
+  const auto loss = [&](const std::string& out) {
+    return lines_of(out).back().at("loss").get<double>();
+  };
+  EXPECT_NEAR(loss("whole"), loss("exact"), 0.01 * loss("exact"));
 }
 
 TEST_F(Ranks, OneSignalSavesOnceAndEndsAll) {
@@ -154,6 +267,14 @@ TEST_F(Ranks, RefuseWhatTheyCannotShare) {
   EXPECT_EQ(info.status, 2);
   EXPECT_NE(info.err.find("sluice info: the command runs in one process"), std::string::npos)
       << info.err;
+  ASSERT_EQ(run(six("model", {"--steps", "2"})).status, 0);
+  const Outcome running = run_on(2, {"score", path("model"), text_, "--running"});
+  EXPECT_EQ(running.status, 2);
+  EXPECT_NE(running.err.find("sluice score: --running: "), std::string::npos) << running.err;
+  const Outcome input = run_on(2, {"eval", path("model"), "-"});
+  EXPECT_EQ(input.status, 2);
+  EXPECT_NE(input.err.find("standard input reaches one process alone"), std::string::npos)
+      << input.err;
 }
 
 /// runs.csv without what takes time, and the verdicts.
@@ -191,20 +312,7 @@ TEST_F(Ranks, OneThatDiesEndsTheJob) {
     ASSERT_FALSE(job.ended_within(100));
   }
   job.ended_within(200);
-  int killed = 0;
-  for (const auto& process : fs::directory_iterator("/proc")) {
-    std::ifstream file(process.path() / "environ");
-    std::string environment((std::istreambuf_iterator<char>(file)), {});
-    std::ifstream commands(process.path() / "cmdline");
-    std::string line((std::istreambuf_iterator<char>(commands)), {});
-    if (environment.find("OMPI_COMM_WORLD_RANK=1") == std::string::npos ||
-        line.find(path("out")) == std::string::npos) {
-      continue;
-    }
-    ::kill(std::stoi(process.path().filename()), SIGKILL);
-    ++killed;
-  }
-  EXPECT_EQ(killed, 1);
+  EXPECT_EQ(signal_rank(1, SIGKILL), 1);
   EXPECT_TRUE(job.ended_within(20'000));
   const Outcome outcome = job.wait();
   EXPECT_NE(outcome.status, 0);
@@ -214,6 +322,26 @@ TEST_F(Ranks, OneThatDiesEndsTheJob) {
   again.insert(again.end(), rest.begin(), rest.end());
   const Outcome resumed = run_on(2, again);
   EXPECT_EQ(resumed.status, 0) << resumed.err;
+}
+
+// Of those that miss it, one speaks.
+TEST_F(Ranks, TheFirstOneHangs) {
+  Process job(
+      on(3, six("out", {"--steps", "100000", "--validate-every", "100000", "--timeout", "2"})),
+      options());
+  for (int i = 0; i < 300 && !fs::exists(path("out") + "/metrics.jsonl"); ++i) {
+    ASSERT_FALSE(job.ended_within(100));
+  }
+  job.ended_within(200);
+  EXPECT_EQ(signal_rank(0, SIGSTOP), 1);
+  ASSERT_TRUE(job.ended_within(30'000));
+  const Outcome outcome = job.wait();
+  EXPECT_NE(outcome.status, 0);
+  const std::string complaint = " has shown no sign of life for 2 seconds";
+  const std::string::size_type at = outcome.err.find(complaint);
+  EXPECT_NE(at, std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find(complaint, at + 1), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("sluice train: rank 1 on "), std::string::npos) << outcome.err;
 }
 
 class Plan : public ScratchTest {};

@@ -20,6 +20,10 @@ TEST(Communicator, OfOneProcess) {
   EXPECT_EQ(alone.broadcast("mine"), "mine");
   EXPECT_EQ(alone.gather(2.5), std::vector<double>{2.5});
   alone.barrier();
+  EXPECT_EQ(alone.collect("mine"), std::vector<std::string>{"mine"});
+  const std::vector<std::string> parts{"a part"};
+  EXPECT_EQ(alone.scatter(parts).part, "a part");
+  EXPECT_EQ(alone.scatter({}).parts, 0);
 
   std::vector<std::byte> from(3, std::byte{7}), to(3);
   const std::vector<std::size_t> counts{3};

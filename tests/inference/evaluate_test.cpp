@@ -107,6 +107,50 @@ TEST(Evaluate, LongDocumentsAreCutWhereThatChangesNothing) {
   EXPECT_NEAR(evaluate(*FrozenModel::freeze(*lm), corpus).nll, expected, 1e-6 * expected);
 }
 
+/// Does the last piece first.
+class Backwards final : public PieceWork {
+ public:
+  bool leads() const override { return true; }
+  void stream(const Read&, const Work&, const Write&) override {}
+  std::vector<std::string> map(std::int64_t n,
+                               const std::function<std::string(std::int64_t)>& work) override {
+    pieces = n;
+    std::vector<std::string> results(static_cast<std::size_t>(n));
+    for (std::int64_t i = n - 1; i >= 0; --i) results[static_cast<std::size_t>(i)] = work(i);
+    return results;
+  }
+  std::int64_t pieces = 0;
+};
+
+// Whoever does which, and when.
+TEST(Evaluate, PartsMakeTheWhole) {
+  const auto lm = model("[(12,4)]*3", vocabulary, {15});
+  const auto frozen = FrozenModel::freeze(*lm);
+  for (const std::size_t count : {200U, 9000U}) {
+    const TokenShards text(random_ids(count, vocabulary, count), eos, vocabulary);
+    EvalOptions options;
+    options.unknown = 5;
+    std::int64_t last = 0;
+    options.progress = [&](std::int64_t done, std::int64_t all) {
+      EXPECT_EQ(all, text.size());
+      EXPECT_LE(done, all);
+      last = done;
+    };
+    const EvalResult whole = evaluate(*frozen, text, options);
+    OwnWork own;
+    Backwards backwards;
+    const EvalResult parts = evaluate_parts(*frozen, text, options, own);
+    EXPECT_EQ(last, text.size());
+    const EvalResult others = evaluate_parts(*frozen, text, options, backwards);
+    EXPECT_EQ(backwards.pieces, count == 200 ? 1 : 3);
+    EXPECT_EQ(others.nll, parts.nll);
+    EXPECT_EQ(others.known_perplexity, parts.known_perplexity);
+    EXPECT_EQ(parts.tokens, whole.tokens);
+    EXPECT_NEAR(parts.nll, whole.nll, 1e-6 * whole.nll);
+    EXPECT_NEAR(parts.known_perplexity, whole.known_perplexity, 1e-6 * whole.known_perplexity);
+  }
+}
+
 TEST(Evaluate, OfAPredictorIsThatOfItsModel) {
   const auto lm = model("[(12,4)]*3", vocabulary, {15});
   const auto frozen = FrozenModel::freeze(*lm);

@@ -90,17 +90,33 @@ class Communicator {
   std::vector<std::string> all_gather(std::string_view mine);
   /// What process `root` has.
   std::string broadcast(std::string_view mine, int root = 0);
+  /// What each has, in order of rank, in the process that leads; nothing in the others.
+  std::vector<std::string> collect(std::string_view mine);
+  /// A part of what the leader had, and how many parts there were.
+  struct Scattered {
+    int parts = 0;
+    std::string part;
+  };
+  /// The r-th of the leader's parts, of which there are at most size(), for process r; those beyond
+  /// get nothing. What others give as `parts` does not matter.
+  Scattered scatter(std::span<const std::string> parts);
   /// Returns when all have called it.
   void barrier() { static_cast<void>(all_gather({})); }
   /// What each has, of a type without pointers.
   template <class T>
   std::vector<T> gather(const T& mine) {
     static_assert(std::is_trivially_copyable_v<T>);
+    // All know how much comes: one exchange is enough.
+    const std::vector<std::size_t> counts(static_cast<std::size_t>(size()), sizeof mine);
+    std::string all(counts.size() * sizeof mine, '\0');
+    call([&](Collectives& with) {
+      with.all_gather(std::as_bytes(std::span(&mine, 1)), counts,
+                      std::as_writable_bytes(std::span(all.data(), all.size())));
+    });
     std::vector<T> out;
-    for (const std::string& each :
-         all_gather({reinterpret_cast<const char*>(&mine), sizeof mine})) {
+    for (std::size_t i = 0; i < counts.size(); ++i) {
       T value{};
-      each.copy(reinterpret_cast<char*>(&value), sizeof value);
+      all.copy(reinterpret_cast<char*>(&value), sizeof value, i * sizeof value);
       out.push_back(value);
     }
     return out;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/base/pieces.hpp"
 #include "sluice/inference/frozen_model.hpp"
 #include "sluice/inference/predictor.hpp"
 #include "sluice/text/corpus.hpp"
@@ -66,6 +67,13 @@ struct EvalResult {
 /// empty or its vocabulary is not the model's.
 EvalResult evaluate(const FrozenModel& model, const TokenShards& corpus,
                     const EvalOptions& options = {});
+
+/// The same in parts, each a piece of `work`, that the length of the text and the model alone
+/// determine: the same result for any number of processes. The one that leads gets it; others get
+/// what is known of the text without scoring it. `segments` and `warm_up` are of each part, `begin`
+/// and `end` do not count. A model without a bounded receptive field has one part.
+EvalResult evaluate_parts(const FrozenModel& model, const TokenShards& corpus,
+                          const EvalOptions& options, PieceWork& work);
 
 /// The same of any predictor: the text, or each of its documents, is read from its beginning to its
 /// end in one pass, exactly;

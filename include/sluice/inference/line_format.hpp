@@ -10,6 +10,7 @@
 
 #include "sluice/base/api.hpp"
 #include "sluice/base/names.hpp"
+#include "sluice/base/pieces.hpp"
 #include "sluice/inference/score.hpp"
 
 SLUICE_API_BEGIN
@@ -94,6 +95,10 @@ struct LineOutput {
 /// Returns the number of lines that could not be scored. Throws what header() throws.
 std::int64_t score_lines_of(std::istream& in, LineScorer& scorer, LineCodec& codec,
                             const LineOutput& output);
+/// The same, each block a piece of `work`: several processes write what one does. Only the one that
+/// leads reads `in`, gets output, and knows the number. The lines must not be running text.
+std::int64_t score_lines_of(std::istream& in, LineScorer& scorer, LineCodec& codec,
+                            const LineOutput& output, PieceWork& work);
 
 }  // namespace sluice
 SLUICE_API_END

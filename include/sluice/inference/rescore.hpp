@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/base/pieces.hpp"
 #include "sluice/inference/line_format.hpp"
 #include "sluice/inference/predictor.hpp"
 #include "sluice/text/tokenizer.hpp"
@@ -119,10 +120,15 @@ class Rescorer {
 std::int64_t rescore_lines(std::istream& in, const Rescorer& rescorer, const NbestCodec& codec,
                            const LineOutput& output);
 
-/// All hypotheses of `in`, scored; faulty ones are told of and left out.
+/// The same, some lists a piece of `work`: several processes write what one does. Only the one that
+/// leads reads `in`, gets output, and knows the number.
+std::int64_t rescore_lines(std::istream& in, const Rescorer& rescorer, const NbestCodec& codec,
+                           const LineOutput& output, PieceWork& work);
+
+/// All hypotheses of `in`, scored, in the process that leads; faulty ones are told of and left out.
 std::vector<Hypothesis> read_rescored(std::istream& in, const Rescorer& rescorer,
                                       const NbestCodec& codec, const LineOutput& output,
-                                      std::int64_t& failed);
+                                      std::int64_t& failed, PieceWork& work);
 
 }  // namespace sluice
 SLUICE_API_END

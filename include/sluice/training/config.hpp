@@ -25,6 +25,17 @@ struct TrainConfig {
   /// Micro-batches of `batch` streams each whose gradients make one update: the same as `batch` as
   /// many times larger, in the memory of one.
   std::int64_t accumulate = 1;
+  /// Above 0: each micro-batch is a worker with weights and an optimizer of its own, which learns
+  /// by itself; after so many steps the mean of what workers have learnt is a gradient for the
+  /// weights that all go on from, by Nesterov's momentum (DiLoCo, Douillard et al. 2023). For
+  /// networks too slow to exchange gradients in every step.
+  std::int64_t sync_every = 0;
+  double outer_lr = 0.7;
+  double outer_momentum = 0.9;
+  /// What dense gradients, or what workers have learnt, are rounded to on their way between
+  /// processes; what is lost is added to what travels next. bf16: half the traffic, and a result
+  /// that depends on the number of processes.
+  Precision communicate = Precision::f32;
 
   OptimizerConfig optimizer;
   ScheduleConfig schedule;

@@ -75,20 +75,22 @@ class Inspector {
 
   Inspection run() {
     Inspection found;
-    found.surprisal = read();
+    // What is read from the beginning to the end is the leader's; others take of what comes after
+    // it in the meantime.
+    if (work().leads()) found.surprisal = read();
     found.version = library_version();
     found.date = utc_now();
     found.model = inspected_model();
     found.text = {.file = options_.file, .tokens = text_.size()};
     found.probed_tokens = tokens_;
     found.loss = loss_ / static_cast<double>(tokens_);
-    if (options_.layers) {
+    if (options_.layers && work().leads()) {
       found.layers = layers_.layers();
       found.embedded = EmbeddedInspection{{.norm = layers_.embedded_gradient()}};
     }
     if (options_.lags) found.lags = lag_gradients();
     if (options_.context) found.context = losses_over_context();
-    if (options_.layers && !model_.config().labels.empty()) {
+    if (options_.layers && !model_.config().labels.empty() && work().leads()) {
       found.labels =
           label_gates(model_, text_, tokens_, [this](std::int64_t cost) { spend(cost, "labels"); });
     }
@@ -96,6 +98,8 @@ class Inspector {
   }
 
  private:
+  PieceWork& work() { return options_.work != nullptr ? *options_.work : own_work_; }
+
   void spend(std::int64_t cost, std::string_view what) {
     spent_ += cost;
     if (options_.progress) {
@@ -164,7 +168,8 @@ class Inspector {
 
   LagGradients lag_gradients() {
     LagGradients lags;
-    lags.norm = lag_norms(model_, text_, lags_, [this](std::int64_t cost) { spend(cost, "lags"); });
+    lags.norm = lag_norms(
+        model_, text_, lags_, [this](std::int64_t cost) { spend(cost, "lags"); }, work());
     clear_gradients();
     for (std::size_t i = 0; i < lags.norm.size(); ++i) {
       lags.k.push_back(static_cast<std::int64_t>(i));
@@ -176,8 +181,8 @@ class Inspector {
   ContextLosses losses_over_context() {
     ContextLosses context;
     context.tokens = contexts_of(contexts_);
-    context.loss = context_losses(model_, text_, contexts_,
-                                  [this](std::int64_t cost) { spend(cost, "contexts"); });
+    context.loss = context_losses(
+        model_, text_, contexts_, [this](std::int64_t cost) { spend(cost, "contexts"); }, work());
     for (const double loss : context.loss) context.perplexity.push_back(std::exp(loss));
     context.positions = static_cast<std::int64_t>(contexts_.targets.size());
     return context;
@@ -187,6 +192,7 @@ class Inspector {
   const Tokenizer& tokenizer_;
   const TokenShards& text_;
   const InspectOptions& options_;
+  OwnWork own_work_;
   std::int64_t tokens_;
   TimePlan lags_, contexts_;
   std::int64_t cost_ = 0, spent_ = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <string>
 
 #include "sluice/autograd/detail/observe.hpp"
 #include "sluice/autograd/rows.hpp"
@@ -46,17 +47,20 @@ Windows windows(const TokenShards& text, std::span<const std::int64_t> ends, std
   return windows;
 }
 
-/// Calls each(batch) for all of the plan's targets, at most about rows_per_pass positions at once.
-template <class Each>
-void in_batches(const TimePlan& plan, std::int64_t time, const Each& each) {
+using Targets = std::span<const std::int64_t>;
+
+/// All of the plan's targets in batches of at most about rows_per_pass positions.
+std::vector<Targets> batches_of(const TimePlan& plan, std::int64_t time) {
   const auto size = static_cast<std::size_t>(std::max<std::int64_t>(rows_per_pass / time, 1));
-  const std::span<const std::int64_t> all = plan.targets;
+  const Targets all = plan.targets;
+  std::vector<Targets> batches;
   for (std::size_t begin = 0; begin < all.size(); begin += size) {
-    each(all.subspan(begin, std::min(size, all.size() - begin)));
+    batches.push_back(all.subspan(begin, std::min(size, all.size() - begin)));
   }
+  return batches;
 }
 
-/// Adds the norms of the gradients of token vectors [B, T, D], times `scale`, to norms[T - 1 - t].
+/// Lists the norms of the gradients of token vectors [B, T, D], times `scale`.
 class LagProbe final : public Probe {
  public:
   LagProbe(std::vector<double>& norms, double scale) : norms_(norms), scale_(scale) {}
@@ -73,7 +77,7 @@ class LagProbe final : public Probe {
       const auto* row = dx.data<decltype(zero)>();
       for (std::int64_t i = 0; i < dx.dim(0) * time; ++i, row += dim) {
         const double squares = kernels::sum_of_squares(row, static_cast<std::size_t>(dim));
-        norms_[static_cast<std::size_t>(time - 1 - i % time)] += scale_ * std::sqrt(squares);
+        norms_.push_back(scale_ * std::sqrt(squares));
       }
     });
   }
@@ -102,11 +106,12 @@ TimePlan plan_contexts(std::int64_t tokens, std::int64_t most_context, std::int6
 }
 
 std::vector<double> lag_norms(LanguageModel& model, const TokenShards& text, const TimePlan& plan,
-                              const Spent& spent) {
+                              const Spent& spent, PieceWork& work) {
   const std::int64_t time = plan.reach + 1;
   const ForwardOptions plain{.conv = ConvPath::direct};
-  std::vector<double> norms(static_cast<std::size_t>(time));
-  in_batches(plan, time, [&](std::span<const std::int64_t> ends) {
+  const std::vector<Targets> batches = batches_of(plan, time);
+  const auto of_batch = [&](std::int64_t batch) {
+    const Targets ends = batches[static_cast<std::size_t>(batch)];
     ModelState state;
     if (plan.reach > 0) {
       const NoGrad guard;
@@ -117,6 +122,7 @@ std::vector<double> lag_norms(LanguageModel& model, const TokenShards& text, con
     }
     const Windows window = windows(text, ends, time);
     // The loss is a mean over windows.
+    std::vector<double> norms;
     LagProbe probe(norms, static_cast<double>(window.batch));
     ForwardOptions options = plain;
     options.probe = &probe;
@@ -124,7 +130,15 @@ std::vector<double> lag_norms(LanguageModel& model, const TokenShards& text, con
     const Variable hidden = model.hidden(window.ids, window.batch, time, state, options);
     tape.backward(model.loss(gather_rows(hidden, window.last), window.targets, options));
     spent(window.batch * (plan.reach + time * backward_cost));
-  });
+    return bytes_of_values(norms);
+  };
+  std::vector<double> norms(static_cast<std::size_t>(time));
+  for (const std::string& batch : work.map(static_cast<std::int64_t>(batches.size()), of_batch)) {
+    std::size_t position = 0;
+    for (const double norm : values_of_bytes<double>(batch)) {
+      norms[norms.size() - 1 - position++ % norms.size()] += norm;
+    }
+  }
   for (double& norm : norms) norm /= static_cast<double>(plan.targets.size());
   return norms;
 }
@@ -136,25 +150,42 @@ std::vector<std::int64_t> contexts_of(const TimePlan& plan) {
 }
 
 std::vector<double> context_losses(LanguageModel& model, const TokenShards& text,
-                                   const TimePlan& plan, const Spent& spent) {
+                                   const TimePlan& plan, const Spent& spent, PieceWork& work) {
   const NoGrad guard;
   const ForwardOptions options{.conv = ConvPath::direct};
-  std::vector<double> losses;
-  for (const std::int64_t context : contexts_of(plan)) {
-    double sum = 0;
-    in_batches(plan, context, [&](std::span<const std::int64_t> ends) {
-      const Windows window = windows(text, ends, context);
-      ModelState state;
-      const Variable hidden = model.hidden(window.ids, window.batch, context, state, options);
-      Tensor nll;
-      model.loss(gather_rows(hidden, window.last), window.targets, options, &nll);
-      dispatch_float(nll.dtype(), [&](auto zero) {
-        for (const auto each : nll.span<decltype(zero)>()) sum += static_cast<double>(each);
-      });
-      spent(window.batch * context);
-    });
-    losses.push_back(sum / static_cast<double>(plan.targets.size()));
+  struct Batch {
+    std::size_t context;  // which of the plan's
+    std::int64_t time;
+    Targets ends;
+  };
+  std::vector<Batch> batches;
+  const std::vector<std::int64_t> contexts = contexts_of(plan);
+  for (std::size_t c = 0; c < contexts.size(); ++c) {
+    for (const Targets ends : batches_of(plan, contexts[c])) {
+      batches.push_back({c, contexts[c], ends});
+    }
   }
+  const auto of_batch = [&](std::int64_t number) {
+    const Batch& batch = batches[static_cast<std::size_t>(number)];
+    const Windows window = windows(text, batch.ends, batch.time);
+    ModelState state;
+    const Variable hidden = model.hidden(window.ids, window.batch, batch.time, state, options);
+    Tensor nll;
+    model.loss(gather_rows(hidden, window.last), window.targets, options, &nll);
+    spent(window.batch * batch.time);
+    return dispatch_float(nll.dtype(), [&](auto zero) {
+      const auto values = nll.span<decltype(zero)>();
+      return bytes_of_values(std::vector<double>(values.begin(), values.end()));
+    });
+  };
+  const auto results = work.map(static_cast<std::int64_t>(batches.size()), of_batch);
+  std::vector<double> losses(contexts.size());
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    for (const double loss : values_of_bytes<double>(results[i])) {
+      losses[batches[i].context] += loss;
+    }
+  }
+  for (double& loss : losses) loss /= static_cast<double>(plan.targets.size());
   return losses;
 }
 

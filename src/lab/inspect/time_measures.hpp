@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "sluice/base/pieces.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/corpus.hpp"
 
@@ -33,13 +34,14 @@ TimePlan plan_lags(std::int64_t tokens, std::int64_t most_lag, std::int64_t posi
 TimePlan plan_contexts(std::int64_t tokens, std::int64_t most_context, std::int64_t positions);
 
 /// By k from 0: the mean over the plan's targets of ‖∂loss_t / ∂x_{t-k}‖.
+/// Batches of targets are pieces of `work`: only the process that leads gets the measures.
 std::vector<double> lag_norms(LanguageModel& model, const TokenShards& text, const TimePlan& plan,
-                              const Spent& spent);
+                              const Spent& spent, PieceWork& work);
 
 /// The contexts of a plan: 1, 2, 4 .. reach.
 std::vector<std::int64_t> contexts_of(const TimePlan& plan);
-/// The mean loss of the plan's targets for each context. Needs no tape.
+/// The mean loss of the plan's targets for each context, by pieces as lag_norms(). Needs no tape.
 std::vector<double> context_losses(LanguageModel& model, const TokenShards& text,
-                                   const TimePlan& plan, const Spent& spent);
+                                   const TimePlan& plan, const Spent& spent, PieceWork& work);
 
 }  // namespace sluice

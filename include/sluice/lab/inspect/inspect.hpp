@@ -6,6 +6,7 @@
 #include <string>
 
 #include "sluice/base/api.hpp"
+#include "sluice/base/pieces.hpp"
 #include "sluice/lab/inspect/inspection.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/text/corpus.hpp"
@@ -32,6 +33,9 @@ struct InspectOptions {
   std::string file = {};
   /// May throw to end the inspection.
   Progress progress = {};
+  /// Who does the measures over time, batch by batch; null: this process. Only the one that leads
+  /// gets the result; others get some of it. All must be given the same model and text.
+  PieceWork* work = nullptr;
 };
 
 /// Measures of a model on a text (docs/formats.md has every field).

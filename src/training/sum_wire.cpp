@@ -1,0 +1,53 @@
+#include "sum_wire.hpp"
+
+#include "sluice/kernels/arithmetic.hpp"
+#include "sluice/kernels/detail/bfloat16.hpp"
+
+namespace sluice {
+
+void SumWire::clear() {
+  plain_.clear();
+  rounded_.clear();
+}
+
+void SumWire::append(const float* values, std::int64_t n, const Place& place) {
+  const auto count = static_cast<std::size_t>(n);
+  if (!rounds()) {
+    plain_.insert(plain_.end(), values, values + n);
+    return;
+  }
+  const auto elements = static_cast<std::size_t>(place.elements);
+  std::vector<float>& of_leaf = errors_[place.leaf];
+  of_leaf.resize(slots_ * elements);
+  float* const error = of_leaf.data() + place.slot * elements + place.offset;
+  const std::size_t before = rounded_.size();
+  rounded_.resize(before + count);
+  std::uint16_t* const out = rounded_.data() + before;
+  // error := values + error, which is rounded; then less what was sent.
+  kernels::add_scaled(error, values, 1.0F, count);
+  kernels::to_bfloat16(out, error, count);
+  plain_.resize(count);
+  kernels::from_bfloat16(plain_.data(), out, count);
+  kernels::add_scaled(error, plain_.data(), -1.0F, count);
+}
+
+std::span<const std::byte> SumWire::bytes() const {
+  return rounds() ? std::as_bytes(std::span(rounded_)) : std::as_bytes(std::span(plain_));
+}
+
+std::span<std::byte> SumWire::room(std::vector<float>& to, std::size_t n) {
+  if (!rounds()) {
+    to.resize(n);
+    return std::as_writable_bytes(std::span(to));
+  }
+  arriving_.resize(n);
+  return std::as_writable_bytes(std::span(arriving_));
+}
+
+void SumWire::arrived(std::vector<float>& to) const {
+  if (!rounds()) return;
+  to.resize(arriving_.size());
+  kernels::from_bfloat16(to.data(), arriving_.data(), arriving_.size());
+}
+
+}  // namespace sluice
