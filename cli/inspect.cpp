@@ -57,6 +57,7 @@ int InspectCommand::run() const {
   if (tokens < 1) throw UsageError(fmt::format("--tokens: expected at least 1, got {}", tokens));
   check_out();
   check_input_of_ranks(text == "-");
+  divide_cores();
   PieceWork& work = shared_work();
   const StopSignals signals;
   const LoadedModel loaded = load_model(model);

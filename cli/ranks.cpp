@@ -85,10 +85,13 @@ void check_input_of_ranks(bool standard_input) {
   throw UsageError("standard input reaches one process alone: give the text as a file");
 }
 
+void divide_cores() {
+  if (!ranks().alone() && !threads_given()) set_thread_count(threads_of_process());
+}
+
 PieceWork& shared_work() {
   static const std::unique_ptr<PieceWork> work = []() -> std::unique_ptr<PieceWork> {
     if (ranks().alone()) return std::make_unique<OwnWork>();
-    if (!threads_given()) set_thread_count(threads_of_process());
     return std::make_unique<RankWork>(ranks());
   }();
   return *work;

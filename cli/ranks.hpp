@@ -60,8 +60,10 @@ int threads_of_process();
 /// Throws UsageError when there are several processes and all of them would read standard input.
 void check_input_of_ranks(bool standard_input);
 
-/// Who does a command's pieces of work: all processes, with threads_of_process() each where nothing
-/// was asked; this one when it is alone.
+/// Has each process compute with threads_of_process() unless --threads says otherwise.
+void divide_cores();
+
+/// Who does a command's pieces of work: all processes; this one when it is alone.
 PieceWork& shared_work();
 
 /// The end of a command that has come to its end, in all processes; returns `status`.

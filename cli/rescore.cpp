@@ -113,6 +113,7 @@ int RescoreCommand::run() {
   std::map<std::string, std::string> references;
   if (!tune.empty()) references = read_references(*open_text(tune), lists.format);
   const std::unique_ptr<NbestCodec> codec = make_nbest_codec(lists);
+  divide_cores();
   PieceWork& work = shared_work();
   const std::unique_ptr<std::istream> input = leading_text(file);
   const LoadedPredictor loaded = model.load();

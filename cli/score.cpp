@@ -78,6 +78,7 @@ int ScoreCommand::run() {
         "mpirun or srun");
   }
   const std::unique_ptr<LineCodec> codec = make_line_codec(lines);
+  divide_cores();
   PieceWork& work = shared_work();
   const std::unique_ptr<std::istream> input = leading_text(file);
   const LoadedPredictor loaded = model.load();

@@ -73,29 +73,16 @@ class TrainRun {
   std::optional<TrainPlan> plan_;
 };
 
-/// The first process makes the tokenizer and the tokens; the others take what it made.
+/// All processes make the tokenizer and the tokens together.
 void TrainRun::prepare_text_of_all() {
-  const fs::path cache = directory_.files().cache();
-  const bool first = ranks_.leads();
-  if (!first) ranks_.barrier();
   std::unique_ptr<Tokenizer> tokenizer;
-  if (resume_) {
-    tokenizer = directory_.files().tokenizer();
-  } else if (!first) {
-    tokenizer = load_tokenizer(cache);
-  }
+  if (resume_) tokenizer = directory_.files().tokenizer();
   const Progress silent = [](double, std::string_view) {
     if (const int signal = StopSignals::received()) throw Interrupted{signal};
   };
-  text_.emplace(prepare_text(settings_, cache, notes_, first ? until_interrupted(display_) : silent,
-                             std::move(tokenizer)));
-  if (ranks_.alone()) return;
-  if (first) {
-    text_->tokenizer->save(cache);
-    ranks_.barrier();
-  }
-  ranks_.barrier();
-  if (first) remove_tokenizer(cache);
+  text_.emplace(prepare_text(settings_, directory_.files().cache(), notes_,
+                             ranks_.leads() ? until_interrupted(display_) : silent,
+                             std::move(tokenizer), &shared_work()));
 }
 
 void TrainRun::prepare() {

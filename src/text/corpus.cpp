@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <system_error>
+#include <vector>
 
 #include "reading.hpp"
 #include "shard_file.hpp"
@@ -70,7 +73,7 @@ class MarkedWriter {
       : out_(out), rule_(rule), eos_(eos) {}
 
   /// Returns how many tokens were written.
-  std::int64_t write(const std::vector<TokenId>& tokens, bool ends_source) {
+  std::int64_t write(std::span<const TokenId> tokens, bool ends_source) {
     if (rule_.mark < 0) {
       out_.write(tokens);
       return static_cast<std::int64_t>(tokens.size());
@@ -113,30 +116,74 @@ struct Cutting {
   const DocumentRule& documents;
 };
 
-void write_shard(OutputFile& file, const std::vector<TextSource>& sources, const Cutting& by,
-                 const ShardKey& key, const Progress& progress) {
+/// What comes of a block: how many tokens, which follow each other behind those of all its round,
+/// and whether a source ends there.
+struct BlockTokens {
+  std::int64_t tokens = 0, ends_source = 0;
+};
+
+/// Has the text encoded, and writes it to `file` where one is given: in the process that leads.
+void write_shard(OutputFile* file, const std::vector<TextSource>& sources, const Cutting& by,
+                 const ShardKey& key, const Progress& progress, PieceWork& work) {
   BlockReader reader(sources);
-  ShardWriter writer(file, by.tokenizer.size());
-  MarkedWriter marked(writer, by.documents, by.tokenizer.eos());
-  CorpusInfo info;
+  std::optional<ShardWriter> writer;
+  std::optional<MarkedWriter> marked;
+  if (file != nullptr) {
+    writer.emplace(*file, by.tokenizer.size());
+    marked.emplace(*writer, by.documents, by.tokenizer.eos());
+  }
+  CorpusInfo all;
   std::vector<EncodedBlock> encoded;
-  reader.for_each_round(progress, "tokenising", [&](const std::vector<Block>& round) {
-    encoded.resize(std::max(encoded.size(), round.size()));
+  const auto encode = [&](const Round& round) {
+    const std::vector<Block>& blocks = round.blocks;
+    encoded.resize(std::max(encoded.size(), blocks.size()));
     parallel_for(
-        static_cast<std::int64_t>(round.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+        static_cast<std::int64_t>(blocks.size()), 1, [&](std::int64_t begin, std::int64_t end) {
           for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-            encode_block(round[i], by.tokenizer, encoded[i]);
+            encode_block(blocks[i], by.tokenizer, encoded[i]);
           }
         });
-    for (std::size_t i = 0; i < round.size(); ++i) {
-      info.tokens += marked.write(encoded[i].tokens, round[i].ends_source);
+    CorpusInfo info;
+    std::vector<BlockTokens> of_blocks;
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      of_blocks.push_back(
+          {static_cast<std::int64_t>(encoded[i].tokens.size()), blocks[i].ends_source ? 1 : 0});
+      info.tokens += of_blocks.back().tokens;
       info.lines += encoded[i].info.lines;
       info.oov += encoded[i].info.oov;
       info.characters += encoded[i].info.characters;
       info.bytes += encoded[i].info.bytes;
     }
-  });
-  writer.finish(key, info);
+    std::string bytes = pack(std::vector{bytes_of_value(info), bytes_of_values(of_blocks)});
+    const auto before = static_cast<std::uint64_t>(bytes.size());
+    bytes.insert(0, bytes_of_value(before));
+    bytes.reserve(bytes.size() + static_cast<std::size_t>(info.tokens) * sizeof(TokenId));
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      const std::vector<TokenId>& tokens = encoded[i].tokens;
+      bytes.append(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof tokens[0]);
+    }
+    return bytes;
+  };
+  const auto write = [&](std::string_view result) {
+    const auto before = values_of_bytes<std::uint64_t>(result.substr(0, sizeof(std::uint64_t)));
+    result.remove_prefix(sizeof(std::uint64_t));
+    const std::vector<std::string> facts = unpack(result.substr(0, before.front()));
+    // The tokens lie as they must: a string's bytes begin where any value may, and what is before
+    // them has a multiple of eight.
+    const auto* tokens = reinterpret_cast<const TokenId*>(result.data() + before.front());
+    for (const BlockTokens& block : values_of_bytes<BlockTokens>(facts[1])) {
+      const auto count = static_cast<std::size_t>(block.tokens);
+      all.tokens += marked->write({tokens, count}, block.ends_source != 0);
+      tokens += count;
+    }
+    const auto info = values_of_bytes<CorpusInfo>(facts[0]).front();
+    all.lines += info.lines;
+    all.oov += info.oov;
+    all.characters += info.characters;
+    all.bytes += info.bytes;
+  };
+  reader.for_each_round(work, progress, "tokenising", encode, write);
+  if (writer) writer->finish(key, all);
 }
 
 /// What was read back of the file `name`; throws when that is nothing.
@@ -151,22 +198,37 @@ LoadedShard require_shard(std::optional<LoadedShard> loaded, const std::string& 
 
 TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
                             const fs::path& cache_directory, const Progress& progress,
-                            const DocumentRule& documents) {
+                            const DocumentRule& documents, PieceWork* shared) {
+  OwnWork own;
+  PieceWork& work = shared != nullptr ? *shared : own;
   std::error_code error;
   fs::create_directories(cache_directory, error);
   if (error) {
     throw Error(fmt::format("cannot make the directory '{}': {}", cache_directory.string(),
                             error.message()));
   }
-  const fs::path path = shard_path(sources, cache_directory);
-  const ShardKey key{rules_checksum(tokenizer, documents), text_checksum(sources)};
-  std::optional<LoadedShard> loaded = load_shard(path, key);
-  if (!loaded) {
-    AtomicFile file(path);
-    write_shard(file, sources, {tokenizer, documents}, key, progress);
-    file.commit();
+  // What the text is called, and what it has in it, as the process that leads sees it.
+  std::optional<LoadedShard> loaded;
+  const std::vector<std::string> facts = unpack(work.share([&] {
+    const fs::path path = shard_path(sources, cache_directory);
+    const ShardKey key{rules_checksum(tokenizer, documents), text_checksum(sources)};
     loaded = load_shard(path, key);
+    return pack(std::vector<std::string>{path.string(), bytes_of_value(key),
+                                         bytes_of_value(loaded.has_value())});
+  }));
+  const fs::path path = facts[0];
+  const auto key = values_of_bytes<ShardKey>(facts[1]).front();
+  if (values_of_bytes<char>(facts[2]).front() == 0) {
+    std::optional<AtomicFile> file;
+    if (work.leads()) file.emplace(path);
+    write_shard(file ? &*file : nullptr, sources, {tokenizer, documents}, key, progress, work);
+    // Others read it when it is there.
+    work.share([&] {
+      file->commit();
+      return std::string();
+    });
   }
+  if (!loaded) loaded = load_shard(path, key);
   TokenShards tokens(require_shard(std::move(loaded), path.string()), tokenizer);
   return documents ? in_documents(tokens, sources, documents) : tokens;
 }
@@ -175,7 +237,8 @@ TokenShards tokenize_uncached(const std::vector<TextSource>& sources, const Toke
                               const Progress& progress, const DocumentRule& documents) {
   const ShardKey key{tokenizer.fingerprint(), 0};  // nobody else will ask for the text
   ScratchFile file;
-  write_shard(file, sources, {tokenizer, documents}, key, progress);
+  OwnWork work;
+  write_shard(&file, sources, {tokenizer, documents}, key, progress, work);
   const TokenShards tokens(require_shard(read_shard(file.reader(), key), "the file of tokens"),
                            tokenizer);
   return documents ? in_documents(tokens, sources, documents) : tokens;

@@ -44,32 +44,53 @@ void count_line(std::string_view line, Unit unit, Counts& counts) {
   }
 }
 
+/// Counts as bytes for another process, and what it adds them to.
+std::string bytes_of_counts(const TextCounts& counts) {
+  std::vector<std::string> parts{bytes_of_value(counts.lines)};
+  for (const auto& [text, times] : counts.units) {
+    parts.push_back(text);
+    parts.push_back(bytes_of_value(times));
+  }
+  return pack(parts);
+}
+
+void add_bytes(TextCounts& total, std::string_view bytes) {
+  const std::vector<std::string> parts = unpack(bytes);
+  const auto number = [](const std::string& part) {
+    return values_of_bytes<std::int64_t>(part).front();
+  };
+  total.lines += number(parts.front());
+  for (std::size_t i = 1; i + 1 < parts.size(); i += 2) {
+    add(total.units, parts[i], number(parts[i + 1]));
+  }
+}
+
 }  // namespace
 
-TextCounts count_units(const std::vector<TextSource>& sources, Unit unit, Normalization form,
-                       std::int64_t sample_bytes, const Progress& progress) {
+TextCounts count_units(const std::vector<TextSource>& sources, const Counting& counting,
+                       const Progress& progress, PieceWork& work) {
   BlockReader reader(sources);
-  const double kept_share =
-      std::min(1.0, static_cast<double>(sample_bytes) / static_cast<double>(reader.bytes()));
+  const double kept_share = std::min(
+      1.0, static_cast<double>(counting.sample_bytes) / static_cast<double>(reader.bytes()));
   // Keeps the blocks at which the running share passes a whole number: evenly spread.
   const auto kept = [kept_share](std::int64_t block) {
     const auto at = static_cast<double>(block);
     return block == 0 || std::floor((at + 1) * kept_share) > std::floor(at * kept_share);
   };
-  std::int64_t blocks_before = 0;
   TextCounts total;
   std::mutex mutex;
-  reader.for_each_round(progress, "counting", [&](const std::vector<Block>& round) {
-    const auto count = static_cast<std::int64_t>(round.size());
-    parallel_for(count, 1, [&](std::int64_t begin, std::int64_t end) {
+  const auto count_round = [&](const Round& round) {
+    const auto blocks = static_cast<std::int64_t>(round.blocks.size());
+    parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       TextCounts part;
       for (std::int64_t i = begin; i < end; ++i) {
-        const Block& block = round[static_cast<std::size_t>(i)];
+        const Block& block = round.blocks[static_cast<std::size_t>(i)];
         require_text(block.text, block.source->title(), block.offset);
-        if (!kept(blocks_before + i)) continue;
+        if (!kept(round.first + i)) continue;
         for_each_line(block, [&](std::string_view line, bool ended) {
-          for_each_normalized(without_return(line), form,
-                              [&](std::string_view text) { count_line(text, unit, part.units); });
+          for_each_normalized(without_return(line), counting.form, [&](std::string_view text) {
+            count_line(text, counting.unit, part.units);
+          });
           part.lines += ended ? 1 : 0;
         });
       }
@@ -77,8 +98,12 @@ TextCounts count_units(const std::vector<TextSource>& sources, Unit unit, Normal
       total.lines += part.lines;
       for (const auto& [text, times] : part.units) add(total.units, text, times);
     });
-    blocks_before += count;
-  });
+    return std::string();  // each process keeps its counts to the end
+  };
+  reader.for_each_round(work, progress, "counting", count_round, [](std::string_view) {});
+  if (work.processes() == 1) return total;
+  const std::vector<std::string> all = work.collect(work.leads() ? "" : bytes_of_counts(total));
+  for (std::size_t process = 1; process < all.size(); ++process) add_bytes(total, all[process]);
   return total;
 }
 

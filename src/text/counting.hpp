@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "sluice/base/pieces.hpp"
 #include "sluice/base/progress.hpp"
 #include "sluice/text/source.hpp"
 #include "sluice/text/tokenizer.hpp"
@@ -38,10 +40,18 @@ enum class Unit {
   blank_word,  ///< as for_each_segment cuts them: blanks and the word after them
 };
 
-/// Counts the units of `sources`, brought into normal form, on all cores. Every byte is validated;
-/// only an evenly spread part of about `sample_bytes` is counted when there is more.
-TextCounts count_units(const std::vector<TextSource>& sources, Unit unit, Normalization form,
-                       std::int64_t sample_bytes, const Progress& progress);
+/// What is counted, and how.
+struct Counting {
+  Unit unit = Unit::word;
+  Normalization form = Normalization::none;
+  /// Only an evenly spread part of about so many bytes is counted when there are more.
+  std::int64_t sample_bytes = std::numeric_limits<std::int64_t>::max();
+};
+
+/// Counts the units of `sources`, brought into normal form, on all cores of all processes that
+/// `work` has; the one that leads gets the sum. Every byte is validated.
+TextCounts count_units(const std::vector<TextSource>& sources, const Counting& counting,
+                       const Progress& progress, PieceWork& work);
 
 /// Sorted by descending count, ties by bytes.
 std::vector<std::pair<std::string, std::int64_t>> by_frequency(Counts counts);

@@ -13,15 +13,15 @@
 
 namespace sluice {
 
-/// Trains a word or char tokenizer.
+/// Trains a word or char tokenizer; null in processes that do not lead.
 std::unique_ptr<Tokenizer> train_vocabulary_tokenizer(const TokenizerOptions& options,
                                                       const std::vector<TextSource>& sources,
-                                                      const Progress& progress);
+                                                      const Progress& progress, PieceWork& work);
 
-/// Trains a bpe or unigram tokenizer.
+/// Trains a bpe or unigram tokenizer; null in processes that do not lead.
 std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& options,
                                                    const std::vector<TextSource>& sources,
-                                                   const Progress& progress);
+                                                   const Progress& progress, PieceWork& work);
 
 std::unique_ptr<Tokenizer> make_byte_tokenizer();
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
@@ -12,6 +14,11 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t block_bytes = std::size_t{1} << 20;
+
+/// Where a block stands.
+struct BlockPlace {
+  std::uint64_t number, source, offset, size, ends_source;
+};
 
 }  // namespace
 
@@ -65,10 +72,65 @@ bool BlockReader::next(std::int64_t bytes, std::vector<Block>& round) {
     text.resize(size);
     const auto offset = static_cast<std::int64_t>(current_->begin() + position_);
     position_ += size;
-    round.push_back({current_, offset, std::move(text), position_ == current_->size()});
+    round.push_back(
+        {current_, offset, std::move(text), position_ == current_->size(), next_source_ - 1});
     bytes -= static_cast<std::int64_t>(size);
   }
   return !round.empty();
+}
+
+Round BlockReader::read_round(std::string_view piece) const {
+  Round round;
+  for (const BlockPlace& place : values_of_bytes<BlockPlace>(piece)) {
+    const auto source = static_cast<std::size_t>(place.source);
+    if (round.blocks.empty()) round.first = static_cast<std::int64_t>(place.number);
+    const bool same = !round.blocks.empty() && round.blocks.back().index == source;
+    Block block{.source = same ? round.blocks.back().source
+                               : std::make_shared<const TextFile>(sources_.at(source)),
+                .offset = static_cast<std::int64_t>(place.offset),
+                .text = {},
+                .ends_source = place.ends_source != 0,
+                .index = source};
+    block.text = block.source->read(place.offset - block.source->begin(), place.size);
+    if (block.text.size() != place.size) {
+      throw Error(
+          fmt::format("'{}' is not the same file for all processes, or was changed while "
+                      "in use",
+                      block.source->title()));
+    }
+    round.blocks.push_back(std::move(block));
+  }
+  return round;
+}
+
+void BlockReader::for_each_round(PieceWork& work, const Progress& progress, std::string_view what,
+                                 const Body& body, const PieceWork::Write& write) {
+  std::int64_t read = 0, blocks = 0;
+  // The round that this process has read and not worked on yet: it need not be read again.
+  std::optional<Round> own;
+  const auto read_next = [&]() -> std::optional<PieceWork::Piece> {
+    Round round{.first = blocks, .blocks = {}};
+    if (!next(round_bytes(), round.blocks)) return std::nullopt;
+    std::vector<BlockPlace> places;
+    for (const Block& block : round.blocks) {
+      places.push_back({static_cast<std::uint64_t>(blocks++), block.index,
+                        static_cast<std::uint64_t>(block.offset), block.text.size(),
+                        block.ends_source ? std::uint64_t{1} : 0});
+      read += static_cast<std::int64_t>(block.text.size());
+    }
+    if (!own) own = std::move(round);
+    return PieceWork::Piece{bytes_of_values(places)};
+  };
+  work.stream(
+      read_next,
+      [&](std::string_view piece) {
+        const Round round = own ? *std::exchange(own, std::nullopt) : read_round(piece);
+        return body(round);
+      },
+      [&](std::string_view result) {
+        write(result);
+        if (progress) progress(static_cast<double>(read) / static_cast<double>(bytes_), what);
+      });
 }
 
 }  // namespace sluice

@@ -2,12 +2,14 @@
 // Reading corpora in blocks of whole lines, in bounded memory.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "sluice/base/pieces.hpp"
 #include "sluice/base/progress.hpp"
 #include "sluice/text/source.hpp"
 
@@ -20,6 +22,7 @@ struct Block {
   std::int64_t offset = 0;  ///< of `text` in the file
   std::string text;
   bool ends_source = false;
+  std::size_t index = 0;  ///< of the source among those that are read
 };
 
 /// Calls body(line, ended) for the lines of a block; `ended` is false for the part of a line that
@@ -41,8 +44,14 @@ void for_each_line(const Block& block, Body&& body) {
 /// Where a block of about `size` bytes that starts at `begin` ends; see Block.
 std::size_t block_end(std::string_view text, std::size_t begin, std::size_t size);
 
+/// Consecutive blocks of all that there are.
+struct Round {
+  std::int64_t first = 0;
+  std::vector<Block> blocks;
+};
+
 /// Sources as a sequence of rounds of blocks. What the blocks are depends on the text alone, not on
-/// the number of threads.
+/// the number of threads or processes.
 class BlockReader {
  public:
   /// Throws Error when a source cannot be read, and when all of them are empty.
@@ -53,21 +62,19 @@ class BlockReader {
   /// Replaces `round` by the next blocks, about `bytes` bytes of them; false when there are none.
   bool next(std::int64_t bytes, std::vector<Block>& round);
 
-  /// Calls body(blocks) for rounds of blocks, enough of them to keep all cores busy; reports
-  /// progress as `what`.
-  template <class Body>
-  void for_each_round(const Progress& progress, std::string_view what, Body&& body) {
-    std::vector<Block> round;
-    std::int64_t done = 0;
-    while (next(round_bytes(), round)) {
-      body(std::as_const(round));
-      for (const Block& block : round) done += static_cast<std::int64_t>(block.text.size());
-      if (progress) progress(static_cast<double>(done) / static_cast<double>(bytes_), what);
-    }
-  }
+  /// What comes of a round, as bytes.
+  using Body = std::function<std::string(const Round&)>;
+  /// Has `work` call body(round) for rounds of blocks, each enough to keep all of a process's cores
+  /// busy, and `write` with what comes of them, in order; reports progress as `what` where it
+  /// leads. Every process reads the blocks that are its own; the one that leads finds out where
+  /// they are.
+  void for_each_round(PieceWork& work, const Progress& progress, std::string_view what,
+                      const Body& body, const PieceWork::Write& write);
 
  private:
   static std::int64_t round_bytes();
+  /// The blocks that stand where a piece of work says.
+  Round read_round(std::string_view piece) const;
 
   std::vector<TextSource> sources_;
   std::int64_t bytes_ = 0;

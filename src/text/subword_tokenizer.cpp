@@ -266,9 +266,11 @@ std::vector<std::int64_t> token_counts(const Tokenizer& tokenizer, const SortedC
 
 std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& options,
                                                    const std::vector<TextSource>& sources,
-                                                   const Progress& progress) {
-  TextCounts counts =
-      count_units(sources, Unit::blank_word, options.normalize, sample_bytes, progress);
+                                                   const Progress& progress, PieceWork& work) {
+  const Counting counting{
+      .unit = Unit::blank_word, .form = options.normalize, .sample_bytes = sample_bytes};
+  TextCounts counts = count_units(sources, counting, progress, work);
+  if (!work.leads()) return nullptr;
   const std::int64_t lines = counts.lines;
   const SortedCounts words = by_frequency(std::move(counts.units));
   std::vector<std::string> sentences = sentences_of(words, options.kind == "unigram");

@@ -188,15 +188,30 @@ void check_options(const TokenizerOptions& options) {
 std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
                                            const std::vector<TextSource>& sources,
                                            const Progress& progress) {
+  OwnWork work;
+  return train_tokenizer(options, sources, progress, work);
+}
+
+std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
+                                           const std::vector<TextSource>& sources,
+                                           const Progress& progress, PieceWork& work) {
   known_kind(options.kind);
   if (is_tokenizer_path(options.kind)) return read_tokenizer(options.kind, options);
   check_options(options);
   const bool counted = options.kind == "word" || options.kind == "char";
   const bool subword = options.kind == "bpe" || options.kind == "unigram";
-  if (counted) return train_vocabulary_tokenizer(options, sources, progress);
-  if (subword) return train_subword_tokenizer(options, sources, progress);
-  for (const TextSource& source : sources) TextFile readable(source);
-  return make_byte_tokenizer();
+  if (!counted && !subword) {
+    for (const TextSource& source : sources) TextFile readable(source);
+    return make_byte_tokenizer();
+  }
+  std::unique_ptr<Tokenizer> trained =
+      counted ? train_vocabulary_tokenizer(options, sources, progress, work)
+              : train_subword_tokenizer(options, sources, progress, work);
+  if (work.processes() == 1) return trained;
+  const std::string bytes = work.share([&] { return trained->serialize(); });
+  if (trained) return trained;
+  const std::string name = "of the first process";
+  return counted ? parse_vocabulary_tokenizer(bytes, name) : parse_subword_tokenizer(bytes, name);
 }
 
 bool is_tokenizer_file(std::string_view name) {

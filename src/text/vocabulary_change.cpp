@@ -25,9 +25,9 @@ std::unique_ptr<Tokenizer> change_vocabulary(const Tokenizer& before,
         before.kind()));
   }
   auto& [words, tokens, rules] = *parts;
-  Counts counts = count_units(text, words ? Unit::word : Unit::character, rules.form,
-                              std::numeric_limits<std::int64_t>::max(), progress)
-                      .units;
+  OwnWork work;
+  const Counting counting{.unit = words ? Unit::word : Unit::character, .form = rules.form};
+  Counts counts = count_units(text, counting, progress, work).units;
   std::unordered_set<std::string> lasting{rules.eos};
   if (!rules.byte_fallback) lasting.insert(rules.unk);
   for (unsigned byte = 0; rules.byte_fallback && byte < 256; ++byte) {

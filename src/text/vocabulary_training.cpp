@@ -1,7 +1,6 @@
 // Training word and char tokenizers: choosing what is worth a token.
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <utility>
 
 #include "counting.hpp"
@@ -39,13 +38,14 @@ class LeftOut {
 
 std::unique_ptr<Tokenizer> train_vocabulary_tokenizer(const TokenizerOptions& options,
                                                       const std::vector<TextSource>& sources,
-                                                      const Progress& progress) {
+                                                      const Progress& progress, PieceWork& work) {
   const bool words = options.kind == "word";
   VocabularyRules rules = usual_rules(words);
   rules.form = options.normalize;
   rules.byte_fallback = options.byte_fallback;
-  TextCounts counts = count_units(sources, words ? Unit::word : Unit::character, options.normalize,
-                                  std::numeric_limits<std::int64_t>::max(), progress);
+  const Counting counting{.unit = words ? Unit::word : Unit::character, .form = options.normalize};
+  TextCounts counts = count_units(sources, counting, progress, work);
+  if (!work.leads()) return nullptr;
   const std::int64_t lines = counts.lines;
   LeftOut left_out(words);
   const auto leave_out = [&](std::string_view name) {

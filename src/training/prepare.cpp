@@ -53,7 +53,10 @@ void add_labels(PreparedText& text, const ModelRequest& model, const HeldOut& pa
 }  // namespace
 
 PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache, Notes& notes,
-                          const Progress& progress, std::unique_ptr<Tokenizer> tokenizer) {
+                          const Progress& progress, std::unique_ptr<Tokenizer> tokenizer,
+                          PieceWork* shared) {
+  OwnWork own;
+  PieceWork& work = shared != nullptr ? *shared : own;
   const DataSettings& data = settings.data.values;
   const bool any_bytes =
       tokenizer ? tokenizer->kind() == "byte" : settings.tokenizer.values.kind == "byte";
@@ -69,7 +72,9 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
         "leave the mark out");
   }
   const auto open = [&](const std::vector<std::filesystem::path>& paths) {
-    auto inputs = std::make_unique<TextInputs>(paths, reading, cache, progress);
+    // What other processes unpack has no name, so that it is not in the way of the first one's.
+    auto inputs = std::make_unique<TextInputs>(
+        paths, reading, work.leads() ? cache : std::filesystem::path(), progress);
     if (!inputs->skipped().empty()) notes.push_back(inputs->skipped_note());
     return inputs;
   };
@@ -89,13 +94,13 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
   }
   if (!tokenizer) {
     options.document_mark = asked.document_mark;
-    tokenizer = train_tokenizer(options, parts.train, progress);
+    tokenizer = train_tokenizer(options, parts.train, progress, work);
     change_vocabulary_of(settings, parts.train, notes, progress, tokenizer);
   }
   settings.tokenizer.become(options);
   const DocumentRule rule = document_rule(asked.documents, asked.document_mark, *tokenizer);
   const auto tokenized = [&](const std::vector<TextSource>& texts) {
-    return tokenize_corpus(texts, *tokenizer, cache, progress, rule);
+    return tokenize_corpus(texts, *tokenizer, cache, progress, rule, &work);
   };
   TokenShards train = tokenized(parts.train);
   std::optional<TokenShards> valid;

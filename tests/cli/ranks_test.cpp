@@ -120,6 +120,52 @@ std::string written(const Outcome& outcome, int status) {
   return outcome.out;
 }
 
+// The vocabulary, the tokens and so the model are those of one process, of texts of several rounds
+// of blocks, as they are and packed in JSON lines.
+TEST_F(Ranks, CountAndTokeniseTogether) {
+  std::string text, lines;
+  for (int i = 0; text.size() < 9'000'000; ++i) {
+    const std::string line = "word" + std::to_string(i % 977 * i % 5003) +
+                             " and another one, as there are many in each part of a text " +
+                             std::string(static_cast<std::size_t>(i % 50), 'x');
+    text += line + "\n";
+    lines += R"({"said": ")" + line + "\"}\n";
+  }
+  const std::string plain = write("plain.txt", text), packed = write("packed.jsonl", lines);
+  const std::vector<std::vector<std::string>> kinds = {
+      {"--data", plain, "--tokenizer", "word", "--vocab", "3000"},
+      {"--data", packed, "--field", "said", "--tokenizer", "bpe", "--vocab", "300"}};
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    const auto train = [&](const std::string& out) {
+      std::vector<std::string> command = {
+          "train", "--out",    path(out), "--batch",      "1", "--context",
+          "8",     "--steps",  "1",       "--dim",        "8", "--threads",
+          "1",     "--layers", "[(8,2)]", "--accumulate", "3", "--valid-fraction",
+          "0.01"};
+      command.insert(command.end(), kinds[i].begin(), kinds[i].end());
+      return command;
+    };
+    const std::string one = "one" + std::to_string(i), three = "three" + std::to_string(i);
+    ASSERT_EQ(run(train(one)).status, 0);
+    const Outcome shared = run_on(3, train(three));
+    ASSERT_EQ(shared.status, 0) << shared.err;
+    int compared = 0;
+    for (const auto& file : fs::recursive_directory_iterator(path(one))) {
+      const std::string name = file.path().filename();
+      if (!name.starts_with("tokens-") && !name.starts_with("tokenizer.") &&
+          name != "model.safetensors") {
+        continue;
+      }
+      const fs::path other = fs::path(path(three)) / fs::relative(file.path(), path(one));
+      // Packed text lies where its run is, and so its tokens are named after that.
+      if (name.starts_with("tokens-") && i == 1) continue;
+      EXPECT_TRUE(read_file(file.path()) == read_file(other)) << other;
+      ++compared;
+    }
+    EXPECT_EQ(compared, i == 0 ? 4 : 2);
+  }
+}
+
 TEST_F(Ranks, AskAModelTogether) {
   ASSERT_EQ(run(six("model", {"--steps", "6"})).status, 0);
   const std::string model = path("model");

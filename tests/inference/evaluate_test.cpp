@@ -111,7 +111,10 @@ TEST(Evaluate, LongDocumentsAreCutWhereThatChangesNothing) {
 class Backwards final : public PieceWork {
  public:
   bool leads() const override { return true; }
+  int processes() const override { return 2; }
   void stream(const Read&, const Work&, const Write&) override {}
+  std::vector<std::string> collect(std::string_view) override { return {}; }
+  std::string share(const std::function<std::string()>&) override { return {}; }
   std::vector<std::string> map(std::int64_t n,
                                const std::function<std::string(std::int64_t)>& work) override {
     pieces = n;

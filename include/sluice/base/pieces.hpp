@@ -40,20 +40,28 @@ class PieceWork {
 
   /// Whether this process is the one that reads and writes.
   virtual bool leads() const = 0;
+  virtual int processes() const = 0;
   /// Reads, works and writes until there are no more pieces; few of them are kept at a time.
   virtual void stream(const Read& read, const Work& work, const Write& write) = 0;
   /// What comes of the pieces 0 to n - 1, in order, in the process that leads; nothing in others.
   virtual std::vector<std::string> map(std::int64_t n,
                                        const std::function<std::string(std::int64_t)>& work) = 0;
+  /// What each process has, in the process that leads; nothing in others.
+  virtual std::vector<std::string> collect(std::string_view mine) = 0;
+  /// What the process that leads makes, in all of them.
+  virtual std::string share(const std::function<std::string()>& make) = 0;
 };
 
 /// This process does all, one piece after the other.
 class OwnWork final : public PieceWork {
  public:
   bool leads() const override { return true; }
+  int processes() const override { return 1; }
   void stream(const Read& read, const Work& work, const Write& write) override;
   std::vector<std::string> map(std::int64_t n,
                                const std::function<std::string(std::int64_t)>& work) override;
+  std::vector<std::string> collect(std::string_view mine) override { return {std::string(mine)}; }
+  std::string share(const std::function<std::string()>& make) override { return make(); }
 };
 
 /// Texts as one, and back. Throws Error for bytes that pack() did not make.

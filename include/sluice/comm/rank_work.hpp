@@ -20,6 +20,7 @@ class RankWork final : public PieceWork {
   explicit RankWork(Communicator& ranks) : ranks_(ranks) {}
 
   bool leads() const override { return ranks_.leads(); }
+  int processes() const override { return ranks_.size(); }
   /// In rounds: the leader reads a piece for each process, fewer where it would have to wait, and
   /// writes what came of them.
   void stream(const Read& read, const Work& work, const Write& write) override;
@@ -27,6 +28,10 @@ class RankWork final : public PieceWork {
   /// they cost the same, or whether all begin at the same time.
   std::vector<std::string> map(std::int64_t n,
                                const std::function<std::string(std::int64_t)>& work) override;
+  std::vector<std::string> collect(std::string_view mine) override { return ranks_.collect(mine); }
+  std::string share(const std::function<std::string()>& make) override {
+    return ranks_.broadcast(leads() ? make() : std::string());
+  }
 
  private:
   Communicator& ranks_;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/base/pieces.hpp"
 #include "sluice/text/documents.hpp"
 #include "sluice/text/labels.hpp"
 #include "sluice/text/source.hpp"
@@ -75,7 +76,8 @@ class TokenShards {
   friend TokenShards tokenize_corpus(const std::vector<TextSource>& sources,
                                      const Tokenizer& tokenizer,
                                      const std::filesystem::path& cache_directory,
-                                     const Progress& progress, const DocumentRule& documents);
+                                     const Progress& progress, const DocumentRule& documents,
+                                     PieceWork* work);
   friend TokenShards tokenize_uncached(const std::vector<TextSource>& sources,
                                        const Tokenizer& tokenizer, const Progress& progress,
                                        const DocumentRule& documents);
@@ -96,12 +98,17 @@ class TokenShards {
 /// text for its checksum. Two processes may do this at once. With a rule for documents, the tokens
 /// are those of the text, with the mark, if there is one, in place of blank lines.
 ///
+/// With `work` all its processes encode parts of the text, which is the same for all of them, and
+/// the one that leads writes the file, in its directory, which all can read: the same file as one
+/// process writes.
+///
 /// Throws Error for files that are missing, unreadable or directories, for a corpus without a
 /// single byte, for NUL bytes or invalid UTF-8 (see Tokenizer::check_text) and when the cache
 /// cannot be written (a full disk); nothing half-written is left behind.
 TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokenizer& tokenizer,
                             const std::filesystem::path& cache_directory,
-                            const Progress& progress = {}, const DocumentRule& documents = {});
+                            const Progress& progress = {}, const DocumentRule& documents = {},
+                            PieceWork* work = nullptr);
 
 /// The same for a text that is read once: the tokens are in a file without a name in $TMPDIR or
 /// /tmp, which ends with the shards and with the process, whatever ends it.

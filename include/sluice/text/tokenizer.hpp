@@ -13,6 +13,7 @@
 #include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 #include "sluice/base/names.hpp"
+#include "sluice/base/pieces.hpp"
 #include "sluice/base/progress.hpp"
 #include "sluice/text/source.hpp"
 
@@ -142,6 +143,11 @@ FieldParts field_parts(const TokenizerOptions& options);
 std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
                                            const std::vector<TextSource>& sources,
                                            const Progress& progress = {});
+/// The same by all processes of `work`, which count parts of the text and all get the tokenizer
+/// that one process makes. The sources are the same texts for all of them.
+std::unique_ptr<Tokenizer> train_tokenizer(const TokenizerOptions& options,
+                                           const std::vector<TextSource>& sources,
+                                           const Progress& progress, PieceWork& work);
 
 /// A tokenizer that somebody made: a SentencePiece model, Hugging Face's tokenizer.json, a list of
 /// words (one a line), fairseq's dict.txt, a file that Tokenizer::save() wrote, or the directory of

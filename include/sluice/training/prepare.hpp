@@ -36,11 +36,13 @@ struct PreparedText {
 /// With a condition both have labels: those of the model asked for where it has some, else those of
 /// the training text; other ones are unknown. settings.tokenizer becomes what was chosen, and the
 /// model's vocabulary what settings.new_words and settings.prune_vocabulary make of it; choices are
-/// appended to `notes`. `tokenizer`: the one to cut with, instead of training one. Throws as
+/// appended to `notes`. `tokenizer`: the one to cut with, instead of training one. `work`: the
+/// processes that do this together, all with the same arguments; null: this one. Throws as
 /// TextInputs, choose_tokenizer, hold_out, train_tokenizer and tokenize_corpus do, and whatever
 /// `progress` throws.
 PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache, Notes& notes,
-                          const Progress& progress, std::unique_ptr<Tokenizer> tokenizer = nullptr);
+                          const Progress& progress, std::unique_ptr<Tokenizer> tokenizer = nullptr,
+                          PieceWork* work = nullptr);
 
 /// Makes the configuration and the tokenizer of the model at `settings.from` those of the run,
 /// which train_model() then gives its weights. Throws UsageError when another tokenizer was asked
