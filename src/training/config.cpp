@@ -95,6 +95,11 @@ FieldTable make_fields() {
                      "f32, or bf16: what processes exchange is rounded to bfloat16, for slow "
                      "networks; the result then depends on their number (default f32)"))
       .only_if([](const C& config) { return config.communicate != Precision::f32; })
+      .add("shard_optimizer", &C::shard_optimizer,
+           run_field({}, "--shard-optimizer",
+                     "each process has a part of the optimizer's state and updates that part of "
+                     "the weights: the same weights in less memory, for half again the traffic"))
+      .only_if([](const C& config) { return config.shard_optimizer; })
       .add("carry", &C::carry, no_carry)
       .add("validate_every", &C::validate_every,
            run_field(at_least(0), "--validate-every",
@@ -132,6 +137,11 @@ FieldParts field_parts(const TrainConfig& config) { return {{train_fields(), con
 void TrainConfig::validate() const {
   check_fields({{train_fields(), *this}}, {.where = "training config"});
   optimizer.validate();
+  if (sync_every > 0 && shard_optimizer) {
+    throw UsageError(
+        "training config: with sync_every each worker has an optimizer of its own; leave "
+        "shard_optimizer out");
+  }
   if (sync_every > 0 && accumulate == 1) {
     throw UsageError(
         "training config: sync_every is for several workers, and accumulate, their number, is 1");

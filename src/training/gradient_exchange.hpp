@@ -24,6 +24,9 @@ class GradientExchange {
   virtual void finish(std::span<double> values) = 0;
   /// The same of `values` alone, in a step of which nothing is summed.
   virtual void share_values(std::span<double> values) = 0;
+  /// Each process has changed a run of a parameter's scalars, `counts` says how many each, one run
+  /// after the other: all get them all.
+  virtual void share_runs(const Tensor& parameter, std::span<const std::int64_t> counts) = 0;
 };
 
 }  // namespace sluice

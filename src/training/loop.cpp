@@ -11,12 +11,12 @@
 namespace sluice {
 
 Loop::Loop(LanguageModel& model, const TokenShards& text, const TrainConfig& config,
-           GradientExchange* exchange)
+           GradientExchange* exchange, OptimizerShard shard)
     : model_(model),
       config_(config),
       stream_(text, config.streams(), config.context),
       optimizer_(model.parameters(),
-                 config.sync_every > 0 ? LocalWorkers::outer(config) : config.optimizer),
+                 config.sync_every > 0 ? LocalWorkers::outer(config) : config.optimizer, shard),
       statistics_(model.parameters()),
       losses_(static_cast<std::size_t>(config.accumulate)),
       exchange_(exchange),
@@ -55,9 +55,20 @@ Loop::Update Loop::step(std::int64_t step, double rate, const Read& read) {
   if (!std::isfinite(norm)) throw NotFinite("the gradient norm", norm, true);
   const double scale = clip_coefficient(norm, config_.clip);
   optimizer_.step(rate, scale / parts);
+  if (optimizer_.shard().count > 1) share_updates();
   model_.constrain();
   optimizer_.zero_gradients();
   return {loss, rate, norm, scale < 1};
+}
+
+void Loop::share_updates() {
+  const int shards = optimizer_.shard().count;
+  for (std::size_t p = 0; p < trainable().size(); ++p) {
+    std::vector<std::int64_t> counts;
+    for (int shard = 0; shard < shards; ++shard)
+      counts.push_back(optimizer_.range(p, shard).size());
+    exchange_->share_runs(trainable()[p].variable.value(), counts);
+  }
 }
 
 Loop::Update Loop::step_workers(std::int64_t step, double rate, const Read& read) {

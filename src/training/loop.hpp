@@ -32,9 +32,9 @@ class Loop {
   /// `model`, `text` and `config` must outlive it. Throws Error when the text is shorter than a
   /// batch of chunks.
   /// `exchange` may be null: this process computes all micro-batches; else it must outlive the
-  /// steps.
+  /// steps, and the optimizer may be one of several shards.
   Loop(LanguageModel& model, const TokenShards& text, const TrainConfig& config,
-       GradientExchange* exchange = nullptr);
+       GradientExchange* exchange = nullptr, OptimizerShard shard = {});
 
   /// Learns from the chunks of step `step` (from 0) at learning rate `rate`: the loss is the mean
   /// over its micro-batches, and so is the gradient, summed as MicroSum does. Throws NotFinite for
@@ -76,6 +76,8 @@ class Loop {
   void complete(std::size_t leaf, std::int64_t micro);
   /// This process's part of a leaf's sum is complete.
   void complete_part(std::size_t leaf, MicroSum& part, GradientSlot& total);
+  /// All processes get what each one's optimizer has updated.
+  void share_updates();
   /// All gradients are what the update reads; the loss of the step.
   double join();
   Update step_workers(std::int64_t step, double rate, const Read& read);

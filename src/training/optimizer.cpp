@@ -167,8 +167,9 @@ std::vector<double> learning_rate_scales(const Parameters& parameters,
   return scales;
 }
 
-Optimizer::Optimizer(const Parameters& parameters, const OptimizerConfig& config)
-    : config_(config) {
+Optimizer::Optimizer(const Parameters& parameters, const OptimizerConfig& config,
+                     OptimizerShard shard)
+    : config_(config), shard_(shard) {
   config_.validate();
   for (const Parameter& parameter : parameters) {
     if (parameter.variable.requires_grad()) parameters_.push_back(parameter);
@@ -187,8 +188,7 @@ Optimizer::Optimizer(const Parameters& parameters, const OptimizerConfig& config
                               parameters_[p].name, dtype_name(value.dtype())));
     }
     if (config_.keep > 0) kept_[p] = value.clone();
-    if (momentum) first_[p] = Tensor::zeros(value.shape());
-    if (adaptive()) second_[p] = Tensor::zeros(value.shape());
+    first_block_.push_back(blocks_.size());
     for (std::int64_t begin = 0; begin < value.elements(); begin += block_size) {
       const std::int64_t end = std::min(begin + block_size, value.elements());
       if (in_group == 0) groups_.push_back(blocks_.size());
@@ -198,7 +198,25 @@ Optimizer::Optimizer(const Parameters& parameters, const OptimizerConfig& config
     }
   }
   groups_.push_back(blocks_.size());
+  first_block_.push_back(blocks_.size());
   partial_.resize(blocks_.size());
+  for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    const Shape whole = parameters_[p].variable.shape();
+    const Shape own = shard_.count == 1 ? whole : Shape{range(p, shard_.index).size()};
+    if (momentum) first_[p] = Tensor::zeros(own);
+    if (adaptive()) second_[p] = Tensor::zeros(own);
+  }
+}
+
+ScalarRange Optimizer::range(std::size_t p, int index) const {
+  const auto bound = [&](int shard) {
+    const std::size_t at =
+        blocks_.size() * static_cast<std::size_t>(shard) / static_cast<std::size_t>(shard_.count);
+    return std::clamp(at, first_block_[p], first_block_[p + 1]);
+  };
+  const std::size_t first = bound(index), last = bound(index + 1);
+  if (first == last) return {};
+  return {blocks_[first].begin, blocks_[last - 1].end};
 }
 
 template <class Body>
@@ -244,7 +262,11 @@ void Optimizer::step(double learning_rate, double gradient_scale) {
     const Gradient& gradient = parameters_[p].variable.gradient();
     if (gradient && gradient->defined()) ++steps_[p];
   }
+  const auto blocks = blocks_.size();
+  const auto count = static_cast<std::size_t>(shard_.count);
+  const auto own = static_cast<std::size_t>(shard_.index);
   for_each_block([&](std::size_t i) {
+    if (i < blocks * own / count || i >= blocks * (own + 1) / count) return;
     update(blocks_[i], static_cast<float>(learning_rate), static_cast<float>(gradient_scale));
   });
 }
@@ -256,17 +278,18 @@ void Optimizer::update(const Block& block, float learning_rate, float gradient_s
   if (!gradient || !gradient->defined() || scales_[p] == 0) return;
   learning_rate *= static_cast<float>(scales_[p]);
   pull(block, learning_rate);
-  const auto at = [&](const Tensor& tensor, std::int64_t begin) {
-    return tensor.defined() ? tensor.data<float>() + begin : nullptr;
+  const std::int64_t first = shard_.count == 1 ? 0 : range(p, shard_.index).begin;
+  const auto at = [&](const Tensor& moment, std::int64_t begin) {
+    return moment.defined() ? moment.data<float>() + (begin - first) : nullptr;
   };
-  const Tensor& w = parameter.variable.value();
+  float* const w = parameter.variable.value().data<float>();
   const float decay = parameter.decay ? static_cast<float>(config_.weight_decay) : 0.0F;
   if (!adaptive()) {
     const kernels::SgdStep step{gradient_scale, learning_rate, static_cast<float>(config_.momentum),
                                 decay, config_.kind == OptimizerKind::nesterov};
     for_each_piece(*gradient, block.begin, block.end,
                    [&](std::int64_t begin, std::int64_t end, const float* grad) {
-                     kernels::sgd_step(at(w, begin), at(first_[p], begin), grad, step,
+                     kernels::sgd_step(w + begin, at(first_[p], begin), grad, step,
                                        static_cast<std::size_t>(end - begin));
                    });
     return;
@@ -283,8 +306,8 @@ void Optimizer::update(const Block& block, float learning_rate, float gradient_s
       .decoupled = config_.kind == OptimizerKind::adamw};
   for_each_piece(*gradient, block.begin, block.end,
                  [&](std::int64_t begin, std::int64_t end, const float* grad) {
-                   kernels::adam_step(at(w, begin), at(first_[p], begin), at(second_[p], begin),
-                                      grad, step, static_cast<std::size_t>(end - begin));
+                   kernels::adam_step(w + begin, at(first_[p], begin), at(second_[p], begin), grad,
+                                      step, static_cast<std::size_t>(end - begin));
                  });
 }
 
@@ -301,21 +324,34 @@ void Optimizer::zero_gradients() const {
   for (const Parameter& parameter : parameters_) parameter.variable.zero_grad();
 }
 
-TensorSources Optimizer::state() const {
+TensorSources Optimizer::state(const MakeWhole& whole) const {
   TensorSources out;
-  const auto add = [&](const char* kind, const Parameter& parameter, const Tensor& moment) {
-    if (!moment.defined()) return;
-    out.push_back({{kind + parameter.name, parameter.file_shape(), moment.dtype()},
-                   [&parameter, moment] { return parameter.in_file(moment); }});
+  const auto add = [&](const std::string& kind, std::size_t p, const Tensor& tensor, bool part) {
+    if (!tensor.defined()) return;
+    const Parameter& parameter = parameters_[p];
+    out.push_back({{kind + parameter.name, parameter.file_shape(), tensor.dtype()},
+                   [&parameter, p, tensor, make = part ? whole : MakeWhole()] {
+                     return parameter.in_file(make ? make(p, tensor) : tensor);
+                   }});
   };
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
-    add(adaptive() ? "first." : "momentum.", parameters_[p], first_[p]);
-    add("second.", parameters_[p], second_[p]);
-    add("kept.", parameters_[p], kept_[p]);
+    add(adaptive() ? "first." : "momentum.", p, first_[p], true);
+    add("second.", p, second_[p], true);
+    add("kept.", p, kept_[p], false);
   }
   out.push_back(source_of("steps", Tensor::of(Shape{static_cast<std::int64_t>(steps_.size())},
                                               std::span<const std::int32_t>(steps_))));
   return out;
+}
+
+std::vector<std::pair<std::size_t, Tensor>> Optimizer::moments() const {
+  std::vector<std::pair<std::size_t, Tensor>> all;
+  for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    for (const Tensor& moment : {first_[p], second_[p]}) {
+      if (moment.defined()) all.emplace_back(p, moment);
+    }
+  }
+  return all;
 }
 
 void Optimizer::check_state(const TensorSources& state) const {
@@ -343,14 +379,19 @@ void Optimizer::load_state(const TensorSources& state) {
   check_state(state);
   std::map<std::string_view, const TensorSource*> by_name;
   for (const TensorSource& source : state) by_name[source.info.name] = &source;
-  const auto take = [&](const char* kind, const Parameter& parameter, const Tensor& moment) {
-    if (!moment.defined()) return;
-    moment.copy_from(parameter.in_memory(by_name.at(kind + parameter.name)->make()));
+  const auto take = [&](const std::string& kind, std::size_t p, const Tensor& tensor) {
+    if (!tensor.defined()) return;
+    const Parameter& parameter = parameters_[p];
+    const Tensor whole = parameter.in_memory(by_name.at(kind + parameter.name)->make());
+    // A shard's moments are a part of them.
+    const std::int64_t skipped =
+        tensor.elements() == whole.elements() ? 0 : range(p, shard_.index).begin;
+    std::copy_n(whole.data<float>() + skipped, tensor.elements(), tensor.data<float>());
   };
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
-    take(adaptive() ? "first." : "momentum.", parameters_[p], first_[p]);
-    take("second.", parameters_[p], second_[p]);
-    take("kept.", parameters_[p], kept_[p]);
+    take(adaptive() ? "first." : "momentum.", p, first_[p]);
+    take("second.", p, second_[p]);
+    take("kept.", p, kept_[p]);
   }
   const Tensor counts = by_name.at("steps")->make();
   const auto steps = counts.span<std::int32_t>();

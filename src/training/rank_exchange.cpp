@@ -415,6 +415,25 @@ void RankExchange::share_values(std::span<double> values) {
   ranks_.wait(known);
 }
 
+void RankExchange::share_runs(const Tensor& parameter, std::span<const std::int64_t> counts) {
+  const ProfileScope scope("exchange");
+  std::future<void> done = ranks_.post([&](Collectives& with) {
+    std::vector<std::size_t> bytes;
+    std::size_t before = 0;
+    for (int rank = 0; rank < with.size(); ++rank) {
+      bytes.push_back(static_cast<std::size_t>(counts[static_cast<std::size_t>(rank)]) *
+                      sizeof(float));
+      if (rank < with.rank()) before += bytes.back();
+    }
+    const auto all = std::span(static_cast<std::byte*>(parameter.raw()), parameter.bytes());
+    const auto own = all.subspan(before, bytes[static_cast<std::size_t>(with.rank())]);
+    // MPI takes no run from where it puts it.
+    const std::vector<std::byte> mine(own.begin(), own.end());
+    with.all_gather(mine, bytes, all);
+  });
+  ranks_.wait(done);
+}
+
 void RankExchange::finish(std::span<double> values) {
   const ProfileScope scope("exchange");
   if (buckets_.empty()) fill_buckets();

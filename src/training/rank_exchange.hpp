@@ -35,6 +35,7 @@ class RankExchange final : public GradientExchange {
   void ready(std::size_t leaf, const MicroSum& part, GradientSlot& total) override;
   void finish(std::span<double> values) override;
   void share_values(std::span<double> values) override;
+  void share_runs(const Tensor& parameter, std::span<const std::int64_t> counts) override;
 
   /// What is kept of rounding; between steps. Places of process `rank` in it.
   SumWire& wire() { return wire_; }
@@ -70,6 +71,11 @@ class RankExchange final : public GradientExchange {
   SumWire wire_;
   std::vector<float> incoming_;
 };
+
+/// What this process's optimizer is of all processes'.
+inline OptimizerShard shard_of(const RankGroup& ranks, const TrainConfig& config) {
+  return config.shard_optimizer ? OptimizerShard{ranks.rank(), ranks.size()} : OptimizerShard{};
+}
 
 /// Null when this process learns alone.
 std::unique_ptr<RankExchange> exchange_of(const RankGroup& ranks, const TrainConfig& config);

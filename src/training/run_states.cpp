@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
 
@@ -68,6 +70,31 @@ void ParametersState::check(const StoredState& stored) const {
 void ParametersState::restore(const StoredState& stored) {
   for (const Parameter& parameter : parameters_) {
     parameter.variable.value().copy_from(parameter.in_memory(stored.tensor(parameter.name).make()));
+  }
+}
+
+SavedState OptimizerState::save() const {
+  if (optimizer_.shard().count == 1) return {optimizer_.state(), {}};
+  return {optimizer_.state([this](std::size_t p, const Tensor& part) { return whole(p, part); }),
+          {}};
+}
+
+Tensor OptimizerState::whole(std::size_t p, const Tensor& part) const {
+  const Tensor all(optimizer_.parameters()[p].variable.shape());
+  for (int rank = 0; rank < ranks_.size(); ++rank) {
+    const ScalarRange range = optimizer_.range(p, rank);
+    if (range.size() == 0) continue;
+    const Tensor from =
+        rank == ranks_.rank() ? part : ranks_.receive(rank, Shape{range.size()}, DType::f32);
+    std::copy_n(from.data<float>(), range.size(), all.data<float>() + range.begin);
+  }
+  return all;
+}
+
+void OptimizerState::send() const {
+  if (optimizer_.shard().count == 1) return;
+  for (const auto& [p, part] : optimizer_.moments()) {
+    if (part.elements() > 0) ranks_.send(part);
   }
 }
 

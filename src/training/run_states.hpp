@@ -24,23 +24,29 @@ class ParametersState : public Stateful {
   const Parameters& parameters_;
 };
 
-class OptimizerState : public Stateful {
- public:
-  explicit OptimizerState(Optimizer& optimizer) : optimizer_(optimizer) {}
-  std::string_view name() const override { return "optimizer"; }
-  SavedState save() const override { return {optimizer_.state(), {}}; }
-  void check(const StoredState& stored) const override { optimizer_.check_state(stored.tensors); }
-  void restore(const StoredState& stored) override { optimizer_.load_state(stored.tensors); }
-
- private:
-  Optimizer& optimizer_;
-};
-
 /// A state of which each process has a part: the leader saves all of it, and the others call send()
 /// at the same time.
 class SharedState : public Stateful {
  public:
   virtual void send() const = 0;
+};
+
+/// Of an optimizer that is one of several shards each process has its own.
+class OptimizerState : public SharedState {
+ public:
+  OptimizerState(Optimizer& optimizer, RankGroup ranks) : optimizer_(optimizer), ranks_(ranks) {}
+  std::string_view name() const override { return "optimizer"; }
+  SavedState save() const override;
+  void check(const StoredState& stored) const override { optimizer_.check_state(stored.tensors); }
+  void restore(const StoredState& stored) override { optimizer_.load_state(stored.tensors); }
+  void send() const override;
+
+ private:
+  /// A tensor of moments, of this process's part and what others send.
+  Tensor whole(std::size_t p, const Tensor& part) const;
+
+  Optimizer& optimizer_;
+  RankGroup ranks_;
 };
 
 /// What a model carries from chunk to chunk, of every micro-batch one after the other. Layers that

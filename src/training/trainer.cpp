@@ -66,7 +66,7 @@ class Run {
         ranks_(options.ranks),
         weights_(ModelDirectory(directory), model, state_),
         exchange_(exchange_of(ranks_, config)),
-        loop_(model, train, config, exchange_.get()),
+        loop_(model, train, config, exchange_.get(), shard_of(ranks_, config)),
         budget_(config, loop_.steps_per_epoch(), loop_.tokens_per_step()),
         schedule_(config.schedule),
         profiler_(options.profile_steps),
@@ -97,7 +97,7 @@ class Run {
   /// What a checkpoint holds.
   std::vector<Stateful*> parts() {
     std::vector<Stateful*> all = {&parameters_, &optimizer_, &carried_, &position_};
-    shared_.push_back(&carried_);
+    shared_ = {&optimizer_, &carried_};
     if (loop_.workers() != nullptr) {
       all.push_back(&workers_.emplace(loop_, model_.parameters(), ranks_, config_.accumulate));
       shared_.push_back(&*workers_);
@@ -449,7 +449,7 @@ class Run {
   StepProfiler profiler_;
   bool profile_reported_ = false;
   ParametersState parameters_{model_.parameters()};
-  OptimizerState optimizer_{loop_.optimizer()};
+  OptimizerState optimizer_{loop_.optimizer(), ranks_};
   CarriedState carried_{loop_.carried(), ranks_};
   PositionState position_{state_};
   std::optional<WorkersState> workers_;

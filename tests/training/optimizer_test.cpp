@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
@@ -323,6 +325,63 @@ TEST(Optimizer, NamesReadBack) {
     EXPECT_EQ(name_of(parse_enum<OptimizerKind>(name)), name);
   }
   EXPECT_THROW(parse_enum<OptimizerKind>("adagrad"), UsageError);
+}
+
+// Each shard changes the scalars that are its own, to the bits that one optimizer of all gives
+// them.
+TEST(Optimizer, ShardsMakeTheUpdateOfOne) {
+  for (const OptimizerKind kind : {OptimizerKind::nesterov, OptimizerKind::adamw}) {
+    OptimizerConfig config;
+    config.kind = kind;
+    config.weight_decay = 0.1;
+    for (const int count : {2, 3, 7}) {
+      const Parameters whole = make_parameters();
+      Optimizer one(whole, config);
+      std::vector<Parameters> parts;
+      std::vector<std::unique_ptr<Optimizer>> shards;
+      for (int index = 0; index < count; ++index) parts.push_back(make_parameters());
+      for (int index = 0; index < count; ++index) {
+        shards.push_back(std::make_unique<Optimizer>(parts[static_cast<std::size_t>(index)], config,
+                                                     OptimizerShard{index, count}));
+      }
+      const auto w = [](const Parameters& parameters, std::size_t p) {
+        return parameters[p].variable.value().data<float>();
+      };
+      for (std::uint32_t step = 1; step < 5; ++step) {
+        set_gradients(whole, step);
+        one.step(0.01, 0.5);
+        one.zero_gradients();
+        for (std::size_t s = 0; s < shards.size(); ++s) {
+          set_gradients(parts[s], step);
+          shards[s]->step(0.01, 0.5);
+          shards[s]->zero_gradients();
+        }
+        for (std::size_t p = 0; p < sizes.size(); ++p) {
+          std::int64_t reached = 0;
+          for (std::size_t s = 0; s < shards.size(); ++s) {
+            const ScalarRange range = shards[0]->range(p, static_cast<int>(s));
+            if (range.size() == 0) continue;
+            EXPECT_EQ(range.begin, reached);
+            reached = range.end;
+            const std::size_t bytes = static_cast<std::size_t>(range.size()) * sizeof(float);
+            EXPECT_EQ(std::memcmp(w(parts[s], p) + range.begin, w(whole, p) + range.begin, bytes),
+                      0);
+            // What the others go on from.
+            for (const Parameters& other : parts) {
+              std::copy_n(w(parts[s], p) + range.begin, range.size(), w(other, p) + range.begin);
+            }
+          }
+          EXPECT_EQ(reached, sizes[p]);
+        }
+      }
+      std::int64_t kept = 0, all = 0;
+      for (const auto& shard : shards) {
+        for (const auto& [p, moment] : shard->moments()) kept += moment.elements();
+      }
+      for (const auto& [p, moment] : one.moments()) all += moment.elements();
+      EXPECT_EQ(kept, all) << "no moment is kept twice";
+    }
+  }
 }
 
 }  // namespace

@@ -36,6 +36,9 @@ struct TrainConfig {
   /// processes; what is lost is added to what travels next. bf16: half the traffic, and a result
   /// that depends on the number of processes.
   Precision communicate = Precision::f32;
+  /// Whether each process has a part of the optimizer's state, and updates that part of the
+  /// weights: the same weights, for less memory and more traffic.
+  bool shard_optimizer = false;
 
   OptimizerConfig optimizer;
   ScheduleConfig schedule;

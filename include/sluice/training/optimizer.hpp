@@ -2,8 +2,10 @@
 // Optimizers with PyTorch's semantics, and gradient clipping by the global norm.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sluice/base/api.hpp"
@@ -62,21 +64,40 @@ const FieldTable& optimizer_fields();
 std::vector<double> learning_rate_scales(const Parameters& parameters,
                                          const OptimizerConfig& config);
 
+/// Consecutive scalars of a parameter.
+struct ScalarRange {
+  std::int64_t begin = 0, end = 0;
+  std::int64_t size() const { return end - begin; }
+};
+
+/// Which part of all scalars an optimizer updates: the `index`-th of `count` that are about equal.
+struct OptimizerShard {
+  int index = 0, count = 1;
+};
+
 /// Updates parameters in place from their gradients, all in one parallel pass over fixed blocks;
 /// the result does not depend on the number of threads. The rules are torch.optim.SGD's (dampening
 /// 0), Adam's (Kingma & Ba 2015, algorithm 1) and AdamW's (Loshchilov & Hutter 2019, algorithm 2).
 /// As in PyTorch, a parameter without a gradient is left alone, moments and step count included.
 /// The rows a sparse gradient leaves out are updated as by zeros, to the bit: their moments decay
 /// and still move them.
+///
+/// A shard of several has the moments of its own scalars and updates these alone, to the bits that
+/// one optimizer of all would give them (Rajbhandari et al. 2020, "ZeRO", section 5.1).
 class Optimizer {
  public:
   /// `parameters` must outlive the optimizer. Throws UsageError for an invalid config, Error for a
   /// parameter that is not float32.
-  Optimizer(const Parameters& parameters, const OptimizerConfig& config);
+  Optimizer(const Parameters& parameters, const OptimizerConfig& config, OptimizerShard shard = {});
 
   const OptimizerConfig& config() const { return config_; }
   /// Those that require a gradient.
   const Parameters& parameters() const { return parameters_; }
+
+  const OptimizerShard& shard() const { return shard_; }
+  /// The scalars of parameter `p` that shard `index` updates; those of all shards follow each
+  /// other.
+  ScalarRange range(std::size_t p, int index) const;
 
   /// ‖all gradients‖₂, summed in double in a fixed order: the same for any number of threads. 0
   /// when there are no gradients. Gradients whose op knew their squares are not read again.
@@ -90,12 +111,17 @@ class Optimizer {
 
   /// The moments, as "momentum.NAME", or "first.NAME" and "second.NAME" in the files' layout,
   /// "kept.NAME", the weights that the run began with where it is pulled towards them, and "steps",
-  /// one count per parameter.
-  TensorSources state() const;
+  /// one count per parameter. Of several shards each tensor of moments is made by `whole`, which
+  /// gets this shard's part of it and the parameter's index.
+  using MakeWhole = std::function<Tensor(std::size_t p, const Tensor& part)>;
+  TensorSources state(const MakeWhole& whole = {}) const;
+  /// This shard's parts of moments, with their parameters, in the order of state().
+  std::vector<std::pair<std::size_t, Tensor>> moments() const;
   /// Throws Error naming the first tensor of `state` that is missing, unknown or of another shape
   /// than what state() gives.
   void check_state(const TensorSources& state) const;
-  /// Takes back what state() gave, one tensor at a time, once check_state() has passed it.
+  /// Takes back what state() gave, its own part of it, one tensor at a time, once check_state() has
+  /// passed it.
   void load_state(const TensorSources& state);
 
  private:
@@ -117,13 +143,17 @@ class Optimizer {
 
   Parameters parameters_;  // the trainable ones
   OptimizerConfig config_;
+  OptimizerShard shard_;
   std::vector<Block> blocks_;
+  /// Of each parameter, and the number of blocks.
+  std::vector<std::size_t> first_block_;
   /// Where each group of blocks begins, and the number of blocks: groups have about as many scalars
   /// each, so that threads share evenly and a small model stays on one.
   std::vector<std::size_t> groups_;
   /// One per block, kept to avoid allocating in every step.
   mutable std::vector<double> partial_;
-  /// Momentum, or first and second moment, one per parameter; undefined where there is none.
+  /// Momentum, or first and second moment, of range(p, shard_.index) of each parameter; undefined
+  /// where there is none.
   std::vector<Tensor> first_;
   std::vector<Tensor> second_;
   /// What parameters were at first, where they are pulled towards that.
