@@ -5,7 +5,7 @@
 #                                          ("1gbit") and DELAY ("200us", one way), against no shaping;
 #                                          needs root, and removes what it makes
 # SLUICE: the program (build/release/cli/sluice). ROUNDS: how often each is measured (3). STEPS: steps
-# each time (24). MODEL: its flags. Prints tokens/s of every measurement, medians and their ratios.
+# each time (24; 102 and more with --sync-every 50). MODEL: its flags, --communicate and --sync-every among them. Prints tokens/s of every measurement, medians and their ratios.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -39,6 +39,14 @@ measure() {
     --valid-fraction 0 --context 128 --log-every 2 --checkpoint-every 1000000 $model ${flags[$name]} \
     >"$work/log" 2>&1 || { cat "$work/log" >&2; die "$name failed"; }
   local speed
+  # Workers are synchronised in few steps, which a median would not see.
+  if [[ $model == *--sync-every* ]]; then
+    speed=$(grep '"event":"train"' "$work/run/metrics.jsonl" |
+      sed 's/.*"tokens":\([0-9]*\).*"seconds":\([0-9.]*\).*/\1 \2/' |
+      awk 'NR == 2 { t = $1; s = $2 } END { printf "%.0f", ($1 - t) / ($2 - s) }')
+    speeds[$name]+="$speed "
+    return
+  fi
   speed=$(grep -o '"tokens_per_second":[0-9.]*' "$work/run/metrics.jsonl" | cut -d: -f2 | tail -n +3 |
     sort -g | awk '{ v[NR] = $1 } END { printf "%.0f", v[int((NR + 1) / 2)] }')
   speeds[$name]+="$speed "

@@ -87,9 +87,13 @@ int plan(const PlanFlags& flags) {
           .training.values;
   const double speed = median_speed(read_metrics(files.metrics_file()), flags.model);
   const std::int64_t tokens = training.batch * training.context;
-  const StepCost cost{.seconds = static_cast<double>(tokens) / speed,
-                      .tokens = tokens,
-                      .gradient_bytes = 4 * static_cast<double>(model.parameter_count())};
+  const double gradients = 4 * static_cast<double>(model.parameter_count());
+  const StepCost cost{
+      .seconds = static_cast<double>(tokens) / speed,
+      .tokens = tokens,
+      .gradient_bytes = gradients,
+      .sent_bytes = training.communicate == Precision::bf16 ? gradients / 2 : gradients,
+      .sync_every = training.sync_every};
   const double memory = static_cast<double>(training_memory_estimate(
                             model, training.batch, training.context, training.kept_per_parameter(),
                             training.recompute)) +

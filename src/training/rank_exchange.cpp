@@ -238,6 +238,7 @@ void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
   for (const Bucket::Item& item : bucket.items) {
     if (!item.sliced()) continue;
     placed.push_back({&item, {n, n + item.shape.elements()}});
+    wire_.expect(item.leaf, item.shape.elements());
     n += item.shape.elements();
   }
   if (n == 0) return;

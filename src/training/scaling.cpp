@@ -11,7 +11,7 @@ constexpr double seconds_per_message = 2e-6;
 constexpr double seconds_per_byte = 1e-9;
 constexpr double backward_share = 2.0 / 3;
 constexpr int exchanges = 3;
-constexpr int agreements = 4;
+constexpr int agreements = 2;
 
 }  // namespace
 
@@ -36,11 +36,14 @@ ScalingPoint predict_scaling(const StepCost& cost, const Network& network, std::
     const auto n = static_cast<double>(processes);
     const double buckets = std::max(1.0, std::ceil(cost.gradient_bytes / bucket_size));
     const double round = network.latency + (n - 1) * seconds_per_message;
-    const double transfer = 2 * (n - 1) / n * cost.gradient_bytes / network.bandwidth;
+    const double transfer = 2 * (n - 1) / n * cost.sent_bytes / network.bandwidth;
     const double each = exchanges * round + transfer / buckets;
-    const double hidden = backward_share * cost.seconds * (buckets - 1) / buckets;
-    const double waited = std::max(each, buckets * each - hidden);
-    const double work = cost.gradient_bytes * seconds_per_byte;
+    const bool in_every_step = cost.sync_every == 0;
+    const double hidden =
+        in_every_step ? backward_share * cost.seconds * (buckets - 1) / buckets : 0;
+    const double steps = in_every_step ? 1 : static_cast<double>(cost.sync_every);
+    const double waited = std::max(each, buckets * each - hidden) / steps;
+    const double work = cost.gradient_bytes * seconds_per_byte / steps;
     point.step_seconds += work + waited + agreements * round;
     // What is waited for is waited for in the proportion in which it takes time.
     const double rounds = buckets * exchanges * round;

@@ -5,6 +5,10 @@
 
 namespace sluice {
 
+void SumWire::expect(std::size_t leaf, std::int64_t elements) {
+  if (rounds()) errors_[leaf].resize(slots_ * static_cast<std::size_t>(elements));
+}
+
 void SumWire::clear() {
   plain_.clear();
   rounded_.clear();
@@ -17,9 +21,7 @@ void SumWire::append(const float* values, std::int64_t n, const Place& place) {
     return;
   }
   const auto elements = static_cast<std::size_t>(place.elements);
-  std::vector<float>& of_leaf = errors_[place.leaf];
-  of_leaf.resize(slots_ * elements);
-  float* const error = of_leaf.data() + place.slot * elements + place.offset;
+  float* const error = errors_.at(place.leaf).data() + place.slot * elements + place.offset;
   const std::size_t before = rounded_.size();
   rounded_.resize(before + count);
   std::uint16_t* const out = rounded_.data() + before;

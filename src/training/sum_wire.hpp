@@ -28,8 +28,12 @@ class SumWire {
     std::size_t leaf, slot;
     std::int64_t offset, elements;
   };
+  /// Makes room for what rounding leaves of a leaf, in every process whether it sends any of it or
+  /// not.
+  void expect(std::size_t leaf, std::int64_t elements);
   /// Begins anew.
   void clear();
+  /// Of a leaf that was expected.
   void append(const float* values, std::int64_t n, const Place& place);
   /// Numbers that were appended, and their bytes.
   std::size_t size() const { return rounds() ? rounded_.size() : plain_.size(); }

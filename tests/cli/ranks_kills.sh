@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # Random ranks of a job are killed at random moments, and the job is started again on another number of
 # them: every run must end with the weights of a run that nobody disturbed.
-#   ranks_kills.sh SLUICE TEXT [KILLS]
+#   ranks_kills.sh SLUICE TEXT [KILLS [FLAGS..]]
+# FLAGS are of the training: --sync-every 7, --shard-optimizer.
 set -euo pipefail
 sluice=$1
 text=$2
 kills=${3:-200}
+flags=("${@:4}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
 
 train() {
   train_by=("$@" train --data "$text" --tokenizer char --layers '[(16,3)]*2' --dim 16 --batch 1 --context 8
-    --accumulate 6 --threads 1 --steps 1500 --validate-every 500 --checkpoint-every 20)
+    --accumulate 6 --threads 1 --steps 1500 --validate-every 500 --checkpoint-every 20 "${flags[@]}")
 }
 
 train "$sluice"

@@ -95,8 +95,7 @@ TEST_F(Ranks, MakeTheModelOfOneProcess) {
   const std::vector<std::vector<std::string>> kinds = {
       {"--steps", "9", "--dropout", "0.2", "--tokenizer", "word", "--min-count", "1", "--softmax",
        "adaptive"},
-      {"--steps", "6", "--shard-optimizer", "--tokenizer", "word", "--min-count", "1", "--dim",
-       "48", "--layers", "[(200,3)]", "--softmax", "adaptive", "--optimizer", "adamw"},
+      {"--steps", "6", "--shard-optimizer", "--tokenizer", "word", "--min-count", "1"},
       {"--steps", "10", "--sync-every", "4", "--norm", "batch", "--validate-every", "3"},
       {"--steps", "6", "--arch", "lstm", "--norm", "batch", "--hidden", "12", "--dim", "8",
        "--optimizer", "nesterov", "--precision", "f32"}};

@@ -181,7 +181,7 @@ TEST(Checkpoint, IsSavedAndReadWithTheMemoryOfOneTensor) {
   Loop loop(*model, text, config);
   loop.step(0, 0.01);
   ParametersState parameters(model->parameters());
-  OptimizerState optimizer(loop.optimizer());
+  OptimizerState optimizer(loop.optimizer(), RankGroup(nullptr));
   Watched watched_parameters(parameters), watched_optimizer(optimizer);
   const Directory directory;
   const Checkpointer checkpointer(directory / "x.safetensors", {},

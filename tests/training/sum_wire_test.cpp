@@ -33,6 +33,7 @@ TEST(SumWire, Float32ComesAsItWent) {
 TEST(SumWire, WhatRoundingLosesGoesNextTime) {
   constexpr int times = 300;
   SumWire wire(Precision::bf16, 2);
+  wire.expect(1, 3);
   const std::vector<float> values{1.001F, -0.3337F, 1e-3F};
   std::vector<double> went(values.size());
   bool rounded = false;

@@ -20,8 +20,11 @@ struct StepCost {
   /// Measured alone, and the targets learnt from.
   double seconds = 0;
   std::int64_t tokens = 0;
-  /// Of all gradients.
+  /// Of all gradients, and what of them travels (TrainConfig::communicate).
   double gradient_bytes = 0;
+  double sent_bytes = 0;
+  /// TrainConfig::sync_every.
+  std::int64_t sync_every = 0;
 };
 
 /// What takes most of the time that is lost.
@@ -38,13 +41,14 @@ struct ScalingPoint {
 };
 
 /// A step of N processes with a micro-batch each (weak scaling), of t seconds alone, whose G bytes
-/// of gradients go in K = ⌈G / 4 MB⌉ buckets (training/rank_exchange). With latency L and bandwidth
-/// B, and o = 2 µs to begin a message:
-///   a bucket's three exchanges   b = 3 (L + (N - 1) o) + 2 (N - 1)/N · (G/K) / B
+/// of gradients go in K = ⌈G / 4 MB⌉ buckets (training/rank_exchange), S bytes in all. With latency
+/// L and bandwidth B, and o = 2 µs to begin a message:
+///   a bucket's three exchanges   b = 3 (L + (N - 1) o) + 2 (N - 1)/N · (S/K) / B
 ///   packing and adding           w = G · 1 ns, on the core that computes
 ///   what has time to hide        h = 2/3 t · (K - 1)/K, the backward pass but for the last bucket
-///   agreeing                     a = 4 (L + (N - 1) o)
+///   agreeing                     a = 2 (L + (N - 1) o)
 ///   step                         T = t + w + max(b, K b - h) + a
+///   with workers synchronised every H steps, all at once   T = t + (w + K b) / H + a
 /// and efficiency t / T. Every gradient counts as dense; 2/3, o and the nanosecond are estimates.
 ScalingPoint predict_scaling(const StepCost& cost, const Network& network, std::int64_t processes);
 
