@@ -12,10 +12,13 @@
 namespace sluice {
 namespace {
 
+/// As the program was started: another test changes the environment.
+const bool launched = Communicator::launched();
+
 class Several : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    if (Communicator::launched()) ranks_ = Communicator::open({});
+    if (launched) ranks_ = Communicator::open({});
   }
   static void TearDownTestSuite() {
     if (ranks_) ranks_->close();
