@@ -78,8 +78,8 @@ std::string unexpected(const CLI::App& app) {
 }
 
 /// Says `what` in one line on standard error.
-int complain(const CLI::App* command, std::string_view what, int status) {
-  if (const auto who = sluice::cli::complainer()) {
+int complain(const CLI::App* command, std::string_view what, int status, bool of_another = false) {
+  if (const auto who = sluice::cli::complainer(of_another)) {
     sluice::cli::tell(fmt::format("sluice{}{}: {}{}\n", command ? " " : "",
                                   command ? command->get_name() : "", *who, what));
   }
@@ -167,6 +167,8 @@ int main(int argc, char** argv) {
       return sluice::cli::leave_ranks(run(program, command, status, argc, argv));
     } catch (const UsageError& error) {
       return complain(command, error.what(), usage_failure);
+    } catch (const sluice::RankError& error) {
+      return complain(command, error.what(), failure, true);
     } catch (const sluice::Error& error) {
       return complain(command, error.what(), failure);
     } catch (const std::exception& error) {

@@ -23,7 +23,7 @@ namespace {
 constexpr std::chrono::milliseconds after_the_first{1500};
 constexpr std::chrono::milliseconds look{50};
 /// When the first one cannot speak, the next does, and ends the others before they would.
-constexpr std::chrono::milliseconds after_the_one_before{500};
+constexpr std::chrono::milliseconds after_the_one_before{1500};
 constexpr int most_turns = 10;
 
 std::unique_ptr<Communicator>& joined() {
@@ -53,11 +53,11 @@ Communicator& ranks(const Communicator::Options& options) {
 
 bool speaks() { return Communicator::launched_rank() == 0; }
 
-std::optional<std::string> complainer() {
+std::optional<std::string> complainer(bool of_another) {
   if (speaks()) return "";
   if (!joined()) return std::nullopt;
-  const auto patience =
-      after_the_first + after_the_one_before * std::min(joined()->rank() - 1, most_turns);
+  const int turn = of_another ? std::min(joined()->rank() - 1, most_turns) : 0;
+  const auto patience = after_the_first + after_the_one_before * turn;
   for (auto waited = patience.zero(); waited < patience; waited += look) {
     if (joined()->first_failed()) return std::nullopt;
     std::this_thread::sleep_for(look);

@@ -45,8 +45,9 @@ class SharedRunDirectory {
 bool speaks();
 
 /// To be called before a complaint: what it begins with, "" or "rank 2 on node7: "; none when it is
-/// not to be made: of several processes that complain of the same the first one speaks.
-std::optional<std::string> complainer();
+/// not to be made: of several processes that complain of the same the first one speaks, and of
+/// those that complain of another process, it among them, the first that can.
+std::optional<std::string> complainer(bool of_another);
 
 /// How many runs each of the processes on this machine trains at a time, when nothing was asked:
 /// its cores divided by `threads` of each run and by the processes; 0, which asks for just that,

@@ -125,7 +125,7 @@ std::string written(const Outcome& outcome, int status) {
 // of blocks, as they are and packed in JSON lines.
 TEST_F(Ranks, CountAndTokeniseTogether) {
   std::string text, lines;
-  for (int i = 0; text.size() < 9'000'000; ++i) {
+  for (int i = 0; text.size() < 5'000'000; ++i) {
     const std::string line = "word" + std::to_string(i % 977 * i % 5003) +
                              " and another one, as there are many in each part of a text " +
                              std::string(static_cast<std::size_t>(i % 50), 'x');
@@ -172,10 +172,10 @@ TEST_F(Ranks, AskAModelTogether) {
   const std::string model = path("model");
   // Several blocks of lines, some of which are no good.
   std::string plain, table = "id\ttext\n", lists;
-  for (int i = 0; i < 9000; ++i) {
+  for (int i = 0; i < 4600; ++i) {
     const std::string text = "a line " + std::to_string(i % 700) + (i % 5000 == 77 ? "\xff" : "");
     plain += text + "\n";
-    table += std::to_string(i) + (i == 6000 ? " " : "\t") + text + "\n";
+    table += std::to_string(i) + (i == 4400 ? " " : "\t") + text + "\n";
     lists += std::to_string(i / 7) + " ||| " + text + " ||| f= 1 ||| -3\n";
   }
   const std::string lines = write("lines.txt", plain), rows = write("rows.tsv", table),
@@ -189,11 +189,9 @@ TEST_F(Ranks, AskAModelTogether) {
     SCOPED_TRACE(command[0] + " " + command.back());
     command.insert(command.end(), {"--threads", "1"});
     const Outcome one = run(command);
-    for (const int ranks : {2, 3}) {
-      const Outcome shared = run_on(ranks, command);
-      EXPECT_TRUE(written(shared, 1) == written(one, 1)) << "on " << ranks;
-      EXPECT_EQ(shared.err.substr(0, one.err.size()), one.err);
-    }
+    const Outcome shared = run_on(3, command);
+    EXPECT_TRUE(written(shared, 1) == written(one, 1));
+    EXPECT_EQ(shared.err.substr(0, one.err.size()), one.err);
   }
   // Standard input reaches the first process, which reads for all.
   ProcessOptions with_input = options();
