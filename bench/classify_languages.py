@@ -7,11 +7,12 @@ DIRECTORY holds the packages, as `apt-get download PACKAGE` leaves them: manpage
 manpages-{de,es,fr,it,nl,pl,pt-br} and manpages-{de,es,fr,it,nl,pl,pt-br}-dev.
 
 A page and its translations are on one side: which, the page's name says (one in ten each for validation and
-test). Of a page its running text alone is kept, without formatting. Translations leave passages in English:
-lines that stand in two languages' pages, and those of other languages' pages with a word that only English
-has (the, this, that, which, these, and, from, with, are, been, when, should; of and is, but for Dutch, which
-has them, too), are dropped. So are lines seen before. Every language gives as many
-lines as the one with the fewest, in an order drawn from a fixed seed.
+test). Of a page its running text alone is kept, without formatting and without lines that have an address of mail
+(translators' names have no language). Translations leave passages in English: lines that stand in two languages' pages
+are dropped, and those of other languages' pages with three words in a row that stand in an English page, too, or with a
+word that only English has (the, this, that, which, these, and, from, with, are, been, when, should; of and is, but for
+Dutch, which has them, too). So are lines seen before. Every language gives as many lines as the one with the fewest, in
+an order drawn from a fixed seed.
 """
 
 import collections
@@ -79,10 +80,25 @@ def lines(source):
 
 def prose(line):
     letters = sum(c.isalpha() or c == " " for c in line)
-    return LEAST <= len(line) <= WIDTH and letters >= 0.85 * len(line) and "\\" not in line
+    return LEAST <= len(line) <= WIDTH and letters >= 0.85 * len(line) and "\\" not in line and "@" not in line
 
 
 ENGLISH = re.compile(r"\b(the|this|that|which|these|and|from|with|are|been|when|should)\b", re.IGNORECASE)
+
+
+def runs_of_words(text):
+    """Every three words in a row."""
+    words = text.lower().split()
+    return set(zip(words, words[1:], words[2:]))
+
+
+def untranslated(language, line, english):
+    """Whether a line of another language's page is, or has, English; `english` has three words in a row of English pages."""
+    if language == "en":
+        return False
+    if ENGLISH.search(line) or (language != "nl" and re.search(r"\b(of|is)\b", line, re.IGNORECASE)):
+        return True
+    return not english.isdisjoint(runs_of_words(line))
 
 
 def part_of(name):
@@ -94,13 +110,15 @@ def main():
     directory, out = map(pathlib.Path, sys.argv[1:3])
     found = {part: collections.defaultdict(dict) for part in ("train", "valid", "test")}
     languages_of = collections.defaultdict(set)
-    for package in sorted(directory.glob("manpages*.deb")):
-        for language, name, source in pages(package):
-            for line in filter(prose, lines(source)):
-                if language != "en" and ENGLISH.search(line):
-                    continue
-                if language not in ("en", "nl") and re.search(r"\b(of|is)\b", line, re.IGNORECASE):
-                    continue
+    all_pages = [page for package in sorted(directory.glob("manpages*.deb")) for page in pages(package)]
+    english = set()
+    for language, _, source in all_pages:
+        if language == "en":
+            for paragraph in paragraphs(source):
+                english |= runs_of_words(paragraph)
+    for language, name, source in all_pages:
+        for line in filter(prose, lines(source)):
+            if not untranslated(language, line, english):
                 languages_of[line].add(language)
                 found[part_of(name)][language][line] = None
     out.mkdir(parents=True, exist_ok=True)
