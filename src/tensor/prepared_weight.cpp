@@ -36,8 +36,8 @@ constexpr std::int64_t kProductGrain = std::int64_t{1} << 17;
 /// Rows up to which our own products are faster than oneDNN's, which copies W first: with more,
 /// what that computes faster counts for more.
 constexpr std::int64_t kFewRows = 4;
-/// The same where there are tiles for them.
-constexpr std::int64_t kTiledRows = 64;
+/// The same where there are tiles for them, which take the matrix apart anew for every 32 rows.
+constexpr std::int64_t kTiledRows = 32;
 
 std::size_t size(std::int64_t n) { return static_cast<std::size_t>(n); }
 
