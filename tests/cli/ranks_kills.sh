@@ -5,11 +5,13 @@
 # FLAGS are of the training: --sync-every 7, --shard-optimizer.
 set -euo pipefail
 sluice=$1
-text=$2
 kills=${3:-200}
 flags=("${@:4}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+# A copy: a text that is changed meanwhile makes other weights.
+text=$work/text
+cp "$2" "$text"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
 
 train() {
