@@ -212,7 +212,7 @@ TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokeni
   const std::vector<std::string> facts = unpack(work.share([&] {
     const fs::path path = shard_path(sources, cache_directory);
     const ShardKey key{rules_checksum(tokenizer, documents), text_checksum(sources)};
-    loaded = load_shard(path, key);
+    loaded = load_shard(path, key, tokenizer.size());
     return pack(std::vector<std::string>{path.string(), bytes_of_value(key),
                                          bytes_of_value(loaded.has_value())});
   }));
@@ -228,7 +228,7 @@ TokenShards tokenize_corpus(const std::vector<TextSource>& sources, const Tokeni
       return std::string();
     });
   }
-  if (!loaded) loaded = load_shard(path, key);
+  if (!loaded) loaded = load_shard(path, key, tokenizer.size());
   TokenShards tokens(require_shard(std::move(loaded), path.string()), tokenizer);
   return documents ? in_documents(tokens, sources, documents) : tokens;
 }
@@ -239,8 +239,9 @@ TokenShards tokenize_uncached(const std::vector<TextSource>& sources, const Toke
   ScratchFile file;
   OwnWork work;
   write_shard(&file, sources, {tokenizer, documents}, key, progress, work);
-  const TokenShards tokens(require_shard(read_shard(file.reader(), key), "the file of tokens"),
-                           tokenizer);
+  const TokenShards tokens(
+      require_shard(read_shard(file.reader(), key, tokenizer.size()), "the file of tokens"),
+      tokenizer);
   return documents ? in_documents(tokens, sources, documents) : tokens;
 }
 

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "counting.hpp"
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/fields.hpp"
@@ -110,9 +111,16 @@ bool looks_like_text(const fs::path& path) {
   return valid == size || (size == sample_bytes && size - valid < longest_character);
 }
 
+/// Where lines are taken into memory: as long as a JSON object may be.
+constexpr std::size_t longest_line = JsonLimits{}.bytes;
+
+[[noreturn]] void refuse_line(const TextReader& reader) {
+  throw Error(fmt::format("cannot read '{}': a line is longer than {} bytes", reader.title(),
+                          longest_line));
+}
+
 /// Calls body(line) for the lines that `reader` gives, without their ends.
 void for_each_read_line(TextReader& reader, const std::function<void(std::string_view)>& body) {
-  constexpr std::size_t longest = JsonLimits{}.bytes;
   std::string rest;
   std::string piece(piece_bytes, '\0');
   while (const std::size_t got = reader.read(piece.data(), piece.size())) {
@@ -124,10 +132,7 @@ void for_each_read_line(TextReader& reader, const std::function<void(std::string
       more.remove_prefix(end + 1);
     }
     rest += more;
-    if (rest.size() > longest) {
-      throw Error(
-          fmt::format("cannot read '{}': a line is longer than {} bytes", reader.title(), longest));
-    }
+    if (rest.size() > longest_line) refuse_line(reader);
   }
   if (!rest.empty()) body(rest);
 }
@@ -239,15 +244,22 @@ LineLabels write_records(TextReader& reader, const InputOptions& options, Output
   return labels.take();
 }
 
-void write_bytes(TextReader& reader, OutputFile& out, const Progress& progress) {
+/// What is no text at all is refused before its end, which it may not have.
+void write_bytes(TextReader& reader, bool any_bytes, OutputFile& out, const Progress& progress) {
   std::string piece(piece_bytes, '\0');
+  std::int64_t written = 0;
   while (const std::size_t got = reader.read(piece.data(), piece.size())) {
-    out.write(piece.data(), got);
+    const std::string_view read(piece.data(), got);
+    if (const std::size_t nul = read.find('\0'); nul < got && !any_bytes) {
+      require_text(read.substr(nul), reader.title(), written + static_cast<std::int64_t>(nul));
+    }
+    out.write(read);
+    written += static_cast<std::int64_t>(got);
     if (progress) progress(reader.fraction(), "unpacking");
   }
 }
 
-/// A stream's buffer over a TextReader.
+/// A stream's buffer over a TextReader. Who reads it reads lines, into memory.
 class ReaderBuffer final : public std::streambuf {
  public:
   explicit ReaderBuffer(const fs::path& path) : reader_(path) {}
@@ -256,6 +268,9 @@ class ReaderBuffer final : public std::streambuf {
   int_type underflow() override {
     const std::size_t got = reader_.read(bytes_.data(), bytes_.size());
     setg(bytes_.data(), bytes_.data(), bytes_.data() + got);
+    const std::size_t end = std::string_view(bytes_.data(), got).rfind('\n');
+    line_bytes_ = end == std::string_view::npos ? line_bytes_ + got : got - end - 1;
+    if (line_bytes_ > longest_line) refuse_line(reader_);
     return got == 0 ? traits_type::eof() : traits_type::to_int_type(bytes_.front());
   }
   std::streamsize showmanyc() override { return reader_.ready() ? 1 : 0; }
@@ -263,6 +278,8 @@ class ReaderBuffer final : public std::streambuf {
  private:
   TextReader reader_;
   std::array<char, std::size_t{1} << 16> bytes_{};
+  /// Since the last end of a line.
+  std::size_t line_bytes_ = 0;
 };
 
 class ReaderStream final : public std::istream {
@@ -295,7 +312,7 @@ TextInputs::TextInputs(const std::vector<fs::path>& paths, const InputOptions& o
       }
       TextSource& source = sources_.emplace_back(fs::path());
       const auto unpack = [&](OutputFile& out) {
-        if (!records) return write_bytes(reader, out, progress);
+        if (!records) return write_bytes(reader, options.any_bytes, out, progress);
         LineLabels labels = write_records(reader, options, out);
         if (options.condition.empty()) return;
         source.labels = std::make_shared<const LineLabels>(std::move(labels));

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "sluice/base/error.hpp"
@@ -112,19 +113,39 @@ struct ShardWriter::Hash {
 
 namespace {
 
-/// Of the first `bytes` of a file.
-std::uint64_t checksum_of(const ReadableFile& file, std::uint64_t bytes) {
+/// Whether all tokens of `T` in the bytes are of the vocabulary.
+template <class T>
+bool all_below(std::int64_t vocabulary, std::span<const char> bytes) {
+  T most = 0;
+  for (std::size_t i = 0; i < bytes.size(); i += sizeof(T)) {
+    T token = 0;
+    std::memcpy(&token, bytes.data() + i, sizeof token);
+    most = std::max(most, token);
+  }
+  return static_cast<std::int64_t>(most) < vocabulary;
+}
+
+/// Whether the footer has the checksum of what is before it, and all tokens are of the vocabulary:
+/// a checksum is no signature, and tokens are indices.
+bool is_whole(const ReadableFile& file, const Footer& footer, std::int64_t vocabulary) {
   constexpr std::uint64_t piece = std::uint64_t{1} << 20;
   const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(),
                                                                        XXH3_freeState);
   XXH3_64bits_reset(state.get());
+  const std::uint64_t bytes = file.size() - sizeof footer.checksum;
+  const auto token_bytes = static_cast<std::uint64_t>(footer.info.tokens) * footer.width;
   std::vector<char> buffer(std::min(bytes, piece));
+  bool known = true;
   for (std::uint64_t at = 0; at < bytes; at += piece) {
     const std::uint64_t n = std::min(piece, bytes - at);
     file.read(at, buffer.data(), n);
     XXH3_64bits_update(state.get(), buffer.data(), n);
+    const std::span<const char> tokens(buffer.data(),
+                                       at < token_bytes ? std::min(n, token_bytes - at) : 0);
+    known = known && (footer.width == 2 ? all_below<std::uint16_t>(vocabulary, tokens)
+                                        : all_below<std::uint32_t>(vocabulary, tokens));
   }
-  return XXH3_64bits_digest(state.get());
+  return known && XXH3_64bits_digest(state.get()) == footer.checksum;
 }
 
 }  // namespace
@@ -163,12 +184,14 @@ void ShardWriter::finish(const ShardKey& key, const CorpusInfo& info) {
   file_.write(&footer.checksum, sizeof footer.checksum);
 }
 
-std::optional<LoadedShard> load_shard(const std::filesystem::path& path, const ShardKey& key) {
+std::optional<LoadedShard> load_shard(const std::filesystem::path& path, const ShardKey& key,
+                                      std::int64_t vocabulary) {
   if (!std::filesystem::is_regular_file(path)) return std::nullopt;
-  return read_shard(ReadableFile(path), key);
+  return read_shard(ReadableFile(path), key, vocabulary);
 }
 
-std::optional<LoadedShard> read_shard(ReadableFile file, const ShardKey& key) {
+std::optional<LoadedShard> read_shard(ReadableFile file, const ShardKey& key,
+                                      std::int64_t vocabulary) {
   const std::uint64_t size = file.size();
   if (size < sizeof(Footer)) return std::nullopt;
   Footer footer;
@@ -180,8 +203,7 @@ std::optional<LoadedShard> read_shard(ReadableFile file, const ShardKey& key) {
   const std::uint64_t room = size - sizeof footer;
   const auto tokens = static_cast<std::uint64_t>(footer.info.tokens);
   if (footer.info.tokens < 0 || tokens > room / footer.width ||
-      (tokens * footer.width + 7) / 8 * 8 != room ||
-      checksum_of(file, size - sizeof footer.checksum) != footer.checksum) {
+      (tokens * footer.width + 7) / 8 * 8 != room || !is_whole(file, footer, vocabulary)) {
     return std::nullopt;
   }
   return LoadedShard{std::move(file), footer.info, footer.width == 2};

@@ -63,10 +63,12 @@ struct LoadedShard {
   bool narrow;
 };
 
-/// The shard in `file`; nothing when it is made from something else, of another version, cut short
-/// or damaged.
-std::optional<LoadedShard> read_shard(ReadableFile file, const ShardKey& key);
+/// The shard in `file`; nothing when it is made from something else, of another version, cut short,
+/// damaged, or has tokens that are not below `vocabulary`.
+std::optional<LoadedShard> read_shard(ReadableFile file, const ShardKey& key,
+                                      std::int64_t vocabulary);
 /// The same of the file at `path`; nothing when it is missing, or no regular file.
-std::optional<LoadedShard> load_shard(const std::filesystem::path& path, const ShardKey& key);
+std::optional<LoadedShard> load_shard(const std::filesystem::path& path, const ShardKey& key,
+                                      std::int64_t vocabulary);
 
 }  // namespace sluice

@@ -18,6 +18,15 @@ namespace {
 
 constexpr std::size_t buffer_bytes = std::size_t{1} << 18;
 
+/// Whether it is a device that nobody writes text to, and that may have no end: terminals are none,
+/// and /dev/null is an empty text.
+bool is_no_text(int descriptor, const struct stat& status) {
+  if (S_ISBLK(status.st_mode)) return true;
+  struct stat null {};
+  return S_ISCHR(status.st_mode) && ::isatty(descriptor) == 0 &&
+         (::stat("/dev/null", &null) != 0 || null.st_rdev != status.st_rdev);
+}
+
 }  // namespace
 
 TextReader::TextReader(const std::filesystem::path& path)
@@ -33,6 +42,7 @@ TextReader::TextReader(const std::filesystem::path& path)
     refuse(std::generic_category().message(errno));
   }
   if (S_ISDIR(status.st_mode)) refuse("it is a directory, expected a file");
+  if (is_no_text(descriptor_, status)) refuse("it is a device, expected a file or a pipe");
   regular_ = S_ISREG(status.st_mode) && path != standard_input;
   size_ = S_ISREG(status.st_mode) ? static_cast<std::uint64_t>(status.st_size) : 0;
   try {

@@ -16,8 +16,8 @@ namespace sluice {
 /// at its start.
 class TextReader {
  public:
-  /// Throws Error when it cannot be opened, or is a directory. Waits for its first bytes, no more
-  /// of them than tell what it is.
+  /// Throws Error when it cannot be opened, is a directory, or a device like /dev/zero. Waits for
+  /// its first bytes, no more of them than tell what it is.
   explicit TextReader(const std::filesystem::path& path);
   ~TextReader();
   TextReader(const TextReader&) = delete;

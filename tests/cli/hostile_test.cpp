@@ -1,6 +1,7 @@
 // What the program meets that nobody meant well: descriptors that are closed or full, links and
 // pipes in the place of its files, files without end, damage, weights that are no numbers.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -126,6 +128,35 @@ TEST_F(Hostile, AReportIsWrittenThroughNoLink) {
   write("inspection/report/mine.csv", "mine");
   ASSERT_EQ(run({"report", out}).status, 0);
   EXPECT_TRUE(fs::exists(out + "/report/mine.csv"));
+}
+
+TEST_F(Hostile, TextsWithoutAnEndAreNotReadToIt) {
+  train();
+  for (const char* command : {"eval", "score"}) {
+    EXPECT_TRUE(complains(run({command, model_, "/dev/zero"}), 1, command, "it is a device"));
+  }
+  EXPECT_EQ(run({"score", model_, "/dev/null"}).status, 0);
+  // Zeros from a pipe, as many as are taken.
+  const std::string pipe = path("pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  Process process({"eval", model_, pipe});
+  const int end = ::open(pipe.c_str(), O_WRONLY | O_CLOEXEC);
+  std::signal(SIGPIPE, SIG_IGN);
+  const std::string zeros(std::size_t{1} << 16, '\0');
+  int written = 0;
+  while (written < 1000 && ::write(end, zeros.data(), zeros.size()) > 0) ++written;
+  ::close(end);
+  EXPECT_LT(written, 1000) << "it took all that it was given";
+  EXPECT_TRUE(complains(process.wait(), 1, "eval", "byte 0 is NUL"));
+  // A line without an end.
+  const std::string line = write("line", std::string((std::size_t{16} << 20) + 1, 'a'));
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"score", model_, line},
+                                             {"rescore", model_, line, "--format", "kaldi"},
+                                             {"tokenize", model_, line},
+                                             {"next", model_, "a", "--candidates", line}}) {
+    EXPECT_TRUE(complains(run(command), 1, command.front(), "a line is longer than"));
+  }
 }
 
 TEST_F(Hostile, MessagesAreShortWhateverTheInput) {

@@ -273,8 +273,10 @@ TEST_F(CorpusTest, TheLastTokenOfAnyVocabularyIsKept) {
     writer.write(tokens);
     writer.finish(key, info);
     file.commit();
-    const auto shard = load_shard(path("shard"), key);
+    const auto shard = load_shard(path("shard"), key, vocabulary);
     ASSERT_TRUE(shard) << vocabulary;
+    // Tokens that are not of the vocabulary are no tokens, whatever checksum they have.
+    EXPECT_FALSE(load_shard(path("shard"), key, vocabulary - 1)) << vocabulary;
     EXPECT_EQ(shard->narrow, vocabulary <= 65536);
     std::uint16_t narrow = 0;
     TokenId last = 0;

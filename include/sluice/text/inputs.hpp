@@ -39,9 +39,10 @@ struct InputOptions {
 /// their first 64 KiB) are left out. One thread at a time.
 class TextInputs {
  public:
-  /// Throws Error for a path that does not exist or cannot be read, a directory without files to
-  /// read, compressed data that are damaged or cut short, a line that is no JSON object or lacks
-  /// a field or column, and a full disk; UsageError for a condition that is no column.
+  /// Throws Error for a path that does not exist or cannot be read, a device, a directory without
+  /// files to read, compressed data that are damaged or cut short, a NUL byte in what is unpacked
+  /// (unless any bytes will do), a line that is no JSON object or lacks a field or column, and a
+  /// full disk; UsageError for a condition that is no column.
   TextInputs(const std::vector<std::filesystem::path>& paths, const InputOptions& options,
              const std::filesystem::path& directory, const Progress& progress = {});
   ~TextInputs();
@@ -64,7 +65,7 @@ class TextInputs {
 
 /// A text as a stream, unpacked when it is compressed, without a byte-order mark; "-" is standard
 /// input. in_avail() > 0 says that reading would not wait. Throws Error as TextInputs does, from
-/// reads too.
+/// reads too, and for a line of more than 16 MiB.
 std::unique_ptr<std::istream> open_text(const std::filesystem::path& path);
 
 }  // namespace sluice
