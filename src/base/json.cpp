@@ -57,6 +57,12 @@ class Builder {
                     start == std::string_view::npos ? byte + 1 : byte - start);
     // What the parser says behind its own account of the place, without all it read last.
     std::string fault = error.what();
+    // The only fault that is none of the syntax.
+    if (dynamic_cast<const json::out_of_range*>(&error) != nullptr) {
+      const std::size_t begin = std::min(fault.find('\''), fault.size() - 1) + 1;
+      const std::string number = fault.substr(begin, fault.rfind('\'') - begin);
+      at.refuse(fmt::format("the number {} is too large for a double", in_quotes(number)));
+    }
     if (const std::size_t colon = fault.find(": "); colon != std::string::npos) {
       fault = fault.substr(colon + 2);
     }

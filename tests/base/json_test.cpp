@@ -46,7 +46,9 @@ TEST(Json, FaultsAreNamedWithTheirPlace) {
   EXPECT_EQ(refusal("{\n  \"a\": }").find("config 'x.json', line 2, column 8: "), 0U)
       << refusal("{\n  \"a\": }");
   EXPECT_NE(refusal("").find("line 1, column 1: "), std::string::npos);
-  EXPECT_NE(refusal(R"({"a": 1e400})").find("1e400"), std::string::npos);
+  EXPECT_NE(refusal(R"({"a": 1e400})").find("column 11: the number '1e400' is too large for"),
+            std::string::npos)
+      << refusal(R"({"a": 1e400})");
   EXPECT_NE(refusal(R"({"a": 1e-400})").find("'1e-400' is too small to be told from 0"),
             std::string::npos);
   EXPECT_EQ(refusal(R"({"a": 1e-300, "b": 0.0, "c": 0e9})"), "");
