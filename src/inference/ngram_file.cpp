@@ -1,6 +1,7 @@
 // The file of an n-gram model that is mapped into memory.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "ngram_image.hpp"
@@ -45,25 +46,35 @@ class PartReader {
   std::string_view bytes_;
 };
 
+/// The checksum of a file: of the header, in which that of the rest stands for it.
+std::uint64_t checksum_of(NgramModel::Image::Header header, std::string_view body) {
+  header.checksum = checksum(body.data(), body.size());
+  return checksum(&header, sizeof header);
+}
+
 /// What every use relies on, whoever wrote the file.
 void check_image(const NgramModel::Image& image) {
   const auto& header = image.header;
   bool sound = header.order >= 1 && header.order <= NgramModel::Image::most_order &&
                header.words >= 1 && header.words < header.nodes && header.inner <= header.nodes &&
                header.nodes <= UINT32_MAX && header.begin < header.words &&
-               header.end < header.words && header.unknown < header.words && header.inner >= 1;
+               header.end < header.words && header.unknown < header.words && header.inner >= 1 &&
+               header.begin != header.end && header.begin != header.unknown &&
+               header.end != header.unknown;
   for (std::size_t w = 0; sound && w < header.words; ++w) {
     sound = image.name_begin[w] <= image.name_begin[w + 1] && image.last_word[w + 1] == w;
   }
   sound = sound && image.name_begin.back() == image.names.size();
   for (std::size_t n = 0; sound && n < header.nodes; ++n) {
-    sound = image.entries[n].next < header.inner && image.last_word[n] < header.words;
+    const float log10 = image.entries[n].log10;
+    sound = image.entries[n].next < header.inner && image.last_word[n] < header.words &&
+            std::isfinite(log10) && log10 <= 0;
   }
   for (std::size_t n = 0; sound && n < header.inner; ++n) {
     const auto& context = image.contexts[n];
     sound = (n == 0 || context.shorter < n) &&
             context.first_child <= image.contexts[n + 1].first_child &&
-            image.contexts[n + 1].first_child <= header.nodes;
+            image.contexts[n + 1].first_child <= header.nodes && std::isfinite(context.backoff);
   }
   if (!sound) throw Error("it is damaged");
 }
@@ -94,7 +105,7 @@ std::unique_ptr<const NgramModel::Image> NgramModel::Image::of(MappedFile mapped
     Header& header = image->header;
     if (bytes.size() < sizeof(Header)) throw Error("it is truncated");
     std::memcpy(&header, bytes.data(), sizeof(Header));
-    if (header.version != Header{}.version) throw Error("it was written by a newer version");
+    if (header.version != Header{}.version) throw Error("it was written by another version");
     PartReader reader(bytes.substr(sizeof(Header)));
     image->last_word = reader.take<std::uint32_t>(header.nodes);
     image->entries = reader.take<Entry>(header.nodes);
@@ -102,7 +113,7 @@ std::unique_ptr<const NgramModel::Image> NgramModel::Image::of(MappedFile mapped
     image->name_begin = reader.take<std::uint64_t>(header.words + 1);
     const auto names = reader.take<char>(header.name_bytes);
     image->names = {names.data(), names.size()};
-    if (checksum(bytes.data() + sizeof(Header), bytes.size() - sizeof(Header)) != header.checksum) {
+    if (checksum_of(header, bytes.substr(sizeof(Header))) != header.checksum) {
       throw Error("its checksum does not match, so it is damaged");
     }
     check_image(*image);
@@ -144,7 +155,7 @@ void NgramModel::save(const std::filesystem::path& path) const {
     body.resize(aligned(body.size()));
   }
   file.write(body);
-  header.checksum = checksum(body.data(), body.size());
+  header.checksum = checksum_of(header, body);
   file.overwrite(0, header_bytes());
   file.commit();
 }

@@ -21,10 +21,11 @@ namespace sluice {
 struct NgramModel::Image {
   static constexpr std::size_t most_order = 16;
 
-  /// At the start of the file; what follows has the checksum.
+  /// At the start of the file; the checksum is of this, with the checksum of what follows in its
+  /// place.
   struct Header {
     std::array<char, 8> magic = {'S', 'L', 'U', 'I', 'C', 'E', 'N', 'G'};
-    std::uint32_t version = 1;
+    std::uint32_t version = 2;
     std::uint32_t order = 0;
     std::uint64_t nodes = 0;
     std::uint64_t inner = 0;

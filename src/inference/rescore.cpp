@@ -169,7 +169,8 @@ void Rescorer::score(std::span<Hypothesis> hypotheses) const {
 
 std::int64_t rescore_lines(std::istream& in, const Rescorer& rescorer, const NbestCodec& codec,
                            const LineOutput& output, PieceWork& work) {
-  const auto& [score, weights, best] = rescorer.options();
+  const std::optional<RescoreWeights>& weights = rescorer.options().weights;
+  const bool best = rescorer.options().best;
   std::int64_t failed = 0;
   const RescoreWeights totals = weights.value_or(RescoreWeights());
   for_each_lists(in, rescorer, codec, work, [&](std::vector<Hypothesis>& hypotheses) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -30,6 +31,11 @@ constexpr std::size_t cache_line = 64;
 
 std::string part_name(std::size_t index) { return fmt::format("{:05}", index); }
 
+/// What divides the place of a part of this size: processors read whole vectors from there.
+std::size_t alignment_of(std::size_t bytes) {
+  return std::size_t{1} << std::countr_zero(bytes | cache_line);
+}
+
 /// Keeps what freezing prepares.
 class RecordedParts final : public FrozenParts {
  public:
@@ -44,10 +50,7 @@ class RecordedParts final : public FrozenParts {
   TensorSources sources() const {
     std::vector<std::size_t> order(parts_.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    const auto divisor = [&](std::size_t i) {
-      const std::size_t bytes = parts_[i].bytes();
-      return std::min(cache_line, std::size_t{1} << std::countr_zero(bytes | cache_line));
-    };
+    const auto divisor = [&](std::size_t i) { return alignment_of(parts_[i].bytes()); };
     std::stable_sort(order.begin(), order.end(),
                      [&](std::size_t a, std::size_t b) { return divisor(a) > divisor(b); });
     TensorSources sources;
@@ -75,7 +78,12 @@ class MappedParts final : public FrozenParts {
                            : fmt::format("{} {}", dtype_name(found->dtype), found->shape.str()),
                        dtype_name(dtype), shape.str()));
     }
-    return file_.mapped(name);
+    Tensor part = file_.mapped(name);
+    if (reinterpret_cast<std::uintptr_t>(part.raw()) % alignment_of(part.bytes()) != 0) {
+      fail(fmt::format("its part {} does not begin at a multiple of {} bytes", name,
+                       alignment_of(part.bytes())));
+    }
+    return part;
   }
   void check_all_used() const {
     if (used_ != file_.tensors().size()) {

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstring>
+#include <limits>
 #include <numbers>
 #include <sstream>
 
@@ -171,11 +173,49 @@ TEST_F(Ngram, MappedFilesAnswerAlikeAndAreChecked) {
     std::string changed = bytes;
     changed[at] = static_cast<char>(changed[at] ^ 0x15);
     const std::string said = refusal_of(changed);
-    // Padding and the numbers of n-grams in the header are not read.
-    if (at >= 256) {
-      EXPECT_NE(said.find("make it again"), std::string::npos) << at << ": " << said;
+    EXPECT_NE(said.find("make it again"), std::string::npos) << at << ": " << said;
+  }
+  // Of the header every bit: one of them would take another word for unknown ones.
+  for (std::size_t bit = 8 * 8; bit < 8 * 256; ++bit) {
+    std::string changed = bytes;
+    changed[bit / 8] = static_cast<char>(changed[bit / 8] ^ (1 << bit % 8));
+    EXPECT_NE(refusal_of(changed), "nothing") << bit;
+  }
+}
+
+// A checksum is no signature: what it is of may be anything.
+TEST_F(Ngram, MappedNumbersThatAreNotFiniteAreRefused) {
+  const fs::path file = directory_ / "model.ngram";
+  NgramModel::read_arpa(golden / "model.arpa")->save(file);
+  const std::string bytes = read_file(file);
+  constexpr std::size_t header = 256, checksum_at = 192;
+  int refused = 0;
+  for (std::size_t at = header; at + 4 <= bytes.size(); at += 4 * 13) {
+    std::string changed = bytes;
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    std::memcpy(changed.data() + at, &nan, sizeof nan);
+    const std::pair<std::size_t, std::size_t> parts[] = {{header, bytes.size()}, {0, header}};
+    for (const auto& [begin, end] : parts) {
+      const std::uint64_t sum = checksum(changed.data() + begin, end - begin);
+      std::memcpy(changed.data() + checksum_at, &sum, sizeof sum);
+    }
+    std::shared_ptr<const NgramModel> model;
+    try {
+      model = NgramModel::map(write("changed", changed));
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("damaged"), std::string::npos) << error.what();
+      ++refused;
+      continue;
+    }
+    std::vector<float> logs(model->words());
+    NgramModel::State state = model->begin_state();
+    for (NgramModel::Word word = 0; word < model->words(); ++word) {
+      model->distribution(state, logs);
+      for (const float log : logs) ASSERT_FALSE(std::isnan(log)) << at;
+      state = model->step(state, word).next;
     }
   }
+  EXPECT_GT(refused, 20);
 }
 
 TEST_F(Ngram, MalformedFilesAreRefusedWithTheirLine) {

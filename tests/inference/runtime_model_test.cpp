@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -355,6 +356,33 @@ TEST_F(RuntimeModel, NumbersThatAreNotFiniteAreRefused) {
       ++changed;
     }
     EXPECT_GT(changed, 2U);
+  }
+}
+
+// Kernels load whole vectors from where parts begin.
+TEST_F(RuntimeModel, PartsThatBeginAnywhereAreRefused) {
+  save("gcnn");
+  write();
+  const std::string bytes = read_file(files().runtime_file());
+  std::uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), sizeof length);
+  std::string header = bytes.substr(sizeof length, length);
+  // Spaces behind the header move the data; without its own checksum it may be anything.
+  const std::size_t own = header.find(",\"header_xxh3_64\"");
+  ASSERT_NE(own, std::string::npos);
+  header.erase(own, std::string(",\"header_xxh3_64\":\"0123456789abcdef\"").size());
+  for (const std::size_t more : {1UL, 2UL, 4UL, 8UL, 16UL, 32UL, 64UL}) {
+    std::string moved = header;
+    moved.append((length - moved.size()) % 64 + more, ' ');
+    const std::uint64_t size = moved.size();
+    std::string file(reinterpret_cast<const char*>(&size), sizeof size);
+    file.append(moved).append(bytes.substr(sizeof length + length));
+    write_file(files().runtime_file(), file);
+    if (more == 64) {
+      EXPECT_EQ(fault(), "");
+    } else {
+      expect_fault("does not begin at a multiple of");
+    }
   }
 }
 
