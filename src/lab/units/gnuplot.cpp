@@ -227,7 +227,8 @@ pid_t spawn(const MemoryFile& in, const MemoryFile& out, const MemoryFile& err) 
 
 std::string gnuplot_text(std::string_view text) {
   std::string result = "'";
-  for (const char c : text) result += c == '\'' ? "''" : std::string(1, c);
+  // No control characters: gnuplot ends a string at the end of its line, and runs what may follow.
+  for (const char c : presentable(text)) result += c == '\'' ? "''" : std::string(1, c);
   return result + "'";
 }
 

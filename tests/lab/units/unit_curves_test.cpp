@@ -7,6 +7,7 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/fused_units.hpp"
+#include "sluice/lab/units/gnuplot.hpp"
 
 namespace sluice {
 namespace {
@@ -25,6 +26,13 @@ double at(const UnitCurve& curve, double x) {
     }
   }
   return y;
+}
+
+// A text's name may be anything: a line of its own would be a command of gnuplot's, or the shell's.
+TEST(Gnuplot, TextStaysText) {
+  EXPECT_EQ(gnuplot_text("it's"), "'it''s'");
+  EXPECT_EQ(gnuplot_text("a\n!touch x\n"), "'a\\n!touch x\\n'");
+  EXPECT_EQ(gnuplot_text("`x`$(y)"), "'`x`$(y)'");
 }
 
 TEST(TraceCurve, BreaksAtJumpsOnEitherSide) {
