@@ -15,6 +15,7 @@
 #include "sluice/inference/frozen_model.hpp"
 #include "sluice/inference/session.hpp"
 #include "sluice/nn/unit_layer.hpp"
+#include "sluice/text/labels.hpp"
 #include "sluice/training/metrics.hpp"
 #include "support/model_configs.hpp"
 #include "training/support.hpp"
@@ -82,6 +83,8 @@ void choose_shape(ModelConfig& config, Dice& dice) {
     shape.hidden = dice.between(1, 20);
     if (config.arch() == "rnn" && dice.once_in(2)) shape.unit = "relu";
     if (config.arch() == "gru" && dice.once_in(2)) shape.reset = "before";
+    if (config.arch() == "lstm" && dice.once_in(2)) shape.forget_bias = 0;
+    if (config.arch() == "indrnn" && dice.once_in(2)) shape.bound = 0.8F;
     if (config.arch() == "lstm" && dice.once_in(3)) {
       constexpr const char* gates[] = {"input", "forget", "output"};
       shape.removed_gates = {dice.one_of(gates)};
@@ -104,7 +107,14 @@ ModelConfig random_model(Dice& dice) {
   }
   config.tie = dice.once_in(3);
   config.norm = dice.one_of(config.architecture().norms());
-  if (dice.once_in(3)) config.init = dice.one_of(init_names());
+  if (dice.once_in(3)) {
+    config.init = dice.one_of(init_names());
+    config.init_scale = dice.once_in(2) ? 1 : 0.5F;
+  }
+  if (dice.once_in(3)) {
+    config.labels = {"a", "b", "c"};
+    config.label_dropout = dice.once_in(2) ? 0 : 0.3F;
+  }
   choose_shape(config, dice);
   return config;
 }
@@ -113,14 +123,20 @@ TrainConfig random_training(Dice& dice) {
   TrainConfig config;
   config.batch = dice.between(1, 5);
   config.context = dice.between(1, 12);
+  config.accumulate = dice.once_in(3) ? dice.between(2, 3) : 1;
   config.optimizer.kind = dice.one_of(enum_names(OptimizerKind{}).values());
   config.optimizer.weight_decay = dice.once_in(2) ? 0.01 : 0;
+  if (dice.once_in(4)) config.optimizer.keep = 0.1;
+  if (dice.once_in(4)) config.optimizer.freeze = {dice.once_in(2) ? "embedding*" : "*bias"};
+  if (dice.once_in(4)) config.optimizer.lr_scale = {"*weight*=0.5", "softmax*=0"};
   config.schedule.kind = dice.one_of(enum_names(ScheduleKind{}).values());
   config.schedule.lr = default_learning_rate(config.optimizer.kind) * 0.1;
   config.schedule.warmup = dice.between(0, 4);
   config.clip = dice.once_in(3) ? 0 : default_clip(config.optimizer.kind);
   config.steps = dice.between(4, 12);
   config.validate_every = dice.once_in(2) ? dice.between(1, 5) : 0;
+  config.checkpoint_every = dice.once_in(2) ? dice.between(1, 5) : 0;
+  config.patience = dice.once_in(4) ? dice.between(1, 3) : 0;
   config.log_every = dice.between(1, 5);
   config.carry = !dice.once_in(3);
   config.recompute = dice.once_in(3);
@@ -154,9 +170,28 @@ struct Case {
   TrainConfig training;
 };
 
+/// tiny_tokens() with a label for each line of them where the model has labels.
+TokenShards tokens_for(const ModelConfig& model, std::int64_t n, std::uint64_t seed) {
+  TokenShards tokens = tiny_tokens(n, seed);
+  if (model.labels.empty()) return tokens;
+  std::vector<TokenId> ids(static_cast<std::size_t>(n));
+  tokens.read(0, n, ids.data());
+  ids.back() = tokens.eos();
+  const TokenShards whole(ids, tokens.eos(), vocabulary);
+  std::vector<std::int32_t> lines;
+  const auto names = static_cast<std::int32_t>(model.labels.size());
+  for (std::int64_t line = 0; line < whole.info().lines; ++line) {
+    lines.push_back(static_cast<std::int32_t>(line) % (names + 1));
+  }
+  return whole.labelled(std::make_shared<const TokenLabels>(whole, lines));
+}
+
 TrainResult trained(const Directory& directory, const Case& each,
                     const TrainOptions& options = {}) {
-  return run(directory.path(), each.training, options, 100, each.model);
+  const auto model = tiny_model(each.model);
+  const TokenShards valid = tokens_for(each.model, 100, 2);
+  return train(*model, tokens_for(each.model, 330, 1), &valid, each.training, directory.path(),
+               options);
 }
 
 template <class Property>
@@ -205,17 +240,30 @@ constexpr double of_rounding = 1e-3;
 TEST(Differential, StreamingEqualsTheWholeText) {
   for_random_cases(100, [](Case& each) {
     const auto model = tiny_model(each.model);
+    // Labels add nothing before they are learned.
+    std::uint32_t stream = 0;
+    for (const Parameter& parameter : model->parameters()) {
+      if (parameter.name.find("condition") == std::string::npos) continue;
+      const RandomKey key{9, stream++, 0};
+      const Tensor& value = parameter.variable.value();
+      for (std::int64_t i = 0; i < value.elements(); ++i) {
+        value.data<float>()[i] = key.uniform(static_cast<std::uint64_t>(i)) - 0.5F;
+      }
+    }
     const TokenShards tokens = tiny_tokens(60, 4);
     std::vector<TokenId> ids(60);
     tokens.read(0, 60, ids.data());
+    const auto names = static_cast<std::int64_t>(each.model.labels.size());
+    const auto label = static_cast<std::int32_t>(each.dice.between(0, names));
     // By the training's own operators, by the frozen form at once, and in parts beside others.
     Tensor expected;
     {
       const NoGrad no_grad;
       ModelState state;
-      expected = model->hidden(ids, 1, 60, state, {.conv = each.training.conv}).value();
+      const ForwardOptions options{.conv = each.training.conv, .labels = {.all = label}};
+      expected = model->hidden(ids, 1, 60, state, options).value();
     }
-    const auto frozen = FrozenModel::freeze(*model);
+    const auto frozen = FrozenModel::freeze(*model)->conditioned(label);
     std::vector<Session> sessions(3, frozen->session());
     Session* const all[] = {&sessions[0], &sessions[1], &sessions[2]};
     const std::span<const TokenId> text(ids);

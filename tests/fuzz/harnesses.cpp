@@ -1,11 +1,7 @@
 #include "harnesses.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -32,27 +28,6 @@ namespace sluice::fuzz {
 namespace {
 
 const FieldPlace place{.where = "input", .origin = FieldPlace::Origin::file};
-
-/// A directory with the bytes as its file `name`, kept for the process.
-std::filesystem::path directory_with(const char* name, std::string_view bytes) {
-  static const std::filesystem::path directory = [] {
-    std::string made = "/dev/shm/sluice-fuzz-XXXXXX";
-    if (::mkdtemp(made.data()) == nullptr) std::abort();
-    return std::filesystem::path(made);
-  }();
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-    std::filesystem::remove(entry.path());
-  }
-  const int file =
-      ::open((directory / name).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (::write(file, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) std::abort();
-  ::close(file);
-  return directory;
-}
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 void json(std::string_view bytes) {
   const Value value = parse_json(bytes, place);
@@ -118,6 +93,10 @@ void message(std::string_view bytes) { require(presentable(bytes).size() <= 460)
 
 }  // namespace
 
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
 void use_tokenizer(const Tokenizer& tokenizer) {
   const std::vector<TokenId> tokens = tokenizer.encode_text("the cat \xc3\xa9\n sat");
   for (const TokenId token : tokens) require(token >= 0 && token < tokenizer.size());
@@ -147,7 +126,16 @@ const std::vector<Harness>& harnesses() {
                                            {"tokenizer_file", tokenizer_file},
                                            {"compressed_text", compressed_text},
                                            {"json_lines", json_lines},
-                                           {"word_vectors", word_vectors}};
+                                           {"word_vectors", word_vectors},
+                                           {"weights", weights},
+                                           {"runtime_model", runtime_model},
+                                           {"calibration", calibration},
+                                           {"token_cache", token_cache},
+                                           {"labelled_text", labelled_text},
+                                           {"arpa", arpa},
+                                           {"ngram_file", ngram_file},
+                                           {"hypotheses", hypotheses},
+                                           {"lines", lines}};
   return all;
 }
 

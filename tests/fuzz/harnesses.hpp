@@ -25,6 +25,21 @@ void compressed_text(std::string_view bytes);
 void json_lines(std::string_view bytes);
 void word_vectors(std::string_view bytes);
 
+/// What a model is used with (use_harness.cpp). Checksums are made right first: whoever means harm
+/// writes right ones.
+void weights(std::string_view bytes);
+void runtime_model(std::string_view bytes);
+void calibration(std::string_view bytes);
+void token_cache(std::string_view bytes);
+void labelled_text(std::string_view bytes);
+void arpa(std::string_view bytes);
+void ngram_file(std::string_view bytes);
+void hypotheses(std::string_view bytes);
+void lines(std::string_view bytes);
+
+/// Ends the process when it does not hold.
+void require(bool holds);
+
 /// Cuts a text with it and puts it together again.
 void use_tokenizer(const Tokenizer& tokenizer);
 

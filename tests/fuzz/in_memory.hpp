@@ -1,6 +1,7 @@
 #pragma once
 // Bytes as a file.
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -8,6 +9,8 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <vector>
 
 namespace sluice::fuzz {
 
@@ -29,5 +32,37 @@ class InMemory {
  private:
   int descriptor_;
 };
+
+/// A directory in memory, kept for the process.
+inline std::filesystem::path directory_in_memory() {
+  struct Made {
+    ~Made() {
+      std::error_code ignored;
+      for (const auto& path : paths) std::filesystem::remove_all(path, ignored);
+    }
+    std::vector<std::filesystem::path> paths;
+  };
+  static Made all;
+  std::string made = "/dev/shm/sluice-fuzz-XXXXXX";
+  if (::mkdtemp(made.data()) == nullptr) std::abort();
+  return all.paths.emplace_back(made);
+}
+
+/// Puts the bytes there.
+inline void put_file(const std::filesystem::path& path, std::string_view bytes) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (::write(file, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) std::abort();
+  ::close(file);
+}
+
+/// A directory with the bytes as its only file.
+inline std::filesystem::path directory_with(const char* name, std::string_view bytes) {
+  static const std::filesystem::path directory = directory_in_memory();
+  static std::string before;
+  if (before != name && !before.empty()) std::filesystem::remove(directory / before);
+  before = name;
+  put_file(directory / name, bytes);
+  return directory;
+}
 
 }  // namespace sluice::fuzz
