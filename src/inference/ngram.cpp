@@ -150,7 +150,8 @@ std::unique_ptr<Tokenizer> make_ngram_tokenizer(const NgramModel& model) {
   std::vector<std::string> tokens;
   for (NgramModel::Word word = 0; word < model.words(); ++word) {
     // Only a line's end is <eos>, whatever the file calls by that name.
-    if (word == model.begin_word() || model.word(word) == end_of_line) continue;
+    const bool bound = word == model.end_word() || word == model.unknown_word();
+    if (word == model.begin_word() || (model.word(word) == end_of_line && !bound)) continue;
     tokens.emplace_back(word == model.end_word()       ? end_of_line
                         : word == model.unknown_word() ? "<unk>"
                                                        : model.word(word));
