@@ -96,13 +96,32 @@ bool Process::ended_within(int milliseconds) {
   return ended_;
 }
 
-bool Process::catches(int number) const {
-  std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
+namespace {
+
+/// Whether the line of `file` that begins with `name`, a set of signals, has the signal.
+bool has_signal(const fs::path& file, const std::string& name, int number) {
+  std::ifstream status(file);
   for (std::string line; std::getline(status, line);) {
-    if (!line.starts_with("SigCgt:")) continue;
-    return (std::stoull(line.substr(7), nullptr, 16) >> (number - 1) & 1U) != 0;
+    if (!line.starts_with(name)) continue;
+    return (std::stoull(line.substr(name.size()), nullptr, 16) >> (number - 1) & 1U) != 0;
   }
   return false;
+}
+
+}  // namespace
+
+bool Process::catches(int number) const {
+  return has_signal(fs::path("/proc") / std::to_string(pid_) / "status", "SigCgt:", number);
+}
+
+std::vector<pid_t> Process::reached_by(int number) const {
+  std::vector<pid_t> threads;
+  for (const fs::directory_entry& task :
+       fs::directory_iterator(fs::path("/proc") / std::to_string(pid_) / "task")) {
+    if (has_signal(task.path() / "status", "SigBlk:", number)) continue;
+    threads.push_back(std::stoi(task.path().filename().string()));
+  }
+  return threads;
 }
 
 Outcome Process::wait() {

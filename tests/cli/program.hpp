@@ -53,6 +53,9 @@ class Process {
   bool ended_within(int milliseconds);
   /// Whether it has a handler for the signal yet.
   bool catches(int number) const;
+  /// Its threads that do not block the signal: those that it may reach.
+  std::vector<pid_t> reached_by(int number) const;
+  pid_t id() const { return pid_; }
 
  private:
   pid_t pid_ = -1;

@@ -264,6 +264,22 @@ TEST_F(Train, InterruptionSavesAndIsResumed) {
   EXPECT_EQ(read_file(model() + "/model.safetensors"), read_file(whole + "/model.safetensors"));
 }
 
+// Where a product of oneDNN has the heap as its stack, a handler would write into it.
+TEST_F(Train, SignalsReachNoThreadThatComputes) {
+  std::vector<std::string> endless = tiny_training(text_, model(), {"--steps", "1000000000"});
+  endless.insert(endless.end(), {"--log-every", "1"});
+  *std::next(std::find(endless.begin(), endless.end(), "--threads")) = "2";
+  Process process(endless);
+  while (last_step() < 3) ASSERT_FALSE(process.ended_within(5));
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::vector<pid_t> threads = process.reached_by(signal);
+    ASSERT_EQ(threads.size(), 1U) << "the one that waits for it";
+    EXPECT_NE(threads[0], process.id()) << "the main thread computes";
+  }
+  process.signal(SIGTERM);
+  EXPECT_EQ(process.wait().status, 128 + SIGTERM);
+}
+
 TEST_F(Train, AKilledRunIsResumedBitForBit) {
   const std::string whole = path("whole");
   const std::vector<std::string> more = {"--steps", "600",         "--checkpoint-every",

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -210,9 +211,17 @@ pid_t spawn(const MemoryFile& in, const MemoryFile& out, const MemoryFile& err) 
   std::string name = "gnuplot";
   std::string defaults = "-d";  // no settings from the home directory
   const std::array<char*, 3> arguments = {name.data(), defaults.data(), nullptr};
+  // Signals that this process leaves to one of its threads are not blocked in another program.
+  posix_spawnattr_t attributes;
+  if (const int cause = ::posix_spawnattr_init(&attributes)) fail("run", cause);
+  sigset_t none;
+  sigemptyset(&none);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   pid_t process = -1;
   const int cause =
-      ::posix_spawnp(&process, name.c_str(), &actions, nullptr, arguments.data(), environ);
+      ::posix_spawnp(&process, name.c_str(), &actions, &attributes, arguments.data(), environ);
+  ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
   if (cause == ENOENT) {
     throw Error(
