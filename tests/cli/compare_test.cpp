@@ -57,6 +57,20 @@ TEST_F(Compare, PrintsVerdictsAndWritesResults) {
   EXPECT_EQ(same, results);
 }
 
+// Whoever may write to the directory does not send what a run writes elsewhere.
+TEST_F(Compare, FollowsNoLinkInPlaceOfARun) {
+  const std::vector<std::string> tiny = {"--vary", "unit=tanh,glu", "--tokens", "320",
+                                         "--lr",   "0.01",          "--seeds",  "2"};
+  ASSERT_EQ(compare(tiny).status, 0);
+  const json results = json::parse(read_file(out() + "/results.json"));
+  const fs::path taken = out() + "/runs/" + results["runs"][0]["run"].get<std::string>();
+  fs::remove_all(taken);
+  fs::create_directory(path("elsewhere"));
+  fs::create_directory_symlink(path("elsewhere"), taken);
+  EXPECT_TRUE(complains(compare(tiny), 1, "compare", "symbolic link"));
+  EXPECT_TRUE(fs::is_empty(path("elsewhere")));
+}
+
 // Seed 1 chooses the rates, which go beyond those given; seeds 2 and 3 are compared.
 TEST_F(Compare, PilotsChooseRates) {
   const Outcome outcome =

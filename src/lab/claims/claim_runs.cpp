@@ -12,6 +12,7 @@
 
 #include "claims/claim_values.hpp"
 #include "json_values.hpp"
+#include "own_directory.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/version.hpp"
@@ -150,7 +151,7 @@ class ClaimRun {
       }
       if (!comparison.run(request_.helpers)) return false;
       const fs::path directory = request_.out / directory_of(asked);
-      fs::create_directories(directory);
+      make_own_directory(directory, claim_.comparisons.size() == 1 ? 1 : 2);
       write_results(directory, results_of(comparison));
     }
     own_seconds_ += std::chrono::duration<double>(Clock::now() - start).count();

@@ -8,6 +8,7 @@
 
 #include "claims/measure_groups.hpp"
 #include "codecs.hpp"
+#include "own_directory.hpp"
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
@@ -208,7 +209,7 @@ Value Measuring::kept(const MeasuredRun& run, const std::string& key,
   check_stop();
   Value made = make();
   values.set(key, made);
-  fs::create_directories(file.parent_path());
+  make_own_directory(file.parent_path(), 1);
   Value all = Value::Object{};
   all.set("checksum", checksum_of(values));
   all.set("values", std::move(values));

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "own_directory.hpp"
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
@@ -250,7 +251,7 @@ std::optional<RunRecord> train_run(const RunPlan& plan, const PreparedText& text
                                    const fs::path& directory, const RunOptions& options) {
   const RunState state = find_run(directory, plan.hash).state;
   if (state == RunState::damaged) fs::remove_all(directory);
-  fs::create_directories(directory);
+  make_own_directory(directory, 2);  // runs/HASH
   const ModelDirectory files(directory);
   const DirectoryLock lock = files.lock();
   fs::remove(run_record_file(directory));

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <vector>
 
+#include "own_directory.hpp"
 #include "report/report_page.hpp"
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
@@ -139,13 +140,7 @@ std::vector<std::string> earlier_csvs(const fs::path& list) {
 /// Writes the CSVs, and removes those of an earlier report that are not among them. What else is in
 /// the directory stays.
 void write_csvs(const fs::path& directory, const report::Page& page) {
-  if (fs::is_symlink(fs::symlink_status(directory))) {
-    throw Error(
-        fmt::format("cannot write to '{}': it is a symbolic link, which is not followed; "
-                    "remove it",
-                    directory.string()));
-  }
-  fs::create_directories(directory);
+  make_own_directory(directory, 1);
   Value::List written;
   for (const auto& [name, text] : page.files()) written.emplace_back(name + ".csv");
   const fs::path list = directory / list_name;

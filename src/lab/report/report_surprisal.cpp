@@ -27,8 +27,10 @@ double darkest_of(const Surprisal& surprisal) {
   return std::max(1.0, std::ceil(*high));
 }
 
+/// The darkest for what is infinite or not a number, too.
 int shade_of(double nats, double darkest) {
-  return std::clamp(static_cast<int>(nats / darkest * shades), 0, shades - 1);
+  if (!(nats < darkest)) return shades - 1;
+  return static_cast<int>(std::max(nats / darkest * shades, 0.0));
 }
 
 /// A token as it appears in the text. Tokenizers spell out line ends (<eos>), blanks (the ▁ of
