@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -10,10 +11,14 @@
 #include "evaluate_text.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/inference/runtime_model.hpp"
 
 namespace sluice::cli {
+
+namespace fs = std::filesystem;
+
 namespace {
 
 struct QuantizeCommand {
@@ -28,6 +33,11 @@ struct QuantizeCommand {
 
 void QuantizeCommand::run() const {
   const auto precision = parse_enum<WeightPrecision>(to);
+  if (!check.empty() && (check == "-" || fs::is_fifo(check) || fs::is_character_file(check))) {
+    throw UsageError(fmt::format(
+        "--check: the text is read before and after, expected a file, got '{}'; save it in one",
+        check));
+  }
   const ModelDirectory source(model);
   TextFlags text;
   text.files = {check};

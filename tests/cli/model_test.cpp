@@ -100,6 +100,8 @@ TEST_F(Model, IsQuantizedAndUsedAsBefore) {
   EXPECT_TRUE(complains(run({"quantize", model_, "--out", model_}), 1, "quantize", "trained"));
   EXPECT_TRUE(complains(run({"quantize", model_, "--out", path("x"), "--to", "int4"}), 2,
                         "quantize", "int4"));
+  EXPECT_TRUE(complains(run({"quantize", model_, "--out", path("x"), "--check", "-"}), 2,
+                        "quantize", "read before and after"));
   EXPECT_TRUE(complains(run({"quantize", model_, "--out", path("x"), "--check", path("none")}), 1,
                         "quantize", "none"));
   EXPECT_FALSE(fs::exists(path("x")));
