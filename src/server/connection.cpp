@@ -298,8 +298,9 @@ void Connection::handle() {
       std::make_shared<ConnectionExchange>(hub_, shared_from_this(), serial_, request_, link_));
 }
 
-/// Answers bytes that are no request, after which nothing more is understood.
-void Connection::refuse(int status, const std::string& message) {
+/// Answers bytes that are no request, after which nothing more is understood. The message is its own:
+/// that of the reader goes with it.
+void Connection::refuse(int status, std::string message) {
   reader_.reset();
   count_received(-counted_);
   keep_alive_ = false;

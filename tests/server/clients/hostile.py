@@ -269,13 +269,13 @@ async def attack(options, process, port):
     faults = [f"honest clients got {len(run.wrong)} wrong answers, the first: {run.wrong[0]}"] if run.wrong else []
     if options.times and under > options.times * alone:
         faults.append(f"honest clients waited {under / alone:.1f} times as long as alone")
+    if process.poll() is not None:
+        return [*faults, f"the server ended with {process.returncode}"]
     third = len(memory) // 3
     before, after = (statistics.median(memory[i * third:(i + 1) * third]) for i in (1, 2))
     print(f"memory: {memory[0]:.1f} MB at first, {before:.1f} MB in the second third, {after:.1f} MB in the last")
     if options.seconds >= 60 and after > 1.05 * before + 4:
         faults.append(f"memory grew from {before:.1f} to {after:.1f} MB")
-    if process.poll() is not None:
-        return [*faults, f"the server ended with {process.returncode}"]
     for name, left in (("sluice_requests_running", 0), ("sluice_requests_waiting", 0),
                        ("sluice_http_open_requests", 1), ("sluice_http_connections", 1),
                        ("sluice_session_bytes", 0)):
