@@ -298,8 +298,8 @@ void Connection::handle() {
       std::make_shared<ConnectionExchange>(hub_, shared_from_this(), serial_, request_, link_));
 }
 
-/// Answers bytes that are no request, after which nothing more is understood. The message is its own:
-/// that of the reader goes with it.
+/// Answers bytes that are no request, after which nothing more is understood. The message is its
+/// own: that of the reader goes with it.
 void Connection::refuse(int status, std::string message) {
   reader_.reset();
   count_received(-counted_);
