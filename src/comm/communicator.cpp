@@ -44,6 +44,15 @@ std::span<std::byte> bytes_of(std::string& text) {
   return std::as_writable_bytes(std::span(text.data(), text.size()));
 }
 
+/// How many bytes each process has, this one `own`.
+std::vector<std::size_t> sizes_of_all(Collectives& with, std::size_t own) {
+  std::vector<std::size_t> sizes(static_cast<std::size_t>(with.size()));
+  const std::vector<std::size_t> each(sizes.size(), sizeof own);
+  with.all_gather(std::as_bytes(std::span(&own, 1)), each,
+                  std::as_writable_bytes(std::span(sizes)));
+  return sizes;
+}
+
 /// The parts of these sizes, which follow each other in `all`.
 std::vector<std::string> cut(std::string_view all, std::span<const std::size_t> sizes) {
   std::vector<std::string> out;
@@ -106,14 +115,10 @@ int Communicator::local_size() const {
 }
 
 std::vector<std::string> Communicator::all_gather(std::string_view mine) {
-  const auto n = static_cast<std::size_t>(size());
-  std::vector<std::size_t> sizes(n);
+  std::vector<std::size_t> sizes;
   std::string all;
   call([&](Collectives& with) {
-    const std::size_t own = mine.size();
-    const std::vector<std::size_t> each(n, sizeof own);
-    with.all_gather(std::as_bytes(std::span(&own, 1)), each,
-                    std::as_writable_bytes(std::span(sizes)));
+    sizes = sizes_of_all(with, mine.size());
     all.resize(std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}));
     with.all_gather(bytes_of(mine), sizes, bytes_of(all));
   });
@@ -121,16 +126,12 @@ std::vector<std::string> Communicator::all_gather(std::string_view mine) {
 }
 
 std::vector<std::string> Communicator::collect(std::string_view mine) {
-  const auto n = static_cast<std::size_t>(size());
-  std::vector<std::size_t> sizes(n);
+  std::vector<std::size_t> sizes;
   std::string all;
   call([&](Collectives& with) {
-    const std::size_t own = mine.size();
-    const std::vector<std::size_t> each(n, sizeof own);
-    with.all_gather(std::as_bytes(std::span(&own, 1)), each,
-                    std::as_writable_bytes(std::span(sizes)));
-    std::vector<std::size_t> to_leader(n), coming(n);
-    to_leader[0] = own;
+    sizes = sizes_of_all(with, mine.size());
+    std::vector<std::size_t> to_leader(sizes.size()), coming(sizes.size());
+    to_leader[0] = mine.size();
     if (with.rank() == 0) coming = sizes;
     all.resize(std::accumulate(coming.begin(), coming.end(), std::size_t{0}));
     with.all_to_all(bytes_of(mine), to_leader, bytes_of(all), coming);

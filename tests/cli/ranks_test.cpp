@@ -55,6 +55,12 @@ class Ranks : public ScratchTest {
     }
     return all;
   }
+  /// Waits until the job that writes to "out" has begun to train.
+  void await_training(Process& job) const {
+    for (int i = 0; i < 300 && !fs::exists(path("out") + "/metrics.jsonl"); ++i) {
+      ASSERT_FALSE(job.ended_within(100));
+    }
+  }
   /// Sends a signal to the process of that rank that writes to "out"; how many there were.
   int signal_rank(int rank, int number) const {
     int found = 0;
@@ -271,9 +277,7 @@ TEST_F(Ranks, RoundedGradientsFeedTheirErrorsBack) {
 
 TEST_F(Ranks, OneSignalSavesOnceAndEndsAll) {
   Process job(on(2, six("out", {"--steps", "100000", "--validate-every", "100000"})), options());
-  for (int i = 0; i < 300 && !fs::exists(path("out") + "/metrics.jsonl"); ++i) {
-    ASSERT_FALSE(job.ended_within(100));
-  }
+  await_training(job);
   job.ended_within(300);
   job.signal(SIGINT);
   const Outcome outcome = job.wait();
@@ -353,9 +357,7 @@ TEST_F(Ranks, OneThatDiesEndsTheJob) {
   const std::vector<std::string> more = {
       "--steps", "4000", "--validate-every", "4000", "--checkpoint-every", "7"};
   Process job(on(2, six("out", more)), options());
-  for (int i = 0; i < 300 && !fs::exists(path("out") + "/metrics.jsonl"); ++i) {
-    ASSERT_FALSE(job.ended_within(100));
-  }
+  await_training(job);
   job.ended_within(200);
   EXPECT_EQ(signal_rank(1, SIGKILL), 1);
   EXPECT_TRUE(job.ended_within(20'000));
@@ -374,9 +376,7 @@ TEST_F(Ranks, TheFirstOneHangs) {
   Process job(
       on(3, six("out", {"--steps", "100000", "--validate-every", "100000", "--timeout", "2"})),
       options());
-  for (int i = 0; i < 300 && !fs::exists(path("out") + "/metrics.jsonl"); ++i) {
-    ASSERT_FALSE(job.ended_within(100));
-  }
+  await_training(job);
   job.ended_within(200);
   EXPECT_EQ(signal_rank(0, SIGSTOP), 1);
   ASSERT_TRUE(job.ended_within(30'000));

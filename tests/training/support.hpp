@@ -161,4 +161,21 @@ inline void expect_same_run(const std::filesystem::path& a, const std::filesyste
   EXPECT_EQ(left.without_improvement, right.without_improvement);
 }
 
+/// A run of `steps` steps that is stopped on its way and resumed leaves what it leaves undisturbed.
+inline void expect_resumed_as_undisturbed(const TrainConfig& config, const ModelConfig& shape,
+                                          std::int64_t steps) {
+  const Directory whole;
+  ASSERT_EQ(run(whole.path(), config, {}, 100, shape).status, TrainStatus::finished);
+  for (const std::int64_t stop : {1, 13, 20}) {
+    SCOPED_TRACE(stop);
+    const Directory parts;
+    StopAt stopper(stop);
+    EXPECT_EQ(run(parts.path(), config, stopper.options, 100, shape).step, stop);
+    TrainOptions options;
+    options.resume = true;
+    EXPECT_EQ(run(parts.path(), config, options, 100, shape).step, steps);
+    expect_same_run(whole.path(), parts.path());
+  }
+}
+
 }  // namespace sluice::training_test

@@ -107,18 +107,7 @@ TEST_P(WorkersArchitecture, ResumedEqualsTheUninterruptedRun) {
   const ModelConfig shape = tiny_shape(GetParam().first, GetParam().second);
   TrainConfig config = of_workers(5);
   config.validate_every = 7;
-  const Directory whole;
-  ASSERT_EQ(run(whole.path(), config, {}, 100, shape).status, TrainStatus::finished);
-  for (const std::int64_t stop : {1, 13, 20}) {
-    SCOPED_TRACE(stop);
-    const Directory parts;
-    StopAt stopper(stop);
-    EXPECT_EQ(run(parts.path(), config, stopper.options, 100, shape).step, stop);
-    TrainOptions options;
-    options.resume = true;
-    EXPECT_EQ(run(parts.path(), config, options, 100, shape).step, 37);
-    expect_same_run(whole.path(), parts.path());
-  }
+  expect_resumed_as_undisturbed(config, shape, 37);
 }
 
 TEST(Workers, ValidationsWaitForASynchronisation) {
