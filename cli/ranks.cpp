@@ -54,6 +54,8 @@ Communicator& ranks(const Communicator::Options& options) {
 bool speaks() { return Communicator::launched_rank() == 0; }
 
 std::optional<std::string> complainer(bool of_another) {
+  // Who was stopped and finds the others gone was given up by them.
+  if (of_another && joined() && joined()->was_missed()) return std::nullopt;
   if (speaks()) return "";
   if (!joined()) return std::nullopt;
   const int turn = of_another ? std::min(joined()->rank() - 1, most_turns) : 0;

@@ -220,6 +220,8 @@ void Communicator::close() {
 
 bool Communicator::first_failed() const { return thread_ && thread_->first_failed(); }
 
+bool Communicator::was_missed() const { return thread_ && thread_->was_missed(); }
+
 void Communicator::abort(int status) noexcept {
   if (thread_) thread_->abort(status);
 }

@@ -8,6 +8,8 @@ constexpr std::int64_t living_sign = 1;
 constexpr std::int64_t failing_sign = 2;
 constexpr std::chrono::milliseconds between_beats{1000};
 constexpr std::chrono::milliseconds between_looks{100};
+/// By then a job whose other processes gave this one up has been ended.
+constexpr std::chrono::seconds being_missed{30};
 
 }  // namespace
 
@@ -49,6 +51,8 @@ std::optional<int> Heartbeat::beat(double timeout) {
   // A process that was stopped itself for a while has not listened: it hears the others first.
   const bool slept = std::chrono::duration<double>(now - looked_).count() > timeout / 2;
   looked_ = now;
+  if (slept) woken_ = now;
+  missed_ = woken_ && now - *woken_ < being_missed;
   std::optional<int> silent;
   for (Peer& peer : peers_) {
     while (peer.receiving != nullptr && mpi_.test(peer.receiving) != 0) {

@@ -33,6 +33,8 @@ class Heartbeat {
   void fail() { failing_ = true; }
   /// Whether the first process has said so.
   bool first_failed() const { return first_failed_; }
+  /// Whether this process was stopped for so long, not long ago, that others may have given it up.
+  bool was_missed() const { return missed_; }
 
  private:
   struct Peer {
@@ -50,9 +52,10 @@ class Heartbeat {
   void show(Peer& peer, Clock::time_point now);
 
   std::vector<Peer> peers_;
-  std::atomic<bool> failing_{false}, first_failed_{false};
+  std::atomic<bool> failing_{false}, first_failed_{false}, missed_{false};
   Clock::time_point next_ = Clock::now();
   Clock::time_point looked_ = Clock::now();
+  std::optional<Clock::time_point> woken_;
 };
 
 }  // namespace sluice

@@ -39,6 +39,7 @@ class Communicator::Thread final : private Collectives {
   void leave();
   void abort(int status) noexcept;
   bool first_failed() const { return heartbeat_->first_failed(); }
+  bool was_missed() const { return heartbeat_->was_missed(); }
   std::int64_t next_number();
   void restart_count() { count_->restart(); }
 

@@ -137,6 +137,9 @@ class Communicator {
   void close();
   /// Whether the first process has called abort(): it has told what there is to tell.
   bool first_failed() const;
+  /// Whether this process was stopped for so long, in the last half minute, that others may have
+  /// given it up, and told of it.
+  bool was_missed() const;
   /// Ends all processes at once; the job's exit status becomes `status`.
   void abort(int status) noexcept;
 
