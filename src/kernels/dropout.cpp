@@ -19,11 +19,13 @@ HWY_BEFORE_NAMESPACE();
 namespace sluice::kernels {
 namespace HWY_NAMESPACE {
 
-void Dropout(float* y, const float* x, std::size_t n, std::uint32_t threshold, float scale,
-             const RandomKey& key, std::uint64_t offset) {
+void Dropout(float* y, const float* x, std::size_t n, float p, const RandomKey& key,
+             std::uint64_t offset) {
   const hn::ScalableTag<float> d;
   const hn::RebindToUnsigned<decltype(d)> du;
-  const auto scales = hn::Set(d, scale);
+  const auto scales = hn::Set(d, 1.0F / (1.0F - p));
+  // Whole bits are at least p·2³², a product that double holds exactly, when at least its ceiling.
+  const auto threshold = static_cast<std::uint32_t>(std::ceil(static_cast<double>(p) * 0x1p32));
   const auto thresholds = hn::Set(du, threshold);
   const KeySchedule schedule(key.seed);
   HWY_ALIGN std::uint32_t words[4 * kBlocks];
@@ -56,9 +58,7 @@ HWY_EXPORT(Dropout);
 
 void dropout(float* y, const float* x, std::size_t n, float p, const RandomKey& key,
              std::uint64_t offset) {
-  // Whole bits are at least p·2³², a product that double holds exactly, when at least its ceiling.
-  const auto threshold = static_cast<std::uint32_t>(std::ceil(static_cast<double>(p) * 0x1p32));
-  HWY_DYNAMIC_DISPATCH(Dropout)(y, x, n, threshold, 1.0F / (1.0F - p), key, offset);
+  HWY_DYNAMIC_DISPATCH(Dropout)(y, x, n, p, key, offset);
 }
 
 void dropout(double* y, const double* x, std::size_t n, float p, const RandomKey& key,

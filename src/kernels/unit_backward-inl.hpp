@@ -30,9 +30,15 @@ struct Half {
   const float* bias;
 };
 
+// The gradient of a row's outputs: dy times scale.
+struct OutputGradient {
+  const float* dy;
+  float scale;
+};
+
 // One row of n elements, n a multiple of the vector's lanes. b is unused unless the unit is gated.
 // With reach.stream both halves of dz are aligned to the vector.
-using BackwardRow = void (*)(const Half& a, const Half& b, const float* dy, float scale,
+using BackwardRow = void (*)(const Half& a, const Half& b, const OutputGradient& output,
                              std::size_t n, const UnitParameters& parameters, const Reach& reach);
 
 template <class D>
@@ -54,12 +60,13 @@ HWY_INLINE void PutGradient(D d, hn::Vec<D> gradient, const Half& half, std::siz
 
 // `plain`: no biases, scale 1, and everything in the caches.
 template <Activation f, Activation g, bool gated, bool plain>
-HWY_INLINE void BackwardVectors(Half a, Half b, const float* dy, float scale, std::size_t n,
+HWY_INLINE void BackwardVectors(Half a, Half b, const OutputGradient& output, std::size_t n,
                                 const UnitParameters& parameters, Reach reach) {
   const hn::ScalableTag<float> d;
   const auto of_f = Broadcast(d, parameters.f, parameters.f_inverse);
   const auto of_g = Broadcast(d, parameters.g, parameters.g_inverse);
-  const auto scales = hn::Set(d, scale);
+  const float* const dy = output.dy;
+  const auto scales = hn::Set(d, output.scale);
   if constexpr (plain) {
     a.bias = b.bias = nullptr;
     a.dbias = b.dbias = nullptr;
@@ -86,12 +93,12 @@ HWY_INLINE void BackwardVectors(Half a, Half b, const float* dy, float scale, st
 }
 
 template <Activation f, Activation g, bool gated>
-void BackwardRowOf(const Half& a, const Half& b, const float* dy, float scale, std::size_t n,
+void BackwardRowOf(const Half& a, const Half& b, const OutputGradient& output, std::size_t n,
                    const UnitParameters& parameters, const Reach& reach) {
-  if (a.bias == nullptr && a.dbias == nullptr && scale == 1.0F && !reach.far()) {
-    BackwardVectors<f, g, gated, true>(a, b, dy, scale, n, parameters, reach);
+  if (a.bias == nullptr && a.dbias == nullptr && output.scale == 1.0F && !reach.far()) {
+    BackwardVectors<f, g, gated, true>(a, b, output, n, parameters, reach);
   } else {
-    BackwardVectors<f, g, gated, false>(a, b, dy, scale, n, parameters, reach);
+    BackwardVectors<f, g, gated, false>(a, b, output, n, parameters, reach);
   }
 }
 
@@ -132,7 +139,7 @@ inline void BackwardRows(const BackwardCall& call, BackwardRow row, bool gated) 
   for (std::size_t r = 0; r < rows && whole > 0; ++r) {
     const Half row_a{a.dz + r * dz_pitch, a.dbias, a.z + r * z_pitch, a.bias};
     const Half row_b = gated ? Half{b.dz + r * dz_pitch, b.dbias, b.z + r * z_pitch, b.bias} : none;
-    row(row_a, row_b, dy + r * n, scale, whole, parameters, reach);
+    row(row_a, row_b, {dy + r * n, scale}, whole, parameters, reach);
   }
   if (reach.stream) hwy::FlushStream();
   if (tail == 0 || rows == 0) return;
@@ -148,7 +155,7 @@ inline void BackwardRows(const BackwardCall& call, BackwardRow row, bool gated) 
     hn::Store(rest.Load(d, dy + r * n + whole), d, dy_rest);
     hn::Store(rest.Load(d, a.z + from), d, memory_a.z);
     if (gated) hn::Store(rest.Load(d, b.z + from), d, memory_b.z);
-    row(rest_a, rest_b, dy_rest, scale, hn::Lanes(d), parameters, Reach());
+    row(rest_a, rest_b, {dy_rest, scale}, hn::Lanes(d), parameters, Reach());
     rest.Store(hn::Load(d, memory_a.dz), d, a.dz + to);
     if (gated) rest.Store(hn::Load(d, memory_b.dz), d, b.dz + to);
   }
