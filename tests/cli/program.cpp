@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "sluice/base/file.hpp"
+#include "support/eventually.hpp"
 
 namespace sluice::cli_test {
 namespace {
@@ -94,6 +95,10 @@ bool Process::ended_within(int milliseconds) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   return ended_;
+}
+
+bool Process::ends() {
+  return eventually([&] { return ended_within(0); });
 }
 
 namespace {

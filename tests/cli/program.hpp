@@ -51,6 +51,8 @@ class Process {
   Outcome wait();
   /// Whether it has ended by itself within `milliseconds`.
   bool ended_within(int milliseconds);
+  /// Whether it ends by itself, and does not hang.
+  bool ends();
   /// Whether it has a handler for the signal yet.
   bool catches(int number) const;
   /// Its threads that do not block the signal: those that it may reach.

@@ -360,7 +360,7 @@ TEST_F(Ranks, OneThatDiesEndsTheJob) {
   await_training(job);
   job.ended_within(200);
   EXPECT_EQ(signal_rank(1, SIGKILL), 1);
-  EXPECT_TRUE(job.ended_within(20'000));
+  EXPECT_TRUE(job.ends());
   const Outcome outcome = job.wait();
   EXPECT_NE(outcome.status, 0);
   const std::vector<std::string> rest = {"--resume", "--steps",    "60",      "--validate-every",
@@ -379,7 +379,7 @@ TEST_F(Ranks, TheFirstOneHangs) {
   await_training(job);
   job.ended_within(200);
   EXPECT_EQ(signal_rank(0, SIGSTOP), 1);
-  ASSERT_TRUE(job.ended_within(30'000));
+  ASSERT_TRUE(job.ends());
   const Outcome outcome = job.wait();
   EXPECT_NE(outcome.status, 0);
   const std::string complaint = " has shown no sign of life for 2 seconds";

@@ -14,6 +14,7 @@
 #include "sluice/models/transformer.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "support.hpp"
+#include "support/eventually.hpp"
 
 namespace sluice {
 namespace {
@@ -242,7 +243,7 @@ TEST(EngineSharing, TheQueueIsBounded) {
   first->let_go();
   EXPECT_EQ(third->wait().reason, EndReason::length);
   EXPECT_EQ(second->wait().reason, EndReason::length);
-  EXPECT_TRUE(engine.drain(std::chrono::seconds(60)));
+  EXPECT_TRUE(engine.drain(patience));
   EXPECT_THROW(submit(engine, request(4, 2, 3)), EngineStopped);
 }
 
@@ -401,7 +402,7 @@ TEST(EngineSharing, ManyThreadsAtOnce) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_TRUE(engine.drain(std::chrono::seconds(60)));
+  EXPECT_TRUE(engine.drain(patience));
   const EngineCounters counters = engine.counters();
   EXPECT_EQ(done, accepted);
   EXPECT_EQ(counters.accepted, static_cast<std::uint64_t>(accepted));

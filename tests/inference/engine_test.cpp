@@ -11,6 +11,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/inference/session.hpp"
 #include "support.hpp"
+#include "support/eventually.hpp"
 
 namespace sluice {
 namespace {
@@ -70,7 +71,7 @@ TEST_F(EngineTest, MakesWhatEachTextAloneMakes) {
       EXPECT_EQ(told[i]->ids(), alone(requests[i])) << i;
       EXPECT_EQ(result.made_tokens, requests[i].tokens);
     }
-    EXPECT_TRUE(engine.drain(std::chrono::seconds(10)));
+    EXPECT_TRUE(engine.drain(patience));
     const EngineCounters counters = engine.counters();
     EXPECT_EQ(counters.running, 0);
     EXPECT_EQ(counters.waiting, 0);

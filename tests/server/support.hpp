@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -19,12 +18,12 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "inference/support.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/server/server.hpp"
+#include "support/eventually.hpp"
 
 namespace sluice::server_test {
 
@@ -254,11 +253,7 @@ class Serving {
   }
   /// Waits until a metric has a value; the request that asks counts as one that is open.
   bool metric_becomes(const std::string& name, double value) const {
-    for (int i = 0; i < 2000; ++i) {
-      if (metric(name) == value) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return false;
+    return eventually([&] { return metric(name) == value; });
   }
   std::vector<json> log() const {
     const std::lock_guard lock(mutex_);
@@ -266,12 +261,10 @@ class Serving {
   }
   /// Waits for such a line: it is written behind its answer, by another thread.
   bool logs(const std::function<bool(const json&)>& such) const {
-    for (int i = 0; i < 2000; ++i) {
+    return eventually([&] {
       const std::vector<json> lines = log();
-      if (std::any_of(lines.begin(), lines.end(), such)) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return false;
+      return std::any_of(lines.begin(), lines.end(), such);
+    });
   }
 
   Models models;
