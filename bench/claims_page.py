@@ -77,6 +77,18 @@ def over_text(part):
     return f"; over blocks of the text {number(part['text_low'])} to {number(part['text_high'])}"
 
 
+def asks_the_same(claim, shipped):
+    """Whether what was run is the claim as its file stands: the sentence, and the terms of its parts."""
+    def terms(part, threshold):
+        return [part["statement"], part["measure"], part["expect"], threshold, part.get("bound"),
+                part.get("statistic", "mean")]
+    # A threshold that a file leaves out is no effect.
+    asked = [terms(part, part.get("threshold", 1 if found["kind"] == "ratio" else 0))
+             for part, found in zip(shipped["parts"], claim["parts"])]
+    return (claim["statement"] == shipped["statement"] and len(claim["parts"]) == len(shipped["parts"])
+            and asked == [terms(part, part["threshold"]) for part in claim["parts"]])
+
+
 def place(claim):
     name = claim["name"]
     return (ORDER.index(name) if name in ORDER else len(ORDER), name)
@@ -109,12 +121,13 @@ def draw_part(axes, part):
                     ["\n".join(textwrap.wrap(part[side].replace("|", " or "), 34)) for side, _ in sides], fontsize=8)
     axes.set_ylim(len(sides) - 0.4, -0.6)
     axes.set_title("\n".join(textwrap.wrap(part["statement"], 70)), loc="left", fontsize=9)
-    axes.text(1.02, 0.5, "\n".join([part["verdict"].upper(), *textwrap.wrap(effect(part), 26),
+    axes.text(1.02, 0.5, "\n".join([part["verdict"].upper(), *textwrap.wrap(f"found {effect(part)}", 26),
                                     *textwrap.wrap(f"claimed {claimed(part)}", 26)]),
               transform=axes.transAxes, va="center", fontsize=8, color=INK,
               bbox={"boxstyle": "round,pad=0.4", "fc": "none", "ec": VERDICTS[part["verdict"]],
                     "lw": 1.5})
-    axes.set_xlabel(f"{part['measure']}, {part['unit']}", fontsize=7.5)
+    better = " (lower is better)" if part["measure"] == "final_loss" and " less " not in part["side_a"] else ""
+    axes.set_xlabel(f"{part['measure']}, {part['unit']}{better}", fontsize=7.5)
     if is_wide(part):
         axes.set_xscale("log")
     tidy(axes)
@@ -134,7 +147,7 @@ def draw_curves(axes, results, title):
             axes.fill_between(curve["x"], curve["low"], curve["high"], color=colour, alpha=0.2, lw=0)
     axes.set_title(title, loc="left", fontsize=9)
     axes.set_xlabel("tokens trained on", fontsize=7.5)
-    axes.set_ylabel("validation loss", fontsize=7.5)
+    axes.set_ylabel("validation loss (lower is better)", fontsize=7.5)
     if len(results["variants"]) <= 12:
         axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:,.0f}k" if x else "0")
@@ -174,6 +187,23 @@ def draw(path, claim, out):
     plt.close(fig)
 
 
+def what_would_tell(part):
+    if not part["n"]:
+        return "some run has no such value, so that no number of seeds would tell it"
+    if "seeds_to_tell" not in part:
+        return f"{part['n']} of at most {part['looks'][-1]} seeds"
+    if not part["seeds_to_tell"]:
+        return f"{part['looks'][-1]} seeds would hardly tell it"
+    return f"{part['seeds_to_tell']} seeds would tell it in four of five cases"
+
+
+def left_open(claim):
+    """What would tell an inconclusive claim; nothing for others."""
+    told = [f"{part['statement']} ({what_would_tell(part)})"
+            for part in claim["parts"] if part["verdict"] == "inconclusive"]
+    return [f"Left open: {'; '.join(told)}.", ""] if told and claim["verdict"] == "inconclusive" else []
+
+
 def rates_of(part, side):
     """"unit=glu: 0.054", and whether that was an end of those tried."""
     rates = part[f"rates_{side}"]
@@ -191,6 +221,13 @@ def command_anywhere(command):
     return shlex.join(words)
 
 
+def minutes_of(claim):
+    """"23 minutes, two runs at a time"."""
+    words = shlex.split(claim["command"])
+    jobs = int(words[words.index("--jobs") + 1]) if "--jobs" in words else 1
+    return f"{claim['seconds'] / 60:.0f} minutes, {['one run', 'two runs'][jobs - 1] if jobs < 3 else f'{jobs} runs'} at a time"
+
+
 def learning_rates(claim):
     """The rates of all sides, each once, in the order of the parts."""
     found = dict.fromkeys(rates_of(part, side) for part in claim["parts"] for side in ("a", "b")
@@ -202,6 +239,8 @@ def page(claim):
     """The claim's own page: what it says, its picture, then what was found and how."""
     lines = [f"# {claim['title']}", "", claim["plain"], "",
              f"![{claim['title']}: each seed's values, and learning curves]({claim['name']}.svg)", "",
+             "A dot is a run, a grey line joins two runs of one seed, a bar is the mean; below, if there are curves, "
+             "the seeds' mean and its 95% interval, each model at its best learning rate.", "",
              f"**{claim['verdict'].capitalize()}.** What was tested: {claim['statement']} ({claim['source']})", "",
              "| part | a | b | effect and interval | claimed | seeds | verdict |",
              "| --- | --- | --- | --- | --- | --- | --- |"]
@@ -212,9 +251,9 @@ def page(claim):
                  for side, value in zip(sides, values)]
         lines.append(f"| {part['statement']} | {' | '.join(shown)} | {effect(part)}{over_text(part)} | "
                      f"{claimed(part)} | {part['n']} | {part['verdict']} |")
-    lines += ["", f"What this does not show: {claim['limits']}", "",
+    lines += ["", *left_open(claim), f"What this does not show: {claim['limits']}", "",
               f"Learning rates: {learning_rates(claim)}.", "",
-              f"Budget: {claim['budget']}; {claim['seconds'] / 60:.0f} minutes of two cores. Command:", "",
+              f"Budget: {claim['budget']}; {minutes_of(claim)}. Command:", "",
               f"    {claim['command']}", "",
               "[All claims](README.md), [how they are told](../claims.md)", ""]
     return "\n".join(lines)
@@ -235,7 +274,7 @@ def index(record, claims, waiting, note):
     counts = {v: sum(c["verdict"] == v for c in claims) for v in VERDICTS}
     lines = ["# Verdicts", "",
              "Written by `bench/claims_page.py` from what `sluice claims run` found "
-             f"({record['date'][:10]}, Sluice {record['version']}, {cpu_model()}, two cores). What "
+             f"({record['date'][:10]}, Sluice {record['version']}, {cpu_model()}). What "
              "claims and verdicts are, and how they are told, is in [claims.md](../claims.md); all "
              "numbers are in [verdicts.json](verdicts.json). A verdict is about this text, these "
              "sizes and this budget.", ""]
@@ -269,7 +308,8 @@ def main():
     record["data"]["files"] = [pathlib.PurePath(file).name for file in record["data"]["files"]]
     shipped = {path.stem: json.loads(path.read_text(encoding="utf-8")) | {"name": path.stem}
                for path in (ROOT / "claims").glob("*.json")}
-    record["claims"] = [c for c in record["claims"] if c["name"] in shipped]
+    record["claims"] = [c for c in record["claims"]
+                        if c["name"] in shipped and asks_the_same(c, shipped[c["name"]])]
     for claim in record["claims"]:
         claim["command"] = command_anywhere(claim["command"])
         claim.setdefault("plain", shipped[claim["name"]]["plain"])
