@@ -83,6 +83,12 @@ void expect_near(const Tensor& actual, const Tensor& expected) {
   }
 }
 
+/// What is there of `count` labels from `at`.
+std::span<const std::int32_t> portion_of(std::span<const std::int32_t> labels, std::size_t at,
+                                         std::size_t count) {
+  return labels.subspan(at, std::min(count, labels.size() - at));
+}
+
 /// Reads the text in portions: [T, H].
 Tensor read(const FrozenModel& model, std::size_t portion,
             const std::vector<std::int32_t>& labels = {}) {
@@ -95,10 +101,9 @@ Tensor read(const FrozenModel& model, std::size_t portion,
     const auto length = static_cast<std::int64_t>(count);
     const std::span next = std::span(ids).subspan(at, count);
     const PackedRows rows({&length, 1});
-    const Tensor hidden = labels.empty()
-                              ? model.hidden(next, rows, {&pointer, 1})
-                              : model.hidden(next, rows, {&pointer, 1},
-                                             {.each = std::span(labels).subspan(at, count)});
+    const Tensor hidden = labels.empty() ? model.hidden(next, rows, {&pointer, 1})
+                                         : model.hidden(next, rows, {&pointer, 1},
+                                                        {.each = portion_of(labels, at, count)});
     if (!all.defined()) all = Tensor(Shape{kLength, hidden.dim(1)});
     const auto first = static_cast<std::int64_t>(at);
     all.rows(first, first + length).copy_from(hidden);
