@@ -23,9 +23,8 @@ TextEvaluation evaluate_text(const LoadedPredictor& loaded, const TextFlags& tex
     if (work.leads()) display.update(fraction, what);
   };
   const TextInputs inputs = text.open(*loaded.tokenizer, progress);
-  TokenShards corpus = tokenize_uncached(
-      inputs.sources(), *loaded.tokenizer, progress,
-      text.document_rule(loaded.model ? &loaded.model->config() : nullptr, *loaded.tokenizer));
+  TokenShards corpus = tokenize_uncached(inputs.sources(), *loaded.tokenizer, progress,
+                                         text.document_rule(loaded.configs(), *loaded.tokenizer));
   if (!text.condition.empty() && loaded.model && !loaded.model->config().labels.empty()) {
     corpus = with_labels(corpus, inputs.sources(), loaded.model->config().labels);
   }

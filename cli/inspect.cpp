@@ -22,6 +22,7 @@
 #include "sluice/text/corpus.hpp"
 #include "sluice/text/inputs.hpp"
 #include "stop_signals.hpp"
+#include "text_flags.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -33,6 +34,7 @@ struct InspectCommand {
   std::string text;
   std::string out;
   std::int64_t tokens = InspectOptions().tokens;
+  TextFlags documents = {};  // and nothing else
 
   /// The exit status.
   int run() const;
@@ -73,7 +75,9 @@ int InspectCommand::run() const {
   try {
     // Nothing of the text or its tokens has a name on the disk.
     const TextInputs inputs({text}, {}, {}, progress);
-    const TokenShards corpus = tokenize_uncached(inputs.sources(), *loaded.tokenizer, progress);
+    const TokenShards corpus =
+        tokenize_uncached(inputs.sources(), *loaded.tokenizer, progress,
+                          documents.document_rule({&loaded.model->config()}, *loaded.tokenizer));
     std::optional<RunDirectory> directory;
     if (work.leads()) directory.emplace(out, Existing::resume);
     InspectOptions options;
@@ -114,6 +118,7 @@ void add_inspect(CLI::App& program, int& status) {
   add_text(app, "--out", command->out,
            "directory to write to: inspect.json and its tables as CSV (docs/formats.md)", "DIR")
       .required();
+  add_text_documents(app, command->documents);
   add_integer(app, "--tokens", command->tokens,
               "tokens to look at, from the text's beginning; measures over time take positions "
               "spread over all of the text, fewer the fewer tokens (default 20,000)");

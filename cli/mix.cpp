@@ -27,13 +27,14 @@ namespace {
 struct MixCommand {
   std::vector<std::string> models;
   std::string tune;
+  TextFlags text = {};  // of which only the documents
   std::string precision = "f32";
   bool json = false;
 
-  void run() const;
+  void run();
 };
 
-void MixCommand::run() const {
+void MixCommand::run() {
   std::vector<ModelShare> shares;
   for (const std::string& model : models) shares.push_back({.path = model, .weight = {}});
   const std::vector<LoadedPredictor> loaded =
@@ -43,9 +44,15 @@ void MixCommand::run() const {
     display.update(fraction, what);
   };
   const Tokenizer& tokenizer = *loaded.front().tokenizer;
-  const TextFlags text{.files = {tune}, .include = {}, .field = {}};
+  text.files = {tune};
   const TextInputs inputs = text.open(tokenizer, progress);
-  const TokenShards corpus = tokenize_uncached(inputs.sources(), tokenizer, progress);
+  std::vector<const ModelConfig*> configs;
+  for (const LoadedPredictor& model : loaded) {
+    const auto own = model.configs();
+    configs.insert(configs.end(), own.begin(), own.end());
+  }
+  const TokenShards corpus = tokenize_uncached(inputs.sources(), tokenizer, progress,
+                                               text.document_rule(configs, tokenizer));
   std::vector<std::vector<double>> nll;
   std::vector<double> perplexities;
   for (const LoadedPredictor& model : loaded) {
@@ -130,6 +137,7 @@ void add_mix(CLI::App& program, int& status) {
            "UTF-8 text, or a directory of texts; plain or compressed (gzip, bzip2, xz, zstd)",
            "PATH")
       .required();
+  add_text_documents(app, command->text);
   add_flag(app, "--json", command->json, "print one JSON object instead (docs/formats.md)");
   add_precision_flag(app, command->precision);
   add_threads(app);

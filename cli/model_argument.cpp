@@ -27,16 +27,22 @@ LoadedPredictor load_one(const std::string& path, const FreezeOptions& options,
                          const std::shared_ptr<const Tokenizer>& other) {
   if (std::filesystem::is_regular_file(path) && NgramModel::is_ngram(path)) {
     const auto ngram = NgramModel::open(path);
-    LoadedPredictor loaded{nullptr, other, nullptr};
+    LoadedPredictor loaded{nullptr, other, nullptr, {}};
     if (!other) loaded.tokenizer = make_ngram_tokenizer(*ngram);
     loaded.predictor = make_predictor(ngram, *loaded.tokenizer);
     return loaded;
   }
   LoadedFrozenModel loaded = load_frozen_model(path, options);
-  return {make_predictor(loaded.model), std::move(loaded.tokenizer), loaded.model};
+  return {make_predictor(loaded.model), std::move(loaded.tokenizer), loaded.model, {loaded.model}};
 }
 
 }  // namespace
+
+std::vector<const ModelConfig*> LoadedPredictor::configs() const {
+  std::vector<const ModelConfig*> configs;
+  for (const auto& each : models) configs.push_back(&each->config());
+  return configs;
+}
 
 std::vector<ModelShare> parse_model_shares(const std::string& text) {
   if (std::filesystem::exists(text)) return {{.path = text, .weight = {}}};
@@ -87,11 +93,13 @@ LoadedPredictor load_predictor(const std::string& text, const FreezeOptions& opt
   std::vector<LoadedPredictor> loaded = load_predictors(shares, options);
   if (loaded.size() == 1 && !shares.front().weight) return loaded.front();
   std::vector<MixturePart> parts;
+  std::vector<std::shared_ptr<const FrozenModel>> models;
   for (std::size_t i = 0; i < shares.size(); ++i) {
     const double equal = 1 / static_cast<double>(shares.size());
     parts.push_back({loaded[i].predictor, shares[i].weight.value_or(equal)});
+    models.insert(models.end(), loaded[i].models.begin(), loaded[i].models.end());
   }
-  return {make_mixture(std::move(parts)), loaded.front().tokenizer, nullptr};
+  return {make_mixture(std::move(parts)), loaded.front().tokenizer, nullptr, std::move(models)};
 }
 
 std::shared_ptr<const FrozenModel> conditioned(std::shared_ptr<const FrozenModel> model,

@@ -30,6 +30,11 @@ struct LoadedPredictor {
   std::shared_ptr<const Tokenizer> tokenizer;
   /// Where it is one neural model by itself.
   std::shared_ptr<const FrozenModel> model;
+  /// The neural models that it is made of.
+  std::vector<std::shared_ptr<const FrozenModel>> models;
+
+  /// What those are.
+  std::vector<const ModelConfig*> configs() const;
 };
 
 /// Loads each, for the same tokens: directories that sluice train made, and n-grams (ARPA files, or

@@ -82,8 +82,7 @@ int ScoreCommand::run() {
   PieceWork& work = shared_work();
   const std::unique_ptr<std::istream> input = leading_text(file);
   const LoadedPredictor loaded = model.load();
-  const ModelConfig* const trained = loaded.model ? &loaded.model->config() : nullptr;
-  if (options.running) options.documents = texts.document_rule(trained, *loaded.tokenizer);
+  if (options.running) options.documents = texts.document_rule(loaded.configs(), *loaded.tokenizer);
   LineScorer scorer(loaded.predictor, *loaded.tokenizer, options);
   FaultyLines faults("score");
   const std::int64_t failed =

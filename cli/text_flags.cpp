@@ -17,16 +17,23 @@ TextInputs TextFlags::open(const Tokenizer& tokenizer, const Progress& progress)
   return {paths, options(tokenizer.kind() == "byte"), {}, progress};
 }
 
-DocumentRule TextFlags::document_rule(const ModelConfig* model, const Tokenizer& tokenizer) const {
+DocumentRule TextFlags::document_rule(const std::vector<const ModelConfig*>& models,
+                                      const Tokenizer& tokenizer) const {
   if (!documents.empty()) {
     return sluice::document_rule(parse_enum<DocumentEnd>(documents), document_mark, tokenizer);
   }
-  if (!document_mark.empty()) {
-    const DocumentEnd end = model != nullptr ? model->documents : DocumentEnd::none;
-    return sluice::document_rule(end, document_mark, tokenizer);
+  DocumentEnd end = DocumentEnd::none;
+  std::string mark = document_mark;
+  for (const ModelConfig* model : models) {
+    const std::string& own = document_mark.empty() ? model->document_mark : document_mark;
+    if (model != models.front() && (model->documents != end || own != mark)) {
+      throw UsageError(
+          "the models were trained with different documents; say what ends one (--documents)");
+    }
+    end = model->documents;
+    mark = own;
   }
-  if (model == nullptr) return {};
-  return sluice::document_rule(model->documents, model->document_mark, tokenizer);
+  return sluice::document_rule(end, mark, tokenizer);
 }
 
 void add_text_flags(CLI::App& app, const std::string& flag, TextFlags& flags, TextsNeeded needed) {

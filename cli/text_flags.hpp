@@ -29,9 +29,10 @@ struct TextFlags {
   InputOptions options(bool any_bytes) const;
   /// The texts, for `tokenizer`; what must be unpacked has no name on the disk.
   TextInputs open(const Tokenizer& tokenizer, const Progress& progress) const;
-  /// What documents they are, for `tokenizer`: as was said, else as `model` has it, which may be
-  /// null.
-  DocumentRule document_rule(const ModelConfig* model, const Tokenizer& tokenizer) const;
+  /// What documents they are, for `tokenizer`: as was said, else as the models that read them have
+  /// it. Throws UsageError where those differ.
+  DocumentRule document_rule(const std::vector<const ModelConfig*>& models,
+                             const Tokenizer& tokenizer) const;
 };
 
 enum class TextsNeeded { no, yes };

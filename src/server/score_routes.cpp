@@ -240,7 +240,8 @@ const RequestTable* perplexity_request() {
       RequestOf<Request>()
           .add("model", &Request::model, {.help = "Left out: the first served."})
           .add("text", &Request::text,
-               {.help = "A text of whole lines, as `sluice eval` reads it."})
+               {.help = "A text of whole lines, one document, as `sluice eval --documents none` "
+                        "reads it."})
           .require("text");
   return &table;
 }

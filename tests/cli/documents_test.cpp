@@ -148,6 +148,58 @@ TEST_F(Documents, MarksStandForBlankLines) {
       json::parse(read_file(path("other") + "/config.json"))["model"].contains("documents"));
 }
 
+// Whoever reads a text for a model reads the documents that it learnt.
+TEST_F(Documents, AreThoseOfWhoeverReadsThem) {
+  ASSERT_EQ(train("model", {"--layers", "[(16,3)]*2", "--documents", "blank-lines"}).status, 0);
+  const std::string tokenizer = path("model");
+  ASSERT_EQ(train("other", {"--layers", "[(16,3)]", "--tokenizer", tokenizer}).status, 0);
+  const json apart = eval("model", text_), across = eval("model", text_, {"--documents", "none"});
+  const double nll = apart["nll"], perplexity = apart["perplexity"],
+               perplexity_across = across["perplexity"];
+  ASSERT_GT(std::abs(perplexity_across / perplexity - 1), 1e-5);
+
+  const auto inspect = [&](const std::vector<std::string>& more) -> double {
+    std::vector<std::string> arguments = {"inspect", path("model"), "--text",
+                                          text_,     "--out",       path("seen")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return std::exp(json::parse(read_file(path("seen") + "/inspect.json"))["loss"].get<double>());
+  };
+  EXPECT_NEAR(inspect({}), perplexity, 1e-6 * perplexity);
+  EXPECT_NEAR(inspect({"--documents", "none"}), perplexity_across, 1e-6 * perplexity);
+
+  const auto mix = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"mix",    path("model"), path("model"),
+                                          "--tune", text_,         "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return json::parse(outcome.out)["models"][0]["perplexity"].get<double>();
+  };
+  EXPECT_NEAR(mix({}), perplexity, 1e-6 * perplexity);
+  EXPECT_NEAR(mix({"--documents", "none"}), perplexity_across, 1e-6 * perplexity);
+  const std::string twice = path("model") + "*0.5+" + path("model") + "*0.5",
+                    both = path("model") + "*0.5+" + path("other") + "*0.5";
+  const Outcome mixed = run({"eval", twice, text_, "--json"});
+  ASSERT_EQ(mixed.status, 0) << mixed.err;
+  EXPECT_NEAR(json::parse(mixed.out)["nll"].get<double>(), nll, 1e-6 * nll);
+  EXPECT_TRUE(complains(run({"eval", both, text_}), 2, "eval", "different documents"));
+  EXPECT_TRUE(complains(run({"score", both, text_, "--running"}), 2, "score", "--documents"));
+  EXPECT_TRUE(complains(run({"mix", path("model"), path("other"), "--tune", text_}), 2, "mix",
+                        "different documents"));
+  EXPECT_EQ(
+      run({"mix", path("model"), path("other"), "--tune", text_, "--documents", "none"}).status, 0);
+  // quantize --check says what eval says.
+  const Outcome checked =
+      run({"quantize", path("model"), "--out", path("small"), "--check", text_, "--json"});
+  ASSERT_EQ(checked.status, 0) << checked.err;
+  const json both_precisions = json::parse(checked.out);
+  EXPECT_NEAR(both_precisions["perplexity_before"].get<double>(), perplexity, 1e-6 * perplexity);
+  EXPECT_NEAR(both_precisions["perplexity_after"].get<double>(),
+              eval("small", text_)["perplexity"].get<double>(), 1e-6 * perplexity);
+}
+
 TEST_F(Documents, FilesAreDocuments) {
   std::vector<std::string> arguments;
   for (std::size_t i = 0; i < documents_.size(); ++i) {
@@ -176,6 +228,11 @@ TEST_F(Documents, WhatCannotBeIsRefused) {
       "eval", "is none of the tokenizer's"));
   EXPECT_TRUE(complains(run({"score", path("model"), text_, "--documents", "blank-lines"}), 2,
                         "score", "--running"));
+  for (const char* field : {"documents=none,files", "document_mark=a,b"}) {
+    EXPECT_TRUE(complains(
+        run({"compare", "--data", text_, "--out", path("c"), "--steps", "1", "--vary", field}), 2,
+        "compare", "all variants read one text"));
+  }
   EXPECT_TRUE(complains(
       train("b", {"--documents", "blank-lines", "--batch", "500", "--layers", "[(16,3)]"}), 1,
       "train", "lower the batch"));

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "program.hpp"
 #include "sluice/base/file.hpp"
@@ -227,6 +228,55 @@ TEST_F(Ranks, AskAModelTogether) {
   ASSERT_EQ(inspected.status, 0) << inspected.err;
   for (const char* name : {"layers.csv", "lags.csv", "context.csv", "surprisal.csv"}) {
     EXPECT_EQ(read_file(path("inspect3") + "/" + name), read_file(path("inspect1") + "/" + name));
+  }
+}
+
+// Documents of different lengths, long ones in several parts; states are carried in one kind.
+TEST_F(Ranks, ReadDocumentsAsOneProcessDoes) {
+  std::string text;
+  std::istringstream lines(sample_text(700));
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    text += line + (count % 7 == 3 || count % 31 == 5 ? "\n\n" : "\n");
+    if (count == 400) text += sample_text(300);
+  }
+  text_ = write("documents.txt", text);
+  const std::vector<std::vector<std::string>> kinds = {
+      {"--steps", "7", "--documents", "blank-lines", "--validate-every", "3"},
+      {"--steps", "7", "--documents", "blank-lines", "--document-mark", "<doc>", "--arch", "lstm",
+       "--hidden", "12", "--dim", "8", "--sync-every", "3"}};
+  const auto told = [](const Outcome& outcome) {
+    auto json = nlohmann::json::parse(written(outcome, 0));
+    json.erase("seconds");
+    json.erase("tokens_per_second");
+    return json;
+  };
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    const std::string name = std::to_string(i);
+    ASSERT_EQ(run(six("one" + name, kinds[i])).status, 0);
+    for (const int ranks : {2, 3}) {
+      const std::string out = name + "on" + std::to_string(ranks);
+      const Outcome outcome = run_on(ranks, six(out, kinds[i]));
+      ASSERT_EQ(outcome.status, 0) << outcome.err << outcome.out;
+      expect_same("one" + name, out);
+    }
+    const std::vector<std::string> eval = {"eval",   path("one" + name), text_,
+                                           "--json", "--threads",        "1"};
+    const auto one = told(run(eval));
+    EXPECT_EQ(told(run_on(2, eval)), one);
+    EXPECT_EQ(told(run_on(3, eval)), one);
+    std::vector<std::string> across = eval;
+    across.insert(across.end(), {"--documents", "none"});
+    EXPECT_NE(told(run_on(2, across))["nll"], one["nll"]);
+  }
+  const auto inspect = [&](const std::string& out) {
+    return std::vector<std::string>{"inspect", path("one0"), "--text", text_,       "--out",
+                                    path(out), "--tokens",   "2000",   "--threads", "1"};
+  };
+  ASSERT_EQ(run(inspect("inspect1")).status, 0);
+  ASSERT_EQ(run_on(2, inspect("inspect2")).status, 0);
+  for (const char* file : {"layers.csv", "lags.csv", "context.csv", "surprisal.csv"}) {
+    EXPECT_EQ(read_file(path("inspect2") + "/" + file), read_file(path("inspect1") + "/" + file));
   }
 }
 

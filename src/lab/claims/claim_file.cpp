@@ -90,6 +90,9 @@ const FieldPlace training_place{.where = "training config"};
 /// Takes over what "model" and "training" objects say.
 void read_model(ModelRequest& model, const Value& fields) {
   model.overlay(read_model_request(fields, model_place, model.architecture()), model_place);
+  if (model.fields.values.documents != DocumentEnd::none) {
+    throw UsageError("claims measure models of a text that is one document; leave documents out");
+  }
 }
 void read_training(Given<TrainConfig>& training, const Value& fields) {
   training.read(fields, training_place);

@@ -60,12 +60,13 @@ class Inspector {
         tokenizer_(tokenizer),
         text_(text),
         options_(options),
+        documents_(text.documents() != nullptr ? *text.documents() : DocumentEnds({text.size()})),
         tokens_(std::min(options.tokens, text.size())),
-        lags_(plan_lags(text.size(), options.most_lag,
+        lags_(plan_lags(documents_, options.most_lag,
                         positions_of(options.lag_positions, options.tokens, tokens_per_lag_position,
                                      most_lag_positions))),
         contexts_(
-            plan_contexts(text.size(), options.most_context,
+            plan_contexts(documents_, options.most_context,
                           positions_of(options.context_positions, options.tokens,
                                        tokens_per_context_position, most_context_positions))) {
     cost_ = tokens_ * (options.layers ? backward_cost : 1) + (options.lags ? lags_.cost : 0) +
@@ -91,8 +92,8 @@ class Inspector {
     if (options_.lags) found.lags = lag_gradients();
     if (options_.context) found.context = losses_over_context();
     if (options_.layers && !model_.config().labels.empty() && work().leads()) {
-      found.labels =
-          label_gates(model_, text_, tokens_, [this](std::int64_t cost) { spend(cost, "labels"); });
+      found.labels = label_gates(model_, text_, documents_, tokens_,
+                                 [this](std::int64_t cost) { spend(cost, "labels"); });
     }
     return found;
   }
@@ -126,8 +127,11 @@ class Inspector {
     ModelState state;
     std::vector<TokenId> ids;
     std::vector<TokenId> targets;
-    for (std::int64_t begin = 0; begin < tokens_; begin += chunk) {
-      const std::int64_t time = std::min(chunk, tokens_ - begin);
+    std::int64_t time = 0;
+    for (std::int64_t begin = 0; begin < tokens_; begin += time) {
+      const std::int64_t document = documents_.at(begin);
+      if (begin == documents_.begin(document)) state = {};
+      time = std::min({chunk, tokens_ - begin, documents_.end(document) - begin});
       ids.resize(static_cast<std::size_t>(time));
       targets = ids;
       text_.read_pairs(begin, time, ids.data(), targets.data());
@@ -193,6 +197,7 @@ class Inspector {
   const TokenShards& text_;
   const InspectOptions& options_;
   OwnWork own_work_;
+  DocumentEnds documents_;
   std::int64_t tokens_;
   TimePlan lags_, contexts_;
   std::int64_t cost_ = 0, spent_ = 0;

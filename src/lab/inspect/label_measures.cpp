@@ -13,9 +13,13 @@ namespace {
 /// Channels named of a gate, of those that a label changes most.
 constexpr std::size_t most_channels = 3;
 
-/// Means of each gate's channels over a pass.
+/// Means of each gate's channels over passes of so many positions in all, which see the same gates
+/// in the same order.
 class GateMeans final : public Probe {
  public:
+  explicit GateMeans(std::int64_t positions) : positions_(positions) {}
+  void begin_pass() { next_ = 0; }
+
   struct Gate {
     std::string layer, of;
     std::vector<double> mean;
@@ -41,7 +45,8 @@ class GateMeans final : public Probe {
     const std::int64_t rows = z.dim(0), columns = z.dim(1);
     const bool halves = gate && parse_unit_spec(place.unit).unit.gated;
     const auto count = static_cast<std::size_t>(halves ? columns / 2 : columns);
-    Gate& found = gates_.emplace_back(Gate{std::string(place.layer), of, {}});
+    if (next_ == gates_.size()) gates_.push_back({std::string(place.layer), of, {}});
+    Gate& found = gates_[next_++];
     found.mean.resize(count);
     std::vector<float> x(count), y(count);
     for (std::int64_t r = 0; r < rows; ++r) {
@@ -54,12 +59,14 @@ class GateMeans final : public Probe {
         constexpr float least = 1e-12F;
         const bool divided = gate && gate->divided;
         const float by = divided ? (std::abs(x[i]) < least ? least : x[i]) : 1;
-        found.mean[i] += static_cast<double>(y[i] / by) / static_cast<double>(rows);
+        found.mean[i] += static_cast<double>(y[i] / by) / static_cast<double>(positions_);
       }
     }
   }
 
+  std::int64_t positions_;
   std::vector<Gate> gates_;
+  std::size_t next_ = 0;
 };
 
 double mean_of(const std::vector<double>& values) {
@@ -92,19 +99,26 @@ std::int64_t label_passes(const ModelConfig& config) {
 }
 
 std::vector<LabelGates> label_gates(LanguageModel& model, const TokenShards& text,
-                                    std::int64_t tokens,
+                                    const DocumentEnds& documents, std::int64_t tokens,
                                     const std::function<void(std::int64_t)>& spend) {
   const std::int64_t time = std::min({tokens, text.size(), most_label_tokens});
   std::vector<TokenId> ids(static_cast<std::size_t>(time)), targets(ids.size());
   text.read_pairs(0, time, ids.data(), targets.data());
   const NoGrad guard;
   const auto gates_under = [&](std::int32_t label) {
-    GateMeans means;
-    ModelState state;
+    GateMeans means(time);
     ForwardOptions options{.conv = ConvPath::direct};
     options.probe = &means;
     options.labels = {.all = label};
-    model.hidden(ids, 1, time, state, options);
+    std::int64_t end = 0;
+    for (std::int64_t begin = 0; begin < time; begin = end) {
+      end = std::min(documents.end(documents.at(begin)), time);
+      ModelState state;
+      means.begin_pass();
+      model.hidden(std::span(ids).subspan(static_cast<std::size_t>(begin),
+                                          static_cast<std::size_t>(end - begin)),
+                   1, end - begin, state, options);
+    }
     spend(time);
     return means.gates();
   };

@@ -19,9 +19,9 @@ inline constexpr std::int64_t most_label_tokens = 2048;
 std::int64_t label_passes(const ModelConfig& config);
 
 /// The gates of every layer under each label, on the first tokens of the text, all of them under
-/// that label. `spend` is told of the tokens that were read.
+/// that label, each of `documents` by itself. `spend` is told of the tokens that were read.
 std::vector<LabelGates> label_gates(LanguageModel& model, const TokenShards& text,
-                                    std::int64_t tokens,
+                                    const DocumentEnds& documents, std::int64_t tokens,
                                     const std::function<void(std::int64_t)>& spend);
 
 }  // namespace sluice

@@ -15,13 +15,47 @@ namespace {
 /// Positions in one pass.
 constexpr std::int64_t rows_per_pass = 4096;
 
-/// `count` tokens of [first, tokens), spread evenly; all of them when there are no more.
-std::vector<std::int64_t> spread(std::int64_t first, std::int64_t tokens, std::int64_t count) {
-  const std::int64_t all = tokens - first;
+/// Tokens of a document that have `before` others before them in it.
+std::int64_t tokens_after(const DocumentEnds& documents, std::int64_t document,
+                          std::int64_t before) {
+  const std::int64_t size = documents.end(document) - documents.begin(document);
+  return std::max<std::int64_t>(size - before, 0);
+}
+
+/// The same of all documents.
+std::int64_t tokens_after(const DocumentEnds& documents, std::int64_t before) {
+  std::int64_t sum = 0;
+  for (std::int64_t i = 0; i < documents.count(); ++i) sum += tokens_after(documents, i, before);
+  return sum;
+}
+
+/// The largest reach, at most `most`, such that half of all tokens at least have `windows` times as
+/// many before them in their document.
+std::int64_t reach_in(const DocumentEnds& documents, std::int64_t windows, std::int64_t most) {
+  const std::int64_t all = tokens_after(documents, 0);
+  std::int64_t reach = 0;
+  for (std::int64_t beyond = most + 1; beyond - reach > 1;) {
+    const std::int64_t middle = reach + (beyond - reach) / 2;
+    (2 * tokens_after(documents, windows * middle) >= all ? reach : beyond) = middle;
+  }
+  return reach;
+}
+
+/// `count` tokens with `before` others before them in their document, spread evenly over all such;
+/// all of them when there are no more.
+std::vector<std::int64_t> spread(const DocumentEnds& documents, std::int64_t before,
+                                 std::int64_t count) {
+  const std::int64_t all = tokens_after(documents, before);
   count = std::min(count, all);
   std::vector<std::int64_t> targets;
-  for (std::int64_t i = 0; i < count; ++i)
-    targets.push_back(first + (2 * i + 1) * all / (2 * count));
+  std::int64_t document = 0, passed = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t index = (2 * i + 1) * all / (2 * count);
+    while (index - passed >= tokens_after(documents, document, before)) {
+      passed += tokens_after(documents, document++, before);
+    }
+    targets.push_back(documents.begin(document) + before + index - passed);
+  }
   return targets;
 }
 
@@ -88,17 +122,18 @@ class LagProbe final : public Probe {
 
 }  // namespace
 
-TimePlan plan_lags(std::int64_t tokens, std::int64_t most_lag, std::int64_t positions) {
-  TimePlan plan{.reach = std::min(most_lag, tokens / 4)};
-  plan.targets = spread(2 * plan.reach, tokens, positions);
+TimePlan plan_lags(const DocumentEnds& documents, std::int64_t most_lag, std::int64_t positions) {
+  TimePlan plan{.reach = reach_in(documents, 2, most_lag)};
+  plan.targets = spread(documents, 2 * plan.reach, positions);
   plan.cost = static_cast<std::int64_t>(plan.targets.size()) *
               (plan.reach + (plan.reach + 1) * backward_cost);
   return plan;
 }
 
-TimePlan plan_contexts(std::int64_t tokens, std::int64_t most_context, std::int64_t positions) {
-  TimePlan plan{.reach = std::clamp<std::int64_t>(tokens / 2, 1, most_context)};
-  plan.targets = spread(plan.reach - 1, tokens, positions);
+TimePlan plan_contexts(const DocumentEnds& documents, std::int64_t most_context,
+                       std::int64_t positions) {
+  TimePlan plan{.reach = std::max<std::int64_t>(reach_in(documents, 1, most_context), 1)};
+  plan.targets = spread(documents, plan.reach - 1, positions);
   for (const std::int64_t context : contexts_of(plan)) {
     plan.cost += static_cast<std::int64_t>(plan.targets.size()) * context;
   }

@@ -27,11 +27,14 @@ struct TimePlan {
   std::int64_t cost = 0;
 };
 
-/// Lags 0 .. reach, reach at most a quarter of the text: each target has reach + 1 positions that
-/// lead to it, and reach more to warm up on.
-TimePlan plan_lags(std::int64_t tokens, std::int64_t most_lag, std::int64_t positions);
-/// Contexts 1, 2, 4 .. reach, reach at most half of the text.
-TimePlan plan_contexts(std::int64_t tokens, std::int64_t most_context, std::int64_t positions);
+/// Lags 0 .. reach: each target has reach + 1 positions in its document that lead to it, and reach
+/// more to warm up on. Reach is such that half of all tokens at least have them: at most a quarter
+/// of a text that is one document.
+TimePlan plan_lags(const DocumentEnds& documents, std::int64_t most_lag, std::int64_t positions);
+/// Contexts 1, 2, 4 .. reach, reach such that half of all tokens at least have as many before them
+/// in their document: at most half of a text that is one.
+TimePlan plan_contexts(const DocumentEnds& documents, std::int64_t most_context,
+                       std::int64_t positions);
 
 /// By k from 0: the mean over the plan's targets of ‖∂loss_t / ∂x_{t-k}‖.
 /// Batches of targets are pieces of `work`: only the process that leads gets the measures.

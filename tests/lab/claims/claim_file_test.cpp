@@ -128,6 +128,7 @@ TEST(ClaimFile, FaultsNameTheirPlace) {
   main([](json& m) { m["rates"] = {0.1, -1}; }, "/rates/1", "above 0");
   main([](json& m) { m["rates"] = json::array(); }, "/rates", "at least one");
   main([](json& m) { m["match"] = "flop"; }, "/match", "flops");
+  main([](json& m) { m["model"]["documents"] = "files"; }, "/model", "one document");
   main([](json& m) { m["vary"] = {{"unti", {"glu", "tanh"}}}; }, "/vary/unti", "did you mean unit");
   main([](json& m) { m["vary"]["unit"] = "glu"; }, "/vary/unit", "expected a list, got text");
   main([](json& m) { m["vary"]["unit"] = {"glu", "glu"}; }, "/vary/unit", "given twice");

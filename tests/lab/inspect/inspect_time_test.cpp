@@ -144,6 +144,76 @@ TEST_F(InspectTime, ContextLossesEqualOneWindowAtATime) {
   }
 }
 
+// What is measured of documents is the mean of what is measured of each by itself, however the
+// model reads; one that is too short for a lag or a context has no part in it.
+TEST_F(InspectTime, NothingReachesAcrossDocuments) {
+  const std::vector<std::int64_t> sizes = {24, 20, 2, 30};
+  const TokenShards all = part(76);
+  std::vector<TokenId> ids(76);
+  all.read(0, 76, ids.data());
+  const TokenShards documents =
+      all.in_documents(std::make_shared<DocumentEnds>(std::vector<std::int64_t>{24, 44, 46, 76}));
+  const InspectOptions options{
+      .most_lag = 4, .lag_positions = 1000, .most_context = 4, .context_positions = 1000};
+  for (const ModelConfig& config :
+       {this->config("[(8,3),(8,2,1)]", "glu"), recurrent("lstm"), transformer()}) {
+    const auto model = make_model(config, 3, DType::f64);
+    const Inspection found = inspect_model(*model, *tokenizer_, documents, options);
+    double loss = 0;
+    std::vector<double> lags(5), contexts(3), surprisal;
+    std::int64_t lag_positions = 0, context_positions = 0;
+    auto first = ids.cbegin();
+    for (const std::int64_t size : sizes) {
+      const TokenShards one(std::vector<TokenId>(first, first + size), tokenizer_->eos(),
+                            tokenizer_->size());
+      first += size;
+      const Inspection own = inspect_model(*model, *tokenizer_, one, options);
+      loss += own.loss * static_cast<double>(size) / 76;
+      for (const TokenSurprisal& token : own.surprisal) surprisal.push_back(token.nats);
+      if (size < 16) continue;
+      lag_positions += own.lags->positions;
+      context_positions += own.context->positions;
+      for (std::size_t k = 0; k < lags.size(); ++k) {
+        lags[k] += own.lags->norm[k] * static_cast<double>(own.lags->positions);
+      }
+      for (std::size_t c = 0; c < contexts.size(); ++c) {
+        contexts[c] += own.context->loss[c] * static_cast<double>(own.context->positions);
+      }
+    }
+    EXPECT_NEAR(found.loss, loss, 1e-12);
+    ASSERT_EQ(found.surprisal.size(), surprisal.size());
+    for (std::size_t i = 0; i < surprisal.size(); ++i) {
+      EXPECT_NEAR(found.surprisal[i].nats, surprisal[i], 1e-12) << i;
+    }
+    ASSERT_EQ(found.lags->norm.size(), lags.size());
+    EXPECT_EQ(found.lags->positions, lag_positions);
+    for (std::size_t k = 0; k < lags.size(); ++k) {
+      EXPECT_NEAR(found.lags->norm[k], lags[k] / static_cast<double>(lag_positions), 1e-12) << k;
+    }
+    ASSERT_EQ(found.context->loss.size(), contexts.size());
+    EXPECT_EQ(found.context->positions, context_positions);
+    for (std::size_t c = 0; c < contexts.size(); ++c) {
+      EXPECT_NEAR(found.context->loss[c], contexts[c] / static_cast<double>(context_positions),
+                  1e-12);
+    }
+  }
+}
+
+// Half of the tokens at least have what a lag or a context needs.
+TEST_F(InspectTime, ShortDocumentsHaveFewerLags) {
+  const auto model = make_model(config("[(8,2)]", "glu"), 3);
+  std::vector<std::int64_t> ends;
+  for (std::int64_t end = 10; end <= 200; end += 10) ends.push_back(end);
+  const TokenShards text = part(200).in_documents(std::make_shared<DocumentEnds>(std::move(ends)));
+  const Inspection found =
+      inspect_model(*model, *tokenizer_, text,
+                    {.layers = false, .lag_positions = 1000, .context_positions = 1000});
+  EXPECT_EQ(found.lags->norm.size(), 3U);  // 10 - 2 · 2 is half at least, 10 - 2 · 3 is not
+  EXPECT_EQ(found.lags->positions, 20 * 6);
+  EXPECT_EQ(found.context->tokens.back(), 4);  // 5 at most
+  EXPECT_EQ(found.context->positions, 20 * 6);
+}
+
 TEST_F(InspectTime, ProgressEndsAtOneAndMayStopIt) {
   const auto model = make_model(config("[(8,2)]", "glu"), 3);
   std::vector<double> fractions;

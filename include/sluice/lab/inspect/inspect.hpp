@@ -21,10 +21,12 @@ struct InspectOptions {
   /// Which sections to measure.
   bool layers = true, lags = true, context = true;
   /// The farthest lag k, and the positions t to average over, spread evenly over the text; 0:
-  /// tokens / 160, at most 1,000. A text too short for a lag has fewer.
+  /// tokens / 160, at most 1,000. A text has fewer lags where not half of its tokens have twice as
+  /// many before them in their document.
   std::int64_t most_lag = 256;
   std::int64_t lag_positions = 0;
-  /// The largest context, and the positions to average over; 0: tokens / 80, at most 2,000.
+  /// The largest context, and the positions to average over; 0: tokens / 80, at most 2,000. A text
+  /// has fewer contexts where not half of its tokens have as many before them in their document.
   std::int64_t most_context = 256;
   std::int64_t context_positions = 0;
   /// Tokens whose surprisal is listed one by one, at most `tokens`.
@@ -39,7 +41,8 @@ struct InspectOptions {
 };
 
 /// Measures of a model on a text (docs/formats.md has every field).
-/// Without dropout; convolutions take the direct path.
+/// Without dropout; convolutions take the direct path. Of a text in documents each is read as if it
+/// were alone: no state, lag or context reaches across their borders.
 ///
 /// Layers: the first `tokens` tokens are read once, in chunks with the state carried, on the tape,
 /// with L the mean negative log-likelihood over all of them (no gradient flows from chunk to
