@@ -5,10 +5,10 @@
     bench/languages.py --make texts --texts texts --out runs --jobs 2
 
 --make writes texts/NAME.txt, about 2 MB each. Each text is learnt twice in the same passes over it
-(--epochs), by a model of the same shape (--layers): with the tokenizer that default settings choose,
-and with characters. Printed are the vocabulary that was chosen, the bits that each character of the
-held-out end costs, and the processor time of both. What is in the directory of runs is not trained
-again, so that what was stopped goes on.
+(--epochs), by a model of the same shape (--layers): with subwords and with characters. Printed are
+the vocabularies, the bits that each character of the held-out end costs, the processor time of both,
+and which of the two default settings choose. What is in the directory of runs is not trained again,
+so that what was stopped goes on.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 BYTES = 2_000_000
@@ -165,23 +166,29 @@ def make(directory):
         print(f"{name}: {len(data.encode()):,} bytes, {data.count(chr(10)):,} lines", flush=True)
 
 
+def chosen(options, text):
+    """The kind of tokenizer that default settings choose for a text."""
+    with tempfile.TemporaryDirectory() as out:
+        printed, _ = run([options.sluice, "tokenizer", "train", "--data", text, "--out", out + "/made"])
+    return printed.splitlines()[-1].split()[0]
+
+
 def learn(options, text, tokenizer):
     """What a tokenizer makes of a text; kept beside the run."""
-    out = options.out / f"{text.stem}-{tokenizer or 'default'}"
+    out = options.out / f"{text.stem}-{tokenizer}"
     record = out.with_suffix(".json")
     if record.exists():
         return json.loads(record.read_text())
-    kind = ["--tokenizer", tokenizer] if tokenizer else []
-    _, seconds = run([options.sluice, "train", "--data", text, "--out", out, *kind, "--layers",
-                      options.layers, "--epochs", options.epochs, "--threads", options.threads,
-                      "--resume-if-possible"])
+    _, seconds = run([options.sluice, "train", "--data", text, "--out", out, "--tokenizer",
+                      tokenizer, "--layers", options.layers, "--epochs", options.epochs,
+                      "--threads", options.threads, "--resume-if-possible"])
     info = json.loads(run([options.sluice, "info", out, "--json"])[0])
     data = text.read_bytes()
     held = out.with_suffix(".held-out.txt")
     held.write_bytes(data[data.find(b"\n", int(len(data) * 0.95)) + 1:])
     result = json.loads(run([options.sluice, "eval", out, held, "--json"])[0])
-    found = {"tokenizer": info["tokenizer"]["kind"], "vocabulary": info["model"]["vocabulary"],
-             "bits": result["bits_per_character"], "seconds": seconds}
+    found = {"vocabulary": info["model"]["vocabulary"], "bits": result["bits_per_character"],
+             "seconds": seconds}
     record.write_text(json.dumps(found))
     return found
 
@@ -205,15 +212,17 @@ def main():
     options.out.mkdir(parents=True, exist_ok=True)
     texts = sorted(options.texts.glob("*.txt"))
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        jobs = [(text, pool.submit(learn, options, text, None),
+        jobs = [(text, pool.submit(learn, options, text, "bpe"),
                  pool.submit(learn, options, text, "char")) for text in texts]
-        print("| text | default tokenizer | bits per character | CPU s | char: tokens | bits | CPU s |")
-        print("| --- | --- | --- | --- | --- | --- | --- |")
-        for text, default, char in jobs:
-            chosen, plain = default.result(), char.result()
-            print(f"| {text.stem} | {chosen['tokenizer']}, {chosen['vocabulary']:,} tokens | "
-                  f"{chosen['bits']:.3f} | {chosen['seconds']:.0f} | {plain['vocabulary']:,} | "
-                  f"{plain['bits']:.3f} | {plain['seconds']:.0f} |", flush=True)
+        print("| text | characters | bpe: tokens | bits per character | CPU s | char: tokens | bits | "
+              "CPU s | default |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+        for text, *both in jobs:
+            columns = " | ".join(
+                f"{found['vocabulary']:,} | {found['bits']:.3f} | {found['seconds']:.0f}"
+                for found in (job.result() for job in both))
+            print(f"| {text.stem} | {len(text.read_text()):,} | {columns} | "
+                  f"{chosen(options, text)} |", flush=True)
 
 
 if __name__ == "__main__":
