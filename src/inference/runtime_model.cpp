@@ -170,15 +170,24 @@ void write_runtime_model(const fs::path& directory, const ModelDirectory& source
     throw UsageError("quantize: a model directory serves float32 as it is; name int8 or bf16");
   }
   const ModelDirectory files(directory);
-  LoadedModel loaded = source.load();
   std::error_code none;
   if (fs::exists(files.weights_file(), none) || files.has_checkpoint()) {
     throw Error(fmt::format("'{}' holds a trained model; write the runtime model elsewhere",
                             directory.string()));
   }
-  fs::create_directories(directory, none);
-  if (!fs::is_directory(directory, none)) {
-    throw Error(fmt::format("cannot make the directory '{}'", directory.string()));
+  // A runtime model, or what is left of one that was not finished, is replaced; nothing else is.
+  if (fs::is_directory(directory, none) && !fs::is_empty(directory, none) && !files.has_runtime() &&
+      !files.holds_only_preparations()) {
+    throw Error(fmt::format(
+        "'{}' is not empty and holds no runtime model; write into an empty directory or a new one",
+        directory.string()));
+  }
+  LoadedModel loaded = source.load();
+  std::error_code error;
+  fs::create_directories(directory, error);
+  if (error) {
+    throw Error(
+        fmt::format("cannot make the directory '{}': {}", directory.string(), error.message()));
   }
   const DirectoryLock lock = files.lock();
   RecordedParts parts;

@@ -12,6 +12,7 @@
 #include <map>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
 #include "sluice/inference/score.hpp"
 #include "sluice/inference/session.hpp"
 #include "sluice/kernels/int8_panels.hpp"
@@ -267,6 +268,13 @@ TEST_F(RuntimeModel, IsForUseAlone) {
   EXPECT_THROW(write_runtime_model(trained(), ModelDirectory(trained()), WeightPrecision::int8),
                Error);
   EXPECT_FALSE(ModelDirectory(trained()).has_runtime());
+  // Nor is anything that it did not write taken for its own.
+  const fs::path others = trained() / "others";
+  fs::create_directory(others);
+  write_file(others / "notes.txt", "mine");
+  EXPECT_THROW(write_runtime_model(others, ModelDirectory(trained()), WeightPrecision::int8),
+               Error);
+  EXPECT_EQ(std::distance(fs::directory_iterator(others), fs::directory_iterator()), 1);
   write();
   EXPECT_TRUE(files().has_runtime());
   EXPECT_THROW(files().load(), Error);

@@ -23,7 +23,8 @@ struct RuntimeInfo {
 /// Freezes the model in `source` and writes it to `directory`, which is made when it is missing:
 /// config.json, the tokenizer and a file of weights that load_frozen_model() maps
 /// (docs/formats.md). The file of weights comes last and at once. Throws UsageError for f32, which
-/// a model directory serves, and Error when `directory` holds a trained model or cannot be written.
+/// a model directory serves, and Error when `directory` holds a trained model, or is not empty and
+/// holds no runtime model, or cannot be written.
 void write_runtime_model(const std::filesystem::path& directory, const ModelDirectory& source,
                          WeightPrecision precision);
 
