@@ -15,7 +15,7 @@ namespace sluice {
 /// being done. May be empty.
 using Progress = std::function<void(double fraction, std::string_view what)>;
 
-/// A line for a terminal of `width` columns: a bar, the percentage, and `text`, cut to fit.
+/// A line for `width` columns: a bar, the percentage, and the parts of `text` that fit.
 std::string progress_line(double fraction, std::string_view text, std::size_t width);
 
 }  // namespace sluice
