@@ -338,7 +338,10 @@ int run_action(const ClaimsFlags& flags) {
 
 void add_claims(CLI::App& program, int& status) {
   auto flags = std::make_shared<ClaimsFlags>();
-  CLI::App& app = add_command(program, "claims", "Check claims about models on a text");
+  CLI::App& app = add_command(program, "claims", "Check claims of papers on a text");
+  add_footer(
+      app, "",
+      {"sluice claims list", "sluice claims run gates-help --quick --data text.txt --out tried"});
   add_claims_flags(app, *flags);
   when_chosen(app, [flags, &status] { status = run_action(*flags); });
 }

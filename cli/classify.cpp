@@ -248,12 +248,13 @@ void ClassifyCommand::run() {
 void add_classify(CLI::App& program, int& status) {
   auto command = std::make_shared<ClassifyCommand>();
   CLI::App& app =
-      add_command(program, "classify", "The label of each line: language, author, topic");
-  add_footer(app,
-             "Of a model that sluice train --condition made. Prints, for each line, its most "
-             "probable label\nand the probability of that, by Bayes' rule. With --condition the "
-             "labels are known: prints how\noften the model is right, and how far its "
-             "probabilities can be believed.");
+      add_command(program, "classify", "Find the label of each line: language, author, topic");
+  add_footer(
+      app,
+      "Needs a model made by sluice train --condition. Prints, for each line, its most probable "
+      "label and the probability of that label, by Bayes' rule. With --condition the labels are "
+      "known: prints how often the model is right, and how far its probabilities can be trusted.",
+      {"sluice classify model lines.txt", "sluice classify model labelled.tsv --condition 1"});
   add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
   add_text(app, "FILE", command->file,
            "UTF-8 text, plain or compressed (gzip, bzip2, xz, zstd); - or nothing: standard input",

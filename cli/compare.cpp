@@ -195,6 +195,8 @@ void add_compare_flags(CLI::App& app, CompareFlags& flags) {
 void add_compare(CLI::App& program, int& status) {
   auto flags = std::make_shared<CompareFlags>();
   CLI::App& app = add_command(program, "compare", "Compare variants of a model, with error bars");
+  add_footer(app, "",
+             {"sluice compare --data text.txt --vary unit=tanh,glu --tokens 2e6 --out units"});
   add_compare_flags(app, *flags);
   when_chosen(app, [flags, &status] { status = CompareCommand().run(*flags); });
 }

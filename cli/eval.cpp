@@ -64,17 +64,17 @@ void EvalCommand::run() const {
   }
   print(
       fmt::format("perplexity          {:.3f}\n"
-                  "  per word          {:.3f} ({} words and {} line ends)\n"
+                  "  per word          {:.3f} ({} and {})\n"
                   "  per byte          {:.4f}\n"
                   "  without unknown   {:.3f}\n"
                   "bits per character  {:.4f}\n"
                   "nats per token      {:.4f}\n"
                   "tokens              {} ({} not in the vocabulary of {})\n"
                   "speed               {} tokens/s ({:.2f} s)\n",
-                  result.perplexity, word_perplexity, grouped(size.words), grouped(size.lines),
-                  byte_perplexity, result.known_perplexity, result.bits_per_character,
-                  result.nll / static_cast<double>(result.tokens), grouped(result.tokens),
-                  grouped(result.oov), grouped(result.vocabulary),
+                  result.perplexity, word_perplexity, counted(size.words, "word"),
+                  counted(size.lines, "line end"), byte_perplexity, result.known_perplexity,
+                  result.bits_per_character, result.nll / static_cast<double>(result.tokens),
+                  grouped(result.tokens), grouped(result.oov), grouped(result.vocabulary),
                   grouped(static_cast<std::int64_t>(result.tokens_per_second)), result.seconds));
 }
 
@@ -82,7 +82,9 @@ void EvalCommand::run() const {
 
 void add_eval(CLI::App& program, int& status) {
   auto command = std::make_shared<EvalCommand>();
-  CLI::App& app = add_command(program, "eval", "The perplexity of a model on a text");
+  CLI::App& app = add_command(program, "eval", "Compute the perplexity of a model on a text");
+  add_footer(app, "",
+             {"sluice eval model other.txt", "sluice eval 'model*0.7+ngram.arpa*0.3' other.txt"});
   add_model_flags(app, command->model);
   add_text_flags(app, "FILE", command->text);
   add_text_condition(app, command->text);

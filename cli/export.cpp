@@ -71,8 +71,9 @@ void ExportCommand::run() const {
 
 void add_export(CLI::App& program, int& status) {
   auto command = std::make_shared<ExportCommand>();
-  CLI::App& app = add_command(program, "export", "A trained model for the programs of others");
-  add_footer(app, "What the files take and give is in docs/export.md.");
+  CLI::App& app = add_command(program, "export", "Export a model to ONNX, PyTorch or word vectors");
+  add_footer(app, "docs/export.md says what the files take and give.",
+             {"sluice export model --to onnx --out onnx"});
   add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
   add_text(app, "--out", command->out, "directory to write to", "DIR").required();
   add_text(

@@ -93,9 +93,7 @@ void GenerateCommand::run() {
 }
 
 void GenerateCommand::stream(const LoadedFrozenModel& loaded) const {
-  if (prompt.empty()) {
-    tell("sluice generate: the prompt is empty; starting a new line\n");
-  }
+  loaded.tokenizer->check_text(prompt, "--prompt");  // before any of it is printed
   print(prompt);
   flush_output();
   bool ends_line = prompt.empty() || prompt.ends_with('\n');
@@ -236,11 +234,12 @@ void add_sampling_flags(CLI::App& app, GenerateCommand& command) {
 void add_generate(CLI::App& program, int& status) {
   auto command = std::make_shared<GenerateCommand>();
   CLI::App& app = add_command(program, "generate", "Continue a text, printing it as it is made");
-  add_footer(
-      app,
-      "One text is printed behind its prompt as it is made. Of several (--prompts, --samples,\n"
-      "--beam, --json) each is printed when it is whole, on a line of its own where --stop '\\n'\n"
-      "ends it; the prompt only with --echo.");
+  add_footer(app,
+             "One text is printed after its prompt as it is made. Of several (--prompts, "
+             "--samples, --beam, --json) each is printed when it is complete, followed by a line "
+             "end, and the prompt only with --echo; --stop '\\n' keeps each on one line.",
+             {"sluice generate model --prompt 'Once upon a time' --temperature 0.8",
+              "sluice generate model --prompts lines.txt --samples 3 --stop '\\n'"});
   add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
   const Argument prompt =
       add_text(app, "--prompt", command->prompt,

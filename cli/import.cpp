@@ -57,11 +57,12 @@ void ImportCommand::run() const {
 
 void add_import(CLI::App& program, int& status) {
   auto command = std::make_shared<ImportCommand>();
-  CLI::App& app = add_command(program, "import", "A model that another program trained");
+  CLI::App& app = add_command(program, "import", "Import a model that another program trained");
   add_footer(
       app,
-      "Knows fairseq's fconv_lm, word language models of torch.nn.RNN, LSTM and GRU, and any\n"
-      "of Sluice's models under other names (docs/import.md). Nothing in the file is run.");
+      "Knows fairseq's fconv_lm, word language models of torch.nn.RNN, LSTM and GRU, and any of "
+      "Sluice's own models under other names (docs/import.md). Nothing in the file is run.",
+      {"sluice import lm.pt --dictionary dict.txt --out model"});
   add_text(app, "FILE", command->file, "what torch.save() wrote, or safetensors", "").required();
   add_text(app, "--dictionary", command->dictionary,
            "the model's vocabulary: fairseq's dict.txt, a list of words in the order of their "

@@ -197,8 +197,8 @@ void add_info(CLI::App& program, int& status) {
     std::int64_t length = 0;
   };
   auto command = std::make_shared<InfoCommand>();
-  CLI::App& app =
-      add_command(program, "info", "Shape, size, tokenizer and training history of a model");
+  CLI::App& app = add_command(program, "info", "Show a model's shape, size, tokenizer and history");
+  add_footer(app, "", {"sluice info model"});
   add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
   add_flag(app, "--json", command->json, "print one JSON object instead (docs/formats.md)");
   add_flag(app, "--verify", command->verify,

@@ -106,13 +106,13 @@ int InspectCommand::run() const {
 
 void add_inspect(CLI::App& program, int& status) {
   auto command = std::make_shared<InspectCommand>();
-  CLI::App& app = add_command(program, "inspect", "What happens inside a model on a text");
-  add_footer(
-      app,
-      "For each layer: how open its gates are and how often stuck, the values it gives, channels\n"
-      "that are never active, the gradient and the half of the unit it comes through; then how "
-      "far\n"
-      "back predictions reach, by gradients and by context, and how surprising each token is.");
+  CLI::App& app = add_command(program, "inspect", "Look inside a model while it reads a text");
+  add_footer(app,
+             "For each layer: how open its gates are and how often they are saturated, the values "
+             "it gives, channels that are never active, the gradient and the half of the unit it "
+             "comes through; then how far back predictions reach, by gradients and by context, and "
+             "how surprising each token is.",
+             {"sluice inspect model --text text.txt --out inside"});
   add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
   add_text(app, "--text", command->text, "UTF-8 text, or a directory of texts", "FILE").required();
   add_text(app, "--out", command->out,

@@ -1,4 +1,4 @@
-// sluice: trains, evaluates, scores with and samples from gated convolutional language models.
+// sluice: trains, evaluates, samples from and serves gated language models.
 
 #include <fmt/format.h>
 
@@ -12,6 +12,7 @@
 #include <string_view>
 #include <system_error>
 #include <typeinfo>
+#include <utility>
 #include <vector>
 
 #include "commands.hpp"
@@ -29,13 +30,34 @@ using sluice::UsageError;
 constexpr int failure = 1;
 constexpr int usage_failure = 2;
 
-/// Help without CLI11's remarks on which options exclude which: they break the columns.
+/// Help without CLI11's remarks on which options exclude which, which break the columns, nor empty
+/// lines in a row; the usage names the options that must be given.
 class HelpFormatter : public CLI::Formatter {
  public:
-  HelpFormatter() { column_width(28); }
+  HelpFormatter() { column_width(sluice::cli::help_name_columns); }
   std::string make_option_opts(const CLI::Option* option) const override {
     const std::string type = option->get_type_name();
     return type.empty() ? "" : " " + type;
+  }
+  std::string make_usage(const CLI::App* app, std::string name) const override {
+    std::string usage = CLI::Formatter::make_usage(app, std::move(name));
+    const std::string optional = "[" + get_label("OPTIONS") + "]";
+    const std::size_t at = usage.find(optional);
+    if (at == std::string::npos) return usage;
+    std::string needed;
+    for (const CLI::Option* option : app->get_options(
+             [](const CLI::Option* o) { return o->nonpositional() && o->get_required(); })) {
+      needed += " " + option->get_name() + make_option_opts(option);
+    }
+    return usage.insert(at + optional.size(), needed);
+  }
+  std::string make_help(const CLI::App* app, std::string name,
+                        CLI::AppFormatMode mode) const override {
+    std::string help = CLI::Formatter::make_help(app, std::move(name), mode);
+    for (std::size_t at = 0; (at = help.find("\n\n\n", at)) != std::string::npos;)
+      help.erase(at, 1);
+    while (help.ends_with("\n\n")) help.pop_back();
+    return help;
   }
 };
 
@@ -45,14 +67,14 @@ std::vector<std::string> command_names(const CLI::App& program) {
   return names;
 }
 
-/// The command on the command line; null when there is none (only --help or --version).
-CLI::App* chosen_command(CLI::App& program, int argc, char** argv) {
+/// The command that the arguments begin with; null when there is none (only --help or --version).
+CLI::App* chosen_command(CLI::App& program, const std::vector<std::string>& arguments) {
   const std::vector<std::string> names = command_names(program);
-  if (argc < 2) {
+  if (arguments.empty()) {
     throw UsageError(
         fmt::format("expected a command: {} (see sluice --help)", fmt::join(names, ", ")));
   }
-  const std::string name = argv[1];
+  const std::string& name = arguments.front();
   if (name.starts_with("-")) return nullptr;
   if (std::find(names.begin(), names.end(), name) == names.end()) {
     throw UsageError(fmt::format("unknown command {}; {}", sluice::in_quotes(name),
@@ -66,7 +88,10 @@ std::string unexpected(const CLI::App& app) {
   const std::vector<std::string> left = app.remaining(true);
   const auto flag = std::find_if(left.begin(), left.end(),
                                  [](const std::string& s) { return s.starts_with("-"); });
-  if (flag == left.end()) return "unexpected argument " + sluice::in_quotes(left.front());
+  if (flag == left.end()) {
+    return fmt::format("unexpected argument {}; see {} --help", sluice::in_quotes(left.front()),
+                       app.get_parent() ? "sluice " + app.get_name() : "sluice");
+  }
   const std::string name = flag->substr(0, flag->find('='));
   std::vector<std::string> known;
   for (const CLI::Option* option : app.get_options()) {
@@ -77,11 +102,34 @@ std::string unexpected(const CLI::App& app) {
                      near.empty() ? "" : fmt::format("; did you mean {}?", near));
 }
 
+/// What is to be said when an argument of `app` that must be given was not.
+std::string missing(const CLI::App& app, const CLI::ParseError& error) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (!option->get_required() || option->count() > 0) continue;
+    std::string description = option->get_description();
+    std::replace(description.begin(), description.end(), '\n', ' ');
+    return fmt::format("{} is missing: {}", option->get_name(), description);
+  }
+  return error.what();
+}
+
+/// `sluice help COMMAND` as `sluice COMMAND --help`.
+std::vector<std::string> arguments_of(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  if (!arguments.empty() && arguments.front() == "help") {
+    arguments.erase(arguments.begin());
+    arguments.emplace_back("--help");
+  }
+  return arguments;
+}
+
 /// Says `what` in one line on standard error.
 int complain(const CLI::App* command, std::string_view what, int status, bool of_another = false) {
   if (const auto who = sluice::cli::complainer(of_another)) {
-    sluice::cli::tell(fmt::format("sluice{}{}: {}{}\n", command ? " " : "",
-                                  command ? command->get_name() : "", *who, what));
+    const std::string name = command ? command->get_name() : "";
+    // The library begins with the operation, which may be the command's.
+    if (command && what.starts_with(name + ": ")) what.remove_prefix(name.size() + 2);
+    sluice::cli::tell(fmt::format("sluice{}{}: {}{}\n", command ? " " : "", name, *who, what));
   }
   return sluice::cli::fail_ranks(status);
 }
@@ -101,15 +149,18 @@ std::string description(const std::exception& error) {
                      typeid(error).name());
 }
 
-int run(CLI::App& program, CLI::App* command, int& status, int argc, char** argv) {
+int run(CLI::App& program, CLI::App* command, int& status, std::vector<std::string> arguments) {
   try {
-    program.parse(argc, argv);
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
+    program.parse(std::move(arguments));
   } catch (const CLI::CallForHelp&) {
     sluice::cli::print(command ? command->help("sluice") : program.help());
   } catch (const CLI::CallForVersion& version) {
     sluice::cli::print(fmt::format("{}\n", version.what()));
   } catch (const CLI::ExtrasError&) {
     throw UsageError(unexpected(command ? *command : program));
+  } catch (const CLI::RequiredError& error) {
+    throw UsageError(missing(command ? *command : program, error));
   } catch (const CLI::ParseError& error) {
     throw UsageError(error.what());
   }
@@ -124,10 +175,7 @@ int main(int argc, char** argv) {
   CLI::App* command = nullptr;
   std::string name;
   try {
-    CLI::App program(
-        "Trains, evaluates, scores with and samples from gated convolutional language "
-        "models.",
-        "sluice");
+    CLI::App program("Trains, evaluates, samples from and serves gated language models.", "sluice");
     program.formatter(std::make_shared<HelpFormatter>());
     program.set_version_flag("--version", fmt::format("sluice {}", sluice::library_version()),
                              "show the version");
@@ -160,11 +208,12 @@ int main(int argc, char** argv) {
     sluice::cli::add_vocabulary(program, status);
     program.footer("sluice COMMAND --help describes a command.");
     try {
-      command = chosen_command(program, argc, argv);
+      const std::vector<std::string> arguments = arguments_of(argc, argv);
+      command = chosen_command(program, arguments);
       if (command != nullptr) name = command->get_name();
       sluice::cli::tell_of_lost_files(name.c_str());
       sluice::cli::check_command_for_ranks(name);
-      return sluice::cli::leave_ranks(run(program, command, status, argc, argv));
+      return sluice::cli::leave_ranks(run(program, command, status, arguments));
     } catch (const UsageError& error) {
       return complain(command, error.what(), usage_failure);
     } catch (const sluice::RankError& error) {

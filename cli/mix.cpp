@@ -122,12 +122,12 @@ void ArpaCommand::run() const {
 
 void add_mix(CLI::App& program, int& status) {
   auto command = std::make_shared<MixCommand>();
-  CLI::App& app =
-      add_command(program, "mix", "The weights with which models mixed know a text best");
+  CLI::App& app = add_command(program, "mix", "Find the weights of a mixture that fit a text best");
   add_footer(
       app,
-      "Prints each model's weight and perplexity on the text, then the mixture as eval, score,\n"
-      "rescore and next take it. The text should be none that the models were trained on.");
+      "Prints each model's weight and its perplexity on the text, then the mixture in the form "
+      "that eval, score, rescore and next take. Use a text that none of the models was trained on.",
+      {"sluice mix --tune dev.txt model ngram.arpa"});
   add_texts(app, "MODEL", command->models,
             "directories that sluice train made, and n-grams (ARPA files, or what sluice arpa made "
             "of them), of one vocabulary",
@@ -149,11 +149,12 @@ void add_mix(CLI::App& program, int& status) {
 
 void add_arpa(CLI::App& program, int& status) {
   auto command = std::make_shared<ArpaCommand>();
-  CLI::App& app = add_command(program, "arpa", "An n-gram made ready: its ARPA file as one to map");
-  add_footer(
-      app,
-      "Commands that take a model take ARPA files, too, but read and sort them each time; what\n"
-      "this writes is mapped into memory and shared by processes.");
+  CLI::App& app =
+      add_command(program, "arpa", "Convert an ARPA n-gram file into one that is mapped");
+  add_footer(app,
+             "Commands that take a model take ARPA files, too, but read and sort them each time; "
+             "what this writes is mapped into memory and shared by processes.",
+             {"sluice arpa lm.arpa --out lm.ngram"});
   add_text(app, "FILE", command->file,
            "ARPA file, plain or compressed (gzip, bzip2, xz, zstd); -: standard input", "")
       .required();

@@ -103,12 +103,12 @@ void NextCommand::run() {
 void add_next(CLI::App& program, int& status) {
   auto command = std::make_shared<NextCommand>();
   NextOptions& options = command->options;
-  CLI::App& app = add_command(program, "next", "The most probable next words of a text");
-  add_footer(
-      app,
-      "Prints probability and word, most probable first; \\n is the end of the line. The text's "
-      "last\n"
-      "word counts as over. A word's probability is that of its tokens and of its ending there.");
+  CLI::App& app = add_command(program, "next", "Predict the most probable next words");
+  add_footer(app,
+             "Prints probability and word, most probable first; \\n is the end of the line. The "
+             "last word of the text counts as finished. A word's probability is that of its tokens "
+             "and of its ending there.",
+             {"sluice next model 'Once upon a' --starting-with t"});
   add_model_flags(app, command->model);
   add_condition_flag(app, command->model.condition);
   add_text(

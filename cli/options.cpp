@@ -30,13 +30,12 @@ Argument read_by(CLI::App& app, const std::string& flag,
 
 }  // namespace
 
-std::string wrapped(const std::string& text) {
-  constexpr std::size_t width = 64;
+std::string wrapped(const std::string& text, std::size_t columns) {
   std::string lines;
   std::size_t column = 0;
   std::istringstream words(text);
   for (std::string word; words >> word; column += word.size()) {
-    if (column + 1 + word.size() > width) {
+    if (column > 0 && column + 1 + word.size() > columns) {
       lines += '\n';
       column = 0;
     } else if (column > 0) {
@@ -77,7 +76,14 @@ CLI::App& add_command(CLI::App& program, const std::string& name, const std::str
 
 void when_chosen(CLI::App& app, std::function<void()> run) { app.callback(std::move(run)); }
 
-void add_footer(CLI::App& app, const std::string& text) { app.footer(text); }
+void add_footer(CLI::App& app, const std::string& text,
+                std::initializer_list<const char*> examples) {
+  std::string footer;
+  if (!text.empty()) footer = wrapped(text, help_name_columns + help_text_columns) + "\n\n";
+  footer += "Examples:";
+  for (const char* example : examples) footer += std::string("\n  ") + example;
+  app.footer(footer);
+}
 
 const Argument& Argument::required() const {
   option_->required();

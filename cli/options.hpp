@@ -4,6 +4,7 @@
 // CLI11 takes seconds to compile, so only options.cpp and main.cpp include it; commands declare
 // their arguments through this header.
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
@@ -19,8 +20,13 @@ class Option;
 
 namespace sluice::cli {
 
+/// Columns of --help, which is read on terminals of 80: those of names, and of what is said of
+/// them.
+inline constexpr std::size_t help_name_columns = 28;
+inline constexpr std::size_t help_text_columns = 51;
+
 /// Breaks a description into the lines --help has room for.
-std::string wrapped(const std::string& text);
+std::string wrapped(const std::string& text, std::size_t columns = help_text_columns);
 
 /// A whole number, also written "1e6". Throws UsageError naming the flag.
 std::int64_t parse_integer(const std::string& flag, const std::string& text);
@@ -34,8 +40,9 @@ double parse_minutes(const std::string& flag, const std::string& text);
 CLI::App& add_command(CLI::App& program, const std::string& name, const std::string& description);
 /// `run` is called when the command was chosen, its arguments being set.
 void when_chosen(CLI::App& app, std::function<void()> run);
-/// Adds a paragraph at the end of --help, broken into lines already.
-void add_footer(CLI::App& app, const std::string& text);
+/// Ends --help with a paragraph, if there is one, and with command lines to start from.
+void add_footer(CLI::App& app, const std::string& text,
+                std::initializer_list<const char*> examples);
 
 /// One argument of a command, for what is said of it after it was added.
 class Argument {

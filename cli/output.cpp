@@ -8,9 +8,12 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <string_view>
 #include <system_error>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/numbers.hpp"
 #include "sluice/base/progress.hpp"
 
 namespace sluice::cli {
@@ -28,6 +31,12 @@ std::size_t terminal_width() {
   return size.ws_col;
 }
 
+/// Whether standard error is a terminal on which a line can be wiped.
+bool redraws_lines() {
+  const char* const kind = std::getenv("TERM");
+  return isatty(STDERR_FILENO) == 1 && kind != nullptr && std::string_view(kind) != "dumb";
+}
+
 }  // namespace
 
 void print(std::string_view text) {
@@ -41,13 +50,17 @@ void tell(std::string_view text) {
 
 void flush_output() { check_output(std::fflush(stdout) == 0); }
 
+std::string counted(std::int64_t number, std::string_view one) {
+  return fmt::format("{} {}{}", grouped(number), one, number == 1 ? "" : "s");
+}
+
 std::string validation_standing(double loss, double uniform_loss, bool best) {
   if (loss > uniform_loss)
     return fmt::format(", worse than knowing nothing ({:.4f})", uniform_loss);
   return best ? ", the best so far" : "";
 }
 
-ProgressDisplay::ProgressDisplay() : terminal_(isatty(STDERR_FILENO) == 1), last_(Clock::now()) {}
+ProgressDisplay::ProgressDisplay() : terminal_(redraws_lines()), last_(Clock::now()) {}
 
 ProgressDisplay::~ProgressDisplay() { clear(); }
 

@@ -2,6 +2,7 @@
 // Standard output, checked, and progress on standard error.
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -16,12 +17,16 @@ void flush_output();
 /// Writes to standard error. What cannot be said there is not said: that fails nothing.
 void tell(std::string_view text);
 
+/// How many of something: "1 layer", "1,234 layers"; `one` is what a single one is called, of a
+/// word whose plural takes an s.
+std::string counted(std::int64_t number, std::string_view one);
+
 /// How a validation stands, for the end of the line that tells of it: ", the best so far", ", worse
 /// than knowing nothing (2.6391)" (ln V), or nothing.
 std::string validation_standing(double loss, double uniform_loss, bool best);
 
-/// Progress on standard error: on a terminal a line that is redrawn at most ten times a second,
-/// else a plain line about every ten seconds.
+/// Progress on standard error: on a terminal (other than TERM=dumb) a line that is redrawn at most
+/// ten times a second, else a plain line about every ten seconds.
 class ProgressDisplay {
  public:
   ProgressDisplay();

@@ -133,7 +133,9 @@ int plan(const PlanFlags& flags) {
 
 void add_plan(CLI::App& program, int& status) {
   auto flags = std::make_shared<PlanFlags>();
-  CLI::App& app = add_command(program, "plan", "Predict how a run would go on several machines");
+  CLI::App& app = add_command(program, "plan", "Predict how a run would scale to several machines");
+  add_footer(app, "One micro-batch per process (weak scaling); docs/cluster.md has the formula.",
+             {"sluice plan model --bandwidth 25gbit --tokens 1e10"});
   add_text(app, "MODEL", flags->model, "directory of a run by one process, some steps long", "")
       .required();
   add_text(app, "--bandwidth", flags->bandwidth,
@@ -143,7 +145,6 @@ void add_plan(CLI::App& program, int& status) {
   add_integer(app, "--tokens", flags->tokens, "to train on, for the hours (default 1e9)");
   add_number(app, "--efficiency", flags->efficiency,
              "the least that counts as efficient (default 0.8)");
-  add_footer(app, "One micro-batch per process (weak scaling); docs/cluster.md has the formula.");
   when_chosen(app, [flags, &status] { status = plan(*flags); });
 }
 

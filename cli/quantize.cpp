@@ -72,8 +72,8 @@ void QuantizeCommand::run() const {
 void add_quantize(CLI::App& program, int& status) {
   auto command = std::make_shared<QuantizeCommand>();
   CLI::App& app =
-      add_command(program, "quantize",
-                  "A trained model prepared for use: smaller, faster, mapped by all who read it");
+      add_command(program, "quantize", "Prepare a model for use: smaller, faster, mapped");
+  add_footer(app, "", {"sluice quantize model --out small --check other.txt"});
   add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
   add_text(app, "--out", command->out,
            "directory to write to; eval, score, generate and info take it as a MODEL", "DIR")

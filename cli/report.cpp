@@ -16,7 +16,8 @@ namespace sluice::cli {
 void add_report(CLI::App& program, int& status) {
   auto directory = std::make_shared<std::string>();
   CLI::App& app =
-      add_command(program, "report", "One HTML page of what compare, inspect or claims found");
+      add_command(program, "report", "Make a page of what compare, inspect or claims found");
+  add_footer(app, "", {"sluice report units"});
   add_text(app, "DIR", *directory,
            "directory with results.json, inspect.json or claims.json; DIR/report.html and "
            "DIR/report/*.csv are written",

@@ -138,17 +138,17 @@ int RescoreCommand::run() {
 void add_rescore(CLI::App& program, int& status) {
   auto command = std::make_shared<RescoreCommand>();
   ScoreOptions& score = command->options.score;
-  CLI::App& app = add_command(program, "rescore", "Lists of hypotheses, scored anew");
+  CLI::App& app = add_command(program, "rescore", "Rescore n-best lists of hypotheses");
   add_footer(
       app,
       "Prints each line with the model's score: moses with one more feature, kaldi as 'utt-1 "
-      "cost',\n"
-      "jsonl with one more field. With --weight also a total: what is given for the hypothesis "
-      "(the\n"
-      "total or the features of moses, minus --costs of kaldi, the field score of jsonl) plus "
-      "weight\n"
-      "times ln p plus word reward times words. A malformed line is told of, passed on and exit\n"
-      "status 1; the others do not suffer. What hypotheses begin with together is read once.");
+      "cost', jsonl with one more field. With --weight also a total: what the list gives for the "
+      "hypothesis (moses: its total or --given features; kaldi: minus --costs; jsonl: the field "
+      "score) plus weight times ln p plus word reward times words. A malformed line is reported, "
+      "passed on, and makes the exit status 1; the others are scored all the same. What the "
+      "hypotheses of a list begin with together is read once.",
+      {"sluice rescore model nbest --format kaldi --costs costs --tune references",
+       "sluice rescore model nbest --format kaldi --costs costs --weight 2.7 --best"});
   add_model_flags(app, command->model);
   add_text(
       app, "FILE", command->file,

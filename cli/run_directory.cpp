@@ -27,11 +27,10 @@ RunDirectory::RunDirectory(fs::path directory, Existing existing) : files_(std::
   // What is left of a run that was killed before it began may be replaced.
   if (existing == Existing::refuse && exists && !fs::is_empty(path()) &&
       !files_.holds_only_preparations()) {
-    throw Error(
-        fmt::format("--out '{}' exists already{}; give {}--overwrite to replace it, or "
-                    "another directory",
-                    path().string(), files_.has_checkpoint() ? "" : " and has no run to continue",
-                    files_.has_checkpoint() ? "--resume to continue its run, " : ""));
+    throw Error(fmt::format(
+        "--out '{}' exists already; give {}--overwrite to replace it, or another "
+        "directory",
+        path().string(), files_.has_checkpoint() ? "--resume to continue its run, " : ""));
   }
   std::error_code error;
   for (fs::path missing = fs::absolute(path()).lexically_normal(); !fs::exists(missing, error);

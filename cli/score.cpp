@@ -100,13 +100,14 @@ int ScoreCommand::run() {
 void add_score(CLI::App& program, int& status) {
   auto command = std::make_shared<ScoreCommand>();
   ScoreOptions& options = command->options;
-  CLI::App& app = add_command(program, "score", "The log-probability of each line of a text");
-  add_footer(
-      app,
-      "Prints a line for each line, which is read on its own: log-probability (nats), tokens\n"
-      "(the line's end included), tokens not in the vocabulary, perplexity; separated by tabs.\n"
-      "A line that cannot be scored gets nan, a message and exit status 1; the others do not\n"
-      "suffer.");
+  CLI::App& app = add_command(program, "score", "Compute the log-probability of each line");
+  add_footer(app,
+             "Prints a line for each line, which is read on its own: log-probability (nats), "
+             "tokens (the end of the line included), tokens not in the vocabulary, perplexity; "
+             "separated by tabs. A line that cannot be scored gets nan, a message and exit status "
+             "1; the others are scored all the same.",
+             {"sluice score model lines.txt",
+              "sluice score model lines.jsonl --format jsonl --column text"});
   add_model_flags(app, command->model);
   add_condition_flag(app, command->model.condition);
   add_text(app, "FILE", command->file,

@@ -88,10 +88,11 @@ int ServeCommand::run() {
 void add_serve(CLI::App& program, int& status) {
   auto command = std::make_shared<ServeCommand>();
   CLI::App& app =
-      add_command(program, "serve", "Serve models over HTTP: OpenAI's API and a page to look at");
+      add_command(program, "serve", "Serve models over HTTP: OpenAI's API and a web page");
   add_footer(app,
-             "SIGTERM and Ctrl-C let requests end (--drain-timeout); SIGHUP loads models and keys\n"
-             "anew. docs/serving.md describes the routes.");
+             "SIGTERM and Ctrl-C let running requests finish (--drain-timeout); SIGHUP loads "
+             "models and keys again. docs/serving.md describes the routes.",
+             {"sluice serve model", "sluice serve small large --port 9000 --api-key-file keys"});
   add_texts(app, "MODEL", command->models,
             "directories that sluice train made; requests name them by their last part", "")
       .required();

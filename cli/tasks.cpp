@@ -26,7 +26,6 @@ struct TasksFlags {
 };
 
 void write(const TasksFlags& flags) {
-  if (flags.out.empty()) throw UsageError("--out is missing: the file to write");
   if (flags.seed < 0)
     throw UsageError(fmt::format("--seed: expected 0 or more, got {}", flags.seed));
   const TaskOptions options{.task = parse_enum<Task>(flags.task),
@@ -45,9 +44,10 @@ void write(const TasksFlags& flags) {
 void add_tasks(CLI::App& program, int& status) {
   auto flags = std::make_shared<TasksFlags>();
   CLI::App& app =
-      add_command(program, "tasks", "Write the text of a task for memory, a stack or arithmetic");
+      add_command(program, "tasks", "Write a text that needs memory, a stack or arithmetic");
+  add_footer(app, "", {"sluice tasks copy --out copy.txt"});
   add_text(app, "TASK", flags->task, "copy, adding, xml, arithmetic or brackets", "").required();
-  add_text(app, "--out", flags->out, "file to write, for --tokenizer char", "FILE");
+  add_text(app, "--out", flags->out, "file to write, for --tokenizer char", "FILE").required();
   add_integer(app, "--lines", flags->lines, "lines (default 20000)");
   add_integer(app, "--length", flags->length,
               "how long lines become: dots, digits, tags or brackets (default 40), digits of a "

@@ -200,12 +200,12 @@ void VocabularyCommand::run() const {
     print(object.dump() + "\n");
     return;
   }
-  print(
-      fmt::format("vocabulary            {} tokens ({}), {} of them in the text\n"
-                  "text                  {} tokens in {} lines, {:.3f} characters a token\n"
-                  "not in the vocabulary {} ({:.3f}%)\n",
-                  grouped(words->size()), words->kind(), grouped(used), grouped(info.tokens),
-                  grouped(info.lines), length, grouped(info.oov), 100 * rate));
+  print(fmt::format(
+      "vocabulary            {} tokens ({}), {} of them in the text\n"
+      "text                  {} in {}, {:.3f} characters a token\n"
+      "not in the vocabulary {} ({:.3f}%)\n",
+      grouped(words->size()), words->kind(), grouped(used), counted(info.tokens, "token"),
+      counted(info.lines, "line"), length, grouped(info.oov), 100 * rate));
   print("the most frequent N   cover\n");
   for (const auto& [size, share] : shares) {
     print(fmt::format("{:>19}   {:.2f}%\n", grouped(size), 100 * share));
@@ -252,7 +252,8 @@ void TrainTokenizerCommand::run() {
 
 void add_tokenize(CLI::App& program, int& status) {
   auto command = std::make_shared<TokenizeCommand>();
-  CLI::App& app = add_command(program, "tokenize", "The tokens of a text, line by line");
+  CLI::App& app = add_command(program, "tokenize", "Print the tokens of a text, line by line");
+  add_footer(app, "", {"sluice tokenize model text.txt"});
   add_text(app, "TOKENIZER", command->tokenizer, tokenizer_help, "").required();
   add_text(app, "FILE", command->file, "UTF-8 text; - or nothing: standard input", "");
   add_flag(app, "--ids", command->ids, "print the tokens' numbers instead");
@@ -265,7 +266,8 @@ void add_tokenize(CLI::App& program, int& status) {
 void add_detokenize(CLI::App& program, int& status) {
   auto command = std::make_shared<DetokenizeCommand>();
   CLI::App& app =
-      add_command(program, "detokenize", "The text of tokens, as tokenize --ids prints them");
+      add_command(program, "detokenize", "Print the text of tokens, as tokenize --ids prints them");
+  add_footer(app, "", {"sluice detokenize model ids.txt"});
   add_text(app, "TOKENIZER", command->tokenizer, tokenizer_help, "").required();
   add_text(app, "FILE", command->file,
            "numbers of tokens with blanks between them; - or nothing: standard input", "");
@@ -278,10 +280,11 @@ void add_detokenize(CLI::App& program, int& status) {
 void add_vocabulary(CLI::App& program, int& status) {
   auto command = std::make_shared<VocabularyCommand>();
   CLI::App& app =
-      add_command(program, "vocabulary", "The tokens of a vocabulary, and how it fits a text");
+      add_command(program, "vocabulary", "List a vocabulary, or show how it fits a text");
   add_footer(app,
-             "Without texts: each token's number and name. With texts: how much of them is not in\n"
-             "the vocabulary, and what share its most frequent tokens cover.");
+             "Without texts: each token's number and name. With texts: how much of them is not in "
+             "the vocabulary, and what share its most frequent tokens cover.",
+             {"sluice vocabulary model other.txt"});
   add_text(app, "TOKENIZER", command->tokenizer, tokenizer_help, "").required();
   add_text_flags(app, "FILE", command->text, TextsNeeded::no);
   add_flag(app, "--list", command->list,
@@ -295,7 +298,9 @@ void add_vocabulary(CLI::App& program, int& status) {
 
 void add_tokenizer(CLI::App& program, int& status) {
   auto command = std::make_shared<TrainTokenizerCommand>();
-  CLI::App& app = add_command(program, "tokenizer", "Train a tokenizer on its own");
+  CLI::App& app = add_command(program, "tokenizer", "Train a tokenizer by itself");
+  add_footer(app, "",
+             {"sluice tokenizer train --data text.txt --tokenizer bpe --vocab 8000 --out tok"});
   add_text(app, "ACTION", command->action, "train", "").required();
   add_text_flags(app, "--data", command->text, TextsNeeded::yes);
   add_field_flags(app, tokenizer_fields(),

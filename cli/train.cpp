@@ -26,6 +26,7 @@
 #include "sluice/models/model_directory.hpp"
 #include "sluice/text/batches.hpp"
 #include "sluice/training/defaults.hpp"
+#include "sluice/training/plan.hpp"
 #include "sluice/training/prepare.hpp"
 #include "sluice/training/profile_report.hpp"
 #include "sluice/training/run.hpp"
@@ -87,28 +88,20 @@ void TrainRun::prepare_text_of_all() {
 
 void TrainRun::prepare() {
   prepare_text_of_all();
-  const std::int64_t tokens = text_->train.size();
-  Notes of_training;
-  const TrainConfig training = choose_training(settings_.training, tokens, of_training);
-  const ModelConfig model = choose_model(
-      settings_.model, {tokens, text_->tokenizer->size(), training.context, text_->labels}, notes_);
-  notes_.insert(notes_.end(), of_training.begin(), of_training.end());
-  check_run(model, training, text_->train);
-  plan_ = plan_of(settings_, model, training);
+  plan_ = plan_run(settings_, *text_, notes_);
 }
 
 void TrainRun::announce() const {
   std::string text;
   if (!notes_.empty()) text += fmt::format("chosen: {}\n", fmt::join(notes_, "; "));
   const CorpusInfo& info = text_->train.info();
-  text += fmt::format("text: {} tokens in {} lines, {} not in the vocabulary of {}",
-                      grouped(info.tokens), grouped(info.lines), grouped(info.oov),
+  text += fmt::format("text: {} in {}, {} not in the vocabulary of {}",
+                      counted(info.tokens, "token"), counted(info.lines, "line"), grouped(info.oov),
                       grouped(text_->tokenizer->size()));
   if (const DocumentEnds* const documents = text_->train.documents()) {
     const BatchStream chunks(text_->train, plan_->training.streams(), plan_->training.context);
-    text += fmt::format("; {} document{}, {:.0f}% of each step is padding behind them",
-                        grouped(documents->count()), documents->count() == 1 ? "" : "s",
-                        100 * chunks.padding());
+    text += fmt::format("; {}, {:.0f}% of each step is padding behind them",
+                        counted(documents->count(), "document"), 100 * chunks.padding());
   }
   if (text_->valid)
     text += fmt::format("; {} tokens to validate on", grouped(text_->valid->size()));
@@ -116,9 +109,9 @@ void TrainRun::announce() const {
                                     ? ""
                                     : fmt::format("{} processes for {} micro-batches, each with ",
                                                   ranks_.size(), plan_->training.accumulate);
-  text += fmt::format("\nmodel: {}, {} parameters, {}{} thread{}\n", plan_->model.summary(),
-                      grouped(plan_->model.parameter_count()), processes, thread_count(),
-                      thread_count() == 1 ? "" : "s");
+  text += fmt::format("\nmodel: {}, {} parameters, {}{}\n", plan_->model.summary(),
+                      grouped(plan_->model.parameter_count()), processes,
+                      counted(thread_count(), "thread"));
   print(text);
   flush_output();
 }
@@ -135,10 +128,10 @@ TrainCallbacks TrainRun::callbacks() {
     display_.update(
         p.fraction,
         fmt::format(
-            "step {}  loss {:.3f}  perplexity {:.1f}  gradient {:.2g}{}  {} tokens/s  ETA {}",
-            steps, p.smoothed_loss, p.perplexity, p.gradient_norm,
-            p.clipped >= 0.005 ? fmt::format(" ({:.0f}% clipped)", 100 * p.clipped) : "",
-            grouped(static_cast<std::int64_t>(p.tokens_per_second)), clock_time(p.eta)));
+            "step {}  ETA {}  loss {:.3f}  perplexity {:.1f}  {} tokens/s  gradient {:.2g}{}",
+            steps, clock_time(p.eta), p.smoothed_loss, p.perplexity,
+            grouped(static_cast<std::int64_t>(p.tokens_per_second)), p.gradient_norm,
+            p.clipped >= 0.005 ? fmt::format(" ({:.0f}% clipped)", 100 * p.clipped) : ""));
   };
   callbacks.validating = [this](double fraction) { display_.update(fraction, "validating"); };
   callbacks.validated = [this](const ValidationReport& v) {
@@ -195,8 +188,8 @@ int TrainRun::finish(const TrainResult& result) {
   std::string line = result.status == TrainStatus::stopped_early
                          ? "stopped early, without improvement for a while"
                          : "finished";
-  line += fmt::format(": {} steps, {} tokens in {}", grouped(result.step), grouped(result.tokens),
-                      clock_time(result.elapsed));
+  line += fmt::format(": {}, {} in {}", counted(result.step, "step"),
+                      counted(result.tokens, "token"), clock_time(result.elapsed));
   if (text_->valid) {
     line += fmt::format("; best validation perplexity {:.2f} at step {}",
                         std::exp(result.best_loss), grouped(result.best_step));
@@ -275,6 +268,10 @@ int train_command(TrainFlags flags) {
 void add_train(CLI::App& program, int& status) {
   auto flags = std::make_shared<TrainFlags>();
   CLI::App& app = add_command(program, "train", "Train a model on texts");
+  add_footer(
+      app, "",
+      {"sluice train --data text.txt --out model --minutes 10", "sluice train --out model --resume",
+       "sluice train --data text.txt --out lstm --arch lstm --tokenizer char"});
   add_train_flags(app, *flags);
   when_chosen(app, [flags, &status] { status = train_command(*flags); });
 }

@@ -111,8 +111,9 @@ void UnitsCommand::run() const {
 
 void add_units(CLI::App& program, int& status) {
   auto command = std::make_shared<UnitsCommand>();
-  CLI::App& app = add_command(
-      program, "units", "Formula, derivative, range, saturation, cost and picture of every unit");
+  CLI::App& app =
+      add_command(program, "units", "Show formula, range, cost and picture of every unit");
+  add_footer(app, "", {"sluice units", "sluice units softsign glu"});
   add_texts(app, "NAME", command->names, "units to tell all about (default: list all)", "");
   const Argument cost =
       add_flag(app, "--cost", command->cost,

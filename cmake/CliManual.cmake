@@ -1,7 +1,15 @@
 # Writes OUT, the manual of the program SLUICE, from its --help. With EXPECTED, fails when the two
 # differ.
 set(manual "# The commands\n\nMade from `--help` by `./dev docs`; do not edit.\n")
-foreach(command "" train plan eval score rescore next mix arpa generate classify quantize export serve info units compare inspect report claims)
+# The commands are those that --help lists.
+execute_process(COMMAND ${SLUICE} --help OUTPUT_VARIABLE help COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX REPLACE ".*\nSubcommands:\n" "" listed "${help}")
+string(REGEX MATCHALL "\n  [a-z]+" commands "\n${listed}")
+if(NOT commands)
+  message(FATAL_ERROR "${SLUICE} --help lists no commands")
+endif()
+list(TRANSFORM commands STRIP)
+foreach(command "" ${commands})
   execute_process(COMMAND ${SLUICE} ${command} --help OUTPUT_VARIABLE help
     COMMAND_ERROR_IS_FATAL ANY)
   string(STRIP "sluice ${command}" title)

@@ -234,7 +234,12 @@ TEST_F(Model, Generates) {
 
   const Outcome stopped = run({"generate", model_, "--stop", ".", "--temperature", "0"});
   EXPECT_EQ(stopped.out.find('.'), std::string::npos) << stopped.out;
-  EXPECT_NE(stopped.err.find("prompt is empty"), std::string::npos) << stopped.err;
+  EXPECT_EQ(stopped.err, "");  // no prompt is what --help says: the start of a line
+
+  // Nothing of a prompt that cannot be read is printed.
+  const Outcome binary = run({"generate", model_, "--prompt", "the \xff cat"});
+  EXPECT_EQ(binary.out, "");
+  EXPECT_TRUE(complains(binary, 1, "generate", "cannot read '--prompt' as text"));
 
   const Outcome unknown = run({"generate", model_, "--prompt", "the zebra", "--tokens", "3"});
   EXPECT_EQ(unknown.status, 0);

@@ -1,29 +1,150 @@
 // What the program says without any model: help, version, malformed requests.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include "program.hpp"
 
 namespace sluice::cli_test {
 namespace {
 
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+/// The commands that `sluice --help` lists.
+std::vector<std::string> listed_commands() {
+  const std::string help = run({"--help"}).out;
+  std::vector<std::string> commands;
+  for (const std::string& line : lines_of(help.substr(help.find("Subcommands:")))) {
+    if (line.starts_with("  ")) commands.push_back(line.substr(2, line.find(' ', 2) - 2));
+  }
+  return commands;
+}
+
 TEST(Usage, VersionAndHelp) {
   const Outcome version = run({"--version"});
   EXPECT_EQ(version.status, 0);
   EXPECT_EQ(version.out, "sluice 0.1.0\n");
-  for (const char* command : {"train", "eval", "score", "generate", "info"}) {
+  const std::vector<std::string> commands = listed_commands();
+  EXPECT_GE(commands.size(), 25U);
+  for (const std::string& command : commands) {
     const Outcome help = run({command, "--help"});
     EXPECT_EQ(help.status, 0) << command;
     EXPECT_EQ(help.err, "") << command;
     EXPECT_NE(help.out.find("--help"), std::string::npos) << command;
-    std::size_t start = 0;
-    for (std::size_t end = 0; (end = help.out.find('\n', start)) != std::string::npos;
-         start = end + 1) {
-      EXPECT_LE(end - start, 100U) << help.out.substr(start, end - start);
+    EXPECT_EQ(help.out.find("\n\n\n"), std::string::npos) << command;
+    // Most terminals are 80 wide.
+    for (const std::string& line : lines_of(help.out)) EXPECT_LE(line.size(), 80U) << line;
+    EXPECT_EQ(run({"help", command}).out, help.out);
+  }
+  EXPECT_EQ(run({"help"}).out, run({"--help"}).out);
+  EXPECT_NE(run({"quantize", "--help"}).out.find("sluice quantize [OPTIONS] --out DIR MODEL\n"),
+            std::string::npos);
+}
+
+/// The words of a command line as a shell takes them, but for what is in no example.
+std::vector<std::string> words_of(const std::string& line) {
+  std::vector<std::string> words(1);
+  bool quoted = false;
+  for (const char c : line) {
+    if (c == '\'') {
+      quoted = !quoted;
+    } else if (c == ' ' && !quoted) {
+      words.emplace_back();
+    } else {
+      words.back() += c;
     }
   }
+  return words;
+}
+
+// Where there is nothing to read, they fail for want of it, not for being malformed.
+TEST_F(ScratchTest, EveryCommandHasExamplesThatAreWellFormed) {
+  for (const std::string& command : listed_commands()) {
+    const std::string help = run({command, "--help"}).out;
+    const std::size_t at = help.find("\nExamples:\n");
+    ASSERT_NE(at, std::string::npos) << command;
+    for (const std::string& line : lines_of(help.substr(at + 11))) {
+      std::vector<std::string> words = words_of(line.substr(2));
+      ASSERT_EQ(words.front(), "sluice") << line;
+      ASSERT_EQ(words.at(1), command) << line;
+      words.erase(words.begin());
+      for (std::string& word : words) {
+        if (word == "copy.txt") word = path(word);  // the one that writes without reading
+      }
+      const Outcome outcome = run(words);
+      EXPECT_NE(outcome.status, 2) << line << "\n" << outcome.err;
+    }
+  }
+}
+
+/// A terminal whose screen is kept.
+class Terminal {
+ public:
+  Terminal() : master_(posix_openpt(O_RDWR | O_NOCTTY)) {
+    grantpt(master_);
+    unlockpt(master_);
+    slave_ = open(name().c_str(), O_RDWR | O_NOCTTY);  // so that what was written can be read later
+  }
+  ~Terminal() {
+    close(slave_);
+    close(master_);
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+  std::string name() const { return ptsname(master_); }
+  std::string shown() const {
+    std::string all(1 << 16, '\0');
+    fcntl(master_, F_SETFL, O_NONBLOCK);
+    all.resize(
+        static_cast<std::size_t>(std::max<ssize_t>(read(master_, all.data(), all.size()), 0)));
+    return all;
+  }
+
+ private:
+  int master_;
+  int slave_ = -1;
+};
+
+TEST_F(ScratchTest, ATerminalThatCannotWipeALineGetsPlainOnes) {
+  const std::string text = write("text.txt", sample_text(400));
+  const auto shown = [&](const std::string& kind, const std::string& out) {
+    const Terminal terminal;
+    const Outcome outcome = run(tiny_training(text, path(out), {"--steps", "300"}),
+                                {.error_file = terminal.name(), .environment = {"TERM=" + kind}});
+    EXPECT_EQ(outcome.status, 0);
+    return terminal.shown();
+  };
+  EXPECT_EQ(shown("dumb", "dumb").find('\x1b'), std::string::npos);
+}
+
+TEST_F(ScratchTest, NoCommandNamesItselfTwice) {
+  ASSERT_EQ(run(tiny_training(write("text.txt", sample_text(40)), path("model"), {"--steps", "2"}))
+                .status,
+            0);
+  const Outcome outcome = run({"next", path("model"), "the", "--starting-with", "a b"});
+  EXPECT_TRUE(complains(outcome, 2, "next", "expected the beginning of one word"));
+  EXPECT_EQ(outcome.err.find("next: next:"), std::string::npos) << outcome.err;
+}
+
+TEST(Usage, WhatIsMissingIsDescribed) {
+  EXPECT_TRUE(complains(run({"quantize", "model"}), 2, "quantize",
+                        "--out is missing: directory to write to"));
+  EXPECT_TRUE(complains(run({"eval", "model"}), 2, "eval", "FILE is missing: UTF-8 texts"));
+  EXPECT_TRUE(complains(run({"tasks", "copy"}), 2, "tasks", "--out is missing: file to write"));
+  EXPECT_TRUE(complains(run({"train", "text.txt"}), 2, "train",
+                        "unexpected argument 'text.txt'; see sluice train --help"));
 }
 
 TEST(Usage, OutputThatCannotBeWrittenFails) {
