@@ -74,7 +74,7 @@ int InspectCommand::run() const {
   };
   try {
     // Nothing of the text or its tokens has a name on the disk.
-    const TextInputs inputs({text}, {}, {}, progress);
+    const TextInputs inputs({text}, {.in_background = true}, {}, progress);
     const TokenShards corpus =
         tokenize_uncached(inputs.sources(), *loaded.tokenizer, progress,
                           documents.document_rule({&loaded.model->config()}, *loaded.tokenizer));

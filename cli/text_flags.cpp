@@ -14,7 +14,9 @@ InputOptions TextFlags::options(bool any_bytes) const {
 
 TextInputs TextFlags::open(const Tokenizer& tokenizer, const Progress& progress) const {
   const std::vector<std::filesystem::path> paths(files.begin(), files.end());
-  return {paths, options(tokenizer.kind() == "byte"), {}, progress};
+  InputOptions reading = options(tokenizer.kind() == "byte");
+  reading.in_background = true;
+  return {paths, reading, {}, progress};
 }
 
 DocumentRule TextFlags::document_rule(const std::vector<const ModelConfig*>& models,

@@ -12,7 +12,6 @@
 #include <unordered_map>
 #include <utility>
 
-#include "counting.hpp"
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/fields.hpp"
@@ -21,6 +20,7 @@
 #include "sluice/text/detail/utf8.hpp"
 #include "sluice/text/labels.hpp"
 #include "text_reader.hpp"
+#include "unpacking.hpp"
 
 namespace sluice {
 namespace {
@@ -244,21 +244,6 @@ LineLabels write_records(TextReader& reader, const InputOptions& options, Output
   return labels.take();
 }
 
-/// What is no text at all is refused before its end, which it may not have.
-void write_bytes(TextReader& reader, bool any_bytes, OutputFile& out, const Progress& progress) {
-  std::string piece(piece_bytes, '\0');
-  std::int64_t written = 0;
-  while (const std::size_t got = reader.read(piece.data(), piece.size())) {
-    const std::string_view read(piece.data(), got);
-    if (const std::size_t nul = read.find('\0'); nul < got && !any_bytes) {
-      require_text(read.substr(nul), reader.title(), written + static_cast<std::int64_t>(nul));
-    }
-    out.write(read);
-    written += static_cast<std::int64_t>(got);
-    if (progress) progress(reader.fraction(), "unpacking");
-  }
-}
-
 /// A stream's buffer over a TextReader. Who reads it reads lines, into memory.
 class ReaderBuffer final : public std::streambuf {
  public:
@@ -304,24 +289,34 @@ TextInputs::TextInputs(const std::vector<fs::path>& paths, const InputOptions& o
         skipped_.push_back(found.path);
         continue;
       }
-      TextReader reader(found.path);
+      auto reader = std::make_unique<TextReader>(found.path);
       const bool records = !options.field.empty() || !options.condition.empty();
-      if (reader.plain_file() && !records) {
+      if (reader->plain_file() && !records) {
         sources_.emplace_back(found.path);
         continue;
       }
       TextSource& source = sources_.emplace_back(fs::path());
       const auto unpack = [&](OutputFile& out) {
-        if (!records) return write_bytes(reader, options.any_bytes, out, progress);
-        LineLabels labels = write_records(reader, options, out);
+        if (!records) {
+          return unpack_text(*reader, options.any_bytes, out, [&](std::uint64_t) {
+            if (progress) progress(reader->fraction(), "unpacking");
+            return true;
+          });
+        }
+        LineLabels labels = write_records(*reader, options, out);
         if (options.condition.empty()) return;
         source.labels = std::make_shared<const LineLabels>(std::move(labels));
       };
-      source.name = reader.title();
+      source.name = reader->title();
       if (directory.empty()) {
         ScratchFile& out = *scratch_.emplace_back(std::make_unique<ScratchFile>());
-        unpack(out);
         source.path = out.path();
+        if (options.in_background && reader->regular() && !records) {
+          if (!unpacker_) unpacker_ = std::make_unique<BackgroundUnpacker>();
+          source.unpacking = unpacker_->add(std::move(reader), out, options.any_bytes);
+        } else {
+          unpack(out);
+        }
         continue;
       }
       std::error_code error;

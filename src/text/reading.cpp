@@ -9,6 +9,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "splitting.hpp"
+#include "unpacking.hpp"
 
 namespace sluice {
 namespace {
@@ -38,16 +39,35 @@ std::size_t block_end(std::string_view text, std::size_t begin, std::size_t size
 }
 
 BlockReader::BlockReader(std::vector<TextSource> sources) : sources_(std::move(sources)) {
+  bool empty = true;
   for (const TextSource& source : sources_) {
-    bytes_ += static_cast<std::int64_t>(TextFile(source).size());
+    const TextFile file(source);
+    empty = empty && file.ends_at(0);
+    if (!source.unpacking) known_bytes_ += static_cast<std::int64_t>(file.size());
   }
-  if (bytes_ == 0) {
+  if (empty) {
     const std::string name = sources_.empty() ? "" : sources_.front().title();
     throw Error(sources_.size() == 1
                     ? fmt::format("cannot read text from '{}': the file is empty", name)
                     : fmt::format("cannot read text from {} files ('{}', ...): all are empty",
                                   sources_.size(), name));
   }
+}
+
+std::int64_t BlockReader::bytes() const {
+  std::int64_t bytes = known_bytes_;
+  for (const TextSource& source : sources_) {
+    if (source.unpacking) bytes += static_cast<std::int64_t>(TextFile(source).size());
+  }
+  return bytes;
+}
+
+double BlockReader::expected_bytes() const {
+  auto bytes = static_cast<double>(known_bytes_);
+  for (const TextSource& source : sources_) {
+    if (source.unpacking) bytes += static_cast<double>(source.unpacking->expected_size());
+  }
+  return bytes;
 }
 
 std::int64_t BlockReader::round_bytes() {
@@ -62,7 +82,7 @@ bool BlockReader::next(std::int64_t bytes, std::vector<Block>& round) {
       current_ = std::make_shared<const TextFile>(sources_[next_source_++]);
       position_ = 0;
     }
-    if (position_ == current_->size()) {
+    if (current_->ends_at(position_)) {
       current_.reset();
       continue;
     }
@@ -73,7 +93,7 @@ bool BlockReader::next(std::int64_t bytes, std::vector<Block>& round) {
     const auto offset = static_cast<std::int64_t>(current_->begin() + position_);
     position_ += size;
     round.push_back(
-        {current_, offset, std::move(text), position_ == current_->size(), next_source_ - 1});
+        {current_, offset, std::move(text), current_->ends_at(position_), next_source_ - 1});
     bytes -= static_cast<std::int64_t>(size);
   }
   return !round.empty();
@@ -129,7 +149,9 @@ void BlockReader::for_each_round(PieceWork& work, const Progress& progress, std:
       },
       [&](std::string_view result) {
         write(result);
-        if (progress) progress(static_cast<double>(read) / static_cast<double>(bytes_), what);
+        if (progress) {
+          progress(std::min(1.0, static_cast<double>(read) / expected_bytes()), what);
+        }
       });
 }
 

@@ -57,7 +57,8 @@ class BlockReader {
   /// Throws Error when a source cannot be read, and when all of them are empty.
   explicit BlockReader(std::vector<TextSource> sources);
 
-  std::int64_t bytes() const { return bytes_; }
+  /// Bytes in all of them; waits for those that are being unpacked.
+  std::int64_t bytes() const;
 
   /// Replaces `round` by the next blocks, about `bytes` bytes of them; false when there are none.
   bool next(std::int64_t bytes, std::vector<Block>& round);
@@ -76,8 +77,11 @@ class BlockReader {
   /// The blocks that stand where a piece of work says.
   Round read_round(std::string_view piece) const;
 
+  /// The same, as far as it can be known now.
+  double expected_bytes() const;
+
   std::vector<TextSource> sources_;
-  std::int64_t bytes_ = 0;
+  std::int64_t known_bytes_ = 0;  // of those that are not being unpacked
   std::size_t next_source_ = 0;
   std::shared_ptr<const TextFile> current_;
   std::uint64_t position_ = 0;

@@ -9,6 +9,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/text/detail/utf8.hpp"
+#include "unpacking.hpp"
 
 namespace sluice {
 
@@ -19,8 +20,10 @@ class TextFile::File : public ReadableFile {
 
 TextFile::TextFile(const TextSource& source)
     : file_(std::make_unique<const File>(source.path)),
+      unpacking_(source.unpacking),
       title_(source.title()),
       begin_(source.begin) {
+  if (unpacking_) return;  // whole, and unpacked without a byte-order mark
   const std::uint64_t all = file_->size();
   const std::uint64_t end = source.end == TextSource::end_of_file ? all : source.end;
   if (begin_ > end || end > all) {
@@ -37,8 +40,17 @@ TextFile::TextFile(const TextSource& source)
 
 TextFile::~TextFile() = default;
 
+std::uint64_t TextFile::available(std::uint64_t n) const {
+  return unpacking_ ? unpacking_->wait_for(n) : size_;
+}
+
+std::uint64_t TextFile::size() const { return available(TextSource::end_of_file); }
+
+bool TextFile::ends_at(std::uint64_t offset) const { return available(offset + 1) <= offset; }
+
 std::string TextFile::read(std::uint64_t offset, std::uint64_t n) const {
-  std::string bytes(std::min(n, size_ - std::min(offset, size_)), '\0');
+  const std::uint64_t size = available(offset + std::min(n, TextSource::end_of_file - offset));
+  std::string bytes(std::min(n, size - std::min(offset, size)), '\0');
   file_->read(begin_ + offset, bytes.data(), bytes.size());
   return bytes;
 }
@@ -46,7 +58,7 @@ std::string TextFile::read(std::uint64_t offset, std::uint64_t n) const {
 std::string TextFile::checksum() const {
   constexpr std::uint64_t piece = std::uint64_t{1} << 20;
   RunningChecksum sum;
-  for (std::uint64_t at = 0; at < size_; at += piece) {
+  for (std::uint64_t at = 0; !ends_at(at); at += piece) {
     const std::string bytes = read(at, piece);
     sum.add(bytes.data(), bytes.size());
   }

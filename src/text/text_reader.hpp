@@ -31,6 +31,8 @@ class TextReader {
   bool ready() const;
   /// Whether the bytes of the file itself are the text (but for a byte-order mark).
   bool plain_file() const { return regular_ && !decoder_; }
+  /// Whether it is a file, which nobody has to write to go on.
+  bool regular() const { return regular_; }
   /// What messages call it: its path, or "standard input".
   const std::string& title() const { return title_; }
   /// The share of a regular file that was read; 0 for what has no size.

@@ -91,6 +91,11 @@ class InputsTest : public TextTest {
   std::string read(const fs::path& from, const InputOptions& options = {}) const {
     return text_of(TextInputs({from}, options, path("cache")));
   }
+  std::string why_empty(const fs::path& from, const InputOptions& options) const {
+    const TextInputs inputs({from}, options, {});
+    const auto tokenizer = train_tokenizer({.kind = "char"}, {file("letters", "abc\n")});
+    return message_of([&] { tokenize_uncached(inputs.sources(), *tokenizer); });
+  }
   std::string why_not(const fs::path& from, const InputOptions& options = {}) const {
     return message_of([&] { TextInputs({from}, options, path("cache")); });
   }
@@ -115,6 +120,65 @@ TEST_F(InputsTest, CompressedFilesAreKnownByTheirContent) {
   for (const char* start : {"BZh", "BZh9", "(", "\x1F", "BZh91AY&S"}) {
     EXPECT_EQ(read(file("plain", start)), start);
   }
+}
+
+// What is read while it is unpacked is the same text, of more files than wait at once; its tokens
+// are those of the plain text.
+TEST_F(InputsTest, UnpackedWhileItIsRead) {
+  std::string text;
+  while (text.size() < 1'300'000) text += sample_text();
+  const InputOptions options{.in_background = true};
+  const auto tokenizer = train_tokenizer({.kind = "word"}, {file("plain.txt", text)});
+  const auto tokens_of = [&](const std::vector<TextSource>& sources) {
+    const TokenShards shards = tokenize_uncached(sources, *tokenizer);
+    std::vector<TokenId> tokens(static_cast<std::size_t>(shards.size()));
+    shards.read(0, shards.size(), tokens.data());
+    EXPECT_EQ(shards.info().bytes, static_cast<std::int64_t>(text.size()));
+    return tokens;
+  };
+  const std::vector<TokenId> expected = tokens_of({path("plain.txt")});
+  for (const auto& [name, pack] : packers()) {
+    const TextInputs inputs({file("packed", pack(text))}, options, {});
+    EXPECT_EQ(tokens_of(inputs.sources()), expected) << name;
+    EXPECT_TRUE(text_of(inputs) == text) << name;
+    EXPECT_TRUE(TextFile(inputs.sources()[0]).ends_at(text.size()));
+    EXPECT_FALSE(TextFile(inputs.sources()[0]).ends_at(text.size() - 1));
+    EXPECT_EQ(why_empty(file("none", pack("")), options),
+              "cannot read text from '" + path("none").string() + "': the file is empty");
+    // Nobody need read it.
+    const TextInputs unread({path("packed")}, options, {});
+  }
+  std::string all;
+  for (int i = 0; i < 40; ++i) {
+    const std::string part = "part " + std::to_string(i) + "\n";
+    file("d/" + std::to_string(100 + i), i % 3 == 0 ? part : gzipped(part));
+    all += part;
+  }
+  EXPECT_EQ(text_of(TextInputs({path("d")}, options, {})), all);
+}
+
+// What comes before the damage can be read; who needs what is behind it is told.
+TEST_F(InputsTest, DamageIsToldWhereItIsRead) {
+  // What does not pack fills several of a reader's pieces.
+  std::string text;
+  for (std::uint32_t i = 0, x = 1; i < 2'000'000; ++i) {
+    x = x * 1664525 + 1013904223;
+    text += static_cast<char>(' ' + (x >> 25U) % 90);
+  }
+  const InputOptions options{.in_background = true};
+  for (const auto& [name, pack] : packers()) {
+    const std::string packed = pack(text);
+    const TextInputs inputs({file("cut", packed.substr(0, packed.size() - 9))}, options, {});
+    const TextFile cut(inputs.sources()[0]);
+    EXPECT_EQ(cut.read(0, 1000), text.substr(0, 1000)) << name;
+    const std::string why =
+        "cannot read '" + path("cut").string() + "': its compressed data end too early";
+    EXPECT_EQ(message_of([&] { cut.size(); }), why) << name;
+    EXPECT_EQ(message_of([&] { cut.read(1'990'000, 20'000); }), why) << name;
+  }
+  const TextInputs binary({file("nul", gzipped(text + std::string("a\0b", 3)))}, options, {});
+  EXPECT_NE(message_of([&] { TextFile(binary.sources()[0]).size(); }).find("byte 2000001 is NUL"),
+            std::string::npos);
 }
 
 TEST_F(InputsTest, DamagedAndTruncatedFilesAreRefused) {

@@ -28,7 +28,13 @@ struct InputOptions {
   std::string condition = {};
   /// Any bytes are text, as for the byte tokenizer: no file of a directory is left out.
   bool any_bytes = false;
+  /// Compressed files that get no name are unpacked by a thread of their own while they are read:
+  /// for who reads each once, from its beginning. What is wrong with them is thrown where they are
+  /// read then.
+  bool in_background = false;
 };
+
+class BackgroundUnpacker;
 
 /// The texts behind paths, as plain files. A path is a file; a directory, for all regular files
 /// below it, sorted by path, names starting with a dot left out; a pipe; or "-", standard input.
@@ -61,6 +67,7 @@ class TextInputs {
   std::vector<std::filesystem::path> skipped_;
   std::vector<std::filesystem::path> unpacked_;
   std::vector<std::unique_ptr<ScratchFile>> scratch_;
+  std::unique_ptr<BackgroundUnpacker> unpacker_;  // of those; it ends before them
 };
 
 /// A text as a stream, unpacked when it is compressed, without a byte-order mark; "-" is standard

@@ -14,6 +14,7 @@ SLUICE_API_BEGIN
 namespace sluice {
 
 struct LineLabels;
+class UnpackedText;
 
 /// A file of text, or the bytes [begin, end) of one.
 struct TextSource {
@@ -36,11 +37,14 @@ struct TextSource {
   std::string name;
   /// Of the file's lines, where they have labels.
   std::shared_ptr<const LineLabels> labels;
+  /// Of a whole file that may still be growing (InputOptions::in_background).
+  std::shared_ptr<const UnpackedText> unpacking;
 };
 
 /// The bytes of a source, read piece by piece, so that a text may be larger than memory. A
-/// byte-order mark at the start of the file is not part of it. Any number of threads may read at
-/// once.
+/// byte-order mark at the start of the file is not part of it. Of a text that is being unpacked
+/// each call waits for what it needs, and throws what is wrong with it. Any number of threads may
+/// read at once.
 class TextFile {
  public:
   /// Throws Error when the file is missing, a directory, not a regular file, or has become shorter
@@ -51,7 +55,9 @@ class TextFile {
   TextFile& operator=(const TextFile&) = delete;
 
   /// Bytes of the text.
-  std::uint64_t size() const { return size_; }
+  std::uint64_t size() const;
+  /// Whether nothing of the text is behind `offset`; size() may have to wait for more.
+  bool ends_at(std::uint64_t offset) const;
   /// Offset of the text in the file.
   std::uint64_t begin() const { return begin_; }
   /// TextSource::title().
@@ -65,7 +71,11 @@ class TextFile {
 
  private:
   class File;
+  /// Bytes of the text, of which no more than `n` need be there.
+  std::uint64_t available(std::uint64_t n) const;
+
   std::unique_ptr<const File> file_;
+  std::shared_ptr<const UnpackedText> unpacking_;
   std::string title_;
   std::uint64_t begin_ = 0;
   std::uint64_t size_ = 0;
