@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Data parallelism measured on one machine of two cores or more, with a real mpirun:
-#   bench/cluster.sh threads TEXT          2 processes × 1 thread against 1 × 2 and 1 × 1, same batch
+#   bench/cluster.sh threads TEXT          2 processes × 1 thread, and so with --shard-optimizer, against
+#                                          1 × 2 and 1 × 1, same batch; and two that do not speak, half
+#                                          of it each: what the machine allows
 #   bench/cluster.sh net TEXT RATE DELAY   2 processes in network namespaces joined by a link of RATE
 #                                          ("1gbit") and DELAY ("200us", one way), against no shaping;
 #                                          needs root, and removes what it makes
 # SLUICE: the program (build/release/cli/sluice). ROUNDS: how often each is measured (3). STEPS: steps
-# each time (24; 102 and more with --sync-every 50). MODEL: its flags, --communicate and --sync-every among them. Prints tokens/s of every measurement, medians and their ratios.
+# each time (24; 102 and more with --sync-every 50). MODEL: its flags, --communicate and --sync-every
+# among them. Prints tokens/s of every measurement, medians and their ratios; `threads` also the largest
+# share of the processors that other programs had: with more than a few percent figures mean little.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -27,27 +31,46 @@ clean() {
 }
 trap clean EXIT
 
+# Hundredths of a second: of all processors, and of what this script has started and awaited.
+busy() { awk '/^cpu /{ print $2 + $3 + $4 + $7 + $8 }' /proc/stat; }
+own() { awk '{ print $14 + $15 + $16 + $17 }' /proc/$$/stat; }
+others=0
+
 die() { printf 'bench/cluster.sh: %s\n' "$*" >&2; exit 1; }
-[ $# -ge 2 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2; }
 text=$(realpath "$2")
 
 # measure NAME COMMAND...: trains by COMMAND, and notes the median of tokens/s of the run's lines but the first.
 measure() {
-  local name=$1
+  local name=$1 before begun share
   shift
-  "$@" train --data "$text" --tokenizer char --out "$work/run" --overwrite --steps "$steps" \
+  before=$(($(busy) - $(own))) begun=$(date +%s%N)
+  train_into "$work/run" "$name" "$@" || die "$name failed"
+  share=$(((100 * 10000000 * ($(busy) - $(own) - before)) / (($(date +%s%N) - begun) * $(nproc))))
+  [ "$share" -le "$others" ] || others=$share
+  note_speed "$name" "$work/run"
+}
+
+# train_into DIRECTORY NAME COMMAND...
+train_into() {
+  local out=$1 name=$2
+  shift 2
+  "$@" train --data "$text" --tokenizer char --out "$out" --overwrite --steps "$steps" \
     --valid-fraction 0 --context 128 --log-every 2 --checkpoint-every 1000000 $model ${flags[$name]} \
-    >"$work/log" 2>&1 || { cat "$work/log" >&2; die "$name failed"; }
-  local speed
+    >"$out.log" 2>&1 || { cat "$out.log" >&2; return 1; }
+}
+
+note_speed() {
+  local name=$1 run=$2 speed
   # Workers are synchronised in few steps, which a median would not see.
   if [[ $model == *--sync-every* ]]; then
-    speed=$(grep '"event":"train"' "$work/run/metrics.jsonl" |
+    speed=$(grep '"event":"train"' "$run/metrics.jsonl" |
       sed 's/.*"tokens":\([0-9]*\).*"seconds":\([0-9.]*\).*/\1 \2/' |
       awk 'NR == 2 { t = $1; s = $2 } END { printf "%.0f", ($1 - t) / ($2 - s) }')
     speeds[$name]+="$speed "
     return
   fi
-  speed=$(grep -o '"tokens_per_second":[0-9.]*' "$work/run/metrics.jsonl" | cut -d: -f2 | tail -n +3 |
+  speed=$(grep -o '"tokens_per_second":[0-9.]*' "$run/metrics.jsonl" | cut -d: -f2 | tail -n +3 |
     sort -g | awk '{ v[NR] = $1 } END { printf "%.0f", v[int((NR + 1) / 2)] }')
   speeds[$name]+="$speed "
 }
@@ -67,13 +90,23 @@ declare -A flags
 case $1 in
   threads)
     flags=([2x1]="--accumulate 2 --batch $batch --threads 1" [1x2]="--batch $((2 * batch)) --threads 2"
-      [1x1]="--accumulate 2 --batch $batch --threads 1")
+      [1x1]="--accumulate 2 --batch $batch --threads 1" [half]="--batch $batch --threads 1")
+    flags[sharded]="${flags[2x1]} --shard-optimizer"
     for ((i = 0; i < rounds; ++i)); do
       measure 2x1 mpirun --bind-to core -n 2 "$sluice"
+      measure sharded mpirun --bind-to core -n 2 "$sluice"
       measure 1x2 "$sluice"
       measure 1x1 "$sluice"
+      train_into "$work/beside" half taskset -c 1 "$sluice" &
+      train_into "$work/run" half taskset -c 0 "$sluice" || die "half failed"
+      wait $! || die "half failed"
+      note_speed half "$work/run"
     done
-    report 2x1 1x2 1x1 ;;
+    report 2x1 1x2 1x1
+    report sharded 1x2 1x1
+    printf 'two that do not speak / 1x1 = %.3f\n' \
+      "$(awk -v a="$(median half)" -v b="$(median 1x1)" 'BEGIN { print 2 * a / b }')"
+    echo "other programs had up to $others% of the processors meanwhile" ;;
   net)
     [ "$(id -u)" -eq 0 ] || die "namespaces need root"
     [ $# -eq 4 ] || die "net needs TEXT, RATE and DELAY"
