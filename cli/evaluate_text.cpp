@@ -14,7 +14,7 @@ namespace sluice::cli {
 
 TextEvaluation evaluate_text(const LoadedPredictor& loaded, const TextFlags& text,
                              const std::string& command) {
-  check_input_of_ranks(std::find(text.files.begin(), text.files.end(), "-") != text.files.end());
+  share_standard_input(std::find(text.files.begin(), text.files.end(), "-") != text.files.end());
   divide_cores();
   PieceWork& work = shared_work();
   EvalOptions options;

@@ -58,7 +58,7 @@ void InspectCommand::check_out() const {
 int InspectCommand::run() const {
   if (tokens < 1) throw UsageError(fmt::format("--tokens: expected at least 1, got {}", tokens));
   check_out();
-  check_input_of_ranks(text == "-");
+  share_standard_input(text == "-");
   divide_cores();
   PieceWork& work = shared_work();
   const StopSignals signals;

@@ -1,16 +1,21 @@
 #include "ranks.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <memory>
+#include <string>
+#include <system_error>
 #include <thread>
 
 #include "options.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/comm/rank_work.hpp"
 #include "stop_signals.hpp"
@@ -25,6 +30,21 @@ constexpr std::chrono::milliseconds look{50};
 /// When the first one cannot speak, the next does, and ends the others before they would.
 constexpr std::chrono::milliseconds after_the_one_before{1500};
 constexpr int most_turns = 10;
+/// Bytes of standard input that travel at a time.
+constexpr std::size_t input_piece = std::size_t{1} << 22;
+
+/// As many bytes as there are, `size` at most; -1, with errno, when reading fails.
+ssize_t read_whole(int descriptor, char* to, std::size_t size) {
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t got = ::read(descriptor, to + done, size - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return got;
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  return static_cast<ssize_t>(done);
+}
 
 std::unique_ptr<Communicator>& joined() {
   static std::unique_ptr<Communicator> communicator;
@@ -82,9 +102,29 @@ int threads_of_process() {
   return std::clamp(cores / ranks().local_size(), 1, thread_count());
 }
 
-void check_input_of_ranks(bool standard_input) {
-  if (ranks().alone() || !standard_input) return;
-  throw UsageError("standard input reaches one process alone: give the text as a file");
+void share_standard_input(bool is_read) {
+  if (ranks().alone() || !is_read) return;
+  ScratchFile copy;
+  std::string piece(speaks() ? input_piece : 0, '\0');
+  while (true) {
+    if (speaks()) {
+      const ssize_t got = read_whole(STDIN_FILENO, piece.data(), piece.size());
+      if (got < 0) {
+        throw Error(fmt::format("cannot read 'standard input': {}",
+                                std::generic_category().message(errno)));
+      }
+      piece.resize(static_cast<std::size_t>(got));
+    }
+    const std::string shared = ranks().broadcast(piece);
+    if (shared.empty()) break;
+    copy.write(shared);
+  }
+  const int file = ::open(copy.path().c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0 || ::dup2(file, STDIN_FILENO) < 0) {
+    throw Error(fmt::format("cannot read what the first process had in standard input: {}",
+                            std::generic_category().message(errno)));
+  }
+  ::close(file);
 }
 
 void divide_cores() {

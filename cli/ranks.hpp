@@ -58,8 +58,10 @@ std::int64_t jobs_of_process(std::int64_t threads);
 /// processes there.
 int threads_of_process();
 
-/// Throws UsageError when there are several processes and all of them would read standard input.
-void check_input_of_ranks(bool standard_input);
+/// Where several processes are about to read standard input, which reaches the first one alone:
+/// all of them read what that one has. Throws Error when it cannot be read, or stored in $TMPDIR or
+/// /tmp.
+void share_standard_input(bool is_read);
 
 /// Has each process compute with threads_of_process() unless --threads says otherwise.
 void divide_cores();

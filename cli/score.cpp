@@ -72,14 +72,15 @@ void ScoreCommand::read_flags() {
 
 int ScoreCommand::run() {
   read_flags();
-  if (options.running && !ranks().alone()) {
-    throw UsageError(
-        "--running: each line continues those before, which one process reads; start it without "
-        "mpirun or srun");
-  }
   const std::unique_ptr<LineCodec> codec = make_line_codec(lines);
   divide_cores();
-  PieceWork& work = shared_work();
+  OwnWork alone;
+  PieceWork& work = options.running ? alone : shared_work();
+  if (options.running && !ranks().alone()) {
+    if (!speaks()) return 0;
+    tell(
+        "sluice score: one of the processes reads all of the lines: each continues those before\n");
+  }
   const std::unique_ptr<std::istream> input = leading_text(file);
   const LoadedPredictor loaded = model.load();
   if (options.running) options.documents = texts.document_rule(loaded.configs(), *loaded.tokenizer);

@@ -216,9 +216,11 @@ int TrainRun::run() {
 /// What several processes need that one does not.
 void share_out(Settings& settings, const Communicator& ranks, bool resume) {
   if (ranks.alone()) return;
-  for (const auto* files : {&settings.data.values.train, &settings.data.values.valid}) {
-    check_input_of_ranks(std::find(files->begin(), files->end(), "-") != files->end());
-  }
+  const auto reads_input = [](const auto& files) {
+    return std::find(files.begin(), files.end(), "-") != files.end();
+  };
+  share_standard_input(reads_input(settings.data.values.train) ||
+                       reads_input(settings.data.values.valid));
   if (!resume && !settings.training.has("accumulate")) {
     settings.training.set("accumulate", Value(std::int64_t{ranks.size()}), {.where = "train"});
   }

@@ -4,7 +4,7 @@
 
 namespace sluice {
 
-inline constexpr int mpi_table_version = 1;
+inline constexpr int mpi_table_version = 2;
 inline constexpr const char* mpi_table_name = "sluice_mpi_table";
 
 /// One thread at a time calls these. Counts and offsets are in bytes. What returns a request has
@@ -13,6 +13,7 @@ struct MpiTable {
   int version;
   /// Null, or what went wrong.
   const char* (*open)(int* rank, int* size);
+  /// `mine` is null where it lies in `all` already, in all processes then.
   void* (*all_gather)(const void* mine, int count, void* all, const int* counts,
                       const int* offsets);
   void* (*all_to_all)(const void* from, const int* from_counts, const int* from_offsets, void* to,

@@ -15,7 +15,10 @@ constexpr int data_tag = 2;
 /// a network takes tens of microseconds.
 constexpr int asked_at_once = 100;
 constexpr std::chrono::microseconds nap{20};
+/// While the thread that computes has the core: longer and longer, since each question takes it
+/// from that thread for some microseconds. Who begins to wait wakes this thread.
 constexpr std::chrono::microseconds nap_beside_work{100};
+constexpr std::chrono::microseconds longest_nap{400};
 /// How long others wait, at most, for what they ask of this process while it has nothing to say.
 constexpr std::chrono::milliseconds idle{5};
 /// Seconds of silence that are enough once a signal has come: a launcher sends one to all when it
@@ -170,6 +173,7 @@ void Communicator::Thread::do_all() {
 
 void Communicator::Thread::finish(void* request) {
   if (request == nullptr) throw RankError("another process has gone: MPI cannot reach it");
+  auto nap_now = nap_beside_work;
   for (int asked = 0;; ++asked) {
     const int state = mpi_.test(request);
     if (state == 1) return;
@@ -182,7 +186,10 @@ void Communicator::Thread::finish(void* request) {
           title_ ? title_(*silent) : fmt::format("rank {}", *silent), patience()));
     }
     if (waiting_.load(std::memory_order_relaxed) == 0) {
-      std::this_thread::sleep_for(nap_beside_work);
+      std::unique_lock lock(mutex_);
+      awaited_.wait_for(lock, nap_now, [&] { return waiting_.load() > 0; });
+      nap_now = std::min(nap_now * 3 / 2, longest_nap);
+      asked = 0;
     } else if (asked < asked_at_once) {
       sched_yield();
     } else {
@@ -195,8 +202,12 @@ void Communicator::Thread::all_gather(std::span<const std::byte> mine,
                                       std::span<const std::size_t> counts,
                                       std::span<std::byte> all) {
   const Parts parts(counts);
-  finish(mpi_.all_gather(mine.data(), count_of(mine.size()), all.data(), parts.counts.data(),
-                         parts.offsets.data()));
+  const bool in_place =
+      mine.data() == all.data() + parts.offsets[static_cast<std::size_t>(rank_)] && !all.empty();
+  const std::byte none{};  // null means in place, an empty part may be null
+  const std::byte* const from = mine.empty() ? &none : mine.data();
+  finish(mpi_.all_gather(in_place ? nullptr : from, count_of(mine.size()), all.data(),
+                         parts.counts.data(), parts.offsets.data()));
 }
 
 void Communicator::Thread::all_to_all(std::span<const std::byte> from,

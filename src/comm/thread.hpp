@@ -72,7 +72,7 @@ class Communicator::Thread final : private Collectives {
   std::unique_ptr<Heartbeat> heartbeat_;
   std::unique_ptr<SharedCount> count_;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable changed_, awaited_;
   std::deque<Work> posted_;
   std::function<std::string(int)> title_;
   bool ending_ = false, leaving_ = false;
@@ -83,7 +83,10 @@ class Communicator::Thread final : private Collectives {
 
 class Communicator::Thread::Waiting {
  public:
-  explicit Waiting(Thread& thread) : thread_(thread) { ++thread_.waiting_; }
+  explicit Waiting(Thread& thread) : thread_(thread) {
+    ++thread_.waiting_;
+    thread_.awaited_.notify_one();
+  }
   ~Waiting() { --thread_.waiting_; }
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;

@@ -14,6 +14,8 @@ namespace sluice {
 using Fingerprint = std::map<std::string, std::string>;
 /// The fact that checkpoints of versions without it do not record; theirs is 1.
 inline constexpr const char* accumulate_fact = "accumulate";
+/// A fact that older versions recorded of runs that round what they exchange; it may change.
+inline constexpr const char* processes_fact = "number of processes";
 
 class Checkpointer {
  public:

@@ -2,11 +2,21 @@
 // The seam between gradients and the update.
 
 #include <cstddef>
+#include <functional>
 #include <span>
+#include <vector>
 
 #include "micro_sums.hpp"
+#include "sluice/training/optimizer.hpp"
 
 namespace sluice {
+
+/// Which scalars of a leaf's sum a process needs: of the leaves 0 to `leaves` - 1 those of `range`,
+/// of others all.
+struct LeafDivision {
+  std::size_t leaves = 0;
+  std::function<ScalarRange(std::size_t leaf, int rank)> range;
+};
 
 /// What happens to gradients between the backward pass and the update: nothing, unless several
 /// processes learn together and sum theirs. Called on the thread that trains.
@@ -15,6 +25,9 @@ class GradientExchange {
   virtual ~GradientExchange() = default;
   /// The micro-batches of each step that this process computes.
   virtual MicroBatches share() const = 0;
+  /// Before the first step: from now on each process gets its own part of dense sums alone, and
+  /// what else a total holds means nothing.
+  virtual void divide(LeafDivision division) = 0;
   /// This process's part of a leaf's sum is complete; the backward pass goes on when this returns.
   /// Each leaf (a parameter, then a running statistic) once a step. `part` stays as it is until
   /// finish() returns; `total` is empty.
@@ -24,9 +37,11 @@ class GradientExchange {
   virtual void finish(std::span<double> values) = 0;
   /// The same of `values` alone, in a step of which nothing is summed.
   virtual void share_values(std::span<double> values) = 0;
-  /// Each process has changed a run of a parameter's scalars, `counts` says how many each, one run
-  /// after the other: all get them all.
-  virtual void share_runs(const Tensor& parameter, std::span<const std::int64_t> counts) = 0;
+  /// Each process has changed its own part of the leaves' values: all get them all.
+  virtual void share_updates(std::span<const Tensor> values) = 0;
+  /// Of numbers of which process r has counts[r], those of all, one's after the other's.
+  virtual std::vector<double> gather(std::span<const double> mine,
+                                     std::span<const std::size_t> counts) = 0;
 };
 
 }  // namespace sluice

@@ -30,6 +30,11 @@ Loop::Loop(LanguageModel& model, const TokenShards& text, const TrainConfig& con
     sums_.emplace_back(parameter.variable.shape(), parameter.variable.dtype());
   }
   optimizer_.zero_gradients();
+  if (optimizer_.shard().count > 1) {
+    exchange_->divide({trainable().size(), [this](std::size_t leaf, int rank) {
+                         return optimizer_.range(leaf, rank);
+                       }});
+  }
   if (config_.sync_every > 0) workers_.emplace(model_.parameters(), config_, share());
 }
 
@@ -51,7 +56,7 @@ Loop::Update Loop::step(std::int64_t step, double rate, const Read& read) {
   const double loss = join();
   // The gradients are sums: what is read of them is divided, not they.
   const auto parts = static_cast<double>(config_.accumulate);
-  const double norm = optimizer_.gradient_norm() / parts;
+  const double norm = gradient_norm() / parts;
   if (!std::isfinite(norm)) throw NotFinite("the gradient norm", norm, true);
   const double scale = clip_coefficient(norm, config_.clip);
   optimizer_.step(rate, scale / parts);
@@ -62,13 +67,15 @@ Loop::Update Loop::step(std::int64_t step, double rate, const Read& read) {
 }
 
 void Loop::share_updates() {
-  const int shards = optimizer_.shard().count;
-  for (std::size_t p = 0; p < trainable().size(); ++p) {
-    std::vector<std::int64_t> counts;
-    for (int shard = 0; shard < shards; ++shard)
-      counts.push_back(optimizer_.range(p, shard).size());
-    exchange_->share_runs(trainable()[p].variable.value(), counts);
-  }
+  std::vector<Tensor> values;
+  for (const Parameter& parameter : trainable()) values.push_back(parameter.variable.value());
+  exchange_->share_updates(values);
+}
+
+double Loop::gradient_norm() const {
+  if (optimizer_.shard().count == 1) return optimizer_.gradient_norm();
+  return optimizer_.gradient_norm(
+      [this](auto mine, auto counts) { return exchange_->gather(mine, counts); });
 }
 
 Loop::Update Loop::step_workers(std::int64_t step, double rate, const Read& read) {

@@ -78,6 +78,8 @@ class Loop {
   void complete_part(std::size_t leaf, MicroSum& part, GradientSlot& total);
   /// All processes get what each one's optimizer has updated.
   void share_updates();
+  /// That of all gradients, of which this process may have but a part.
+  double gradient_norm() const;
   /// All gradients are what the update reads; the loss of the step.
   double join();
   Update step_workers(std::int64_t step, double rate, const Read& read);

@@ -208,15 +208,25 @@ Optimizer::Optimizer(const Parameters& parameters, const OptimizerConfig& config
   }
 }
 
-ScalarRange Optimizer::range(std::size_t p, int index) const {
+Optimizer::BlockRange Optimizer::blocks_of(std::size_t p, int index) const {
+  const std::size_t first = first_block_[p], count = first_block_[p + 1] - first;
+  const auto shards = static_cast<std::size_t>(shard_.count);
+  // What a parameter's blocks leave over goes to others than the last one's did.
   const auto bound = [&](int shard) {
-    const std::size_t at =
-        blocks_.size() * static_cast<std::size_t>(shard) / static_cast<std::size_t>(shard_.count);
-    return std::clamp(at, first_block_[p], first_block_[p + 1]);
+    return first + (count * static_cast<std::size_t>(shard) + first % shards) / shards;
   };
-  const std::size_t first = bound(index), last = bound(index + 1);
-  if (first == last) return {};
-  return {blocks_[first].begin, blocks_[last - 1].end};
+  return {bound(index), bound(index + 1)};
+}
+
+bool Optimizer::owns(std::size_t block) const {
+  const BlockRange own = blocks_of(blocks_[block].parameter, shard_.index);
+  return block >= own.begin && block < own.end;
+}
+
+ScalarRange Optimizer::range(std::size_t p, int index) const {
+  const BlockRange blocks = blocks_of(p, index);
+  if (blocks.begin == blocks.end) return {};
+  return {blocks_[blocks.begin].begin, blocks_[blocks.end - 1].end};
 }
 
 template <class Body>
@@ -230,13 +240,35 @@ void Optimizer::for_each_block(Body&& body) const {
                });
 }
 
-double Optimizer::gradient_norm() const {
+void Optimizer::join_parts(const AllParts& all) const {
+  std::vector<double> mine;
+  std::vector<std::size_t> counts(static_cast<std::size_t>(shard_.count));
+  const auto for_each_own = [&](int shard, auto&& body) {
+    for (std::size_t p = 0; p < parameters_.size(); ++p) {
+      const BlockRange own = blocks_of(p, shard);
+      for (std::size_t i = own.begin; i < own.end; ++i) body(i);
+    }
+  };
+  for (int shard = 0; shard < shard_.count; ++shard) {
+    for_each_own(shard, [&](std::size_t i) {
+      ++counts[static_cast<std::size_t>(shard)];
+      if (shard == shard_.index) mine.push_back(partial_[i]);
+    });
+  }
+  const std::vector<double> found = all(mine, counts);
+  auto next = found.begin();
+  for (int shard = 0; shard < shard_.count; ++shard) {
+    for_each_own(shard, [&](std::size_t i) { partial_[i] = *next++; });
+  }
+}
+
+double Optimizer::gradient_norm(const AllParts& all) const {
   const ProfileScope profile("optimizer", 0, 4 * static_cast<double>(parameter_count(parameters_)));
   for_each_block([&](std::size_t i) {
     const Block& block = blocks_[i];
     const Gradient& gradient = parameters_[block.parameter].variable.gradient();
     partial_[i] = 0;
-    if (scales_[block.parameter] == 0) return;
+    if (scales_[block.parameter] == 0 || !owns(i)) return;
     if (!gradient || !gradient->defined() || gradient->squares()) return;
     for_each_piece(*gradient, block.begin, block.end,
                    [&](std::int64_t begin, std::int64_t end, const float* grad) {
@@ -245,6 +277,7 @@ double Optimizer::gradient_norm() const {
                          kernels::sum_of_squares(grad, static_cast<std::size_t>(end - begin));
                    });
   });
+  if (shard_.count > 1) join_parts(all);
   double sum = 0;
   for (const double part : partial_) sum += part;
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
@@ -262,11 +295,8 @@ void Optimizer::step(double learning_rate, double gradient_scale) {
     const Gradient& gradient = parameters_[p].variable.gradient();
     if (gradient && gradient->defined()) ++steps_[p];
   }
-  const auto blocks = blocks_.size();
-  const auto count = static_cast<std::size_t>(shard_.count);
-  const auto own = static_cast<std::size_t>(shard_.index);
   for_each_block([&](std::size_t i) {
-    if (i < blocks * own / count || i >= blocks * (own + 1) / count) return;
+    if (!owns(i)) return;
     update(blocks_[i], static_cast<float>(learning_rate), static_cast<float>(gradient_scale));
   });
 }

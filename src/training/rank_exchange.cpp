@@ -6,14 +6,12 @@
 #include <utility>
 
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/arithmetic.hpp"
+#include "span_sum.hpp"
 
 namespace sluice {
 namespace {
 
-/// Bytes of gradients in a bucket: enough that a network's latency does not count, little enough
-/// that the first goes early. The first is smaller.
-constexpr std::int64_t bucket_bytes = std::int64_t{4} << 20;
+/// Bytes of the first bucket, which goes early.
 constexpr std::int64_t first_bucket_bytes = std::int64_t{1} << 20;
 /// Slices begin at multiples of this many scalars, a line of the cache.
 constexpr std::int64_t slice_grain = 16;
@@ -23,66 +21,16 @@ constexpr std::int64_t nothing = -2;
 constexpr std::int64_t dense = -1;
 
 /// Of n scalars, those that process `rank` of `size` adds.
-struct Range {
-  std::int64_t begin = 0, end = 0;
-  std::int64_t size() const { return end - begin; }
-};
-Range slice_of(std::int64_t n, int rank, int size) {
+ScalarRange slice_of(std::int64_t n, int rank, int size) {
   const auto bound = [&](int r) {
     return r == size ? n : n * r / size / slice_grain * slice_grain;
   };
   return {bound(rank), bound(rank + 1)};
 }
-Range overlap(Range a, Range b) {
+ScalarRange overlap(ScalarRange a, ScalarRange b) {
   const std::int64_t begin = std::max(a.begin, b.begin);
   return {begin, std::max(begin, std::min(a.end, b.end))};
 }
-
-template <class T>
-std::span<const std::byte> bytes_of(const std::vector<T>& values) {
-  return std::as_bytes(std::span(values));
-}
-template <class T>
-std::span<std::byte> writable(std::vector<T>& values) {
-  return std::as_writable_bytes(std::span(values));
-}
-
-/// Sums of nodes that lie in memory, as MicroSum adds them.
-class SpanSum {
- public:
-  explicit SpanSum(std::int64_t n) : n_(static_cast<std::size_t>(n)) {}
-  /// `values` may be null: no gradient. It is written over.
-  void push(int level, std::int64_t index, float* values) {
-    while (!nodes_.empty() && nodes_.back().level == level && index % 2 == 1) {
-      values = sum(nodes_.back().values, values);
-      nodes_.pop_back();
-      ++level;
-      index /= 2;
-    }
-    nodes_.push_back({level, values});
-  }
-  float* total() {
-    while (nodes_.size() > 1) {
-      float* const last = nodes_.back().values;
-      nodes_.pop_back();
-      nodes_.back().values = sum(nodes_.back().values, last);
-    }
-    return nodes_.front().values;
-  }
-
- private:
-  struct Node {
-    int level;
-    float* values;
-  };
-  float* sum(float* a, float* b) const {
-    if (a == nullptr || b == nullptr) return a == nullptr ? b : a;
-    kernels::add_scaled(a, b, 1.0F, n_);
-    return a;
-  }
-  std::size_t n_;
-  std::vector<Node> nodes_;
-};
 
 }  // namespace
 
@@ -109,8 +57,9 @@ struct RankExchange::Bucket {
     bool sliced() const { return !sparse() && has(dense); }
   };
   std::vector<Item> items;
-  /// Totals of the sliced items one after another, and the nodes of sparse ones.
-  std::vector<float> sums;
+  /// Totals of the sliced items one after another, or of divided ones this process's part; and the
+  /// nodes of sparse ones.
+  std::vector<float> sums, own_sums;
   std::vector<std::byte> nodes;
   std::future<void> done;
 };
@@ -231,79 +180,113 @@ void RankExchange::post(Bucket& bucket) {
 void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
   struct Placed {
     const Bucket::Item* item;
-    Range range;
+    /// Among the sums that all get; empty of a leaf that is divided.
+    ScalarRange range;
+    bool divided() const { return range.size() == 0; }
   };
   std::vector<Placed> placed;
   std::int64_t n = 0;
   for (const Bucket::Item& item : bucket.items) {
     if (!item.sliced()) continue;
-    placed.push_back({&item, {n, n + item.shape.elements()}});
-    wire_.expect(item.leaf, item.shape.elements());
-    n += item.shape.elements();
+    const std::int64_t elements = item.shape.elements();
+    const std::int64_t common = divided(item.leaf) ? 0 : elements;
+    placed.push_back({&item, {n, n + common}});
+    wire_.expect(item.leaf, elements);
+    n += common;
   }
-  if (n == 0) return;
+  if (placed.empty()) return;
   const int size = with.size();
-  const Range own = slice_of(n, with.rank(), size);
-  std::vector<std::size_t> from_counts, to_counts, slices;
+  // Which of a leaf's scalars a process adds.
+  const auto part_of = [&](const Placed& leaf, int rank) {
+    if (leaf.divided()) return division_.range(leaf.item->leaf, rank);
+    const ScalarRange common = overlap(leaf.range, slice_of(n, rank, size));
+    return ScalarRange{common.begin - leaf.range.begin, common.end - leaf.range.begin};
+  };
+  // Rounded numbers are rounded here, too; others of one's own are read where they are.
+  const bool all_travel = wire_.rounds();
+  std::vector<std::size_t> from_counts, to_counts;
   wire_.clear();
   for (int to = 0; to < size; ++to) {
-    const Range slice = slice_of(n, to, size);
-    slices.push_back(static_cast<std::size_t>(slice.size()) * wire_.scalar_bytes());
     const std::size_t before = wire_.size();
     for (std::size_t node = 0; node < places_[static_cast<std::size_t>(with.rank())].size();
          ++node) {
       for (const Placed& leaf : placed) {
         const auto& values = leaf.item->own[node];
-        const Range part = overlap(leaf.range, slice);
+        const ScalarRange part = part_of(leaf, to);
         if (values.kind == nothing || part.size() == 0) continue;
-        const std::int64_t offset = part.begin - leaf.range.begin;
-        wire_.append(values.values + offset, part.size(),
-                     {leaf.item->leaf, node, offset, leaf.range.size()});
+        if (to == with.rank() && !all_travel) continue;
+        wire_.append(values.values + part.begin, part.size(),
+                     {leaf.item->leaf, node, part.begin, leaf.item->shape.elements()});
       }
     }
     from_counts.push_back((wire_.size() - before) * wire_.scalar_bytes());
   }
-  // What comes, in the order in which it was sent: of each process, node by node, leaf by leaf.
+  // What comes, in the order in which it was sent: of each process, node by node, leaf by leaf; the
+  // numbers are null where they come from outside.
   std::size_t coming = 0;
-  const auto for_each_coming = [&](auto&& body) {
+  const auto for_each_node = [&](auto&& body) {
     std::size_t first = 0;
-    for (const auto& places : places_) {
+    for (int rank = 0; rank < size; ++rank) {
+      const std::vector<SumNode>& places = places_[static_cast<std::size_t>(rank)];
       for (std::size_t node = 0; node < places.size(); ++node) {
         for (std::size_t leaf = 0; leaf < placed.size(); ++leaf) {
-          const Range part = overlap(placed[leaf].range, own);
+          const Bucket::Item& item = *placed[leaf].item;
+          const ScalarRange part = part_of(placed[leaf], with.rank());
           if (part.size() == 0) continue;
-          const bool has = placed[leaf].item->kinds[first + node] != nothing;
-          body(places[node], leaf, has, static_cast<std::size_t>(part.size()));
+          const bool has = item.kinds[first + node] != nothing;
+          const bool here = has && rank == with.rank() && !all_travel;
+          body(places[node], leaf, here ? item.own[node].values + part.begin : nullptr,
+               has && !here ? static_cast<std::size_t>(part.size()) : 0);
         }
       }
       first += places.size();
       to_counts.push_back(coming * wire_.scalar_bytes());
     }
   };
-  for_each_coming([&](const SumNode&, std::size_t, bool has, std::size_t count) {
-    if (has) coming += count;
-  });
+  for_each_node(
+      [&](const SumNode&, std::size_t, const float*, std::size_t comes) { coming += comes; });
   for (std::size_t r = to_counts.size() - 1; r > 0; --r) to_counts[r] -= to_counts[r - 1];
   with.all_to_all(wire_.bytes(), from_counts, wire_.room(incoming_, coming), to_counts);
   wire_.arrived(incoming_);
 
   std::vector<SpanSum> totals;
-  for (const Placed& leaf : placed) totals.emplace_back(overlap(leaf.range, own).size());
+  for (const Placed& leaf : placed) totals.emplace_back(part_of(leaf, with.rank()).size());
   float* next = incoming_.data();
-  for_each_coming([&](const SumNode& node, std::size_t leaf, bool has, std::size_t count) {
-    totals[leaf].push(node.level, node.index, has ? next : nullptr);
-    if (has) next += count;
+  for_each_node([&](const SumNode& node, std::size_t leaf, const float* here, std::size_t comes) {
+    totals[leaf].push(node.level, node.index,
+                      comes > 0 ? SpanSum::Numbers{next, next} : SpanSum::Numbers{here, nullptr});
+    next += comes;
   });
   wire_.clear();
+  bucket.own_sums.clear();
+  bucket.sums.resize(static_cast<std::size_t>(n));
+  const ScalarRange own = slice_of(n, with.rank(), size);
+  float* sum = bucket.sums.data() + own.begin;
   for (std::size_t leaf = 0; leaf < placed.size(); ++leaf) {
-    const Range part = overlap(placed[leaf].range, own);
+    const ScalarRange part = part_of(placed[leaf], with.rank());
     if (part.size() == 0) continue;
-    const Range& whole = placed[leaf].range;
-    wire_.append(
-        totals[leaf].total(), part.size(),
-        {placed[leaf].item->leaf, wire_.slots() - 1, part.begin - whole.begin, whole.size()});
+    const Bucket::Item& item = *placed[leaf].item;
+    const float* const total = totals[leaf].total();
+    if (placed[leaf].divided()) {
+      bucket.own_sums.insert(bucket.own_sums.end(), total, total + part.size());
+    } else if (all_travel) {
+      wire_.append(total, part.size(),
+                   {item.leaf, wire_.slots() - 1, part.begin, item.shape.elements()});
+    } else {
+      sum = std::copy_n(total, part.size(), sum);
+    }
   }
-  with.all_gather(wire_.bytes(), slices, wire_.room(bucket.sums, static_cast<std::size_t>(n)));
+  if (n == 0) return;
+  std::vector<std::size_t> slices;
+  for (int rank = 0; rank < size; ++rank) {
+    slices.push_back(static_cast<std::size_t>(slice_of(n, rank, size).size()) *
+                     wire_.scalar_bytes());
+  }
+  const auto mine = all_travel ? wire_.bytes()
+                               : bytes_of(bucket.sums)
+                                     .subspan(static_cast<std::size_t>(own.begin) * sizeof(float),
+                                              static_cast<std::size_t>(own.size()) * sizeof(float));
+  with.all_gather(mine, slices, wire_.room(bucket.sums, bucket.sums.size()));
   wire_.arrived(bucket.sums);
 }
 
@@ -344,18 +327,28 @@ void RankExchange::gather_sparse(Collectives& with, Bucket& bucket) {
 
 void RankExchange::put(Bucket& bucket) {
   const float* sum = bucket.sums.data();
+  const float* own_sum = bucket.own_sums.data();
+  bool sparse = false;
+  for (const Bucket::Item& item : bucket.items) {
+    sparse = sparse || item.sparse();
+    if (!item.sliced()) continue;
+    const Tensor total(item.shape);
+    const bool part = divided(item.leaf);
+    const ScalarRange range =
+        part ? division_.range(item.leaf, ranks_.rank()) : ScalarRange{0, item.shape.elements()};
+    const float*& from = part ? own_sum : sum;
+    std::copy_n(from, range.size(), total.data<float>() + range.begin);
+    from += range.size();
+    leaves_[item.leaf].total->accumulate(total);
+  }
+  if (sparse) put_sparse(bucket);
+}
+
+void RankExchange::put_sparse(Bucket& bucket) {
   std::vector<MicroSum> sparse;
   for (const Bucket::Item& item : bucket.items) {
-    if (item.sliced()) {
-      const Tensor total(item.shape);
-      std::copy_n(sum, item.shape.elements(), total.data<float>());
-      sum += item.shape.elements();
-      leaves_[item.leaf].total->accumulate(total);
-    } else if (item.sparse()) {
-      sparse.emplace_back(item.shape, DType::f32);
-    }
+    if (item.sparse()) sparse.emplace_back(item.shape, DType::f32);
   }
-  if (sparse.empty()) return;
   // As they were gathered: of each process, leaf by leaf, node by node.
   const std::byte* next = bucket.nodes.data();
   const auto take = [&](void* to, std::size_t size) {
@@ -392,47 +385,6 @@ void RankExchange::put(Bucket& bucket) {
   for (const Bucket::Item& item : bucket.items) {
     if (item.sparse()) sparse[index++].finish(*leaves_[item.leaf].total);
   }
-}
-
-std::future<void> RankExchange::post_values(std::span<double> values) {
-  return ranks_.post([this, values](Collectives& with) {
-    const std::size_t each = values.size() / static_cast<std::size_t>(micro_batches_);
-    std::vector<std::size_t> counts;
-    for (int rank = 0; rank < with.size(); ++rank) {
-      const auto of_rank =
-          static_cast<std::size_t>(share_of(micro_batches_, rank, with.size()).size());
-      counts.push_back(of_rank * each * sizeof(double));
-    }
-    const auto own = values.subspan(static_cast<std::size_t>(share().begin) * each,
-                                    static_cast<std::size_t>(share().size()) * each);
-    const std::vector<double> mine(own.begin(), own.end());
-    with.all_gather(bytes_of(mine), counts, std::as_writable_bytes(values));
-  });
-}
-
-void RankExchange::share_values(std::span<double> values) {
-  const ProfileScope scope("exchange");
-  std::future<void> known = post_values(values);
-  ranks_.wait(known);
-}
-
-void RankExchange::share_runs(const Tensor& parameter, std::span<const std::int64_t> counts) {
-  const ProfileScope scope("exchange");
-  std::future<void> done = ranks_.post([&](Collectives& with) {
-    std::vector<std::size_t> bytes;
-    std::size_t before = 0;
-    for (int rank = 0; rank < with.size(); ++rank) {
-      bytes.push_back(static_cast<std::size_t>(counts[static_cast<std::size_t>(rank)]) *
-                      sizeof(float));
-      if (rank < with.rank()) before += bytes.back();
-    }
-    const auto all = std::span(static_cast<std::byte*>(parameter.raw()), parameter.bytes());
-    const auto own = all.subspan(before, bytes[static_cast<std::size_t>(with.rank())]);
-    // MPI takes no run from where it puts it.
-    const std::vector<std::byte> mine(own.begin(), own.end());
-    with.all_gather(mine, bytes, all);
-  });
-  ranks_.wait(done);
 }
 
 void RankExchange::finish(std::span<double> values) {

@@ -6,6 +6,7 @@
 #include <future>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "gradient_exchange.hpp"
@@ -20,8 +21,8 @@ namespace sluice {
 /// that one process gets. Leaves travel in buckets, filled in the order in which the first process
 /// completed them in the first step: a bucket goes as soon as all of it is there and the ones
 /// before it have gone. Dense leaves are cut into a slice per process, which gets everyone's nodes
-/// of it, adds them and gives the sum to all; of leaves that some node has as sparse rows, every
-/// process gets all rows.
+/// of it, adds them and gives the sum to all, or keeps it where leaves are divided; of leaves that
+/// some node has as sparse rows, every process gets all rows.
 class RankExchange final : public GradientExchange {
  public:
   /// `micro_batches` of a step over all processes, at least one for each. At bf16 dense leaves
@@ -32,13 +33,18 @@ class RankExchange final : public GradientExchange {
   ~RankExchange() override;
 
   MicroBatches share() const override;
+  void divide(LeafDivision division) override { division_ = std::move(division); }
   void ready(std::size_t leaf, const MicroSum& part, GradientSlot& total) override;
   void finish(std::span<double> values) override;
   void share_values(std::span<double> values) override;
-  void share_runs(const Tensor& parameter, std::span<const std::int64_t> counts) override;
+  void share_updates(std::span<const Tensor> values) override;
+  std::vector<double> gather(std::span<const double> mine,
+                             std::span<const std::size_t> counts) override;
 
   /// What is kept of rounding; between steps. Places of process `rank` in it.
   SumWire& wire() { return wire_; }
+  /// Whether a leaf's sum stays in parts, and so is not rounded once more.
+  bool divided(std::size_t leaf) const { return leaf < division_.leaves; }
   std::size_t slots(int rank) const { return places_[static_cast<std::size_t>(rank)].size() + 1; }
 
  private:
@@ -59,10 +65,14 @@ class RankExchange final : public GradientExchange {
   void gather_sparse(Collectives& with, Bucket& bucket);
   /// Puts what was summed into the leaves' totals.
   void put(Bucket& bucket);
+  void put_sparse(Bucket& bucket);
+  /// Parts of values, of leaves from `first` on, for all.
+  void gather_parts(Collectives& with, std::size_t first, std::span<const Tensor> values);
 
   Communicator& ranks_;
   const std::int64_t micro_batches_;
   const std::vector<std::vector<SumNode>> places_;
+  LeafDivision division_;
   std::vector<Leaf> leaves_;
   std::vector<std::size_t> order_;
   std::vector<Bucket> buckets_;
@@ -71,6 +81,20 @@ class RankExchange final : public GradientExchange {
   SumWire wire_;
   std::vector<float> incoming_;
 };
+
+/// Bytes of gradients in a bucket: enough that a network's latency does not count, little enough
+/// that the first goes early.
+inline constexpr std::int64_t bucket_bytes = std::int64_t{4} << 20;
+
+/// Values as they travel.
+template <class T>
+std::span<const std::byte> bytes_of(const std::vector<T>& values) {
+  return std::as_bytes(std::span(values));
+}
+template <class T>
+std::span<std::byte> writable(std::vector<T>& values) {
+  return std::as_writable_bytes(std::span(values));
+}
 
 /// What this process's optimizer is of all processes'.
 inline OptimizerShard shard_of(const RankGroup& ranks, const TrainConfig& config) {

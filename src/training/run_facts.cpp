@@ -11,7 +11,7 @@ namespace sluice {
 
 Fingerprint fingerprint_of(const LanguageModel& model, const TokenShards& train,
                            const TokenShards* valid, const TrainConfig& config,
-                           const Fingerprint& more, const RankGroup& ranks) {
+                           const Fingerprint& more) {
   Fingerprint out = more;
   const nlohmann::json model_config = model.config();
   for (const auto& [name, value] : model_config.items()) {
@@ -21,11 +21,7 @@ Fingerprint fingerprint_of(const LanguageModel& model, const TokenShards& train,
   out["context"] = std::to_string(config.context);
   out[accumulate_fact] = std::to_string(config.accumulate);
   if (config.sync_every > 0) out["sync_every"] = std::to_string(config.sync_every);
-  if (config.communicate == Precision::bf16) {
-    out["communicate"] = name_of(config.communicate);
-    // What is rounded depends on it.
-    out["number of processes"] = std::to_string(ranks.size());
-  }
+  if (config.communicate == Precision::bf16) out["communicate"] = name_of(config.communicate);
   out["carry"] = config.carry ? "on" : "off";
   out["optimizer"] = name_of(config.optimizer.kind);
   out["training data"] = data_fingerprint(train);

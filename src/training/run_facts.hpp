@@ -15,7 +15,7 @@ namespace sluice {
 /// what the caller adds.
 Fingerprint fingerprint_of(const LanguageModel& model, const TokenShards& train,
                            const TokenShards* valid, const TrainConfig& config,
-                           const Fingerprint& more, const RankGroup& ranks);
+                           const Fingerprint& more);
 
 /// Equal for equal weights, bit for bit.
 std::string parameters_checksum(const Parameters& parameters);

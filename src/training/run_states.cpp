@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
+#include "sluice/kernels/arithmetic.hpp"
 
 namespace sluice {
 namespace {
@@ -301,10 +303,8 @@ void RoundingState::check(const StoredState& stored) const {
     const std::size_t dot = name.find('.');
     const auto rank = whole_number(name.substr(0, dot));
     const auto leaf = dot == std::string::npos ? std::nullopt : whole_number(name.substr(dot + 1));
-    const bool known =
-        rank && leaf && *rank >= 0 && *rank < ranks_.size() && *leaf >= 0 &&
-        source.info.dtype == DType::f32 && source.info.shape.rank() == 2 &&
-        source.info.shape[0] == static_cast<std::int64_t>(exchange_.slots(static_cast<int>(*rank)));
+    const bool known = rank && leaf && *rank >= 0 && std::in_range<int>(*rank) && *leaf >= 0 &&
+                       source.info.dtype == DType::f32 && source.info.shape.rank() == 2;
     if (known) continue;
     throw Error(fmt::format("cannot resume from '{}': tensor '{}{}' is unknown", stored.file,
                             stored.prefix, name));
@@ -312,13 +312,40 @@ void RoundingState::check(const StoredState& stored) const {
 }
 
 void RoundingState::restore(const StoredState& stored) {
-  const std::string own = std::to_string(ranks_.rank()) + ".";
+  struct Part {
+    int rank;
+    std::size_t leaf;
+  };
+  const auto part_of = [](const TensorSource& source) {
+    const std::string& name = source.info.name;
+    return Part{std::stoi(name), std::stoul(name.substr(name.find('.') + 1))};
+  };
+  int processes = 0;
   for (const TensorSource& source : stored.tensors) {
-    if (!source.info.name.starts_with(own)) continue;
+    processes = std::max(processes, part_of(source).rank + 1);
+  }
+  SumWire& wire = exchange_.wire();
+  for (const TensorSource& source : stored.tensors) {
+    const Part part = part_of(source);
+    const std::int64_t elements = source.info.shape[1];
+    std::vector<float>& errors = wire.errors()[part.leaf];
+    errors.resize(wire.slots() * static_cast<std::size_t>(elements));
+    const bool as_it_was = processes == ranks_.size();
+    if (as_it_was ? part.rank != ranks_.rank() : !ranks_.leads()) continue;
     const Tensor values = source.make();
-    const auto span = values.span<float>();
-    const std::size_t leaf = std::stoul(source.info.name.substr(own.size()));
-    exchange_.wire().errors()[leaf].assign(span.begin(), span.end());
+    const std::int64_t slots = source.info.shape[0];
+    for (std::int64_t slot = 0; slot < slots; ++slot) {
+      // The last place is the sum's, from which nothing goes where sums are divided.
+      const bool stays =
+          as_it_was && slot < static_cast<std::int64_t>(wire.slots()) &&
+          !(exchange_.divided(part.leaf) && slot + 1 == static_cast<std::int64_t>(wire.slots()));
+      const float* const from = values.data<float>() + slot * elements;
+      if (stays) {
+        std::copy_n(from, elements, errors.data() + slot * elements);
+      } else {
+        kernels::add_scaled(errors.data(), from, 1.0F, static_cast<std::size_t>(elements));
+      }
+    }
   }
 }
 

@@ -99,6 +99,7 @@ class WorkersState : public SharedState {
 };
 
 /// What rounding left in each process of what it sends (SumWire), "RANK.LEAF" [slots, elements].
+/// Restored in another number of processes it is added up, and the first one sends all of it.
 class RoundingState : public SharedState {
  public:
   RoundingState(RankExchange& exchange, RankGroup ranks) : exchange_(exchange), ranks_(ranks) {}

@@ -71,8 +71,7 @@ class Run {
         schedule_(config.schedule),
         profiler_(options.profile_steps),
         checkpointer_(weights_.files().checkpoint_file(),
-                      fingerprint_of(model, train, valid, config, options.fingerprint, ranks_),
-                      parts()) {
+                      fingerprint_of(model, train, valid, config, options.fingerprint), parts()) {
     if (valid != nullptr) validator_.emplace(model, *valid, config, ranks_);
   }
 

@@ -33,7 +33,8 @@ class Collectives {
   virtual ~Collectives() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  /// all = what each process has, one after another: counts[r] bytes of process r.
+  /// all = what each process has, one after another: counts[r] bytes of process r. `mine` may be
+  /// this process's part of `all`, if it is in all processes.
   virtual void all_gather(std::span<const std::byte> mine, std::span<const std::size_t> counts,
                           std::span<std::byte> all) = 0;
   /// The r-th part of `from`, from_counts[r] bytes, goes to process r; what it has for this one

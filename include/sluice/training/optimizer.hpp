@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -70,7 +71,9 @@ struct ScalarRange {
   std::int64_t size() const { return end - begin; }
 };
 
-/// Which part of all scalars an optimizer updates: the `index`-th of `count` that are about equal.
+/// Which part of every parameter an optimizer updates: the `index`-th of `count`, whole blocks of
+/// 16,384 scalars. Parts are about equal over all parameters, and over those of any bucket that
+/// travels.
 struct OptimizerShard {
   int index = 0, count = 1;
 };
@@ -99,9 +102,14 @@ class Optimizer {
   /// other.
   ScalarRange range(std::size_t p, int index) const;
 
-  /// ‖all gradients‖₂, summed in double in a fixed order: the same for any number of threads. 0
-  /// when there are no gradients. Gradients whose op knew their squares are not read again.
-  double gradient_norm() const;
+  /// Of several shards each sums the squares of its own scalars, block by block: gets these sums
+  /// and the number of them that each shard has, gives those of all shards, one after the other.
+  using AllParts = std::function<std::vector<double>(std::span<const double> mine,
+                                                     std::span<const std::size_t> counts)>;
+  /// ‖all gradients‖₂, summed in double in a fixed order: the same for any number of threads, and
+  /// for any number of shards, which need `all`. 0 when there are no gradients. Gradients whose op
+  /// knew their squares are not read again.
+  double gradient_norm(const AllParts& all = {}) const;
 
   /// One update with every gradient multiplied by `gradient_scale` first (clipping).
   void step(double learning_rate, double gradient_scale = 1);
@@ -137,6 +145,14 @@ class Optimizer {
   /// Calls body(index of block) for every block, groups of blocks at the same time.
   template <class Body>
   void for_each_block(Body&& body) const;
+  /// The blocks of parameter `p` that shard `index` updates.
+  struct BlockRange {
+    std::size_t begin, end;
+  };
+  BlockRange blocks_of(std::size_t p, int index) const;
+  bool owns(std::size_t block) const;
+  /// Fills in the sums that other shards made.
+  void join_parts(const AllParts& all) const;
   void update(const Block& block, float learning_rate, float gradient_scale);
   /// Moves a block's weights towards those that the run began with.
   void pull(const Block& block, float learning_rate) const;

@@ -32,9 +32,9 @@ const char* open_mpi(int* rank, int* size) {
 
 void* all_gather(const void* mine, int count, void* all, const int* counts, const int* offsets) {
   auto* request = new (std::nothrow) MPI_Request;
-  return begun(
-      MPI_Iallgatherv(mine, count, MPI_BYTE, all, counts, offsets, MPI_BYTE, world, request),
-      request);
+  return begun(MPI_Iallgatherv(mine == nullptr ? MPI_IN_PLACE : mine, count, MPI_BYTE, all, counts,
+                               offsets, MPI_BYTE, world, request),
+               request);
 }
 
 void* all_to_all(const void* from, const int* from_counts, const int* from_offsets, void* to,
