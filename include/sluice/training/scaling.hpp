@@ -44,12 +44,13 @@ struct ScalingPoint {
 /// of gradients go in K = ⌈G / 4 MB⌉ buckets (training/rank_exchange), S bytes in all. With latency
 /// L and bandwidth B, and o = 2 µs to begin a message:
 ///   a bucket's three exchanges   b = 3 (L + (N - 1) o) + 2 (N - 1)/N · (S/K) / B
-///   packing and adding           w = G · 1 ns, on the core that computes
+///   packing and adding           w = G · 5 ns, on the core that computes
 ///   what has time to hide        h = 2/3 t · (K - 1)/K, the backward pass but for the last bucket
 ///   agreeing                     a = 2 (L + (N - 1) o)
 ///   step                         T = t + w + max(b, K b - h) + a
 ///   with workers synchronised every H steps, all at once   T = t + (w + K b) / H + a
-/// and efficiency t / T. Every gradient counts as dense; 2/3, o and the nanosecond are estimates.
+/// and efficiency t / T. Every gradient counts as dense; the 5 ns are what two processes on one
+/// machine took (docs/results.md, "Several processes"), 2/3 and o are estimates.
 ScalingPoint predict_scaling(const StepCost& cost, const Network& network, std::int64_t processes);
 
 }  // namespace sluice
