@@ -176,6 +176,7 @@ class TsvCodec final : public ObjectCodec {
     std::vector<std::string> names;
     for (const std::string_view name : columns_of(line)) names.emplace_back(name);
     find_columns(names);
+    columns_ = names.size();
     // Objects have names of their own.
     return json() ? "" : line + "\t" + four_columns;
   }
@@ -186,6 +187,11 @@ class TsvCodec final : public ObjectCodec {
       throw Error(fmt::format("{}: expected at least {} columns between tabs, got {}", where,
                               index + 1, columns.size()));
     };
+    if (columns_ > 0 && columns.size() > columns_) {
+      throw Error(
+          fmt::format("{}: expected at most {} columns between tabs, as the first line has, got {}",
+                      where, columns_, columns.size()));
+    }
     FormattedLine parsed;
     parsed.text = column(text_);
     if (context_) parsed.context = column(*context_);
@@ -216,16 +222,23 @@ class TsvCodec final : public ObjectCodec {
     if (!options_.context_column.empty()) context_ = find(options_.context_column, names);
   }
   std::string write_text(const FormattedLine& line, const LineScore& score) const override {
-    std::string text = line.line + "\t" + four(score);
+    std::string text = whole_row(line.line) + "\t" + four(score);
     const std::vector<std::string> parts = parts_of(score);
     if (!parts.empty()) text += fmt::format("\t{}", fmt::join(parts, " "));
     return text;
   }
   std::string failed_text(const FormattedLine& line) const override {
-    return line.line + "\t" + four_failed;
+    return whole_row(line.line) + "\t" + four_failed;
+  }
+  /// The row with a tab for each column of the header that it lacks, so that what is written behind
+  /// it stands below its name.
+  std::string whole_row(const std::string& row) const {
+    const std::size_t there = columns_of(row).size();
+    return row + std::string(columns_ > there ? columns_ - there : 0, '\t');
   }
 
   LineFormatOptions options_;
+  std::size_t columns_ = 0;  // of the header; 0 without one
   std::size_t text_ = 0;
   std::optional<std::size_t> context_;
 };

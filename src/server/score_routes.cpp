@@ -194,7 +194,8 @@ void handle_score(const Call& call) {
   const auto request = read_request<ScoreRequest>(*score_request(), call.body);
   const auto model = call.model(request.model);
   if (request.text.has_value() == !request.lines.empty()) {
-    throw RequestError(400, "request: either 'text' or 'lines' is needed", "text");
+    throw RequestError(400, "request: either 'text' or 'lines', of one line at least, is needed",
+                       "text");
   }
   if (request.alternatives > 0 && !request.words) {
     throw RequestError(400, "request: 'alternatives' go with words; set words, too",

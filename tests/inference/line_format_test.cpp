@@ -58,11 +58,19 @@ TEST_F(LineForms, ColumnsByNamePassThrough) {
   EXPECT_EQ(out.lines[0], "x\tc\tt\tlog_probability\ttokens\toov\tperplexity");
   EXPECT_EQ(out.lines[1], " 1 \t\ta b\t" + four("a b"));
   EXPECT_TRUE(out.lines[2].starts_with(fmt::format("2\te \ta\t{:.4f}\t2\t0\t", score("a", "e "))));
-  EXPECT_EQ(out.lines[3], "3\tonly\tnan\t0\t0\tnan");
+  EXPECT_EQ(out.lines[3], "3\tonly\t\tnan\t0\t0\tnan") << "below their names";
   EXPECT_TRUE(out.lines[4].starts_with("4\t\tc\t-"));
   ASSERT_EQ(out.faults.size(), 1U);
   EXPECT_NE(out.faults[0].find("line 4: expected at least 3 columns"), std::string::npos);
   EXPECT_EQ(out.failed, 1);
+
+  // What the text does not need may be missing, but not be too much.
+  format = {.format = LineFormat::tsv, .text_column = "t"};
+  const Written short_row = written("t\tx\na\n", format);
+  EXPECT_EQ(short_row.lines.at(1), "a\t\t" + four("a"));
+  const Written long_row = written("t\tx\na\tb\tc\n", format);
+  EXPECT_EQ(long_row.failed, 1);
+  EXPECT_NE(long_row.faults.at(0).find("line 2: expected at most 2 columns"), std::string::npos);
 
   EXPECT_THROW(written("x\ty\n", {.format = LineFormat::tsv}), Error) << "no column 'text'";
   format = {.format = LineFormat::tsv, .text_column = "2", .header = false};

@@ -24,7 +24,7 @@ struct GenerateOptions {
   /// Tokens to generate at most; >= 0.
   std::int64_t tokens = 100;
   /// Generation ends before the first of these texts would appear; empty ones are left out.
-  std::vector<std::string> stops;
+  std::vector<std::string> stops = {};
 };
 
 /// Why generation ended.
@@ -56,7 +56,7 @@ GenerateResult generate(const FrozenModel& model, const Tokenizer& tokenizer,
 
 /// How many texts are made of each prompt, and how.
 struct GenerateManyOptions {
-  GenerateOptions each;
+  GenerateOptions each = {};
   /// Texts of each prompt; >= 1. The i-th is drawn with the seed each.sampling.seed + i.
   std::int64_t samples = 1;
   /// 0: they are drawn. n > 0: they are the best that beam_search() with so many finds; `samples`
@@ -66,7 +66,7 @@ struct GenerateManyOptions {
   double length_penalty = 1;
   /// Whether the prompts' own tokens are told.
   bool echo = false;
-  EngineOptions engine;
+  EngineOptions engine = {};
 
   /// Throws UsageError for a value out of range; biases are of tokens below `vocabulary`.
   void validate(std::int64_t vocabulary) const;

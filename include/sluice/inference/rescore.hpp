@@ -84,9 +84,9 @@ std::map<std::string, double> read_costs(std::istream& in);
 
 struct RescoreOptions {
   /// Of ScoreOptions, bos, eos, context and deterministic hold.
-  ScoreOptions score;
+  ScoreOptions score = {};
   /// Without, lines get the model's score and no total.
-  std::optional<RescoreWeights> weights;
+  std::optional<RescoreWeights> weights = {};
   /// Write only the best of each list: the first of those with the highest total.
   bool best = false;
 };

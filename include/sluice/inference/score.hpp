@@ -88,7 +88,7 @@ struct ScoreOptions {
   /// Text that each line continues, as it is: it should end with a blank where a line begins a new
   /// word, or with '\n' where it begins a new line. Blanks at its end are scored with the line, as
   /// subwords begin with them.
-  std::string context;
+  std::string context = {};
   /// The lines are one text: each is scored given all before it.
   bool running = false;
   /// Of running text: a line after empty ones begins a document where they end one, which is read

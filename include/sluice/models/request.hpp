@@ -24,13 +24,13 @@ struct FieldChoice {
 /// Some fields of a model, or a named model ("preset") and fields that are to differ from it.
 struct ModelRequest {
   /// One of presets(); empty: none.
-  std::string preset;
+  std::string preset = {};
   /// Of the architecture asked for; "arch" is not among the names.
   Given<ModelConfig> fields;
   /// Whether the architecture was given; it is the default one, or the preset's, else.
   bool arch_given = false;
   /// Fields that only other architectures have, as long as none was given.
-  std::vector<FieldChoice> waiting;
+  std::vector<FieldChoice> waiting = {};
 
   const Architecture& architecture() const { return fields.values.architecture(); }
   /// Whether a field was given: of ModelConfig, "arch" or "preset".

@@ -105,7 +105,7 @@ class RecurrentLayer {
 /// layer.hidden to layer.hidden, each y = layer(dropout(norm(x))), plus x where `residual` and the
 /// widths agree (for IndRNN: Li et al. 2018, section 4.3).
 struct RecurrentStackOptions {
-  RecurrentOptions layer;
+  RecurrentOptions layer = {};
   std::int64_t layers = 1;
   /// Of each layer's input, a name of make_causal_norm, and its groups.
   std::string norm = "none";

@@ -41,7 +41,7 @@ struct TokenLayersOptions {
   /// Embedding width D and width H of the last hidden layer.
   std::int64_t dim = 0, hidden = 0;
   /// Band ends of the adaptive softmax; empty means a full softmax.
-  std::vector<std::int64_t> cutoffs;
+  std::vector<std::int64_t> cutoffs = {};
   bool tie = false;
 };
 

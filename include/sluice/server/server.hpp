@@ -24,7 +24,7 @@ const EnumNames<LogFormat>& enum_names(LogFormat);
 struct ServerOptions {
   /// Model directories. The last part of each path is its name, which must be different from the
   /// others'.
-  std::vector<std::filesystem::path> models;
+  std::vector<std::filesystem::path> models = {};
   /// Numeric address, or "localhost"; port 0: one that is free.
   std::string host = "127.0.0.1";
   std::int64_t port = 8080;
@@ -32,12 +32,12 @@ struct ServerOptions {
   WeightPrecision precision = WeightPrecision::f32;
   /// A file of keys, one a line, each perhaps followed by a blank and a name; "": none is asked
   /// for.
-  std::filesystem::path api_key_file;
+  std::filesystem::path api_key_file = {};
   /// Origins of pages that may call the server, "*" for all; none: only its own page may.
-  std::vector<std::string> cors_origins;
+  std::vector<std::string> cors_origins = {};
   /// Names besides "localhost" and numeric addresses by which a server on a loopback address may be
   /// called.
-  std::vector<std::string> hosts;
+  std::vector<std::string> hosts = {};
 
   /// Of each model: texts that are continued side by side, and requests that wait for their turn.
   std::int64_t max_sessions = 32;

@@ -19,8 +19,8 @@ namespace sluice {
 
 /// Where a run's texts are.
 struct DataSettings {
-  std::vector<std::filesystem::path> train;
-  std::vector<std::filesystem::path> valid;
+  std::vector<std::filesystem::path> train = {};
+  std::vector<std::filesystem::path> valid = {};
   /// What the model that the run starts with was trained for: how well it is still known is shown
   /// beside each validation.
   std::vector<std::filesystem::path> valid_old = {};
@@ -45,7 +45,7 @@ inline constexpr std::int64_t most_threads = 4096;
 /// rest.
 struct Settings {
   /// The model directory; empty: not given.
-  std::filesystem::path out;
+  std::filesystem::path out = {};
   /// The model whose weights the run starts with; empty: with weights drawn at random.
   std::filesystem::path from = {};
   /// With `from`: what becomes of its vocabulary (VocabularyChange).

@@ -104,10 +104,10 @@ struct TrainOptions {
   /// Named facts a resumed run must share with the one it continues, beside those train() checks
   /// itself (model, batch, context, carry, optimizer, data): e.g. "vocabulary" and the tokenizer's
   /// fingerprint.
-  std::map<std::string, std::string> fingerprint;
+  std::map<std::string, std::string> fingerprint = {};
   /// Checksum of the configuration that the run is by. A resumed run that finds another one than
   /// its checkpoint records, `found_configuration`, says so (TrainCallbacks::note). Empty: none.
-  std::string configuration, found_configuration;
+  std::string configuration = {}, found_configuration = {};
   TrainCallbacks callbacks;
   /// Polled between steps and while validating: not 0 asks training to save and return. A signal
   /// handler may store the signal's number here. May be null.

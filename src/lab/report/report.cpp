@@ -170,6 +170,7 @@ std::string report_html(const ReportParts& parts) {
 }
 
 void write_report(const fs::path& directory) {
+  if (!fs::exists(directory)) throw Error(fmt::format("'{}' does not exist", directory.string()));
   Reported reported = read_reported(directory);
   if (auto claims = read_part<ClaimResults>(directory, claims_name, parse_claim_results)) {
     reported.claims = {.results = std::move(*claims), .directories = {}};

@@ -40,9 +40,10 @@ class Report : public ::testing::Test {
     return read_file(directory_ / "report" / (name + ".csv"));
   }
   /// What write_report says against the directory.
-  std::string refusal() const {
+  std::string refusal() const { return refusal_of(directory_); }
+  static std::string refusal_of(const fs::path& directory) {
     try {
-      write_report(directory_);
+      write_report(directory);
     } catch (const Error& error) {
       return error.what();
     }
@@ -374,6 +375,8 @@ TEST_F(Report, RatiosAreHeldAgainstTheirThreshold) {
 }
 
 TEST_F(Report, RefusesInOneSentence) {
+  EXPECT_TRUE(has(refusal_of(directory_ / "nowhere"), "/nowhere' does not exist"));
+  EXPECT_FALSE(fs::exists(directory_ / "nowhere"));
   EXPECT_TRUE(has(refusal(), "has no results.json, inspect.json or claims.json"));
   std::ofstream(directory_ / "results.json") << "{\"format_version\": 1";
   EXPECT_TRUE(has(refusal(), "results.json' is damaged (no JSON, line 1, column 21: "))

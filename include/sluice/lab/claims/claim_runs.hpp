@@ -21,9 +21,9 @@ namespace sluice {
 
 /// What claims are run on, and where.
 struct ClaimRequest {
-  std::vector<std::filesystem::path> data;
+  std::vector<std::filesystem::path> data = {};
   /// An existing directory whose lock the caller holds. All claims share its runs.
-  std::filesystem::path out;
+  std::filesystem::path out = {};
   /// Overrides the number of seeds of the claims; 0: leaves it.
   std::int64_t seeds = 0;
   /// Whether seeds are added, from that number to Claim::most_seeds, until every part is decided
