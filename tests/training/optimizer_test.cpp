@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
@@ -382,6 +383,74 @@ TEST(Optimizer, ShardsMakeTheUpdateOfOne) {
       EXPECT_EQ(kept, all) << "no moment is kept twice";
     }
   }
+}
+
+// Each sums the squares of its own scalars alone, block by block: what its gradients hold of
+// others' does not matter.
+TEST(Optimizer, ShardsHaveTheNormOfOne) {
+  const Parameters whole = make_parameters();
+  const Optimizer one(whole, {});
+  set_gradients(whole, 1);
+  const double norm = one.gradient_norm();
+  for (const int count : {2, 3, 7}) {
+    std::vector<double> found;
+    std::size_t expected = 0;
+    for (const bool second : {false, true}) {
+      for (int index = 0; index < count; ++index) {
+        const Parameters part = make_parameters();
+        const Optimizer shard(part, {}, {index, count});
+        set_gradients(part, 1);
+        for (std::size_t p = 0; p < sizes.size(); ++p) {
+          const ScalarRange own = shard.range(p, index);
+          float* const gradient = part[p].variable.grad().data<float>();
+          std::fill(gradient, gradient + own.begin, NAN);
+          std::fill(gradient + own.end, gradient + sizes[p], NAN);
+        }
+        const double joined = shard.gradient_norm([&](auto mine, auto counts) {
+          EXPECT_EQ(counts.size(), static_cast<std::size_t>(count));
+          EXPECT_EQ(mine.size(), counts[static_cast<std::size_t>(index)]);
+          expected = 0;
+          for (const std::size_t each : counts) expected += each;
+          if (!second) found.insert(found.end(), mine.begin(), mine.end());
+          return second ? found : std::vector<double>(expected);
+        });
+        if (second) {
+          EXPECT_EQ(joined, norm) << index << " of " << count;
+        }
+      }
+      EXPECT_EQ(found.size(), expected);
+    }
+  }
+}
+
+// A bucket of gradients that travels has a part for each; what is left over goes to each in turn.
+TEST(Optimizer, ShardsAreEqualInEveryParameter) {
+  constexpr std::int64_t block = 16384;
+  Parameters parameters;
+  for (int p = 0; p < 60; ++p) {
+    parameters.push_back({.name = std::to_string(p),
+                          .variable = Variable(Tensor::zeros(Shape{(p % 4 * 5 + 1) * block}), true),
+                          .to_file = {},
+                          .from_file = {},
+                          .decay = true});
+  }
+  constexpr int count = 7;
+  const Optimizer optimizer(parameters, {}, {0, count});
+  std::vector<std::int64_t> blocks(count);
+  std::int64_t all = 0;
+  for (std::size_t p = 0; p < parameters.size(); ++p) {
+    const std::int64_t of_all = parameters[p].variable.value().elements() / block;
+    all += of_all;
+    for (int shard = 0; shard < count; ++shard) {
+      const std::int64_t own = optimizer.range(p, shard).size() / block;
+      EXPECT_GE(own, of_all / count);
+      EXPECT_LE(own, of_all / count + 1);
+      blocks[static_cast<std::size_t>(shard)] += own;
+    }
+  }
+  // Within 3%.
+  const double mean = static_cast<double>(all) / count;
+  for (const std::int64_t own : blocks) EXPECT_NEAR(static_cast<double>(own), mean, 0.03 * mean);
 }
 
 }  // namespace
