@@ -14,15 +14,16 @@ const std::vector<Recipe>& recipes() {
       {"dauphin-gbw",
        "GCNN-14 bottleneck for Google Billion Word. Layers, projection in front of them and the "
        "first and last band: fairseq's fconv_lm_dauphin_gbw; bands of 10k, 40k and 200k words: "
-       "Dauphin et al. 2017, section 4.1 (fairseq has 50k); rate from [1, 2], momentum 0.99, "
-       "clipping at 0.1, weight normalisation and Kaiming initialisation: there, sections 4.2 and "
-       "4.3; dropout: fconv_lm's default; words seen 3 times: Chelba et al. 2013. What was not "
-       "published (schedule, chunk) is that of dauphin-wikitext103.",
+       "Dauphin et al. 2017, section 4.1 (fairseq has 50k); momentum 0.99 and weight "
+       "normalisation: there, sections 4.2 and 4.3; rate 1, clipping at 0.1, Kaiming "
+       "initialisation, neither dropout nor weight decay: an author of it in fairseq's issue 734; "
+       "words seen 3 times: Chelba et al. 2013. What was not published (schedule, chunk) is that "
+       "of dauphin-wikitext103.",
        R"({"tokenizer": {"kind": "word", "min_count": 3},
-           "model": {"preset": "gcnn-14b", "dropout": 0.1},
-           "training": {"optimizer": "nesterov", "momentum": 0.99, "clip": 0.1, "lr": 1,
-                        "schedule": "plateau", "factor": 0.5, "batch": 1, "context": 1024,
-                        "carry": false}})"},
+           "model": {"preset": "gcnn-14b", "dropout": 0},
+           "training": {"optimizer": "nesterov", "momentum": 0.99, "weight_decay": 0,
+                        "clip": 0.1, "lr": 1, "schedule": "plateau", "factor": 0.5, "batch": 1,
+                        "context": 1024, "carry": false}})"},
       {"dauphin-wikitext103",
        "GCNN-14 of Dauphin et al. 2017 for WikiText-103, a GPU's share of a step: fairseq's "
        "examples/language_model/README.conv.md (fconv_lm_dauphin_wikitext103, nag with its "

@@ -41,6 +41,15 @@ TEST(Recipes, WikiText103IsThatOfFairseq) {
   EXPECT_EQ(settings.model.preset, "gcnn-14");
 }
 
+// What an author of the paper told of it (fairseq's issue 734).
+TEST(Recipes, GoogleBillionWordIsNotRegularised) {
+  const Settings settings = recipe_settings("dauphin-gbw");
+  EXPECT_EQ(settings.model.fields.values.dropout, 0.0F);
+  EXPECT_EQ(settings.training.values.optimizer.weight_decay, 0);
+  EXPECT_EQ(settings.training.values.schedule.lr, 1);
+  EXPECT_EQ(settings.training.values.clip, 0.1);
+}
+
 TEST(Recipes, WhatIsGivenWins) {
   Settings settings = recipe_settings("dauphin-gbw");
   Settings given;
