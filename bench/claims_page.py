@@ -14,6 +14,7 @@ import sys
 import textwrap
 
 from charts import COLOURS, FAINT, INK, plt
+from matplotlib.ticker import MaxNLocator
 from measure import ROOT, cpu_model
 
 PAGE = ROOT / "docs/claims"
@@ -51,7 +52,8 @@ def effect(part):
     if part["effect"] is None:
         return "cannot be told"
     unit = {"ratio": "times", "share": "of the runs"}.get(part["kind"], part["unit"])
-    return f"{number(part['effect'])} {unit}{interval(part)}"
+    by = {"trimmed": ", trimmed mean", "median": ", median"}.get(part.get("statistic"), "")
+    return f"{number(part['effect'])} {unit}{interval(part)}{by}"
 
 
 def claimed(part):
@@ -72,7 +74,7 @@ def corrected(claims):
 
 def over_text(part):
     """The interval over blocks of the text, where there is one."""
-    if not part.get("text_blocks"):
+    if not part.get("text_blocks") or part.get("statistic", "mean") != "mean":
         return ""
     return f"; over blocks of the text {number(part['text_low'])} to {number(part['text_high'])}"
 
@@ -114,6 +116,9 @@ def draw_part(axes, part):
         known = [v for v in part[values] if v is not None]
         axes.scatter(known, [row] * len(known), s=22, color=COLOURS[0 if row == 0 else 3], alpha=0.8,
                      zorder=2, lw=0)
+        if len(known) > 1 and len(set(known)) == 1:
+            axes.annotate(f"{len(known)} runs", (known[0], row), (0, 13), textcoords="offset points", ha="center",
+                          fontsize=7)
         mean = part[values.replace("values_", "")]
         if mean is not None:
             axes.vlines(mean, row - 0.28, row + 0.28, color=INK, lw=1.6, zorder=3)
@@ -130,6 +135,9 @@ def draw_part(axes, part):
     axes.set_xlabel(f"{part['measure']}, {part['unit']}{better}", fontsize=7.5)
     if is_wide(part):
         axes.set_xscale("log")
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:,.4g}k" if abs(x) >= 10000 else f"{x:.4g}")
     tidy(axes)
 
 
@@ -212,11 +220,14 @@ def rates_of(part, side):
     return f"{name}: {' or '.join(number(lr) for lr in rates['lr'])}{at_edge}"
 
 
-def command_anywhere(command):
-    """Paths of the machine it ran on, by what they end in: the text's directory and name, the output's name."""
+def command_anywhere(command, name):
+    """Paths of the machine it ran on, by what they end in: the text's directory and name, the output's name; the
+    file of a claim that is as the program's own, by its name."""
     words = shlex.split(command)
     for i, word in enumerate(words):
-        if word.startswith("/"):
+        if word.endswith(f"/{name}.json"):
+            words[i] = name
+        elif word.startswith("/"):
             words[i] = "/".join(pathlib.PurePath(word).parts[-1 if words[i - 1] == "--out" else -2:])
     return shlex.join(words)
 
@@ -311,14 +322,18 @@ def main():
     record["claims"] = [c for c in record["claims"]
                         if c["name"] in shipped and asks_the_same(c, shipped[c["name"]])]
     for claim in record["claims"]:
-        claim["command"] = command_anywhere(claim["command"])
-        claim.setdefault("plain", shipped[claim["name"]]["plain"])
+        claim["command"] = command_anywhere(claim["command"], claim["name"])
+        # What is said of it may have been put better since.
+        claim |= {key: shipped[claim["name"]][key] for key in ("plain", "limits")}
     (PAGE / "verdicts.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     claims = sorted(record["claims"], key=place)
     for claim in claims:
         draw(PAGE / f"{claim['name']}.svg", claim, out)
         (PAGE / f"{claim['name']}.md").write_text(page(claim), encoding="utf-8")
     done = {claim["name"] for claim in claims}
+    for name in shipped.keys() - done:  # pages of what has been changed since it was run
+        for kind in ("md", "svg"):
+            (PAGE / f"{name}.{kind}").unlink(missing_ok=True)
     waiting = sorted((c for name, c in shipped.items() if name not in done), key=place)
     (PAGE / "README.md").write_text(index(record, claims, waiting, flags.note), encoding="utf-8")
 

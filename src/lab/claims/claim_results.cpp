@@ -53,7 +53,8 @@ FieldCodec<PartResult> part_codec() {
                                       .add("text_high", &P::text_high, {.optional = true})
                                       .only_if(has_text)
                                       .add("looks", &P::looks, {.optional = true})
-                                      .add("looked", &P::looked, {.optional = true});
+                                      .add("looked", &P::looked, {.optional = true})
+                                      .add("seeds_to_tell", &P::seeds_to_tell, {.optional = true});
   return complete<P>(table);
 }
 

@@ -116,8 +116,13 @@ class ClaimRun {
     return false;
   }
 
+  /// Whether seeds may still decide the part. They never do where a run has no value (it diverged,
+  /// say): no interval comes of any number of others.
   bool open(std::size_t part) const {
-    return !results_[part] || results_[part]->verdict == ClaimVerdict::inconclusive;
+    const auto& result = results_[part];
+    if (!result) return true;
+    return result->verdict == ClaimVerdict::inconclusive &&
+           (result->n > 0 || result->values_a.size() < 2);
   }
   const LookPlan& looks_of(std::size_t part) const {
     return looks_.at(claim_.parts[part].a.of.comparison);

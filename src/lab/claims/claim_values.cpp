@@ -20,8 +20,9 @@ std::string value_name(const Value& value) {
   return names.empty() ? "none" : fmt::format("{}", fmt::join(names, "|"));
 }
 
-/// "unit=gtu", "norm=batch batch=1 less norm=batch batch=32".
-std::string side_name(const ClaimSide& side) {
+/// "unit=gtu", "norm=batch batch=1 less norm=batch batch=32", "relu-4: init_scale=0.1" where sides
+/// of several comparisons meet.
+std::string side_name(const ClaimSide& side, bool with_comparison) {
   const auto name = [](const ClaimSelection& selection) {
     std::vector<std::string> fields;
     for (const auto& [field, value] : selection.variant) {
@@ -42,7 +43,9 @@ std::string side_name(const ClaimSide& side) {
     }
     return fields.empty() ? std::string("all") : fmt::format("{}", fmt::join(fields, " "));
   };
-  return side.minus ? fmt::format("{} less {}", name(side.of), name(*side.minus)) : name(side.of);
+  std::string text =
+      side.minus ? fmt::format("{} less {}", name(side.of), name(*side.minus)) : name(side.of);
+  return with_comparison ? fmt::format("{}: {}", side.of.comparison, text) : text;
 }
 
 }  // namespace
@@ -128,7 +131,12 @@ void ClaimValues::judge(PartResult& result, const LookPlan& looks, std::size_t l
   result.n = static_cast<std::int64_t>(effect.n);
   result.looks = looks.seeds;
   result.looked = static_cast<std::int64_t>(look) + 1;
-  if (verdict == ClaimVerdict::inconclusive) return;
+  if (verdict == ClaimVerdict::inconclusive) {
+    if (looks.count() > 1) {
+      result.seeds_to_tell = forecast(terms, looks, result.values_a, result.values_b).seeds;
+    }
+    return;
+  }
   const double correction = (1 - default_confidence) / looks.alpha[look];
   const double p = verdict_p(terms, verdict, result.values_a, result.values_b);
   result.p = std::min(1.0, correction * p);
@@ -155,7 +163,9 @@ std::vector<double> ClaimValues::blocks(const Measure& measure, const ClaimSelec
 
 void ClaimValues::add_text(PartResult& result, const ClaimPart& part) {
   const Measure& measure = find_measure(part.measure);
+  // Blocks are averaged over the seeds: of another statistic of them it would be no interval.
   if (!measure.of_blocks || part.effect != EffectKind::difference) return;
+  if (part.statistic != Statistic::mean) return;
   std::vector<double> effect = blocks(measure, part.a.of);
   const auto add = [&](const ClaimSelection& selection, double sign) {
     const std::vector<double> own = blocks(measure, selection);
@@ -184,10 +194,11 @@ PartResult ClaimValues::described(const ClaimPart& part, const Measure& measure)
   result.statistic = part.statistic;
   result.bound = part.bound;
   result.unit = measure.unit;
-  result.side_a = side_name(part.a);
+  const bool across = part.b && part.b->of.comparison != part.a.of.comparison;
+  result.side_a = side_name(part.a, across);
   result.rates_a = rates_of_side(part.a.of);
   if (part.b) {
-    result.side_b = side_name(*part.b);
+    result.side_b = side_name(*part.b, across);
     result.rates_b = rates_of_side(part.b->of);
   }
   return result;

@@ -17,11 +17,14 @@ std::string short_number(double value) {
 
 std::string measured_text(double value) { return std::isfinite(value) ? short_number(value) : "?"; }
 
-/// "-0.0312 (-0.0414 to -0.0210) nats per token", "0.62 times (0.55 to 0.70)".
+/// "-0.0312 nats per token (-0.0414 to -0.0210)", "0.62 times (0.55 to 0.70), trimmed mean".
 std::string effect_sentence(const PartResult& part) {
-  return fmt::format("{} {} ({} to {})", measured_text(part.effect),
+  const char* const statistic = part.statistic == Statistic::mean      ? ""
+                                : part.statistic == Statistic::trimmed ? ", trimmed mean"
+                                                                       : ", median";
+  return fmt::format("{} {} ({} to {}){}", measured_text(part.effect),
                      part.kind == EffectKind::ratio ? "times" : part.unit, measured_text(part.low),
-                     measured_text(part.high));
+                     measured_text(part.high), statistic);
 }
 
 std::string expected_text(const PartResult& part) {
@@ -40,6 +43,15 @@ std::string expected_text(const PartResult& part) {
 std::string sides(const PartResult& part) {
   const std::string a = fmt::format("{} {}", part.side_a, measured_text(part.a));
   return part.side_b ? fmt::format("{}, {} {}", a, *part.side_b, measured_text(part.b)) : a;
+}
+
+/// What more would tell a part that was not told: nothing when there is no telling, or no need.
+std::string more_seeds(const PartResult& part) {
+  if (part.verdict != ClaimVerdict::inconclusive || part.looks.size() < 2) return "";
+  if (part.seeds_to_tell == 0) {
+    return fmt::format(", {} seeds would hardly tell", part.looks.back());
+  }
+  return fmt::format(", {} seeds would tell in four of five cases", part.seeds_to_tell);
 }
 
 }  // namespace
@@ -63,8 +75,8 @@ std::string part_sentence(const PartResult& part) {
           ? ""
           : fmt::format(", over {} blocks of the text {} to {}", part.text_blocks,
                         measured_text(part.text_low), measured_text(part.text_high));
-  return fmt::format("{}: {}, claimed {}{}, {} seeds{}{}{}", head, effect_sentence(part),
-                     expected_text(part), bound, part.n, looks, text,
+  return fmt::format("{}: {}, claimed {}{}, {} seeds{}{}{}{}", head, effect_sentence(part),
+                     expected_text(part), bound, part.n, looks, text, more_seeds(part),
                      edge ? ", best rate at an end of those tried" : "");
 }
 

@@ -331,6 +331,8 @@ TEST_F(Claims, SeveralComparisonsHaveDirectoriesOfTheirOwn) {
   ASSERT_TRUE(result);
   const json element = as_json(*result);
   EXPECT_EQ(element["directories"], json({"tiny/main", "tiny/other"}));
+  EXPECT_EQ(element["parts"][0]["side_a"], "main: unit=glu");
+  EXPECT_EQ(element["parts"][0]["side_b"], "other: norm=none|layer");
   const json results = json::parse(read_file(out() / "tiny" / "other" / "results.json"));
   const json& none = results["variants"][0]["loss"]["values"];
   const json& layer = results["variants"][1]["loss"]["values"];
@@ -400,6 +402,11 @@ TEST_F(Claims, ShippedOnesArePlanned) {
       EXPECT_LE(claim.minutes, quick ? 1 : large ? 1500 : 120) << name;
       EXPECT_FALSE(claim.limits.empty()) << name;
       EXPECT_FALSE(claim.plain.empty()) << name;
+      // Of five seeds a trimmed mean keeps three, which tell next to nothing.
+      for (const ClaimPart& part : claim.parts) {
+        if (quick || part.statistic == Statistic::mean) continue;
+        EXPECT_GE(claim.comparison(part.a.of.comparison).seeds, 8) << name;
+      }
       for (const ClaimComparison& comparison : claim.comparisons) {
         const auto planned = plan_comparison(claim, comparison, request());
         EXPECT_EQ(static_cast<std::int64_t>(planned->runs().size()), comparison.first_runs())

@@ -67,6 +67,34 @@ TEST_F(Claims, SeedsAreAddedUntilTheyAreDecided) {
   EXPECT_THROW(run_claim(claim(text), request), UsageError);
 }
 
+// A part that some run has no value for is never told: no seeds are spent on it.
+TEST_F(Claims, NoSeedsForWhatTheyCannotDecide) {
+  json text = tiny_claim();
+  text["most_seeds"] = 5;
+  json& main = text["comparisons"]["main"];
+  main["vary"] = {{"optimizer", {"adamw", "sgd"}}};
+  main["training"]["clip"] = 0;
+  main["training"]["momentum"] = 0;
+  main["rates"] = {1e30};
+  const auto side = [](const char* optimizer) {
+    return json{{"variant", {{"optimizer", optimizer}}}, {"rate", "highest"}};
+  };
+  text["parts"] = {{{"statement", "one of them diverged"},
+                    {"measure", "tokens_to_loss"},
+                    {"a", side("sgd")},
+                    {"b", side("adamw")},
+                    {"expect", "less"}}};
+  ClaimRequest request = this->request();
+  request.until_decided = true;
+  ClaimCounter counter;
+  const auto result = run_claim(claim(text), request, counter.callbacks());
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->verdict, ClaimVerdict::inconclusive);
+  EXPECT_EQ(result->parts[0].n, 0);
+  EXPECT_EQ(result->parts[0].looked, 1);
+  EXPECT_EQ(counter.trained, 4);
+}
+
 TEST_F(Claims, RatesAreSearchedForByPilots) {
   json text = tiny_claim();
   json& main = text["comparisons"]["main"];

@@ -4,7 +4,6 @@
 #include <cstddef>
 
 #include "inspect_support.hpp"
-#include "support/model_configs.hpp"
 
 namespace sluice::lab_test {
 namespace {
@@ -49,39 +48,36 @@ TEST_F(Inspect, LabelsOpenAndShutChannels) {
 
 // Gates over documents are the mean of those over each by itself.
 TEST_F(Inspect, LabelsAreSeenInEachDocument) {
-  for (const bool recurrent : {false, true}) {
-    ModelConfig config = this->config("[(6,4)]*2", "glu");
-    if (recurrent) config = test::with_arch(config, "gru");
-    config.labels = {"some"};
-    const auto model = make_model(config, 3);
-    for (const Parameter& parameter : model->parameters()) {
-      if (parameter.name.find("condition") == std::string::npos) continue;
-      double i = 0;  // at first labels differ in nothing
-      for (float& value : parameter.variable.value().span<float>()) {
-        value = static_cast<float>(std::sin(i += 1));
-      }
+  ModelConfig config = this->config("[(6,4)]*2", "glu");
+  config.labels = {"some"};
+  const auto model = make_model(config, 3);
+  for (const Parameter& parameter : model->parameters()) {
+    if (parameter.name.find("condition") == std::string::npos) continue;
+    double i = 0;  // at first labels differ in nothing
+    for (float& value : parameter.variable.value().span<float>()) {
+      value = static_cast<float>(std::sin(i += 1));
     }
-    InspectOptions options;
-    options.lags = options.context = false;
-    std::vector<TokenId> ids(60);
-    text_->read(0, 60, ids.data());
-    const auto gates = [&](const TokenShards& text) {
-      return inspect_model(*model, *tokenizer_, text, options).labels;
-    };
-    const auto shards = [&](std::size_t begin, std::size_t end) {
-      return TokenShards(std::vector<TokenId>(ids.begin() + static_cast<std::ptrdiff_t>(begin),
-                                              ids.begin() + static_cast<std::ptrdiff_t>(end)),
-                         tokenizer_->eos(), tokenizer_->size());
-    };
-    const auto first = gates(shards(0, 20)), second = gates(shards(20, 60));
-    const auto both = gates(shards(0, 60).in_documents(
-        std::make_shared<DocumentEnds>(std::vector<std::int64_t>{20, 60})));
-    ASSERT_EQ(both.size(), first.size());
-    for (std::size_t i = 0; i < both.size(); ++i) {
-      EXPECT_NEAR(both[i].mean, (first[i].mean + 2 * second[i].mean) / 3, 1e-6) << both[i].layer;
-      EXPECT_NEAR(both[i].unknown_mean, (first[i].unknown_mean + 2 * second[i].unknown_mean) / 3,
-                  1e-6);
-    }
+  }
+  InspectOptions options;
+  options.lags = options.context = false;
+  std::vector<TokenId> ids(60);
+  text_->read(0, 60, ids.data());
+  const auto gates = [&](const TokenShards& text) {
+    return inspect_model(*model, *tokenizer_, text, options).labels;
+  };
+  const auto shards = [&](std::size_t begin, std::size_t end) {
+    return TokenShards(std::vector<TokenId>(ids.begin() + static_cast<std::ptrdiff_t>(begin),
+                                            ids.begin() + static_cast<std::ptrdiff_t>(end)),
+                       tokenizer_->eos(), tokenizer_->size());
+  };
+  const auto first = gates(shards(0, 20)), second = gates(shards(20, 60));
+  const auto both = gates(shards(0, 60).in_documents(
+      std::make_shared<DocumentEnds>(std::vector<std::int64_t>{20, 60})));
+  ASSERT_EQ(both.size(), first.size());
+  for (std::size_t i = 0; i < both.size(); ++i) {
+    EXPECT_NEAR(both[i].mean, (first[i].mean + 2 * second[i].mean) / 3, 1e-6) << both[i].layer;
+    EXPECT_NEAR(both[i].unknown_mean, (first[i].unknown_mean + 2 * second[i].unknown_mean) / 3,
+                1e-6);
   }
 }
 

@@ -67,6 +67,9 @@ struct PartResult {
   /// Numbers of seeds at which to look, and how many of these looks there were.
   std::vector<std::int64_t> looks;
   std::int64_t looked = 1;
+  /// Of a part that is inconclusive with looks to come: the seeds that would tell it in four of
+  /// five cases (forecast()); 0 when none of the looks would, or it is told.
+  std::int64_t seeds_to_tell = 0;
 };
 
 struct ClaimResult {
