@@ -273,7 +273,7 @@ void add_train(CLI::App& program, int& status) {
   add_footer(
       app, "",
       {"sluice train --data text.txt --out model --minutes 10", "sluice train --out model --resume",
-       "sluice train --data text.txt --out lstm --arch lstm --tokenizer char"});
+       "sluice train --data text.txt --out swiglu --unit swiglu --tokenizer char"});
   add_train_flags(app, *flags);
   when_chosen(app, [flags, &status] { status = train_command(*flags); });
 }

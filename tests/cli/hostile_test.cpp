@@ -393,7 +393,7 @@ TEST_F(Hostile, ARunKilledBeforeItBeganIsStartedAnew) {
   EXPECT_TRUE(complains(run(tiny_training(text_, path("mine"))), 1, "train", "exists already"));
   fs::remove(model_ + "/checkpoint.safetensors");
   const Outcome outcome = run(tiny_training(text_, model_, {"--steps", "3"}));
-  EXPECT_TRUE(complains(outcome, 1, "train", "no run to continue"));
+  EXPECT_TRUE(complains(outcome, 1, "train", "exists already; give --overwrite"));
   EXPECT_EQ(outcome.err.find("--resume"), std::string::npos);
 }
 
