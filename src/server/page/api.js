@@ -39,10 +39,14 @@ async function ask(path, body, signal) {
 }
 const askFor = async (path, body, signal) => (await ask(path, body, signal)).json();
 
+/// Lets the page draw and hear its buttons: what is at hand of a stream is read without a pause.
+const breathe = () => new Promise(next => setTimeout(next));
+
 /// Calls `each` for the events of a stream as they come.
 async function askForStream(path, body, signal, each) {
   const reader = (await ask(path, body, signal)).body.pipeThrough(new TextDecoderStream()).getReader();
   let held = '';
+  let since = performance.now();
   for (;;) {
     const {done, value} = await reader.read();
     if (done) return;
@@ -54,6 +58,10 @@ async function askForStream(path, body, signal, each) {
       const event = JSON.parse(data);
       if (event.error) throw new Error(event.error.message);
       each(event);
+      if (performance.now() - since < 12) continue;
+      await breathe();
+      signal.throwIfAborted();
+      since = performance.now();
     }
   }
 }

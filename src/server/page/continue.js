@@ -21,25 +21,26 @@ class Sample {
   constructor(prompt, number) {
     this.prompt = prompt;
     this.tokens = [];
+    this.made = '';  // what the tokens say, kept: to join thousands for each is slow
     this.title = element('h3', {textContent: `Sample ${number + 1}`});
     this.text = element('p');
     this.others = element('div', {className: 'others', hidden: true});
-    this.use = element('button', {type: 'button', textContent: 'Use', onclick: () => { setText(this.prompt + this.made()); $('text').focus(); }});
+    this.use = element('button', {type: 'button', textContent: 'Use', onclick: () => { setText(this.prompt + this.made); $('text').focus(); }});
     this.card = element('article', {className: 'sample'}, this.title, this.text, this.others, this.use);
     this.card.setAttribute('aria-label', `Sample ${number + 1}`);
   }
-  made() { return this.tokens.map(token => token.text).join(''); }
   /// What the stream has for it: text, and the tokens that begin in it.
   add(choice) {
     const {tokens, token_logprobs: logs, top_logprobs: tops} = choice.logprobs;
-    const whole = this.made() + choice.text;
+    const begin = this.made.length;
     tokens.forEach((name, i) => this.put({text: name.startsWith('bytes:') ? '' : name, log: logs[i], top: tops?.[i] ?? {}}));
     // Parts of characters, and text that was held back, go with the token before.
-    const rest = whole.slice(this.made().length);
+    const rest = choice.text.slice(this.made.length - begin);
     if (rest && this.tokens.length) {
       const last = this.tokens[this.tokens.length - 1];
       last.text += rest;
       last.span.textContent += rest;
+      this.made += rest;
     }
   }
   put(token) {
@@ -51,6 +52,7 @@ class Sample {
     token.span.addEventListener('keydown', event => { if (event.key === 'Enter' || event.key === ' ') { event.preventDefault(); this.show(at); } });
     token.span.style.background = `rgba(var(--heat), ${Math.min(.8, Math.max(0, -token.log / Math.LN2 - 1) / 10).toFixed(3)})`;
     this.tokens.push(token);
+    this.made += token.text;
     this.text.append(token.span);
   }
   /// The alternatives of a token: a press continues from there.

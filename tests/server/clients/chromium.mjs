@@ -56,7 +56,8 @@ export class Chromium {
   }
   /// Waits until an expression is true.
   async until(expression, what = expression) {
-    for (let i = 0; i < 1000; ++i) {
+    // Minutes: beside others at work a page may wait long for its turn.
+    for (const end = Date.now() + 240_000; Date.now() < end;) {
       if (await this.value(`Boolean(${expression})`).catch(() => false)) return;
       await new Promise(wake => setTimeout(wake, 15));
     }

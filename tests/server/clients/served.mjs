@@ -19,7 +19,7 @@ export class Served {
     return Number(page.split('\n').find(line => line.startsWith(`${name} `))?.split(' ').pop());
   }
   async until(name, value) {
-    for (let i = 0; i < 1000; ++i) {
+    for (const end = Date.now() + 240_000; Date.now() < end;) {
       if (await this.metric(name) === value) return;
       await new Promise(wake => setTimeout(wake, 10));
     }
