@@ -52,9 +52,13 @@ class Builder {
     const std::string_view before = text_.substr(0, byte);
     const std::size_t start = before.rfind('\n');
     FieldPlace at = place_;
-    at.where +=
-        fmt::format(", line {}, column {}", 1 + std::count(before.begin(), before.end(), '\n'),
-                    start == std::string_view::npos ? byte + 1 : byte - start);
+    const std::size_t column = start == std::string_view::npos ? byte + 1 : byte - start;
+    // A line of a file is named by whoever reads lines.
+    const bool line_is_named = place_.where.find(", line ") != std::string::npos;
+    at.where += line_is_named
+                    ? fmt::format(", column {}", column)
+                    : fmt::format(", line {}, column {}",
+                                  1 + std::count(before.begin(), before.end(), '\n'), column);
     // What the parser says behind its own account of the place, without all it read last.
     std::string fault = error.what();
     // The only fault that is none of the syntax.

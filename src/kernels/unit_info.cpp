@@ -215,7 +215,7 @@ const UnitInfo& unit_info(std::string_view name) {
   std::vector<std::string> known;
   known.reserve(unit_infos().size());
   for (const UnitInfo& info : unit_infos()) known.push_back(info.name);
-  throw UsageError("Unit: '" + std::string(name) + "' is unknown; " + suggestion(name, known));
+  throw UsageError("unknown unit '" + std::string(name) + "'; " + suggestion(name, known));
 }
 
 }  // namespace sluice

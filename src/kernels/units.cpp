@@ -29,8 +29,7 @@ const ActivationEntry& known_activation(std::string_view name) {
     for (const ActivationEntry& entry : kernels::kActivations) names.emplace_back(entry.name);
     return names;
   }();
-  throw UsageError("Activation: '" + std::string(name) + "' is unknown; " +
-                   suggestion(name, known));
+  throw UsageError("unknown activation '" + std::string(name) + "'; " + suggestion(name, known));
 }
 
 // The shortest text that reads back to the same float.
@@ -75,7 +74,7 @@ Factor parse_with_parameters(std::string_view text) {
   Factor factor{entry.activation, default_parameters(entry.activation)};
   if (open == std::string_view::npos) return factor;
   const auto refuse = [&](const std::string& why) {
-    throw UsageError("Activation: '" + std::string(text) + "' does not parse; " + why);
+    throw UsageError("activation '" + std::string(text) + "' does not parse; " + why);
   };
   if (text.back() != ')') refuse("expected ')' at its end.");
   const auto most = static_cast<std::size_t>(
@@ -163,7 +162,7 @@ Unit parse_unit(std::string_view name) {
   if (star == std::string_view::npos) {
     const std::string_view word = name.substr(0, name.find('('));
     if (find_activation(word) == nullptr) {
-      throw UsageError("Unit: '" + std::string(name) + "' is unknown; " +
+      throw UsageError("unknown unit '" + std::string(name) + "'; " +
                        suggestion(word, unit_names()));
     }
     const Factor factor = parse_with_parameters(name);
@@ -172,7 +171,7 @@ Unit parse_unit(std::string_view name) {
   const auto f = parse_factor(name.substr(0, star), 'a');
   const auto g = parse_factor(name.substr(star + 1), 'b');
   if (!f || !g) {
-    throw UsageError("Unit: '" + std::string(name) +
+    throw UsageError("unit '" + std::string(name) +
                      "' does not parse; write F(a)*b or a*G(b) with an activation for F or G, "
                      "for example swiglu or silu(a)*b.");
   }

@@ -243,7 +243,8 @@ class GcnnArchitecture final : public ArchitectureOf<GcnnShape> {
   }
 
   std::string summary(const ModelConfig& config) const override {
-    return fmt::format("{} layers of {}", gcnn_of(config).layers.size(), gcnn_of(config).unit);
+    const std::size_t layers = gcnn_of(config).layers.size();
+    return fmt::format("{} layer{} of {}", layers, layers == 1 ? "" : "s", gcnn_of(config).unit);
   }
 
   std::int64_t output_width(const ModelConfig& config) const override {

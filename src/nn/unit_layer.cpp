@@ -55,7 +55,7 @@ std::optional<T> number(std::string_view text) {
 }
 
 [[noreturn]] void refuse(std::string_view spec, std::string_view expected) {
-  throw UsageError(fmt::format("Unit: '{}' does not parse; expected {}.", spec, expected));
+  throw UsageError(fmt::format("unit '{}' does not parse; expected {}.", spec, expected));
 }
 
 void read_slopes(UnitSpec& unit, std::string_view arguments, std::string_view spec) {
@@ -133,7 +133,7 @@ UnitSpec parse_unit_spec(std::string_view spec) {
   if (!formula && std::none_of(known.begin(), known.end(), [&](const std::string& each) {
         return same_unit_name(each, name);
       })) {
-    throw UsageError(fmt::format("Unit: '{}' is unknown; {}", spec, suggestion(name, known)));
+    throw UsageError(fmt::format("unknown unit '{}'; {}", spec, suggestion(name, known)));
   }
   unit.unit = parse_unit(spec);
   return unit;

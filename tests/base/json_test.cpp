@@ -12,9 +12,10 @@ namespace {
 
 const FieldPlace request{.where = "config 'x.json'"};
 
-std::string refusal(const std::string& text, const JsonLimits& limits = {}) {
+std::string refusal(const std::string& text, const JsonLimits& limits = {},
+                    const FieldPlace& place = request) {
   try {
-    parse_json(text, request, limits);
+    parse_json(text, place, limits);
   } catch (const UsageError& error) {
     return error.what();
   }
@@ -49,6 +50,9 @@ TEST(Json, FaultsAreNamedWithTheirPlace) {
   EXPECT_NE(refusal(R"({"a": 1e400})").find("column 11: the number '1e400' is too large for"),
             std::string::npos)
       << refusal(R"({"a": 1e400})");
+  // Of one line of a file the column alone is left to say.
+  EXPECT_EQ(refusal("{x", {}, {.where = "'x.jsonl', line 3"}).find("'x.jsonl', line 3, column 2: "),
+            0U);
   EXPECT_NE(refusal(R"({"a": 1e-400})").find("'1e-400' is too small to be told from 0"),
             std::string::npos);
   EXPECT_EQ(refusal(R"({"a": 1e-300, "b": 0.0, "c": 0e9})"), "");

@@ -62,9 +62,9 @@ std::string refusal(std::string_view name) {
 }
 
 TEST(UnitNames, Refusals) {
-  EXPECT_EQ(refusal("gulu"), "Unit: 'gulu' is unknown; did you mean glu or gelu?");
+  EXPECT_EQ(refusal("gulu"), "unknown unit 'gulu'; did you mean glu or gelu?");
   EXPECT_NE(refusal("convolution").find("known are glu, gtu, bilinear"), std::string::npos);
-  EXPECT_EQ(refusal("sigmod(a)*b"), "Activation: 'sigmod' is unknown; did you mean sigmoid?");
+  EXPECT_EQ(refusal("sigmod(a)*b"), "unknown activation 'sigmod'; did you mean sigmoid?");
   for (const char* name : {"", "*", "a*", "silu(b)*a", "silu(a)*c", "(a)*b", "silua*b", "a*b*c"}) {
     EXPECT_NE(refusal(name), "") << name;
   }
@@ -86,11 +86,11 @@ TEST(UnitNames, Parameters) {
 }
 
 TEST(UnitNames, ParametersThatAreRefused) {
-  EXPECT_EQ(refusal("relu(1)"), "Activation: 'relu(1)' does not parse; relu takes no parameters.");
+  EXPECT_EQ(refusal("relu(1)"), "activation 'relu(1)' does not parse; relu takes no parameters.");
   EXPECT_EQ(refusal("elu(1,2)"),
-            "Activation: 'elu(1,2)' does not parse; elu takes at most 1 parameter.");
-  EXPECT_EQ(refusal("elu(x)"), "Activation: 'elu(x)' does not parse; 'x' is not a number.");
-  EXPECT_EQ(refusal("elu(1"), "Activation: 'elu(1' does not parse; expected ')' at its end.");
+            "activation 'elu(1,2)' does not parse; elu takes at most 1 parameter.");
+  EXPECT_EQ(refusal("elu(x)"), "activation 'elu(x)' does not parse; 'x' is not a number.");
+  EXPECT_EQ(refusal("elu(1"), "activation 'elu(1' does not parse; expected ')' at its end.");
   EXPECT_EQ(refusal("elu(-1)"), "Activation: elu got α = -1, expected 1e-06 to 1e+06.");
   EXPECT_EQ(refusal("hardtanh(2,1)"),
             "Activation: hardtanh got min = 2 and max = 1, expected min to be less than max.");

@@ -129,17 +129,17 @@ TEST(UnitLayer, UnderscoresDoNotMatter) {
 
 TEST(UnitLayer, Refusals) {
   const auto parse = [](const char* spec) { return refusal([&] { parse_unit_spec(spec); }); };
-  EXPECT_EQ(parse("prelo"), "Unit: 'prelo' is unknown; did you mean prelu?");
-  EXPECT_EQ(parse("softmx"), "Unit: 'softmx' is unknown; did you mean softmax or softmin?");
-  EXPECT_EQ(parse("prelu(2)"), "Unit: 'prelu(2)' does not parse; expected prelu or prelu(shared).");
+  EXPECT_EQ(parse("prelo"), "unknown unit 'prelo'; did you mean prelu?");
+  EXPECT_EQ(parse("softmx"), "unknown unit 'softmx'; did you mean softmax or softmin?");
+  EXPECT_EQ(parse("prelu(2)"), "unit 'prelu(2)' does not parse; expected prelu or prelu(shared).");
   EXPECT_EQ(parse("maxout(1)"),
-            "Unit: 'maxout(1)' does not parse; expected maxout(K) with K from 2 to 64.");
+            "unit 'maxout(1)' does not parse; expected maxout(K) with K from 2 to 64.");
   EXPECT_EQ(parse("rrelu(0.3,0.2)"),
-            "Unit: 'rrelu(0.3,0.2)' does not parse; expected rrelu(LOWER,UPPER) with 0 <= LOWER <= "
+            "unit 'rrelu(0.3,0.2)' does not parse; expected rrelu(LOWER,UPPER) with 0 <= LOWER <= "
             "UPPER <= 1e6.");
-  EXPECT_EQ(parse("gelu(2)"), "Unit: 'gelu(2)' does not parse; expected gelu or gelu(stochastic).");
+  EXPECT_EQ(parse("gelu(2)"), "unit 'gelu(2)' does not parse; expected gelu or gelu(stochastic).");
   EXPECT_EQ(parse("gelu(a)*b"), "");
-  EXPECT_EQ(parse("softmax(1)"), "Unit: 'softmax(1)' does not parse; expected no arguments.");
+  EXPECT_EQ(parse("softmax(1)"), "unit 'softmax(1)' does not parse; expected no arguments.");
   for (const char* spec : {"", "maxout(", "maxout(2", "rrelu()", "rrelu(1)", "rrelu(nan,nan)",
                            "prelu(a)*b", "swish()", "elu(-1)"}) {
     EXPECT_NE(parse(spec), "") << spec;

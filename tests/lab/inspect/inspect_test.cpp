@@ -339,7 +339,7 @@ TEST_F(Inspect, WritesItsFiles) {
   EXPECT_EQ(lines("context.csv"), 5);
   EXPECT_EQ(lines("surprisal.csv"), 8);
   const std::string table = format_inspection(found);
-  for (const char* part : {"layers.0", "lag", "perplexity", "1 layers of glu"}) {
+  for (const char* part : {"layers.0", "lag", "perplexity", "1 layer of glu"}) {
     EXPECT_NE(table.find(part), std::string::npos) << table;
   }
 }
