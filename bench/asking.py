@@ -3,8 +3,9 @@
 
     bench/asking.py MODEL --text TEXT [--old PROGRAM] [--ngram FILE] [--chars MODEL]
 
-- `score` line by line: one line of 10 words goes into a pipe, the answer is awaited, the next follows;
-  with --old alternating with another program.
+- `score` line by line: one line of 10 words goes into a pipe, the answer is awaited, the next program
+  follows after a pause, since idle threads may wait actively; each precision, and with --old another
+  program in float32.
 - `rescore`: lists of 100 hypotheses that share prefixes, against the same hypotheses scored as lines
   (both without the time to load the model, which an empty list has).
 - `next --top 10` with --chars: milliseconds from a text to its words.
@@ -18,6 +19,8 @@ import random
 import statistics
 import subprocess
 import time
+
+PAUSE = 0.03  # seconds
 
 
 def spread(values):
@@ -47,13 +50,17 @@ def words_of(path):
         return [word for line in text for word in line.split() if word != "|||"]
 
 
-def line_by_line(programs, model, words, precision):
-    pipes = {name: Pipe(program, "score", model, "--precision", precision)
-             for name, program in programs.items()}
+def line_by_line(program, old, model, words):
+    commands = {precision: [program, "score", model, "--precision", precision]
+                for precision in ("f32", "bf16", "int8")}
+    if old:
+        commands["old, f32"] = [old, "score", model]
+    pipes = {name: Pipe(*command) for name, command in commands.items()}
     times = {name: [] for name in pipes}
-    for i in range(220):
+    for i in range(120):
         line = " ".join(words[10 * i:10 * i + 10])
         for name, pipe in pipes.items():
+            time.sleep(PAUSE)
             times[name].append(pipe.ask(line))
     for pipe in pipes.values():
         pipe.close()
@@ -109,16 +116,13 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--text", required=True, help="a text whose words are used")
     parser.add_argument("--program", default="build/release/cli/sluice")
-    parser.add_argument("--old", help="another program to alternate with")
+    parser.add_argument("--old", help="another program, for lines in float32")
     parser.add_argument("--ngram", help="an n-gram to evaluate on the text")
     parser.add_argument("--chars", help="a model of characters")
     parser.add_argument("--precision", default="f32")
     options = parser.parse_args()
     words = words_of(options.text)
-    programs = {"sluice": options.program}
-    if options.old:
-        programs["old"] = options.old
-    result = {"line_by_line_ms": line_by_line(programs, options.model, words, options.precision),
+    result = {"line_by_line_ms": line_by_line(options.program, options.old, options.model, words),
               "rescore": rescoring(options.program, options.model, words, options.precision)}
     if options.chars:
         texts = [" ".join(words[i:i + 8]) for i in range(0, 400, 8)]
