@@ -1,6 +1,8 @@
 #include "process.hpp"
 
 #include <fcntl.h>
+#include <malloc.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +13,7 @@
 #include <cstring>
 #include <exception>
 #include <new>
+#include <thread>
 
 #include "sluice/base/file.hpp"
 
@@ -77,9 +80,23 @@ void lost(int /*signal*/, siginfo_t* info, void* /*context*/) {
   ::_exit(failure);
 }
 
+/// The C library reserves 64 MB of address space, an arena, for each thread that allocates, up to
+/// eight a core. They are never used whole, but `ulimit -v` counts them: of such a limit they may
+/// have a quarter.
+void limit_arenas() {
+  constexpr rlim_t arena_bytes = rlim_t{64} << 20;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  const rlim_t arenas = std::max<rlim_t>(limit.rlim_cur / 4 / arena_bytes, 1);
+  if (arenas < 8 * rlim_t{std::max(std::thread::hardware_concurrency(), 1U)}) {
+    ::mallopt(M_ARENA_MAX, static_cast<int>(arenas));
+  }
+}
+
 }  // namespace
 
 void prepare_process() {
+  limit_arenas();
   std::set_terminate(ended);
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(descriptor, F_GETFD) != -1 || errno != EBADF) continue;

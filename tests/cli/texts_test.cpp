@@ -101,5 +101,23 @@ TEST_F(Texts, ThatAreDamagedAreRefusedInASentence) {
   EXPECT_TRUE(complains(run({"score", model_, path("cut.gz")}), 1, "score", "end too early"));
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// `ulimit -v` counts what is reserved: were it 64 MB for each of the twelve threads that encode the
+// text, there would be none for the model.
+TEST_F(Texts, ThreadsThatEncodeThemLeaveAddressSpaceForTheModel) {
+  std::string long_text;
+  while (long_text.size() < 14'000'000) long_text += text_;
+  const Outcome outcome = run({"train",       "--data",    write("long.txt", long_text),
+                               "--tokenizer", "char",      "--valid-fraction",
+                               "0",           "--layers",  "[(1024,5)]",
+                               "--dim",       "1024",      "--batch",
+                               "1",           "--context", "8",
+                               "--threads",   "12",        "--steps",
+                               "1",           "--out",     model_},
+                              {.address_space = std::size_t{660} << 20U});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+}
+#endif
+
 }  // namespace
 }  // namespace sluice::cli_test
