@@ -40,7 +40,7 @@ die() { printf 'bench/cluster.sh: %s\n' "$*" >&2; exit 1; }
 [ $# -ge 2 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2; }
 text=$(realpath "$2")
 
-# measure NAME COMMAND...: trains by COMMAND, and notes the median of tokens/s of the run's lines but the first.
+# measure NAME COMMAND...: trains by COMMAND, and notes its tokens/s.
 measure() {
   local name=$1 before begun share
   shift
@@ -60,19 +60,18 @@ train_into() {
     >"$out.log" 2>&1 || { cat "$out.log" >&2; return 1; }
 }
 
+# The tokens_per_second of metrics.jsonl are smoothed, and begin with a first step that is slow: speeds
+# are taken from the tokens and seconds of its lines. The median of those between two lines; with
+# --sync-every, where few steps synchronise, the mean.
 note_speed() {
-  local name=$1 run=$2 speed
-  # Workers are synchronised in few steps, which a median would not see.
-  if [[ $model == *--sync-every* ]]; then
-    speed=$(grep '"event":"train"' "$run/metrics.jsonl" |
-      sed 's/.*"tokens":\([0-9]*\).*"seconds":\([0-9.]*\).*/\1 \2/' |
-      awk 'NR == 2 { t = $1; s = $2 } END { printf "%.0f", ($1 - t) / ($2 - s) }')
-    speeds[$name]+="$speed "
-    return
-  fi
-  speed=$(grep -o '"tokens_per_second":[0-9.]*' "$run/metrics.jsonl" | cut -d: -f2 | tail -n +3 |
-    sort -g | awk '{ v[NR] = $1 } END { printf "%.0f", v[int((NR + 1) / 2)] }')
-  speeds[$name]+="$speed "
+  local name=$1 run=$2 whole=0
+  [[ $model == *--sync-every* ]] && whole=1
+  speeds[$name]+="$(grep '"event":"train"' "$run/metrics.jsonl" |
+    sed 's/.*"seconds":\([0-9.]*\).*"tokens":\([0-9]*\).*/\1 \2/' |
+    awk -v whole=$whole 'NR == 2 { s0 = $1; t0 = $2 }
+      NR > 2 { printf "%.0f\n", ($2 - (whole ? t0 : t)) / ($1 - (whole ? s0 : s)) }
+      { s = $1; t = $2 }' |
+    { if [ $whole -eq 1 ]; then tail -n 1; else sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; fi; }) "
 }
 
 median() { tr ' ' '\n' <<<"${speeds[$1]}" | grep . | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }

@@ -55,11 +55,12 @@ struct RankExchange::Bucket {
       return std::any_of(kinds.begin(), kinds.end(), [](std::int64_t k) { return k >= 0; });
     }
     bool sliced() const { return !sparse() && has(dense); }
+    /// Of a divided leaf: this process's part of its total, in its place.
+    Tensor total = {};
   };
   std::vector<Item> items;
-  /// Totals of the sliced items one after another, or of divided ones this process's part; and the
-  /// nodes of sparse ones.
-  std::vector<float> sums, own_sums;
+  /// Totals of the other sliced items one after another; and the nodes of sparse ones.
+  Tensor sums;
   std::vector<std::byte> nodes;
   std::future<void> done;
 };
@@ -179,14 +180,14 @@ void RankExchange::post(Bucket& bucket) {
 
 void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
   struct Placed {
-    const Bucket::Item* item;
+    Bucket::Item* item;
     /// Among the sums that all get; empty of a leaf that is divided.
     ScalarRange range;
     bool divided() const { return range.size() == 0; }
   };
   std::vector<Placed> placed;
   std::int64_t n = 0;
-  for (const Bucket::Item& item : bucket.items) {
+  for (Bucket::Item& item : bucket.items) {
     if (!item.sliced()) continue;
     const std::int64_t elements = item.shape.elements();
     const std::int64_t common = divided(item.leaf) ? 0 : elements;
@@ -246,35 +247,44 @@ void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
   for_each_node(
       [&](const SumNode&, std::size_t, const float*, std::size_t comes) { coming += comes; });
   for (std::size_t r = to_counts.size() - 1; r > 0; --r) to_counts[r] -= to_counts[r - 1];
-  with.all_to_all(wire_.bytes(), from_counts, wire_.room(incoming_, coming), to_counts);
-  wire_.arrived(incoming_);
+  if (!incoming_.defined() || incoming_.elements() < static_cast<std::int64_t>(coming)) {
+    incoming_ = Tensor(Shape{static_cast<std::int64_t>(coming)});
+  }
+  const std::span<float> incoming = incoming_.span<float>().first(coming);
+  with.all_to_all(wire_.bytes(), from_counts, wire_.room(incoming), to_counts);
+  wire_.arrived(incoming);
 
+  // The sums that this process makes are made where all will have them.
+  bucket.sums = Tensor(Shape{n});
+  const ScalarRange own = slice_of(n, with.rank(), size);
+  float* sum = bucket.sums.data<float>() + own.begin;
   std::vector<SpanSum> totals;
-  for (const Placed& leaf : placed) totals.emplace_back(part_of(leaf, with.rank()).size());
-  float* next = incoming_.data();
+  for (const Placed& leaf : placed) {
+    const ScalarRange part = part_of(leaf, with.rank());
+    float* to = nullptr;
+    if (leaf.divided()) {
+      leaf.item->total = Tensor(leaf.item->shape);
+      to = leaf.item->total.data<float>() + part.begin;
+    } else if (!all_travel) {
+      to = std::exchange(sum, sum + part.size());
+    }
+    totals.emplace_back(part.size(), to);
+  }
+  float* next = incoming.data();
   for_each_node([&](const SumNode& node, std::size_t leaf, const float* here, std::size_t comes) {
     totals[leaf].push(node.level, node.index,
                       comes > 0 ? SpanSum::Numbers{next, next} : SpanSum::Numbers{here, nullptr});
     next += comes;
   });
   wire_.clear();
-  bucket.own_sums.clear();
-  bucket.sums.resize(static_cast<std::size_t>(n));
-  const ScalarRange own = slice_of(n, with.rank(), size);
-  float* sum = bucket.sums.data() + own.begin;
   for (std::size_t leaf = 0; leaf < placed.size(); ++leaf) {
     const ScalarRange part = part_of(placed[leaf], with.rank());
     if (part.size() == 0) continue;
     const Bucket::Item& item = *placed[leaf].item;
     const float* const total = totals[leaf].total();
-    if (placed[leaf].divided()) {
-      bucket.own_sums.insert(bucket.own_sums.end(), total, total + part.size());
-    } else if (all_travel) {
-      wire_.append(total, part.size(),
-                   {item.leaf, wire_.slots() - 1, part.begin, item.shape.elements()});
-    } else {
-      sum = std::copy_n(total, part.size(), sum);
-    }
+    if (!all_travel || placed[leaf].divided()) continue;
+    wire_.append(total, part.size(),
+                 {item.leaf, wire_.slots() - 1, part.begin, item.shape.elements()});
   }
   if (n == 0) return;
   std::vector<std::size_t> slices;
@@ -282,12 +292,12 @@ void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
     slices.push_back(static_cast<std::size_t>(slice_of(n, rank, size).size()) *
                      wire_.scalar_bytes());
   }
+  const std::span<float> sums = bucket.sums.span<float>();
   const auto mine = all_travel ? wire_.bytes()
-                               : bytes_of(bucket.sums)
-                                     .subspan(static_cast<std::size_t>(own.begin) * sizeof(float),
-                                              static_cast<std::size_t>(own.size()) * sizeof(float));
-  with.all_gather(mine, slices, wire_.room(bucket.sums, bucket.sums.size()));
-  wire_.arrived(bucket.sums);
+                               : std::as_bytes(sums.subspan(static_cast<std::size_t>(own.begin),
+                                                            static_cast<std::size_t>(own.size())));
+  with.all_gather(mine, slices, wire_.room(sums));
+  wire_.arrived(sums);
 }
 
 void RankExchange::gather_sparse(Collectives& with, Bucket& bucket) {
@@ -326,21 +336,21 @@ void RankExchange::gather_sparse(Collectives& with, Bucket& bucket) {
 }
 
 void RankExchange::put(Bucket& bucket) {
-  const float* sum = bucket.sums.data();
-  const float* own_sum = bucket.own_sums.data();
   bool sparse = false;
-  for (const Bucket::Item& item : bucket.items) {
+  std::int64_t at = 0;
+  for (Bucket::Item& item : bucket.items) {
     sparse = sparse || item.sparse();
     if (!item.sliced()) continue;
-    const Tensor total(item.shape);
-    const bool part = divided(item.leaf);
-    const ScalarRange range =
-        part ? division_.range(item.leaf, ranks_.rank()) : ScalarRange{0, item.shape.elements()};
-    const float*& from = part ? own_sum : sum;
-    std::copy_n(from, range.size(), total.data<float>() + range.begin);
-    from += range.size();
-    leaves_[item.leaf].total->accumulate(total);
+    if (divided(item.leaf)) {
+      leaves_[item.leaf].total->accumulate(std::exchange(item.total, {}));
+      continue;
+    }
+    // Gradients are views of the sums.
+    const std::int64_t end = at + item.shape.elements();
+    leaves_[item.leaf].total->accumulate(bucket.sums.rows(at, end).reshape(item.shape));
+    at = end;
   }
+  bucket.sums = Tensor();
   if (sparse) put_sparse(bucket);
 }
 

@@ -66,8 +66,14 @@ class RankExchange final : public GradientExchange {
   /// Puts what was summed into the leaves' totals.
   void put(Bucket& bucket);
   void put_sparse(Bucket& bucket);
-  /// Parts of values, of leaves from `first` on, for all.
-  void gather_parts(Collectives& with, std::size_t first, std::span<const Tensor> values);
+  /// What a process has of a leaf's value, and its bytes.
+  struct Update {
+    std::size_t leaf;
+    Tensor value;
+  };
+  /// All get what each process has of the values: of one, in its place, or packed together.
+  void gather_large(Collectives& with, const Update& update);
+  void gather_small(Collectives& with, std::span<const Update> updates);
 
   Communicator& ranks_;
   const std::int64_t micro_batches_;
@@ -79,7 +85,7 @@ class RankExchange final : public GradientExchange {
   std::size_t next_ = 0;
   /// For the communicator's thread alone.
   SumWire wire_;
-  std::vector<float> incoming_;
+  Tensor incoming_;
 };
 
 /// Bytes of gradients in a bucket: enough that a network's latency does not count, little enough

@@ -8,6 +8,13 @@
 #include "sluice/base/profile.hpp"
 
 namespace sluice {
+namespace {
+
+/// Of a value with so many bytes every process's part is read and written where it is; smaller ones
+/// travel together.
+constexpr std::size_t large_update_bytes = std::size_t{1} << 19;
+
+}  // namespace
 
 std::future<void> RankExchange::post_values(std::span<double> values) {
   return ranks_.post([this, values](Collectives& with) {
@@ -34,25 +41,47 @@ void RankExchange::share_values(std::span<double> values) {
 void RankExchange::share_updates(std::span<const Tensor> values) {
   const ProfileScope scope("exchange");
   std::vector<std::future<void>> done;
-  for (std::size_t first = 0, last = 0; first < values.size(); first = last) {
-    std::size_t bytes = 0;
-    while (last < values.size() && (last == first || bytes + values[last].bytes() <= bucket_bytes))
-      bytes += values[last++].bytes();
-    const auto some = values.subspan(first, last - first);
-    done.push_back(
-        ranks_.post([this, first, of_group = std::vector<Tensor>(some.begin(), some.end())](
-                        Collectives& with) { gather_parts(with, first, of_group); }));
+  std::vector<Update> small;
+  std::size_t bytes = 0;
+  const auto send_small = [&] {
+    done.push_back(ranks_.post([this, updates = std::exchange(small, {})](Collectives& with) {
+      gather_small(with, updates);
+    }));
+    bytes = 0;
+  };
+  for (std::size_t leaf = 0; leaf < values.size(); ++leaf) {
+    const Tensor& value = values[leaf];
+    if (value.bytes() >= large_update_bytes) {
+      done.push_back(ranks_.post(
+          [this, update = Update{leaf, value}](Collectives& with) { gather_large(with, update); }));
+      continue;
+    }
+    if (bytes + value.bytes() > bucket_bytes) send_small();
+    small.push_back({leaf, value});
+    bytes += value.bytes();
   }
+  if (!small.empty()) send_small();
   for (std::future<void>& each : done) ranks_.wait(each);
 }
 
-void RankExchange::gather_parts(Collectives& with, std::size_t first,
-                                std::span<const Tensor> values) {
+void RankExchange::gather_large(Collectives& with, const Update& update) {
+  std::vector<std::size_t> counts;
+  std::size_t before = 0;
+  for (int rank = 0; rank < with.size(); ++rank) {
+    const ScalarRange part = division_.range(update.leaf, rank);
+    counts.push_back(static_cast<std::size_t>(part.size()) * sizeof(float));
+    if (rank < with.rank()) before += counts.back();
+  }
+  const auto all = std::as_writable_bytes(update.value.span<float>());
+  with.all_gather(all.subspan(before, counts[static_cast<std::size_t>(with.rank())]), counts, all);
+}
+
+void RankExchange::gather_small(Collectives& with, std::span<const Update> updates) {
   // What process `rank` has of each.
   const auto for_each_part = [&](int rank, auto&& body) {
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const ScalarRange part = division_.range(first + i, rank);
-      body(values[i].data<float>() + part.begin, static_cast<std::size_t>(part.size()));
+    for (const Update& update : updates) {
+      const ScalarRange part = division_.range(update.leaf, rank);
+      body(update.value.data<float>() + part.begin, static_cast<std::size_t>(part.size()));
     }
   };
   std::vector<std::size_t> counts;

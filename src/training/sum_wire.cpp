@@ -37,19 +37,15 @@ std::span<const std::byte> SumWire::bytes() const {
   return rounds() ? std::as_bytes(std::span(rounded_)) : std::as_bytes(std::span(plain_));
 }
 
-std::span<std::byte> SumWire::room(std::vector<float>& to, std::size_t n) {
-  if (!rounds()) {
-    to.resize(n);
-    return std::as_writable_bytes(std::span(to));
-  }
-  arriving_.resize(n);
-  return std::as_writable_bytes(std::span(arriving_));
+std::span<std::byte> SumWire::room(std::span<float> to) {
+  if (!rounds()) return std::as_writable_bytes(to);
+  // It only grows: numbers that are made are written once for nothing.
+  if (arriving_.size() < to.size()) arriving_.resize(to.size());
+  return std::as_writable_bytes(std::span(arriving_).first(to.size()));
 }
 
-void SumWire::arrived(std::vector<float>& to) const {
-  if (!rounds()) return;
-  to.resize(arriving_.size());
-  kernels::from_bfloat16(to.data(), arriving_.data(), arriving_.size());
+void SumWire::arrived(std::span<float> to) const {
+  if (rounds()) kernels::from_bfloat16(to.data(), arriving_.data(), to.size());
 }
 
 }  // namespace sluice

@@ -39,9 +39,10 @@ class SumWire {
   std::size_t size() const { return rounds() ? rounded_.size() : plain_.size(); }
   std::span<const std::byte> bytes() const;
 
-  /// Where the bytes of n numbers that arrive are to be put, before arrived() makes them `to`.
-  std::span<std::byte> room(std::vector<float>& to, std::size_t n);
-  void arrived(std::vector<float>& to) const;
+  /// Where the bytes of as many numbers as `to` has are to be put when they arrive, before
+  /// arrived() makes them `to`.
+  std::span<std::byte> room(std::span<float> to);
+  void arrived(std::span<float> to) const;
 
   /// By leaf: what rounding left in each of its places, [slots, elements]. Only of leaves that were
   /// sent.

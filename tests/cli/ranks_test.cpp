@@ -52,7 +52,10 @@ class Ranks : public ScratchTest {
         "train", "--data",    text_, "--out",       path(out), "--batch",      "1", "--context",
         "8",     "--threads", "1",   "--log-every", "4",       "--accumulate", "6"};
     all.insert(all.end(), more.begin(), more.end());
-    if (std::find(all.begin(), all.end(), "--arch") == all.end()) {
+    const auto has = [&](const char* flag) {
+      return std::find(all.begin(), all.end(), flag) != all.end();
+    };
+    if (!has("--arch") && !has("--layers")) {
       all.insert(all.end(), {"--layers", "[(16,3)]*2", "--dim", "16"});
     }
     return all;
@@ -119,6 +122,8 @@ TEST_F(Ranks, MakeTheModelOfOneProcess) {
       {"--steps", "9", "--dropout", "0.2", "--tokenizer", "word", "--min-count", "1", "--softmax",
        "adaptive"},
       {"--steps", "6", "--shard-optimizer", "--tokenizer", "word", "--min-count", "1"},
+      // With a weight that is so large that its parts are sent from where they are.
+      {"--steps", "3", "--shard-optimizer", "--layers", "[(160,5)]", "--dim", "160"},
       {"--steps", "10", "--sync-every", "4", "--norm", "batch", "--validate-every", "3"},
       {"--steps", "6", "--arch", "lstm", "--norm", "batch", "--hidden", "12", "--dim", "8",
        "--optimizer", "nesterov", "--precision", "f32"}};

@@ -10,8 +10,8 @@ namespace sluice {
 namespace {
 
 std::vector<float> over(SumWire& wire) {
-  std::vector<float> arrived;
-  const std::span<std::byte> room = wire.room(arrived, wire.size());
+  std::vector<float> arrived(wire.size());
+  const std::span<std::byte> room = wire.room(arrived);
   EXPECT_EQ(room.size(), wire.bytes().size());
   std::memcpy(room.data(), wire.bytes().data(), room.size());
   wire.arrived(arrived);
