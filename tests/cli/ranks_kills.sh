@@ -27,7 +27,9 @@ while [ "$done_kills" -lt "$kills" ]; do
   train mpirun --quiet --oversubscribe --bind-to none -n $ranks "$sluice"
   "${train_by[@]}" --out "$work/run" --resume-if-possible >"$work/log" 2>&1 &
   job=$!
-  sleep "$(printf '0.%03d' $((200 + RANDOM % 800)))"
+  # On a busy machine it takes a while until all are there.
+  while kill -0 $job 2>/dev/null && [ "$(pgrep -c -P $job || true)" -lt $ranks ]; do sleep 0.02; done
+  sleep "$(printf '%d.%03d' $((RANDOM % 4)) $((RANDOM % 1000)))"
   mapfile -t processes < <(pgrep -P $job || true)
   victim=$((RANDOM % ranks))
   if [ ${#processes[@]} -gt $victim ] && kill -9 "${processes[$victim]}" 2>/dev/null; then done_kills=$((done_kills + 1)); fi
