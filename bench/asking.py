@@ -6,8 +6,8 @@
 - `score` line by line: one line of 10 words goes into a pipe, the answer is awaited, the next program
   follows after a pause, since idle threads may wait actively; each precision, and with --old another
   program in float32.
-- `rescore`: lists of 100 hypotheses that share prefixes, against the same hypotheses scored as lines
-  (both without the time to load the model, which an empty list has).
+- `rescore`: lists of 100 hypotheses that share prefixes, against the same hypotheses scored as lines, all
+  at once (both without the time to load the model, which an empty list has) and one after the other.
 - `next --top 10` with --chars: milliseconds from a text to its words.
 - `eval` with --ngram: tokens a second.
 
@@ -94,14 +94,23 @@ def rescoring(program, model, words, precision):
     lists = list(nbest_lists(words, 4))
     nbest = "".join(f"{i} ||| {text} ||| f= 0\n" for i, one in enumerate(lists) for text in one)
     lines = "".join(f"{text}\n" for one in lists for text in one)
-    shared, alone = [], []
+    shared, together, alone = [], [], []
     flags = [model, "--precision", precision]
     for _ in range(5):
         idle = timed([program, "score", *flags], "")
         shared.append(timed([program, "rescore", *flags, "--format", "moses"], nbest) - idle)
-        alone.append(timed([program, "score", *flags], lines) - idle)
-    return {"lists": len(lists), "seconds_shared": spread(shared), "seconds_alone": spread(alone),
-            "times_faster": spread([a / s for a, s in zip(alone, shared)])}
+        together.append(timed([program, "score", *flags], lines) - idle)
+        pipe = Pipe(program, "score", *flags)
+        pipe.ask(lines.split("\n", 1)[0])
+        begin = time.perf_counter()
+        for line in lines.splitlines():
+            pipe.ask(line)
+        alone.append(time.perf_counter() - begin)
+        pipe.close()
+    return {"lists": len(lists), "seconds_shared": spread(shared), "seconds_together": spread(together),
+            "seconds_alone": spread(alone),
+            "times_together": spread([a / s for a, s in zip(together, shared)]),
+            "times_alone": spread([a / s for a, s in zip(alone, shared)])}
 
 
 def next_words(program, model, texts):
