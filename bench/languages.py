@@ -7,8 +7,8 @@
 --make writes texts/NAME.txt, about 2 MB each. Each text is learnt twice in the same passes over it
 (--epochs), by a model of the same shape (--layers): with subwords and with characters. Printed are
 the vocabularies, the bits that each character of the held-out end costs, the processor time of both,
-and which of the two default settings choose. What is in the directory of runs is not trained again,
-so that what was stopped goes on.
+which of the two default settings choose, and the measure that they go by, where it was taken. What is
+in the directory of runs is not trained again, so that what was stopped goes on.
 """
 
 import argparse
@@ -167,10 +167,13 @@ def make(directory):
 
 
 def chosen(options, text):
-    """The kind of tokenizer that default settings choose for a text."""
+    """The kind of tokenizer that default settings choose for a text, and what its subwords cost
+    over its characters."""
     with tempfile.TemporaryDirectory() as out:
         printed, _ = run([options.sluice, "tokenizer", "train", "--data", text, "--out", out + "/made"])
-    return printed.splitlines()[-1].split()[0]
+    costs = re.search(r"costs ([0-9.]+) bits in subwords, ([0-9.]+) after", printed)
+    ratio = f"{float(costs[1]) / float(costs[2]):.2f}" if costs else ""
+    return f"{printed.splitlines()[-1].split()[0]} | {ratio}"
 
 
 def learn(options, text, tokenizer):
@@ -215,8 +218,8 @@ def main():
         jobs = [(text, pool.submit(learn, options, text, "bpe"),
                  pool.submit(learn, options, text, "char")) for text in texts]
         print("| text | characters | bpe: tokens | bits per character | CPU s | char: tokens | bits | "
-              "CPU s | default |")
-        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+              "CPU s | default | subwords over characters |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
         for text, *both in jobs:
             columns = " | ".join(
                 f"{found['vocabulary']:,} | {found['bits']:.3f} | {found['seconds']:.0f}"

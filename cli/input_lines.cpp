@@ -1,8 +1,11 @@
 #include "input_lines.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <sstream>
+#include <system_error>
 
 #include "output.hpp"
 #include "ranks.hpp"
@@ -23,6 +26,11 @@ void FaultyLines::tell(const std::string& fault) {
 void FaultyLines::finish() const {
   if (count_ <= most_told) return;
   cli::tell(fmt::format("sluice {}: {} more lines are no good\n", command_, count_ - most_told));
+}
+
+void require_readable(const std::string& path) {
+  if (path == "-" || ::access(path.c_str(), R_OK) == 0) return;
+  throw Error(fmt::format("cannot read '{}': {}", path, std::generic_category().message(errno)));
 }
 
 std::unique_ptr<std::istream> leading_text(const std::string& path) {

@@ -19,6 +19,10 @@ class FaultyLines {
   long count_ = 0;
 };
 
+/// Throws Error unless there is something at `path`, or it is "-": before what comes first is
+/// written.
+void require_readable(const std::string& path);
+
 /// The text at `path` (open_text()), in the process that leads; an empty one in others.
 std::unique_ptr<std::istream> leading_text(const std::string& path);
 

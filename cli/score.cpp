@@ -5,6 +5,8 @@
 #include <istream>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "commands.hpp"
 #include "input_lines.hpp"
@@ -23,7 +25,7 @@ namespace {
 
 struct ScoreCommand {
   ModelFlags model;
-  std::string file = "-";
+  std::vector<std::string> files;
   std::string format = "plain";
   std::string oov = "count";
   bool no_bos = false;
@@ -37,6 +39,11 @@ struct ScoreCommand {
 
  private:
   void read_flags();
+  /// Scores the lines of a file; returns how many could not be.
+  std::int64_t score(const std::string& file, LineScorer& scorer, FaultyLines& faults,
+                     PieceWork& work);
+
+  std::string columns_;  // of the table so far
 };
 
 void ScoreCommand::read_flags() {
@@ -72,7 +79,9 @@ void ScoreCommand::read_flags() {
 
 int ScoreCommand::run() {
   read_flags();
-  const std::unique_ptr<LineCodec> codec = make_line_codec(lines);
+  static_cast<void>(make_line_codec(lines));  // says what is wrong with the flags
+  if (files.empty()) files = {"-"};
+  for (const std::string& file : files) require_readable(file);
   divide_cores();
   OwnWork alone;
   PieceWork& work = options.running ? alone : shared_work();
@@ -81,19 +90,33 @@ int ScoreCommand::run() {
     tell(
         "sluice score: one of the processes reads all of the lines: each continues those before\n");
   }
-  const std::unique_ptr<std::istream> input = leading_text(file);
   const LoadedPredictor loaded = model.load();
   if (options.running) options.documents = texts.document_rule(loaded.configs(), *loaded.tokenizer);
   LineScorer scorer(loaded.predictor, *loaded.tokenizer, options);
   FaultyLines faults("score");
-  const std::int64_t failed =
-      score_lines_of(*input, scorer, *codec,
-                     {.line = [](const std::string& line) { print(line + "\n"); },
-                      .fault = [&](const std::string& fault) { faults.tell(fault); },
-                      .flush = flush_output},
-                     work);
+  std::int64_t failed = 0;
+  for (const std::string& file : files) failed += score(file, scorer, faults, work);
   faults.finish();
   return failed == 0 ? 0 : 1;
+}
+
+std::int64_t ScoreCommand::score(const std::string& file, LineScorer& scorer, FaultyLines& faults,
+                                 PieceWork& work) {
+  const std::unique_ptr<std::istream> input = leading_text(file);
+  // What the columns are is in each file, and how the table begins.
+  const std::unique_ptr<LineCodec> codec = make_line_codec(lines);
+  bool begins = codec->has_header() && !lines.json;
+  const auto write = [&](const std::string& line) {
+    if (std::exchange(begins, false) && std::exchange(columns_, line) == line) return;
+    print(line + "\n");
+  };
+  const auto tell_fault = [&](const std::string& fault) {
+    faults.tell(files.size() == 1 ? fault : file + ": " + fault);
+  };
+  const std::int64_t failed = score_lines_of(
+      *input, scorer, *codec, {.line = write, .fault = tell_fault, .flush = flush_output}, work);
+  scorer.end_file();
+  return failed;
 }
 
 }  // namespace
@@ -111,9 +134,10 @@ void add_score(CLI::App& program, int& status) {
               "sluice score model lines.jsonl --format jsonl --column text"});
   add_model_flags(app, command->model);
   add_condition_flag(app, command->model.condition);
-  add_text(app, "FILE", command->file,
-           "UTF-8 text, plain or compressed (gzip, bzip2, xz, zstd); - or nothing: standard input",
-           "");
+  add_texts(app, "FILE", command->files,
+            "UTF-8 texts, plain or compressed (gzip, bzip2, xz, zstd), scored one after another; - "
+            "or nothing: standard input",
+            "");
   add_text(app, "--format", command->format,
            "what a line is: plain (a text), tsv (columns named by the first line), kaldi "
            "('UTTERANCE text'; prints 'UTTERANCE cost'), moses ('id ||| text ||| features'; adds "

@@ -237,7 +237,9 @@ void TrainTokenizerCommand::run() {
   const std::vector<fs::path> paths(text.files.begin(), text.files.end());
   const TextInputs inputs(paths, text.options(options.values.kind == "byte"), {}, progress);
   Notes notes;
-  const TokenizerOptions chosen = choose_tokenizer(options, inspect_text(inputs.sources()), notes);
+  TextFacts facts = inspect_text(inputs.sources());
+  if (!options.has("kind")) measure_costs(facts, inputs.sources(), progress);
+  const TokenizerOptions chosen = choose_tokenizer(options, facts, notes);
   const auto made = train_tokenizer(chosen, inputs.sources(), progress);
   fs::create_directories(out);
   made->save(out);

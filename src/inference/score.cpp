@@ -345,6 +345,10 @@ LineScore LineScorer::summary(const Line& line, const TextToScore& text) const {
   return score;
 }
 
+void LineScorer::end_file() {
+  if (options_.documents) place_ = Place::nowhere;
+}
+
 std::vector<LineScore> LineScorer::score(std::span<const TextToScore> texts) {
   std::vector<Line> lines;
   lines.reserve(texts.size());

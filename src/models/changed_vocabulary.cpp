@@ -24,12 +24,11 @@ TokenOrigins origins_of(const Tokenizer& before, const Tokenizer& now) {
   TokenOrigins origins(static_cast<std::size_t>(now.size()));
   for (TokenId id = 0; id < now.size(); ++id) {
     std::vector<TokenId>& own = origins[static_cast<std::size_t>(id)];
-    const std::string token = now.token(id);
-    const auto found = known.find(token);
+    const auto found = known.find(now.token(id));
     if (found != known.end()) {
       own = {found->second};
     } else {
-      before.encode(token, own);
+      before.encode(now.text_after(now.eos(), id), own);
     }
   }
   return origins;

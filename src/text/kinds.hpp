@@ -36,6 +36,14 @@ bool is_hugging_face(const Value& json);
 std::unique_ptr<Tokenizer> parse_hugging_face_tokenizer(const Value& json, std::string_view bytes,
                                                         const std::string& name);
 
+/// Whether with_words() takes it: a bpe or unigram tokenizer that was trained here.
+bool takes_words(const Tokenizer& tokenizer);
+/// One that cuts as `before` does, but that each of the words, blanks and text as for_each_segment
+/// cuts them, is a token of its own, behind the others, where it stands whole. What is no such
+/// word, or is there already in its normal form, is passed over.
+std::unique_ptr<Tokenizer> with_words(const Tokenizer& before,
+                                      const std::vector<std::string>& words);
+
 /// A SentencePiece model that was not trained here.
 std::unique_ptr<Tokenizer> make_sentencepiece_tokenizer(std::string model, const std::string& name);
 

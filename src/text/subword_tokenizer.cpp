@@ -10,6 +10,7 @@
 #include <mutex>
 #include <numeric>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "counting.hpp"
@@ -18,6 +19,7 @@
 #include "piece_order.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
+#include "sluice/text/detail/utf8.hpp"
 #include "sluice/text/documents.hpp"
 #include "splitting.hpp"
 
@@ -96,17 +98,44 @@ class SubwordTokenizer final : public Tokenizer {
     }
     kind_ = model_kind(model_);
     if (kind_.empty()) throw refuse("it is neither a bpe nor a unigram model");
+    // A normal form, and words, one a line.
     const std::string note = model_note(model_);
     if (note.empty()) return;
+    std::size_t end = note.find('\n');
     try {
-      form_ = parse_enum<Normalization>(note);
+      form_ = parse_enum<Normalization>(note.substr(0, end));
     } catch (const Error&) {
       throw refuse("its normal form is unknown: it was written by a newer version");
     }
+    while (end != std::string::npos) {
+      const std::size_t begin = end + 1;
+      end = note.find('\n', begin);
+      words_.push_back(note.substr(begin, end - begin));
+      const auto id = static_cast<TokenId>(processor_.GetPieceSize() + words_.size() - 1);
+      if (!may_be_added(words_.back()) || !ids_of_words_.emplace(words_.back(), id).second) {
+        throw refuse("its added words are damaged");
+      }
+    }
+  }
+
+  /// The same with more words (with_words()).
+  std::unique_ptr<Tokenizer> with(const std::vector<std::string>& words) const {
+    std::string note(name_of(form_));
+    for (const std::string& word : words_) note += '\n' + word;
+    std::unordered_set<std::string> added;
+    std::string buffer;
+    for (const std::string& word : words) {
+      const std::string text(normalized(word, form_, buffer));
+      const bool fits = may_be_added(text) && !ids_of_words_.contains(text);
+      if (fits && added.insert(text).second) note += '\n' + text;
+    }
+    return std::make_unique<SubwordTokenizer>(with_note(model_, note), kind_);
   }
 
   std::string_view kind() const override { return kind_; }
-  std::int64_t size() const override { return processor_.GetPieceSize(); }
+  std::int64_t size() const override {
+    return processor_.GetPieceSize() + static_cast<std::int64_t>(words_.size());
+  }
   TokenId eos() const override { return eos_; }
   TokenId unk() const override { return -1; }
 
@@ -117,7 +146,13 @@ class SubwordTokenizer final : public Tokenizer {
     for_each_segment(without_return(line), [&](std::string_view segment) {
       if (cache.append_to(segment, out)) return;
       const std::size_t before = out.size();
-      encode_segment(normalized(segment, form_, buffer), out);
+      const std::string_view text = normalized(segment, form_, buffer);
+      const auto word = ids_of_words_.find(text);
+      if (word != ids_of_words_.end()) {
+        out.push_back(word->second);
+      } else {
+        encode_segment(text, out);
+      }
       cache.add(segment, std::span(out).subspan(before));
     });
     return 0;
@@ -126,6 +161,7 @@ class SubwordTokenizer final : public Tokenizer {
   std::string text_after(TokenId /*previous*/, TokenId next) const override {
     require_token(next, size());
     if (next == eos_) return "\n";
+    if (const std::string* const word = added_word(next)) return *word;
     const int byte = bytes_[static_cast<std::size_t>(next)];
     if (byte >= 0) return {static_cast<char>(byte)};
     if (processor_.IsUnknown(next)) return "\xEF\xBF\xBD";
@@ -141,7 +177,11 @@ class SubwordTokenizer final : public Tokenizer {
 
   std::string token(TokenId id) const override {
     require_token(id, size());
-    return processor_.IdToPiece(id);
+    const std::string* const word = added_word(id);
+    if (word == nullptr) return processor_.IdToPiece(id);
+    std::string name;
+    for (const char byte : *word) byte == ' ' ? name += blank_mark : name += byte;
+    return name;
   }
   std::string serialize() const override { return model_; }
   std::string_view file_name() const override { return subword_file; }
@@ -168,13 +208,30 @@ class SubwordTokenizer final : public Tokenizer {
     }
   }
 
+  /// Whether the text is one segment.
+  static bool may_be_added(std::string_view word) {
+    return !word.empty() && word.size() < longest_segment && !is_blank(word.back()) &&
+           segment_length(word) == word.size() && valid_text_length(word) == word.size() &&
+           word.find(blank_mark) == std::string_view::npos;
+  }
+  /// Null for a piece of the model.
+  const std::string* added_word(TokenId id) const {
+    const auto pieces = static_cast<std::size_t>(processor_.GetPieceSize());
+    const auto at = static_cast<std::size_t>(id);
+    return at < pieces ? nullptr : &words_[at - pieces];
+  }
+
   std::string model_;
   sp::SentencePieceProcessor processor_;
   std::string kind_;
   Normalization form_ = Normalization::none;
   TokenId eos_ = -1;
   std::array<TokenId, 256> byte_ids_{};
-  std::vector<int> bytes_;  // by token: the byte it stands for, or -1
+  std::vector<int> bytes_;  // by piece: the byte it stands for, or -1
+  // Segments that are a token each, behind the model's pieces, which they leave as they are: it
+  // would find symbols of its own inside longer words, too.
+  std::vector<std::string> words_;
+  std::unordered_map<std::string, TokenId, TextHash, std::equal_to<>> ids_of_words_;
   std::uint64_t instance_ = 0;
 };
 
@@ -331,6 +388,15 @@ std::unique_ptr<Tokenizer> train_subword_tokenizer(const TokenizerOptions& optio
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return used[a] > used[b]; });
   return std::make_unique<SubwordTokenizer>(reorder_pieces(model, order), name);
+}
+
+bool takes_words(const Tokenizer& tokenizer) {
+  return dynamic_cast<const SubwordTokenizer*>(&tokenizer) != nullptr;
+}
+
+std::unique_ptr<Tokenizer> with_words(const Tokenizer& before,
+                                      const std::vector<std::string>& words) {
+  return dynamic_cast<const SubwordTokenizer&>(before).with(words);
 }
 
 std::unique_ptr<Tokenizer> parse_subword_tokenizer(std::string_view bytes,

@@ -81,8 +81,12 @@ namespace {
 
 /// `kind`, or the path of a file; throws UsageError when it is neither.
 std::string known_kind(const std::string& kind) {
-  if (!is_tokenizer_path(kind)) parse_name("tokenizer", kind, tokenizer_kinds());
-  return kind;
+  const std::vector<std::string>& kinds = tokenizer_kinds();
+  if (is_tokenizer_path(kind) || std::find(kinds.begin(), kinds.end(), kind) != kinds.end()) {
+    return kind;
+  }
+  throw UsageError(fmt::format("unknown tokenizer {}, and there is no such file; {}",
+                               in_quotes(kind), suggestion(kind, kinds)));
 }
 
 }  // namespace
@@ -101,7 +105,8 @@ const FieldTable& tokenizer_fields() {
                        "dict.txt, or a model's "
                        "directory (default: "
                        "word for text with its punctuation set apart, else char below 1.5 "
-                       "million characters and bpe above)"})
+                       "million characters and bpe above, unless the text says that the other "
+                       "suits it)"})
           .add("vocabulary", &TokenizerOptions::vocabulary,
                {.range = between(0, std::numeric_limits<TokenId>::max()),
                 .flag = "--vocab",

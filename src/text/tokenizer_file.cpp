@@ -1,6 +1,7 @@
 // Tokenizers from files that users bring.
 #include <fmt/format.h>
 
+#include "decoder.hpp"
 #include "kinds.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
@@ -21,6 +22,10 @@ std::unique_ptr<Tokenizer> read_tokenizer(const std::filesystem::path& path,
   std::error_code ignored;
   const bool directory = std::filesystem::is_directory(path, ignored);
   const std::string bytes = directory ? "" : read_file(path, std::size_t{1} << 28);
+  if (decoder_for(bytes.substr(0, 16))) {
+    throw Error(fmt::format("cannot load the tokenizer '{}': it is compressed; unpack it first",
+                            path.string()));
+  }
   const bool text = valid_text_length(bytes) == bytes.size();
   const bool list = !directory && text && !bytes.starts_with("{");
   if (list) return parse_word_list(bytes, path.string(), options);

@@ -3,29 +3,52 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
+#include <string>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "counting.hpp"
+#include "kinds.hpp"
 #include "sluice/base/error.hpp"
 #include "vocabulary_tokenizer.hpp"
 
 namespace sluice {
+namespace {
+
+/// What most often stands between blanks, with them, of what takes several tokens.
+std::vector<std::string> cut_words(const Tokenizer& before, Counts counts, std::int64_t most) {
+  constexpr std::size_t longest = 64;
+  std::vector<std::string> words;
+  std::vector<TokenId> tokens;
+  for (auto& [word, count] : by_frequency(std::move(counts))) {
+    if (static_cast<std::int64_t>(words.size()) == most) break;
+    tokens.clear();
+    before.encode(word, tokens);
+    if (tokens.size() > 1 && word.size() <= longest) words.push_back(std::move(word));
+  }
+  return words;
+}
+
+}  // namespace
 
 std::unique_ptr<Tokenizer> change_vocabulary(const Tokenizer& before,
                                              const std::vector<TextSource>& text,
                                              const VocabularyChange& change,
                                              const Progress& progress) {
+  OwnWork work;
   auto parts = vocabulary_parts(before);
+  if (!parts && takes_words(before) && !change.prune) {
+    TextCounts counts = count_units(text, {.unit = Unit::blank_word}, progress, work);
+    return with_words(before, cut_words(before, std::move(counts.units), change.new_words));
+  }
   if (!parts) {
     throw UsageError(fmt::format(
-        "the vocabulary of a {} tokenizer cannot be changed, since its pieces depend on "
-        "one another; that of a word or a char tokenizer can",
-        before.kind()));
+        "the vocabulary of this {} tokenizer cannot be {}; that of a word or a char tokenizer can",
+        before.kind(),
+        change.prune ? "pruned, since its pieces depend on one another" : "changed"));
   }
   auto& [words, tokens, rules] = *parts;
-  OwnWork work;
   const Counting counting{.unit = words ? Unit::word : Unit::character, .form = rules.form};
   Counts counts = count_units(text, counting, progress, work).units;
   std::unordered_set<std::string> lasting{rules.eos};

@@ -298,7 +298,11 @@ std::unique_ptr<Tokenizer> parse_vocabulary_tokenizer(std::string_view bytes,
   const Value json = parse_json(bytes, place, {.bytes = std::size_t{1} << 28, .values = 8'000'000});
   if (is_hugging_face(json)) return parse_hugging_face_tokenizer(json, bytes, name);
   const Value* const format = json.find("format");
-  if (format == nullptr || *format != Value(file_format)) throw refuse("it is not a tokenizer");
+  if (format == nullptr || *format != Value(file_format)) {
+    throw refuse(
+        "it is not a tokenizer, which has its rules besides its vocabulary (Hugging Face's is "
+        "tokenizer.json)");
+  }
   const Value* const version = json.find("version");
   if (version != nullptr && *version != Value(file_version)) {
     throw refuse("it was written by a newer version");

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
@@ -28,10 +31,39 @@ std::vector<std::int64_t> default_cutoffs(std::int64_t vocabulary) {
   return {4000, 20'000, 60'000};
 }
 
-/// Below this the text has too few words to learn subwords from. Characters, not bytes: with 0.7 to
+/// Below this a text has too few words to learn subwords from. Characters, not bytes: with 0.7 to
 /// 1.2 million characters, 2 MB, of Chinese, Japanese or Arabic, subwords are no better than
-/// characters, or worse (docs/results.md).
+/// characters, or worse.
 constexpr double least_characters_for_subwords = 1'500'000;
+/// Below this they are not worth a trial.
+constexpr double least_characters_to_try = 500'000;
+/// What is larger always has subwords.
+constexpr std::int64_t most_bytes_to_try = 20'000'000;
+
+/// How much more subwords may cost by their frequencies than characters after two others, for
+/// subwords to be chosen: a small text's must cost clearly less, as where it is made of pieces that
+/// come again and again, a larger one's not much more, as where nothing lasts beyond some
+/// characters. docs/results.md has the texts that these lie between.
+constexpr double most_cost_in_small_text = 0.87;
+constexpr double most_cost_in_large_text = 1.4;
+
+/// The kind of tokenizer for a text, and the reason, as a note has it; empty: it is the usual one.
+std::pair<std::string, std::string> fitting_kind(const TextFacts& facts) {
+  if (facts.spaced_punctuation) return {"word", "the text is cut into words already"};
+  const bool small = facts.characters() < least_characters_for_subwords;
+  const std::string size = small ? "the text is small" : "";
+  if (!facts.costs) return {small ? "char" : "bpe", size};
+  const auto& [subwords, characters] = *facts.costs;
+  const std::string measured = fmt::format(
+      "a character costs {:.3f} bits in subwords, {:.3f} after two others", subwords, characters);
+  if (small && subwords < most_cost_in_small_text * characters) {
+    return {"bpe", "the text repeats long pieces: " + measured};
+  }
+  if (!small && subwords > most_cost_in_large_text * characters) {
+    return {"char", "the text repeats short pieces: " + measured};
+  }
+  return {small ? "char" : "bpe", small ? size + ": " + measured : measured};
+}
 
 std::int64_t subword_vocabulary(std::int64_t bytes) {
   if (bytes < 20'000'000) return 4000;
@@ -115,23 +147,21 @@ TextFacts inspect_text(const std::vector<TextSource>& sources) {
   return facts;
 }
 
+void measure_costs(TextFacts& facts, const std::vector<TextSource>& sources,
+                   const Progress& progress) {
+  if (facts.spaced_punctuation || facts.bytes >= most_bytes_to_try ||
+      facts.characters() < least_characters_to_try) {
+    return;
+  }
+  facts.costs = unit_costs(sources, subword_vocabulary(facts.bytes), progress);
+}
+
 TokenizerOptions choose_tokenizer(const Given<TokenizerOptions>& given, const TextFacts& facts,
                                   Notes& notes) {
   TokenizerOptions options = given.values;
   const bool picked_kind = !given.has("kind");
-  const char* reason = "";
-  if (picked_kind) {
-    if (facts.spaced_punctuation) {
-      options.kind = "word";
-      reason = "; the text is cut into words already";
-    } else if (static_cast<double>(facts.bytes) * facts.characters_per_byte <
-               least_characters_for_subwords) {
-      options.kind = "char";
-      reason = "; the text is small";
-    } else {
-      options.kind = "bpe";
-    }
-  }
+  std::string reason;
+  if (picked_kind) std::tie(options.kind, reason) = fitting_kind(facts);
   const bool subwords = options.kind == "bpe" || options.kind == "unigram";
   if (!given.has("vocabulary")) {
     options.vocabulary = subwords ? subword_vocabulary(facts.bytes) : 0;
@@ -145,7 +175,7 @@ TokenizerOptions choose_tokenizer(const Given<TokenizerOptions>& given, const Te
   if (options.min_count > 1) note += fmt::format(", of words seen {} times", options.min_count);
   if (picked_kind || (subwords && !given.has("vocabulary")) ||
       (options.min_count > 1 && !given.has("min_count"))) {
-    notes.push_back(note + reason);
+    notes.push_back(reason.empty() ? note : note + "; " + reason);
   }
   return options;
 }

@@ -80,7 +80,8 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
   };
   const auto inputs = open(data.train);
   const std::vector<TextSource>& sources = inputs->sources();
-  const TextFacts facts = inspect_text(sources);
+  TextFacts facts = inspect_text(sources);
+  if (!tokenizer && !settings.tokenizer.has("kind")) measure_costs(facts, sources, progress);
   TokenizerOptions options = choose_tokenizer(settings.tokenizer, facts, notes);
   HeldOut parts{sources, {}};
   std::unique_ptr<TextInputs> to_validate;

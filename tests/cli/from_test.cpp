@@ -7,6 +7,8 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
+#include <utility>
 
 #include "program.hpp"
 #include "sluice/base/file.hpp"
@@ -35,6 +37,22 @@ class From : public ScratchTest {
                                           "1"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run(arguments);
+  }
+  /// Tokens and the rows of their vectors.
+  std::vector<std::pair<std::string, std::vector<float>>> vectors_of(
+      const std::string& model) const {
+    EXPECT_EQ(
+        run({"export", path(model), "--to", "vectors", "--out", path(model + "-rows")}).status, 0);
+    std::istringstream file(read_file(path(model + "-rows") + "/vectors.txt"));
+    std::size_t rows = 0, width = 0;
+    file >> rows >> width;
+    std::vector<std::pair<std::string, std::vector<float>>> vectors(rows);
+    for (auto& [token, row] : vectors) {
+      file >> token;
+      row.resize(width);
+      for (float& value : row) file >> value;
+    }
+    return vectors;
   }
   std::string text_;
 };
@@ -83,14 +101,36 @@ TEST_F(From, FreezesKeepsAndShowsTheOldText) {
   EXPECT_TRUE(std::filesystem::exists(path("second") + "/checkpoint.safetensors"));
 }
 
-TEST_F(From, SubwordsKeepTheirVocabulary) {
+TEST_F(From, SubwordsTakeWholeWordsAndKeepTheirPieces) {
   ASSERT_EQ(run({"train", "--data", text_, "--out", path("bpe"), "--tokenizer", "bpe", "--vocab",
                  "300", "--layers", "[(8,2)]", "--steps", "1", "--batch", "2", "--context", "8"})
                 .status,
             0);
-  for (const std::string flag : {"--new-words=2", "--prune-vocabulary"}) {
-    EXPECT_TRUE(complains(train({"--from", path("bpe"), flag}), 2, "train",
-                          "cannot be changed, since its pieces depend on one another"));
+  EXPECT_TRUE(complains(train({"--from", path("bpe"), "--prune-vocabulary"}), 2, "train",
+                        "cannot be pruned, since its pieces depend on one another"));
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += "the zebra and the aardvark sat, the zebra\n";
+  text_ = write("zebras.txt", text);
+  const Outcome outcome = train({"--from", path("bpe"), "--new-words", "2", "--lr", "1e-9"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(run({"train", "--out", path("second"), "--resume", "--steps", "2"}).status, 0);
+  EXPECT_EQ(run({"eval", path("second"), text_}).status, 0);
+  // The pieces' names and rows are what they were, and a new row is the mean of those of its
+  // pieces.
+  const auto before = vectors_of("bpe"), after = vectors_of("second");
+  ASSERT_EQ(after.size(), before.size() + 2);
+  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_EQ(after[i].first, before[i].first);
+  EXPECT_EQ(after[before.size()].first, "\u2581zebra");
+  EXPECT_EQ(after.back().first, "\u2581aardvark");
+  std::istringstream ids(run({"tokenize", path("bpe"), "--ids"}, {.input = " zebra\n"}).out);
+  std::vector<float> mean(before[0].second.size());
+  std::size_t count = 0;
+  for (std::size_t id = 0; ids >> id; ++count) {
+    for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += before[id].second[i];
+  }
+  ASSERT_GT(count, 1U);
+  for (std::size_t i = 0; i < mean.size(); ++i) {
+    EXPECT_NEAR(after[before.size()].second[i], mean[i] / static_cast<float>(count), 1e-4);
   }
 }
 

@@ -200,6 +200,38 @@ TEST_F(Model, ScoresOtherForms) {
                         "'text'"));
 }
 
+TEST_F(Model, ScoresSeveralFiles) {
+  const std::string one = write("one.txt", "the cat sat\n"), two = write("two.txt", "the cat");
+  const std::string first = run({"score", model_, one}).out,
+                    second = run({"score", model_, two}).out;
+  EXPECT_EQ(run({"score", model_, one, two}).out, first + second);
+  EXPECT_EQ(run({"score", model_, one, "-", one}, {.input = "the cat\n"}).out,
+            first + second + first);
+  EXPECT_TRUE(complains(run({"score", model_, one, path("missing")}), 1, "score", "missing"));
+  EXPECT_EQ(run({"score", model_, one, path("missing")}).out, "")
+      << "told before anything is scored";
+  const std::string bad = write("bad.txt", "the\na\xff\n");
+  EXPECT_TRUE(complains(run({"score", model_, one, bad}), 1, "score", "bad.txt: "));
+  // Running text goes on from file to file, unless documents end with them.
+  const std::string whole = write("whole.txt", "the cat sat\nthe cat\n");
+  const auto running = [&](const std::vector<std::string>& files, const std::string& documents) {
+    std::vector<std::string> arguments = {"score", model_, "--running", "--documents", documents};
+    arguments.insert(arguments.end(), files.begin(), files.end());
+    return run(arguments).out;
+  };
+  EXPECT_EQ(running({one, two}, "none"), running({whole}, "none"));
+  EXPECT_EQ(running({one, one}, "files"), running({one}, "files") + running({one}, "files"));
+  EXPECT_NE(running({one, one}, "none"), running({one}, "none") + running({one}, "none"));
+  // A table has one line of names.
+  const std::string table = write("t.tsv", "text\tn\nthe cat\t1\n");
+  const std::string turned = write("u.tsv", "n\ttext\n1\tthe cat\n");
+  const std::vector<std::string> as_table = {"score", model_, "--format", "tsv",
+                                             table,   table,  turned};
+  const std::string out = run(as_table).out;
+  EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 5) << out;
+  EXPECT_NE(out.find("\nn\ttext\tlog_probability"), std::string::npos) << out;
+}
+
 TEST_F(Model, MixesModels) {
   const std::string other = path("other"), alien = path("alien");
   ASSERT_EQ(run(tiny_training(text_, other, {"--steps", "10", "--seed", "3"})).status, 0);

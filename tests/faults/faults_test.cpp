@@ -16,6 +16,7 @@
 #include "cli/program.hpp"
 #include "sluice/base/file.hpp"
 #include "support.hpp"
+#include "support/packing.hpp"
 
 namespace sluice::faults {
 namespace {
@@ -189,6 +190,44 @@ TEST_F(Faults, OfCommandsThatRead) {
                 }},
            of_all);
   }
+}
+
+/// Packed text is unpacked into a file without a name, by a thread while it is read.
+TEST_F(Faults, OfPackedTexts) {
+  const std::string model = path("work/model"), packed = path("work/packed");
+  for (const auto& [name, pack] : packers()) {
+    const std::string bytes = pack(read_file(text_));
+    const auto prepare = [&, &bytes = bytes] {
+      clean();
+      fs::copy(whole_, model, fs::copy_options::recursive);
+      write("work/packed", bytes);
+    };
+    prepare();
+    const std::vector<std::string> arguments = {"eval", model, packed, "--json"};
+    const std::string said = without_times(run(arguments).out);
+    inject({.name = "eval of " + name,
+            .arguments = arguments,
+            .prepare = prepare,
+            .check =
+                [&](const Outcome& ended) {
+                  if (ended.status == 0) {
+                    EXPECT_EQ(without_times(ended.out), said);
+                  }
+                  EXPECT_EQ(read_file(packed), bytes);
+                }},
+           exhaustive() ? of_all : std::vector<std::string>{"open", "read", "stat", "memory"});
+  }
+  std::vector<std::string> arguments = training(out());
+  std::replace(arguments.begin(), arguments.end(), text_, packed);
+  inject({.name = "train on gz",
+          .arguments = arguments,
+          .prepare =
+              [&] {
+                clean();
+                write("work/packed", packers().at("gz")(read_file(text_)));
+              },
+          .check = [&](const Outcome&) { expect_same_weights(true); }},
+         exhaustive() ? of_all : std::vector<std::string>{"open", "read", "thread"});
 }
 
 TEST_F(Faults, OfComparisonsAndReports) {

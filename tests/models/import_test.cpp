@@ -141,6 +141,20 @@ TEST_F(Import, OtherNamesAreTakenByAMap) {
       EXPECT_EQ(std::memcmp(got.raw(), tensor.raw(), got.bytes()), 0) << name;
     }
   }
+  // The parts of tails may be called as torch calls them, the twin's only other names.
+  for (auto& [name, tensor] : tensors) {
+    for (const auto& [ours, torchs] : {std::pair<std::string, std::string>{"0.projection", "0.0"},
+                                       {"0.output", "0.1"},
+                                       {"1.projection", "1.0"},
+                                       {"1.output", "1.1"}}) {
+      if (name == "softmax.tails." + ours + ".weight") name = "softmax.tail." + torchs + ".weight";
+    }
+  }
+  write_safetensors(directory_ / "theirs.safetensors", tensors);
+  fs::rename(directory_ / "model", directory_ / "before");
+  EXPECT_EQ(message(), "imported");
+  EXPECT_EQ(read_file(directory_ / "model/model.safetensors"),
+            read_file(directory_ / "before/model.safetensors"));
   options.map = write("map.txt", "nothing.weight emb.w\n");
   EXPECT_NE(message().find("the model has no tensor 'nothing.weight'"), std::string::npos);
   options.map = write("map.txt", "a b c\n");

@@ -4,6 +4,7 @@
 #include <sentencepiece_trainer.h>
 
 #include "support.hpp"
+#include "support/packing.hpp"
 
 namespace sluice {
 namespace {
@@ -118,6 +119,22 @@ TEST_F(TextTest, AFilesTokenizerIsTrainedByTakingIt) {
               }).find("cannot load the tokenizer '"),
               std::string::npos);
   }
+}
+
+TEST_F(TextTest, SaysWhatIsNoTokenizer) {
+  const auto why = [&](const std::string& name, const std::string& bytes) {
+    const auto path = file(name, bytes);
+    const std::string message = message_of([&] { read_tokenizer(path); });
+    const std::string start = "cannot load the tokenizer '" + path.string() + "': ";
+    EXPECT_EQ(message.find(start), 0U) << message;
+    return message.substr(std::min(message.size(), start.size()));
+  };
+  for (const auto& [name, pack] : packers()) {
+    EXPECT_EQ(why("list." + name, pack("the\ncat\n")), "it is compressed; unpack it first");
+  }
+  EXPECT_EQ(why("vocab.json", R"({"the": 0, "cat": 1})"),
+            "it is not a tokenizer, which has its rules besides its vocabulary (Hugging Face's is "
+            "tokenizer.json)");
 }
 
 TEST_F(TextTest, WordListsKeepTheirOrder) {

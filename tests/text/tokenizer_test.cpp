@@ -385,7 +385,11 @@ TEST_F(TextTest, SaysWhyATokenizerCannotBeTrained) {
   const auto message = [&](const TokenizerOptions& options, const std::filesystem::path& from) {
     return message_of([&] { train_tokenizer(options, {from}); });
   };
-  EXPECT_EQ(message({"wrod", 0, 1}, text), "unknown tokenizer 'wrod'; did you mean word?");
+  EXPECT_EQ(message({"wrod", 0, 1}, text),
+            "unknown tokenizer 'wrod', and there is no such file; did you mean word?");
+  EXPECT_EQ(message({"team-vocabulary", 0, 1}, text),
+            "unknown tokenizer 'team-vocabulary', and there is no such file; known are word, char, "
+            "byte, bpe, unigram");
   EXPECT_THROW(train_tokenizer({"wrod", 0, 1}, {text}), UsageError);
   EXPECT_EQ(message({"byte", 300, 1}, text),
             "a byte tokenizer has a vocabulary of 256, got 300; leave the vocabulary size out");

@@ -33,8 +33,47 @@ TEST_F(VocabularyChangeTest, AddsFrequentWordsAndDropsThoseThatTheTextLacks) {
 
 TEST_F(VocabularyChangeTest, RefusesPiecesThatDependOnOneAnother) {
   const auto text = file("text", "some text\n");
-  const auto before = trained("byte", "some text\n");
-  EXPECT_THROW(change_vocabulary(*before, {text}, {.new_words = 2}, {}), UsageError);
+  EXPECT_THROW(change_vocabulary(*trained("byte", "some text\n"), {text}, {.new_words = 2}, {}),
+               UsageError);
+  TokenizerOptions options;
+  options.kind = "bpe";
+  options.vocabulary = 280;
+  const auto before = train_tokenizer(options, {text});
+  EXPECT_THROW(change_vocabulary(*before, {text}, {.prune = true}, {}), UsageError);
+}
+
+TEST_F(VocabularyChangeTest, GivesSubwordsWholeWords) {
+  const auto old = file("old", sample_text());
+  std::string zebras = "zebra zebras zebra\n";
+  for (int i = 0; i < 5; ++i) zebras += "a zebra Ｚｅｂｒａ\n";
+  const auto text = file("new", zebras);
+  for (const std::string kind : {"bpe", "unigram"}) {
+    TokenizerOptions options;
+    options.kind = kind;
+    options.vocabulary = 300;
+    options.normalize = Normalization::nfkc;
+    const auto before = train_tokenizer(options, {old});
+    const auto after = change_vocabulary(*before, {text}, {.new_words = 2}, {});
+    ASSERT_EQ(after->size(), before->size() + 2);
+    EXPECT_EQ(after->token(static_cast<TokenId>(before->size())), "▁zebra");
+    EXPECT_EQ(after->token(static_cast<TokenId>(before->size() + 1)), "▁Zebra") << "nfkc";
+    EXPECT_EQ(after->encode_text(" zebra"),
+              (std::vector<TokenId>{static_cast<TokenId>(before->size()), after->eos()}));
+    for (const std::string whole : {" zebras", " zebra,", "the cat sat", "zebras"}) {
+      EXPECT_EQ(after->encode_text(whole), before->encode_text(whole)) << whole;
+    }
+    EXPECT_EQ(after->decode(after->encode_text(zebras)),
+              before->decode(before->encode_text(zebras)));
+    // Its file says it all, and grows again.
+    std::filesystem::create_directory(path("saved"));
+    after->save(path("saved"));
+    const auto saved = load_tokenizer(path("saved"));
+    EXPECT_EQ(saved->size(), after->size());
+    EXPECT_EQ(saved->encode_text(zebras), after->encode_text(zebras));
+    const auto more = change_vocabulary(*saved, {text}, {.new_words = 100}, {});
+    EXPECT_GT(more->size(), saved->size());
+    EXPECT_EQ(more->encode_text(" zebra"), after->encode_text(" zebra"));
+  }
 }
 
 }  // namespace

@@ -95,6 +95,39 @@ TEST(ChooseTokenizer, FollowsTheText) {
   EXPECT_EQ(notes.size(), 3U);
 }
 
+TEST(ChooseTokenizer, FollowsTheCosts) {
+  const auto chosen = [](std::int64_t bytes, double subwords) {
+    Notes notes;
+    const TextFacts facts{.bytes = bytes,
+                          .costs = UnitCosts{.subwords = subwords, .characters = 2}};
+    return choose_tokenizer({}, facts, notes).kind;
+  };
+  EXPECT_EQ(chosen(1'000'000, 1.5), "bpe");
+  EXPECT_EQ(chosen(1'000'000, 1.9), "char");
+  EXPECT_EQ(chosen(2'000'000, 1.9), "bpe");
+  EXPECT_EQ(chosen(2'000'000, 2.6), "bpe") << "Japanese";
+  EXPECT_EQ(chosen(2'000'000, 3), "char");
+}
+
+TEST(ChooseTokenizer, MeasuresWhereItDependsOnIt) {
+  std::string text;
+  while (text.size() < 600'000)
+    text += "The cat sat, and slept. A dog ran; it barked at 1,024 birds.\n";
+  for (const std::size_t size : {std::size_t{400'000}, text.size()}) {
+    const auto path = std::filesystem::temp_directory_path() /
+                      ("sluice-costs-" + std::to_string(getpid()) + ".txt");
+    write_file(path, text.substr(0, size));
+    TextFacts facts = inspect_text({path});
+    measure_costs(facts, {path});
+    EXPECT_EQ(facts.costs.has_value(), size > 500'000);
+    facts.spaced_punctuation = true;
+    facts.costs.reset();
+    measure_costs(facts, {path});
+    EXPECT_FALSE(facts.costs) << "it is cut into words";
+    std::filesystem::remove(path);
+  }
+}
+
 TEST(ChooseTokenizer, KeepsWhatIsGiven) {
   Notes notes;
   const TokenizerOptions options = choose_tokenizer(

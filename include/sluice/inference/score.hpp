@@ -129,6 +129,8 @@ class LineScorer {
   /// Scores texts without line ends that check_text() accepts; results in their order. Lines of
   /// similar length share a pass, lines of one context read it once.
   std::vector<LineScore> score(std::span<const TextToScore> texts);
+  /// Tells that a file of running text ends: where documents end somewhere, one does here.
+  void end_file();
   /// Whether a text is bytes, whatever they are: then a '\r' at its end belongs to it.
   bool bytes_matter() const { return tokenizer_->kind() == "byte"; }
 

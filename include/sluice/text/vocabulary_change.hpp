@@ -16,7 +16,8 @@ namespace sluice {
 /// What is to become of a vocabulary.
 struct VocabularyChange {
   /// Words (or characters) of the text that it lacks are added at its end, the most frequent ones,
-  /// at most so many.
+  /// at most so many. To subwords: words, blanks before them included, that they spell in several
+  /// pieces; each is one token where it stands whole, and all else is cut as before.
   std::int64_t new_words = 0;
   /// Whether those that the text does not have are left out.
   bool prune = false;
@@ -26,7 +27,8 @@ struct VocabularyChange {
 
 /// A tokenizer that cuts as `before` does, with that change; tokens that stay keep their order.
 /// Tokens that stand for no text, the end of a line, what is unknown and bytes, always stay. Throws
-/// UsageError for other than word and char tokenizers, whose pieces depend on one another.
+/// UsageError for tokenizers of bytes and of other programs, and where subwords are to be pruned,
+/// which depend on one another.
 std::unique_ptr<Tokenizer> change_vocabulary(const Tokenizer& before,
                                              const std::vector<TextSource>& text,
                                              const VocabularyChange& change,

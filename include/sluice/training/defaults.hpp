@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "sluice/models/architecture.hpp"
 #include "sluice/models/request.hpp"
 #include "sluice/text/tokenizer.hpp"
+#include "sluice/text/unit_costs.hpp"
 #include "sluice/training/config.hpp"
 
 SLUICE_API_BEGIN
@@ -29,6 +31,11 @@ struct TextFacts {
   bool spaced_punctuation = false;
   /// "<unk>" occurs as a word: rare words have been replaced already.
   bool has_unk = false;
+  /// What subwords and characters cost, where that was measured.
+  std::optional<UnitCosts> costs = {};
+
+  /// About how many characters it has.
+  double characters() const { return static_cast<double>(bytes) * characters_per_byte; }
 };
 
 using Notes = std::vector<std::string>;
@@ -37,9 +44,14 @@ using Notes = std::vector<std::string>;
 /// Error for a file that cannot be read, and when there is no text at all.
 TextFacts inspect_text(const std::vector<TextSource>& sources);
 
+/// Measures what subwords and characters cost in `sources`, where the choice between them depends
+/// on it: in texts of half a million characters to 20 MB that are not cut into words.
+void measure_costs(TextFacts& facts, const std::vector<TextSource>& sources,
+                   const Progress& progress = {});
+
 /// Text that is cut into words already gets words (all of them when it has "<unk>", else those seen
 /// twice); other text its characters where they are fewer than 1.5 million, and bpe above, with a
-/// vocabulary that grows with the text.
+/// vocabulary that grows with the text, unless its costs say clearly that the other suits it.
 TokenizerOptions choose_tokenizer(const Given<TokenizerOptions>& given, const TextFacts& facts,
                                   Notes& notes);
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
+#include <string_view>
 
 #include "imported_model.hpp"
 #include "sluice/base/detail/json.hpp"
@@ -70,6 +71,19 @@ std::vector<TensorInfo> tensors_of(const ModelConfig& config) {
   return infos;
 }
 
+/// What a tensor of ours is called in the file when no map says so: as here, or where that is
+/// missing as torch.nn.AdaptiveLogSoftmaxWithLoss calls the parts of its tails (0 the projection, 1
+/// the output), the only names in which bench/pytorch/twin.py differs.
+std::string name_in(ForeignTensors& tensors, const std::string& ours) {
+  constexpr std::string_view tails = "softmax.tails.";
+  if (!ours.starts_with(tails) || tensors.find(ours) != nullptr) return ours;
+  const std::string_view rest = std::string_view(ours).substr(tails.size());
+  const std::string_view number = rest.substr(0, rest.find('.'));
+  const bool output = rest.ends_with(".output.weight");
+  std::string theirs = fmt::format("softmax.tail.{}.{}.weight", number, output ? 1 : 0);
+  return tensors.find(theirs) != nullptr ? theirs : ours;
+}
+
 ImportedModel read_named(ForeignTensors& tensors, const ImportOptions& options) {
   ImportedModel model{read_config(options.config), {}};
   const auto names =
@@ -86,7 +100,8 @@ ImportedModel read_named(ForeignTensors& tensors, const ImportOptions& options) 
   }
   for (const TensorInfo& info : infos) {
     const auto found = names.find(info.name);
-    model.tensors[info.name] = tensors.as_it_is(found == names.end() ? info.name : found->second);
+    model.tensors[info.name] =
+        tensors.as_it_is(found == names.end() ? name_in(tensors, info.name) : found->second);
   }
   return model;
 }
