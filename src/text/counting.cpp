@@ -4,6 +4,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <mutex>
 
@@ -26,13 +27,22 @@ void add(Counts& counts, std::string_view unit, std::int64_t count = 1) {
   }
 }
 
-void count_line(std::string_view line, Unit unit, Counts& counts) {
+/// How often each character below 128 was seen: most of most texts, and no search is needed.
+using AsciiCounts = std::array<std::int64_t, 128>;
+
+void count_line(std::string_view line, Unit unit, Counts& counts, AsciiCounts& ascii) {
   switch (unit) {
     case Unit::word:
       for_each_word(line, WhiteSpace::unicode, [&](std::string_view word) { add(counts, word); });
       break;
     case Unit::character:
       while (!line.empty()) {
+        const auto byte = static_cast<unsigned char>(line.front());
+        if (byte < ascii.size()) {
+          ++ascii[byte];
+          line.remove_prefix(1);
+          continue;
+        }
         const std::size_t length = sequence_length(line);
         add(counts, line.substr(0, length));
         line.remove_prefix(length);
@@ -83,16 +93,21 @@ TextCounts count_units(const std::vector<TextSource>& sources, const Counting& c
     const auto blocks = static_cast<std::int64_t>(round.blocks.size());
     parallel_for(blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       TextCounts part;
+      AsciiCounts ascii{};
       for (std::int64_t i = begin; i < end; ++i) {
         const Block& block = round.blocks[static_cast<std::size_t>(i)];
         require_text(block.text, block.source->title(), block.offset);
         if (!kept(round.first + i)) continue;
         for_each_line(block, [&](std::string_view line, bool ended) {
           for_each_normalized(without_return(line), counting.form, [&](std::string_view text) {
-            count_line(text, counting.unit, part.units);
+            count_line(text, counting.unit, part.units, ascii);
           });
           part.lines += ended ? 1 : 0;
         });
+      }
+      for (std::size_t byte = 0; byte < ascii.size(); ++byte) {
+        const char character = static_cast<char>(byte);
+        if (ascii[byte] > 0) add(part.units, {&character, 1}, ascii[byte]);
       }
       const std::lock_guard<std::mutex> guard(mutex);
       total.lines += part.lines;
