@@ -8,7 +8,7 @@ namespace {
 
 constexpr double bucket_size = 4 << 20;
 constexpr double seconds_per_message = 2e-6;
-constexpr double seconds_per_byte = 5e-9;
+constexpr double seconds_per_byte = 0.6e-9;
 constexpr double backward_share = 2.0 / 3;
 constexpr int exchanges = 3;
 constexpr int agreements = 2;

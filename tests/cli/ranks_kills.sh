@@ -29,10 +29,16 @@ while [ "$done_kills" -lt "$kills" ]; do
   job=$!
   # On a busy machine it takes a while until all are there.
   while kill -0 $job 2>/dev/null && [ "$(pgrep -c -P $job || true)" -lt $ranks ]; do sleep 0.02; done
-  sleep "$(printf '%d.%03d' $((RANDOM % 4)) $((RANDOM % 1000)))"
+  sleep "$(printf '%d.%03d' $((RANDOM % 4)) $((300 + RANDOM % 700)))"
   mapfile -t processes < <(pgrep -P $job || true)
   victim=$((RANDOM % ranks))
   if [ ${#processes[@]} -gt $victim ] && kill -9 "${processes[$victim]}" 2>/dev/null; then done_kills=$((done_kills + 1)); fi
+  # Open MPI 4.1's mpirun waits for ever for a process that was killed while it joined.
+  childless=0
+  while kill -0 $job 2>/dev/null; do
+    if pgrep -P $job >/dev/null; then childless=0; elif [ $((++childless)) -eq 50 ]; then kill -9 $job; fi
+    sleep 0.2
+  done
   status=0
   wait $job || status=$?
   if [ $status -eq 0 ]; then

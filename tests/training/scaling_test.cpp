@@ -29,7 +29,7 @@ TEST(Scaling, MoreProcessesAreFasterAndLessEfficient) {
 }
 
 TEST(Scaling, SaysWhatLimits) {
-  // What is in the way is 2 · 16 MB at 1 MB/s, 3 · 4 + 2 latencies of a second, or 80 ms of adding.
+  // What is in the way is 2 · 16 MB at 1 MB/s, 3 · 4 + 2 latencies of a second, or 9.6 ms of work.
   EXPECT_EQ(predict_scaling(cost, {.latency = 1e-9, .bandwidth = 1e6}, 2).limit,
             ScalingLimit::bandwidth);
   EXPECT_EQ(predict_scaling(cost, {.latency = 1, .bandwidth = 1e12}, 2).limit,
@@ -42,7 +42,7 @@ TEST(Scaling, SaysWhatLimits) {
 TEST(Scaling, HidesExchangesBehindTheBackwardPass) {
   const ScalingPoint point = predict_scaling(cost, {.latency = 0, .bandwidth = 1e8}, 2);
   const double each = 3 * 2e-6 + 0.04;
-  EXPECT_NEAR(point.step_seconds, 0.2 + 0.08 + (4 * each - 0.1) + 2 * 2e-6, 1e-9);
+  EXPECT_NEAR(point.step_seconds, 0.2 + 0.0096 + (4 * each - 0.1) + 2 * 2e-6, 1e-9);
 }
 
 TEST(Scaling, SendsHalfOrNowAndThen) {
@@ -51,12 +51,12 @@ TEST(Scaling, SendsHalfOrNowAndThen) {
   const Network slow{.latency = 0, .bandwidth = 1e8};
   // One bucket's 20 ms: the others hide behind the backward pass.
   EXPECT_NEAR(predict_scaling(half, slow, 2).step_seconds,
-              0.2 + 0.08 + (3 * 2e-6 + 0.02) + 2 * 2e-6, 1e-9);
+              0.2 + 0.0096 + (3 * 2e-6 + 0.02) + 2 * 2e-6, 1e-9);
   // All 160 ms of it once in 50 steps, and nothing hides it.
   StepCost seldom = cost;
   seldom.sync_every = 50;
   EXPECT_NEAR(predict_scaling(seldom, slow, 2).step_seconds,
-              0.2 + (0.08 + 4 * (3 * 2e-6 + 0.04)) / 50 + 2 * 2e-6, 1e-9);
+              0.2 + (0.0096 + 4 * (3 * 2e-6 + 0.04)) / 50 + 2 * 2e-6, 1e-9);
 }
 
 }  // namespace
