@@ -162,7 +162,7 @@ TEST(Usage, UnknownNamesGetTheNearestOnes) {
                         "unknown option '--lrr'; did you mean --lr"));
   EXPECT_TRUE(
       complains(run({"eval", "model", "file", "--jsn"}), 2, "eval", "did you mean --json?"));
-  EXPECT_TRUE(complains(run({"score", "model", "file", "more"}), 2, "score", "'more'"));
+  EXPECT_TRUE(complains(run({"classify", "model", "file", "more"}), 2, "classify", "'more'"));
   EXPECT_TRUE(complains(run({"eval", "model"}), 2, "eval", "FILE"));
   EXPECT_TRUE(complains(run({"score", "model", "--words=a\nb"}), 2, "score", R"(--words = a\nb)"));
 }
