@@ -28,7 +28,7 @@ while [ "$done_kills" -lt "$kills" ]; do
   "${train_by[@]}" --out "$work/run" --resume-if-possible >"$work/log" 2>&1 &
   job=$!
   # On a busy machine it takes a while until all are there.
-  while kill -0 $job 2>/dev/null && [ "$(pgrep -c -P $job || true)" -lt $ranks ]; do sleep 0.02; done
+  while kill -0 $job 2>/dev/null && [ "$(pgrep -c -P $job)" -lt $ranks ]; do sleep 0.02; done
   sleep "$(printf '%d.%03d' $((RANDOM % 4)) $((300 + RANDOM % 700)))"
   mapfile -t processes < <(pgrep -P $job || true)
   victim=$((RANDOM % ranks))

@@ -79,6 +79,22 @@ try {
     await served.until(`sluice_requests_running{model="${basename(model)}"}`, 0);
   }
 
+  // A stream that is all there is read in turns with the page's buttons, or none of them could stop it.
+  const read = await browser.value(`(async () => {
+    const fetched = window.fetch;
+    window.fetch = async () => new Response('data: {}\\n\\n'.repeat(400));
+    const stop = new AbortController();
+    setTimeout(() => stop.abort());
+    let events = 0;
+    await askForStream('', {}, stop.signal, () => {
+      ++events;
+      for (const end = performance.now() + 1; performance.now() < end;);
+    }).catch(error => { if (error.name !== 'AbortError') throw error; });
+    window.fetch = fetched;
+    return events;
+  })()`);
+  assert.ok(read > 0 && read < 400, `read ${read} of 400 events`);
+
   // Two models: the difference is the shade.
   await browser.value(`setText('the cat sat'); $('other').value = '${basename(other)}'; $('other').onchange()`);
   await browser.until("state.others && $('legend').textContent.includes('knows better')");
