@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "options.hpp"
 #include "output.hpp"
 #include "process.hpp"
 #include "ranks.hpp"
