@@ -1,6 +1,7 @@
 #include "text_flags.hpp"
 
 #include "options.hpp"
+#include "sluice/base/error.hpp"
 #include "sluice/base/fields.hpp"
 
 namespace sluice::cli {
