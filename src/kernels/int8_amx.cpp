@@ -20,7 +20,7 @@ static_assert(kTileRows == kAmxRows);
 // `second` more, 4 a part of a panel, 5 and 6 parts of rows of the first, 7 of the others.
 SLUICE_AMX void configure(std::size_t first, std::size_t second) {
   TileShapes shapes;
-  for (const std::size_t tile : {0, 1, 2, 3, 4, 5, 6, 7}) {
+  for (std::size_t tile = 0; tile < 8; ++tile) {
     const std::size_t rows = tile == 4 ? kTileRows
                              : tile == 2 || tile == 3 || tile == 7
                                  ? std::max<std::size_t>(second, 1)

@@ -8,8 +8,10 @@
 #include <cstring>
 
 // GCC's own headers pass values that are undefined on purpose.
+#if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
 
 namespace sluice::kernels {
 namespace {

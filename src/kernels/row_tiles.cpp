@@ -121,8 +121,8 @@ SLUICE_TILES void configure(TiledRows matrix, std::size_t first, std::size_t sec
   TileShapes shapes;
   for (std::size_t tile = 0; tile < 8; ++tile) shapes.set(tile, kAmxRows);
   if (matrix == TiledRows::inputs) {
-    for (const std::size_t tile : {0, 1, 4}) shapes.set(tile, first);
-    for (const std::size_t tile : {2, 3, 5}) shapes.set(tile, std::max<std::size_t>(second, 1));
+    for (const std::size_t tile : {0u, 1u, 4u}) shapes.set(tile, first);
+    for (const std::size_t tile : {2u, 3u, 5u}) shapes.set(tile, std::max<std::size_t>(second, 1));
   }
   all_used(shapes);
   _tile_loadconfig(&shapes);

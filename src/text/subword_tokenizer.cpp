@@ -111,7 +111,7 @@ class SubwordTokenizer final : public Tokenizer {
       const std::size_t begin = end + 1;
       end = note.find('\n', begin);
       words_.push_back(note.substr(begin, end - begin));
-      const auto id = static_cast<TokenId>(processor_.GetPieceSize() + words_.size() - 1);
+      const auto id = static_cast<TokenId>(processor_.GetPieceSize()) + static_cast<TokenId>(words_.size()) - 1;
       if (!may_be_added(words_.back()) || !ids_of_words_.emplace(words_.back(), id).second) {
         throw refuse("its added words are damaged");
       }
