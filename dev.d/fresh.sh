@@ -28,6 +28,11 @@ command_fresh() {
   apt-config dump | grep -E '^Acquire::(https?::(P|p)roxy|Check-)' \
     >"$root/etc/apt/apt.conf.d/90host" || true
   cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+  # Whom this host trusts besides: its network may answer in their name.
+  if [ -d /usr/local/share/ca-certificates ]; then
+    cp -rL /usr/local/share/ca-certificates "$root/usr/local/share/"
+    chroot "$root" update-ca-certificates >/dev/null 2>&1
+  fi
   git clone -q "file://$PWD" "$root/root/sluice"
 
   local command
@@ -36,6 +41,7 @@ command_fresh() {
     time unshare --mount --fork bash -c '
       mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && mount -t tmpfs tmpfs "$1/tmp" &&
       exec chroot "$1" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+        NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt \
         bash -c "cd /root/sluice && ./dev $2"' _ "$root" "$command" </dev/null
   done
 }
