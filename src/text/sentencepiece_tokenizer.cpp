@@ -7,6 +7,7 @@
 
 #include "kinds.hpp"
 #include "piece_order.hpp"
+#include "sentencepiece_model.hpp"
 #include "sluice/base/error.hpp"
 #include "splitting.hpp"
 
@@ -23,9 +24,7 @@ class SentencePieceTokenizer final : public Tokenizer {
     const auto refuse = [&](std::string_view why) {
       return Error(fmt::format("cannot load the tokenizer '{}': {}", name, why));
     };
-    if (!processor_.LoadFromSerializedProto(model_).ok()) {
-      throw refuse("it is not a SentencePiece model, or damaged");
-    }
+    load_sentencepiece(processor_, model_, name);
     eos_ = processor_.eos_id();
     if (eos_ < 0) {
       throw refuse(

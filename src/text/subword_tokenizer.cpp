@@ -17,6 +17,7 @@
 #include "kinds.hpp"
 #include "normalize.hpp"
 #include "piece_order.hpp"
+#include "sentencepiece_model.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/text/detail/utf8.hpp"
@@ -83,9 +84,7 @@ class SubwordTokenizer final : public Tokenizer {
     const auto refuse = [&](std::string_view why) {
       return Error(fmt::format("cannot load the tokenizer '{}': {}", name, why));
     };
-    if (!processor_.LoadFromSerializedProto(model_).ok()) {
-      throw refuse("it is not a SentencePiece model, or damaged");
-    }
+    load_sentencepiece(processor_, model_, name);
     eos_ = processor_.eos_id();
     if (eos_ < 0) throw refuse("it has no end-of-line token");
     for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte) {
@@ -111,7 +110,8 @@ class SubwordTokenizer final : public Tokenizer {
       const std::size_t begin = end + 1;
       end = note.find('\n', begin);
       words_.push_back(note.substr(begin, end - begin));
-      const auto id = static_cast<TokenId>(processor_.GetPieceSize()) + static_cast<TokenId>(words_.size()) - 1;
+      const auto id =
+          static_cast<TokenId>(processor_.GetPieceSize()) + static_cast<TokenId>(words_.size()) - 1;
       if (!may_be_added(words_.back()) || !ids_of_words_.emplace(words_.back(), id).second) {
         throw refuse("its added words are damaged");
       }

@@ -137,6 +137,48 @@ TEST_F(TextTest, SaysWhatIsNoTokenizer) {
             "tokenizer.json)");
 }
 
+/// A field of a message of protobuf that holds bytes.
+std::string field(int number, const std::string& content) {
+  std::string result(1, static_cast<char>(number << 3 | 2));
+  std::size_t size = content.size();
+  for (; size >= 0x80; size >>= 7U) result += static_cast<char>(size | 0x80U);
+  result += static_cast<char>(size);
+  return result + content;
+}
+
+// SentencePiece itself ends the program, or reads what is not its own.
+TEST_F(TextTest, SentencePieceModelsThatLeadAstrayAreRefused) {
+  for (const char* const rule : {"nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"}) {
+    const std::string model =
+        sentencepiece_model(sample_text(), {{"normalization_rule_name", rule}});
+    const auto why = [&](const std::string& more) {
+      const auto path = file("hostile.model", model + more);
+      return message_of([&] {
+        std::vector<TokenId> tokens;
+        read_tokenizer(path)->encode("a ｆｕｌｌ gate", tokens);
+      });
+    };
+    EXPECT_EQ(why(""), "no error") << rule;
+    EXPECT_NE(why(field(1, field(1, ""))).find("empty or has a zero byte"), std::string::npos);
+    EXPECT_NE(why(field(1, field(1, std::string("a\0", 2)))).find("zero byte"), std::string::npos);
+    EXPECT_NE(why(field(1, "")).find("empty"), std::string::npos);
+    EXPECT_NE(why("\x0B").find("damaged"), std::string::npos);  // a group, which there is none of
+    const auto with_table = [&](std::uint32_t unit, std::uint32_t texts) {
+      std::vector<std::uint32_t> units(257, 0);
+      units[0] = 256 * sizeof(std::uint32_t);
+      units[1] = unit;
+      std::string table(reinterpret_cast<const char*>(units.data()), units.size() * sizeof(unit));
+      return why(field(3, field(2, table + std::string(texts, '\0'))));
+    };
+    EXPECT_EQ(with_table(0, 2), "no error");
+    EXPECT_NE(with_table(1U << 10U << 8U, 2).find("table of normalisation"), std::string::npos);
+    EXPECT_NE(with_table(~(1U << 31U), 2).find("table of normalisation"), std::string::npos);
+    EXPECT_NE(with_table(0, 0).find("table of normalisation"), std::string::npos);
+    EXPECT_NE(why(field(3, field(2, "abc"))).find("table of normalisation"), std::string::npos);
+    EXPECT_NE(why(field(5, field(2, "abc"))).find("table of normalisation"), std::string::npos);
+  }
+}
+
 TEST_F(TextTest, WordListsKeepTheirOrder) {
   const auto list = read_tokenizer(file("words", "\xEF\xBB\xBFthe\r\nof\ngate\n日本\n\n"));
   EXPECT_EQ(names(*list),

@@ -172,8 +172,14 @@ TEST_F(HuggingFace, HostileFilesAreRefused) {
   json object = their("gpt2");
   object["model"]["vocab"]["x"] = 2'000'000'000;
   EXPECT_NE(refused(object).find("a token's number"), std::string::npos);
+  // A table of all numbers would take a gigabyte.
+  object["model"]["vocab"]["x"] = 33'554'432;
+  EXPECT_NE(refused(object).find("a token's number, "), std::string::npos);
   object["model"]["vocab"]["x"] = -1;
   EXPECT_NE(refused(object).find("a token's number"), std::string::npos);
+  object = their("gpt2");
+  object["added_tokens"][0]["id"] = 33'554'432;
+  EXPECT_NE(refused(object).find("a token's number, "), std::string::npos);
   // A pattern that takes for ever.
   object = their("gpt2");
   object["pre_tokenizer"] = {

@@ -13,19 +13,18 @@
 namespace sluice {
 namespace {
 
-constexpr std::int64_t most_tokens = 50'000'000;
-
 /// "vocab" of an object of names and numbers.
 PieceIds read_vocabulary(const Value& model, const FieldPlace& place) {
   const Value& vocabulary = need_field(model, "vocab", place);
   const auto* const fields = vocabulary.as<Value::Object>();
   if (fields == nullptr) place.field("vocab").refuse("an object", vocabulary);
+  const std::int64_t most = most_number(fields->size());
   PieceIds ids;
   ids.reserve(fields->size());
   for (const auto& [name, value] : *fields) {
     const auto* const id = value.as<std::int64_t>();
-    if (id == nullptr || *id < 0 || *id > most_tokens) {
-      place.field("vocab").refuse("a token's number", value);
+    if (id == nullptr || *id < 0 || *id > most) {
+      place.field("vocab").refuse(fmt::format("a token's number, {} at most", most), value);
     }
     if (!ids.emplace(name, static_cast<TokenId>(*id)).second) {
       place.refuse(fmt::format("token '{}' is there twice", name));
@@ -307,6 +306,12 @@ class Unigram final : public PieceModel {
 };
 
 }  // namespace
+
+std::int64_t most_number(std::size_t tokens) {
+  // Files leave few numbers out. Every number costs memory, also those that nobody uses.
+  constexpr std::int64_t spare = 10'000;
+  return 2 * static_cast<std::int64_t>(tokens) + spare;
+}
 
 void PieceModel::find_bytes() {
   for (unsigned byte = 0; byte < 256; ++byte) {

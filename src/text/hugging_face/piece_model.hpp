@@ -47,6 +47,9 @@ class PieceModel {
   std::vector<TokenId> bytes_;
 };
 
+/// The largest number that a token of a file of so many may have.
+std::int64_t most_number(std::size_t tokens);
+
 /// The model that a tokenizer.json's "model" describes: BPE, Unigram or WordPiece. Throws, as
 /// `place` says, for others and for what is malformed.
 std::unique_ptr<const PieceModel> read_piece_model(const Value& model, const FieldPlace& place);

@@ -152,6 +152,7 @@ class HuggingFaceTokenizer final : public Tokenizer {
   void read_added(const Value& list, const FieldPlace& place) {
     const auto* const tokens = list.as<Value::List>();
     if (tokens == nullptr) return;
+    const std::int64_t most = most_number(names_.size() + tokens->size());
     for (const Value& each : *tokens) {
       const std::string text = text_field(each, "content", place);
       for (const char* const option : {"lstrip", "rstrip", "single_word"}) {
@@ -161,8 +162,9 @@ class HuggingFaceTokenizer final : public Tokenizer {
       }
       const Value& number = need_field(each, "id", place);
       const auto* const id = number.as<std::int64_t>();
-      constexpr std::int64_t most = 50'000'000;
-      if (id == nullptr || *id < 0 || *id > most) place.refuse("a token's number", number);
+      if (id == nullptr || *id < 0 || *id > most) {
+        place.refuse(fmt::format("a token's number, {} at most", most), number);
+      }
       put(text, static_cast<TokenId>(*id));
       if (!text.empty()) added_.push_back({text, static_cast<TokenId>(*id)});
     }
