@@ -8,7 +8,8 @@
 #                                          needs root, and removes what it makes
 # SLUICE: the program (build/release/cli/sluice). ROUNDS: how often each is measured (3). STEPS: steps
 # each time (24; 102 and more with --sync-every 50). MODEL: its flags, --communicate and --sync-every
-# among them. Prints tokens/s of every measurement, medians and their ratios; `threads` also the largest
+# among them. Prints tokens/s of every measurement and of what `sluice plan` makes of a process beside
+# another that it does not speak with, medians and their ratios; `threads` also the largest
 # share of the processors that other programs had: with more than a few percent figures mean little.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -24,7 +25,9 @@ declare -A speeds
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
 
 names=(sluice-a sluice-b)
+carrier=
 clean() {
+  [ -z "$carrier" ] || kill "$carrier" 2>/dev/null || true
   rm -rf "$work"
   local name
   for name in "${names[@]}"; do ip netns del "$name" 2>/dev/null || true; done
@@ -37,7 +40,7 @@ own() { awk '{ print $14 + $15 + $16 + $17 }' /proc/$$/stat; }
 others=0
 
 die() { printf 'bench/cluster.sh: %s\n' "$*" >&2; exit 1; }
-[ $# -ge 2 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2; }
 text=$(realpath "$2")
 
 # measure NAME COMMAND...: trains by COMMAND, and notes its tokens/s.
@@ -56,25 +59,34 @@ train_into() {
   local out=$1 name=$2
   shift 2
   "$@" train --data "$text" --tokenizer char --out "$out" --overwrite --steps "$steps" \
-    --valid-fraction 0 --context 128 --log-every 2 --checkpoint-every 1000000 $model ${flags[$name]} \
+    --valid-fraction 0 --context 128 --log-every 1 --checkpoint-every 1000000 $model ${flags[$name]} \
     >"$out.log" 2>&1 || { cat "$out.log" >&2; return 1; }
 }
 
 # The tokens_per_second of metrics.jsonl are smoothed, and begin with a first step that is slow: speeds
-# are taken from the tokens and seconds of its lines. The median of those between two lines; with
-# --sync-every, where few steps synchronise, the mean.
+# are taken from the tokens and seconds of its lines, from the second on.
 note_speed() {
-  local name=$1 run=$2 whole=0
-  [[ $model == *--sync-every* ]] && whole=1
+  local name=$1 run=$2
   speeds[$name]+="$(grep '"event":"train"' "$run/metrics.jsonl" |
     sed 's/.*"seconds":\([0-9.]*\).*"tokens":\([0-9]*\).*/\1 \2/' |
-    awk -v whole=$whole 'NR == 2 { s0 = $1; t0 = $2 }
-      NR > 2 { printf "%.0f\n", ($2 - (whole ? t0 : t)) / ($1 - (whole ? s0 : s)) }
-      { s = $1; t = $2 }' |
-    { if [ $whole -eq 1 ]; then tail -n 1; else sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; fi; }) "
+    awk 'NR == 2 { s0 = $1; t0 = $2 } { s = $1; t = $2 } END { printf "%.0f", (t - t0) / (s - s0) }') "
 }
 
 median() { tr ' ' '\n' <<<"${speeds[$1]}" | grep . | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+# Two processes that do not speak, on a core each: what the machine allows. Notes what `sluice plan` makes
+# of one of them for two processes: NAME=RATE,DELAY...
+train_apart() {
+  local each
+  train_into "$work/beside" half taskset -c 1 "$sluice" &
+  train_into "$work/half" half taskset -c 0 "$sluice" || die "half failed"
+  wait $! || die "half failed"
+  note_speed half "$work/half"
+  for each in "$@"; do
+    speeds[plan ${each%%=*}]+="$("$sluice" plan "$work/half" --bandwidth "$(cut -d, -f1 <<<"${each#*=}")" \
+      --latency "$(cut -d, -f2 <<<"${each#*=}")" | awk '$1 == 2 { gsub(",", "", $2); print $2 }') "
+  done
+}
 
 # report A B...: each one's speeds, and the first's median over those of the others.
 report() {
@@ -96,13 +108,12 @@ case $1 in
       measure sharded mpirun --bind-to core -n 2 "$sluice"
       measure 1x2 "$sluice"
       measure 1x1 "$sluice"
-      train_into "$work/beside" half taskset -c 1 "$sluice" &
-      train_into "$work/run" half taskset -c 0 "$sluice" || die "half failed"
-      wait $! || die "half failed"
-      note_speed half "$work/run"
+      # Memory for a network.
+      train_apart 2x1=100gbit,1us
     done
     report 2x1 1x2 1x1
     report sharded 1x2 1x1
+    report 'plan 2x1' 2x1
     printf 'two that do not speak / 1x1 = %.3f\n' \
       "$(awk -v a="$(median half)" -v b="$(median 1x1)" 'BEGIN { print 2 * a / b }')"
     echo "other programs had up to $others% of the processors meanwhile" ;;
@@ -111,13 +122,15 @@ case $1 in
     [ $# -eq 4 ] || die "net needs TEXT, RATE and DELAY"
     ip netns add "${names[0]}"
     ip netns add "${names[1]}"
-    ip link add sluice-va netns "${names[0]}" type veth peer name sluice-vb netns "${names[1]}"
-    for i in 0 1; do
-      side=$([ $i -eq 0 ] && echo sluice-va || echo sluice-vb)
-      ip -n "${names[$i]}" addr add "10.77.0.$((i + 1))/24" dev "$side"
-      ip -n "${names[$i]}" link set "$side" up
-      ip -n "${names[$i]}" link set lo up
-    done
+    devices=(sluice-va sluice-vb)
+    join() { # gives both ends of the link their addresses
+      local i
+      for i in 0 1; do
+        ip -n "${names[$i]}" addr add "10.77.0.$((i + 1))/24" dev "${devices[$i]}"
+        ip -n "${names[$i]}" link set "${devices[$i]}" up
+        ip -n "${names[$i]}" link set lo up
+      done
+    }
     # Instead of ssh: enters the namespace of the address, under a host name of its own.
     cat >"$work/agent" <<AGENT
 #!/bin/sh
@@ -126,17 +139,40 @@ shift
 exec ip netns exec ${names[1]} unshare --uts sh -c "hostname sluice-b; \$*"
 AGENT
     chmod +x "$work/agent"
-    shape() { # nothing, or RATE and DELAY
-      local i side
-      for i in 0 1; do
-        side=$([ $i -eq 0 ] && echo sluice-va || echo sluice-vb)
-        tc -n "${names[$i]}" qdisc del dev "$side" root 2>/dev/null || true
-        [ $# -eq 0 ] || tc -n "${names[$i]}" qdisc add dev "$side" root netem rate "$1" delay "$2" limit 100000 2>/dev/null ||
-          { tc -n "${names[$i]}" qdisc add dev "$side" root tbf rate "$1" burst 256kb latency 50ms
-            echo "this kernel has no netem: the rate is kept, the delay is not" >&2; }
-      done
-    }
-    flags=([shaped]="--accumulate 2 --batch $batch --threads 1" [plain]="--accumulate 2 --batch $batch --threads 1")
+    if tc -n "${names[0]}" qdisc add dev lo root netem delay 1us 2>/dev/null; then
+      ip link add "${devices[0]}" netns "${names[0]}" type veth peer name "${devices[1]}" netns "${names[1]}"
+      join
+      shape() { # nothing, or RATE and DELAY
+        local i
+        for i in 0 1; do
+          tc -n "${names[$i]}" qdisc del dev "${devices[$i]}" root 2>/dev/null || true
+          [ $# -eq 0 ] || tc -n "${names[$i]}" qdisc add dev "${devices[$i]}" root netem \
+            rate "$1" delay "$2" limit 100000
+        done
+      }
+    else
+      echo "this kernel has no netem: a program carries the packets, in both cases, on the same processors" >&2
+      "${CXX:-c++}" -std=c++20 -O2 -o "$work/delayed_link" bench/delayed_link.cpp
+      units='/gbit$/ { print $1 * 1e9 } /mbit$/ { print $1 * 1e6 } /us$/ { print $1 } /ms$/ { print $1 * 1e3 }'
+      shape() { # nothing, or RATE and DELAY
+        local i
+        [ -z "$carrier" ] || { kill "$carrier"; wait "$carrier" 2>/dev/null || true; }
+        mkfifo "$work/ready"
+        "$work/delayed_link" "${devices[@]}" "$(awk "$units" <<<"${1:-0gbit}")" \
+          "$(awk "$units" <<<"${2:-0us}")" >"$work/ready" &
+        carrier=$!
+        read -r <"$work/ready"
+        rm "$work/ready"
+        for i in 0 1; do
+          ip link set "${devices[$i]}" netns "${names[$i]}"
+          # As large as what a network card is given to cut.
+          ip -n "${names[$i]}" link set "${devices[$i]}" mtu 65000
+        done
+        join
+      }
+    fi
+    flags=([shaped]="--accumulate 2 --batch $batch --threads 1" [half]="--batch $batch --threads 1")
+    flags[plain]=${flags[shaped]}
     run=(ip netns exec "${names[0]}" mpirun --host 10.77.0.1,10.77.0.2 -n 2 --bind-to none
       --mca plm_rsh_agent "$work/agent" --mca btl tcp,self --mca btl_tcp_if_include 10.77.0.0/24
       --mca oob_tcp_if_include 10.77.0.0/24 "$sluice")
@@ -145,7 +181,10 @@ AGENT
       measure shaped "${run[@]}"
       shape
       measure plain "${run[@]}"
+      train_apart "shaped=$3,$4"
     done
-    report shaped plain ;;
+    report shaped plain
+    report 'plan shaped' shaped
+    echo "other programs had up to $others% of the processors meanwhile" ;;
   *) die "unknown: $1" ;;
 esac

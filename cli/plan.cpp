@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -34,6 +33,7 @@ struct PlanFlags {
   std::string latency = "50us";
   std::int64_t tokens = 1'000'000'000;
   double efficiency = 0.8;
+  double deviation = -1;  // as measured
 };
 
 /// A number above 0 with one of these units. Throws UsageError naming the flag.
@@ -57,19 +57,15 @@ Network network_of(const PlanFlags& flags) {
                                  {{"gbit", 1e9 * bits}, {"mbit", 1e6 * bits}})};
 }
 
-double median_speed(const Metrics& metrics, const std::string& model) {
-  std::vector<double> speeds;
-  for (const TrainLine& line : metrics.train) {
-    if (line.tokens_per_second > 0) speeds.push_back(line.tokens_per_second);
+TokenTimes times_of(const Metrics& metrics, const std::string& model) {
+  const TokenTimes times = token_times(metrics);
+  if (times.seconds == 0) {
+    throw Error(
+        fmt::format("'{}' has no two lines of its training's speed: train some more steps, or with "
+                    "--log-every 1",
+                    model));
   }
-  if (speeds.empty()) {
-    throw Error(fmt::format(
-        "'{}' has no line of its training's speed: train some more steps, or with --log-every 1",
-        model));
-  }
-  const auto middle = speeds.begin() + static_cast<std::ptrdiff_t>(speeds.size() / 2);
-  std::nth_element(speeds.begin(), middle, speeds.end());
-  return *middle;
+  return times;
 }
 
 int plan(const PlanFlags& flags) {
@@ -78,6 +74,10 @@ int plan(const PlanFlags& flags) {
   if (!(flags.efficiency > 0 && flags.efficiency <= 1)) {
     throw UsageError("--efficiency: expected a number above 0, 1 at most");
   }
+  if (flags.deviation != PlanFlags().deviation &&
+      !(flags.deviation >= 0 && flags.deviation <= 1000)) {
+    throw UsageError("--deviation: expected a number from 0 to 1000");
+  }
   const ModelDirectory files(flags.model);
   files.check_trained();
   const ModelConfig model = files.model_config();
@@ -85,12 +85,16 @@ int plan(const PlanFlags& flags) {
       settings_of(value_of(files.config()), {.where = fmt::format("settings of '{}'", flags.model),
                                              .origin = FieldPlace::Origin::file})
           .training.values;
-  const double speed = median_speed(read_metrics(files.metrics_file()), flags.model);
+  const TokenTimes times = times_of(read_metrics(files.metrics_file()), flags.model);
   const std::int64_t tokens = training.batch * training.context;
+  const double seconds = static_cast<double>(tokens) * times.seconds;
+  const double deviation =
+      flags.deviation < 0 ? times.deviation / times.seconds : flags.deviation / 100;
   const double gradients = 4 * static_cast<double>(model.parameter_count());
   const StepCost cost{
-      .seconds = static_cast<double>(tokens) / speed,
+      .seconds = seconds,
       .tokens = tokens,
+      .deviation = deviation * seconds,
       .gradient_bytes = gradients,
       .sent_bytes = training.communicate == Precision::bf16 ? gradients / 2 : gradients,
       .sync_every = training.sync_every};
@@ -100,11 +104,12 @@ int plan(const PlanFlags& flags) {
                         2 * cost.gradient_bytes;
   constexpr double giga = 1e9;
   std::string text = fmt::format(
-      "a micro-batch of {} tokens takes {:.4g} s in one process (measured: {} tokens/s); {} "
-      "parameters; {} and {}\n\n{:>9} {:>13} {:>8}  {:<25} {:>9} {:>9}\n",
-      grouped(tokens), cost.seconds, grouped(std::llround(speed)), grouped(model.parameter_count()),
-      flags.bandwidth, flags.latency, "processes", "tokens/s", "hours", "efficiency", "GB each",
-      "limit");
+      "a micro-batch of {} tokens takes {:.4g} s in one process (measured: {} tokens/s), give or "
+      "take "
+      "{:.2g}%; {} parameters; {} and {}\n\n{:>9} {:>13} {:>8}  {:<25} {:>9} {:>9}\n",
+      grouped(tokens), seconds, grouped(std::llround(1 / times.seconds)), 100 * deviation,
+      grouped(model.parameter_count()), flags.bandwidth, flags.latency, "processes", "tokens/s",
+      "hours", "efficiency", "GB each", "limit");
   ScalingPoint best;
   for (std::int64_t n = 1; n <= most_processes; n *= 2) {
     const ScalingPoint point = predict_scaling(cost, network, n);
@@ -145,6 +150,10 @@ void add_plan(CLI::App& program, int& status) {
   add_integer(app, "--tokens", flags->tokens, "to train on, for the hours (default 1e9)");
   add_number(app, "--efficiency", flags->efficiency,
              "the least that counts as efficient (default 0.8)");
+  add_number(app, "--deviation", flags->deviation,
+             "standard deviation of a step's time, in % of it (default: what the run's lines tell, "
+             "which is "
+             "a step's with --log-every 1)");
   when_chosen(app, [flags, &status] { status = plan(*flags); });
 }
 

@@ -39,7 +39,8 @@ command_fresh() {
   for command in "$@"; do
     say "./dev $command, in the bare root"
     time unshare --mount --fork bash -c '
-      mount -t proc proc "$1/proc" && mount --rbind /sys "$1/sys" && mount --rbind /dev "$1/dev" && mount -t tmpfs tmpfs "$1/tmp" &&
+      mount -t proc proc "$1/proc" && mount --rbind /sys "$1/sys" && mount --rbind /dev "$1/dev" &&
+      mount -t tmpfs tmpfs "$1/tmp" &&
       exec chroot "$1" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
         NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt \
         bash -c "cd /root/sluice && ./dev $2"' _ "$root" "$command" </dev/null

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace sluice {
 namespace {
@@ -23,10 +24,46 @@ std::string_view name_of_limit(ScalingLimit limit) {
       return "bandwidth";
     case ScalingLimit::work:
       return "adding gradients";
+    case ScalingLimit::slowest:
+      return "the slowest";
     case ScalingLimit::nothing:
       break;
   }
   return "nothing";
+}
+
+TokenTimes token_times(const Metrics& metrics) {
+  const std::vector<TrainLine>& lines = metrics.train;
+  const auto validated = [&](const TrainLine& from, const TrainLine& to) {
+    return std::any_of(
+        metrics.validations.begin(), metrics.validations.end(),
+        [&](const auto& line) { return line.step >= from.step && line.step <= to.step; });
+  };
+  // Weighted by tokens, which the last step of an epoch has fewer of.
+  double seconds = 0, tokens = 0, squares = 0;
+  for (std::size_t i = 1; i < lines.size(); ++i) {
+    const double time = lines[i].seconds - lines[i - 1].seconds;
+    const auto count = static_cast<double>(lines[i].tokens - lines[i - 1].tokens);
+    if (!(time > 0) || !(count > 0) || validated(lines[i - 1], lines[i])) continue;
+    seconds += time;
+    tokens += count;
+    squares += time * time / count;
+  }
+  if (tokens == 0) return {};
+  const double mean = seconds / tokens;
+  return {.seconds = mean, .deviation = std::sqrt(std::max(0.0, squares / tokens - mean * mean))};
+}
+
+double expected_largest(std::int64_t n) {
+  // The integral of x d(F^n) by parts, F being the normal distribution function.
+  constexpr double step = 0.01, end = 9;
+  const auto power = static_cast<double>(n);
+  double sum = 0;
+  for (double x = step / 2; x < end; x += step) {
+    const double above = 0.5 * std::erfc(x / std::sqrt(2.0));
+    sum += 1 - std::pow(1 - above, power) - std::pow(above, power);
+  }
+  return sum * step;
 }
 
 ScalingPoint predict_scaling(const StepCost& cost, const Network& network, std::int64_t processes) {
@@ -44,14 +81,17 @@ ScalingPoint predict_scaling(const StepCost& cost, const Network& network, std::
     const double steps = in_every_step ? 1 : static_cast<double>(cost.sync_every);
     const double waited = std::max(each, buckets * each - hidden) / steps;
     const double work = cost.gradient_bytes * seconds_per_byte / steps;
-    point.step_seconds += work + waited + agreements * round;
+    const double slowest = cost.deviation * expected_largest(processes) / std::sqrt(steps);
+    point.step_seconds += slowest + work + waited + agreements * round;
     // What is waited for is waited for in the proportion in which it takes time.
     const double rounds = buckets * exchanges * round;
     const double in_transfer = waited * transfer / (transfer + rounds);
     const double in_rounds = waited - in_transfer + agreements * round;
-    point.limit = work >= in_transfer && work >= in_rounds ? ScalingLimit::work
-                  : in_transfer >= in_rounds               ? ScalingLimit::bandwidth
-                                                           : ScalingLimit::latency;
+    const double most = std::max({slowest, work, in_transfer, in_rounds});
+    point.limit = most == slowest       ? ScalingLimit::slowest
+                  : most == work        ? ScalingLimit::work
+                  : most == in_transfer ? ScalingLimit::bandwidth
+                                        : ScalingLimit::latency;
   }
   point.efficiency = cost.seconds / point.step_seconds;
   point.tokens_per_second = static_cast<double>(processes * cost.tokens) / point.step_seconds;

@@ -481,6 +481,11 @@ TEST_F(Plan, PredictsFromTheSpeedOfARun) {
         << wrong;
   }
   EXPECT_TRUE(complains(run({"plan", path("nothing")}), 1, "plan", "nothing"));
+  EXPECT_TRUE(
+      complains(run({"plan", path("model"), "--deviation", "-3"}), 2, "plan", "--deviation"));
+  const Outcome uneven = run({"plan", path("model"), "--deviation", "50", "--latency", "0.001us"});
+  EXPECT_NE(uneven.out.find("give or take 50%"), std::string::npos) << uneven.out;
+  EXPECT_NE(uneven.out.find("the slowest limits"), std::string::npos) << uneven.out;
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace sluice {
 namespace {
 
@@ -43,6 +45,50 @@ TEST(Scaling, HidesExchangesBehindTheBackwardPass) {
   const ScalingPoint point = predict_scaling(cost, {.latency = 0, .bandwidth = 1e8}, 2);
   const double each = 3 * 2e-6 + 0.04;
   EXPECT_NEAR(point.step_seconds, 0.2 + 0.0096 + (4 * each - 0.1) + 2 * 2e-6, 1e-9);
+}
+
+// Tippett 1925 (of 2, 10, 100 and 1000), and two values' by hand: 1/√π.
+TEST(Scaling, TheSlowestIsWaitedFor) {
+  EXPECT_NEAR(expected_largest(1), 0, 1e-9);
+  EXPECT_NEAR(expected_largest(2), 0.5641896, 1e-5);
+  EXPECT_NEAR(expected_largest(10), 1.53875, 1e-4);
+  EXPECT_NEAR(expected_largest(100), 2.50759, 1e-4);
+  EXPECT_NEAR(expected_largest(1000), 3.24144, 1e-4);
+  StepCost uneven = cost;
+  uneven.deviation = 0.05;
+  const Network fast{.latency = 0, .bandwidth = 1e12};
+  const double even = predict_scaling(cost, fast, 2).step_seconds;
+  const ScalingPoint point = predict_scaling(uneven, fast, 2);
+  EXPECT_NEAR(point.step_seconds, even + 0.05 * 0.5641896, 1e-6);
+  EXPECT_EQ(point.limit, ScalingLimit::slowest);
+  // Of 100 steps' sums the deviation is that of ten.
+  uneven.sync_every = 100;
+  StepCost seldom = cost;
+  seldom.sync_every = 100;
+  EXPECT_NEAR(predict_scaling(uneven, fast, 2).step_seconds,
+              predict_scaling(seldom, fast, 2).step_seconds + 0.05 * 0.5641896 / 10, 1e-6);
+}
+
+TEST(Scaling, TimesAreThoseBetweenLines) {
+  Metrics metrics;
+  EXPECT_EQ(token_times(metrics).seconds, 0);
+  metrics.train = {{.step = 1, .tokens = 100, .seconds = 9}};
+  EXPECT_EQ(token_times(metrics).seconds, 0);
+  // 1, 3 and 2 s for 100, 100 and 200 tokens, after a start of 9 s.
+  metrics.train.push_back({.step = 2, .tokens = 200, .seconds = 10});
+  metrics.train.push_back({.step = 3, .tokens = 300, .seconds = 13});
+  metrics.train.push_back({.step = 5, .tokens = 500, .seconds = 15});
+  const TokenTimes times = token_times(metrics);
+  EXPECT_NEAR(times.seconds, 0.015, 1e-12);
+  EXPECT_NEAR(times.deviation, std::sqrt((1e-4 + 9e-4 + 2 * 1e-4) / 4 - 0.015 * 0.015), 1e-12);
+  // A validation at step 2 took its time of the 3 s, or of the 1 s.
+  metrics.validations = {{.step = 2}};
+  EXPECT_NEAR(token_times(metrics).seconds, 0.01, 1e-12);
+  EXPECT_NEAR(token_times(metrics).deviation, 0, 1e-9);
+  // A run that went on from an earlier step.
+  metrics.train = {{.step = 2, .tokens = 100, .seconds = 9},
+                   {.step = 1, .tokens = 50, .seconds = 4}};
+  EXPECT_EQ(token_times(metrics).seconds, 0);
 }
 
 TEST(Scaling, SendsHalfOrNowAndThen) {
