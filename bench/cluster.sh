@@ -84,7 +84,7 @@ train_apart() {
   note_speed half "$work/half"
   for each in "$@"; do
     speeds[plan ${each%%=*}]+="$("$sluice" plan "$work/half" --bandwidth "$(cut -d, -f1 <<<"${each#*=}")" \
-      --latency "$(cut -d, -f2 <<<"${each#*=}")" | awk '$1 == 2 { gsub(",", "", $2); print $2 }') "
+      --latency "$(cut -d, -f2 <<<"${each#*=}")" | awk '$1 == 2 && NF > 4 && $2 ~ /^[0-9,]+$/ { gsub(",", "", $2); print $2 }') "
   done
 }
 
@@ -173,6 +173,8 @@ AGENT
     fi
     flags=([shaped]="--accumulate 2 --batch $batch --threads 1" [half]="--batch $batch --threads 1")
     flags[plain]=${flags[shaped]}
+    # Workers that are synchronised now and then are two in one process too.
+    [[ $model != *--sync-every* ]] || flags[half]=${flags[shaped]}
     run=(ip netns exec "${names[0]}" mpirun --host 10.77.0.1,10.77.0.2 -n 2 --bind-to none
       --mca plm_rsh_agent "$work/agent" --mca btl tcp,self --mca btl_tcp_if_include 10.77.0.0/24
       --mca oob_tcp_if_include 10.77.0.0/24 "$sluice")

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -33,7 +34,7 @@ struct PlanFlags {
   std::string latency = "50us";
   std::int64_t tokens = 1'000'000'000;
   double efficiency = 0.8;
-  double deviation = -1;  // as measured
+  double deviation = std::numeric_limits<double>::quiet_NaN();  // as measured
 };
 
 /// A number above 0 with one of these units. Throws UsageError naming the flag.
@@ -74,8 +75,8 @@ int plan(const PlanFlags& flags) {
   if (!(flags.efficiency > 0 && flags.efficiency <= 1)) {
     throw UsageError("--efficiency: expected a number above 0, 1 at most");
   }
-  if (flags.deviation != PlanFlags().deviation &&
-      !(flags.deviation >= 0 && flags.deviation <= 1000)) {
+  const bool measured = std::isnan(flags.deviation);
+  if (!measured && !(flags.deviation >= 0 && flags.deviation <= 1000)) {
     throw UsageError("--deviation: expected a number from 0 to 1000");
   }
   const ModelDirectory files(flags.model);
@@ -88,8 +89,7 @@ int plan(const PlanFlags& flags) {
   const TokenTimes times = times_of(read_metrics(files.metrics_file()), flags.model);
   const std::int64_t tokens = training.batch * training.context;
   const double seconds = static_cast<double>(tokens) * times.seconds;
-  const double deviation =
-      flags.deviation < 0 ? times.deviation / times.seconds : flags.deviation / 100;
+  const double deviation = measured ? times.deviation / times.seconds : flags.deviation / 100;
   const double gradients = 4 * static_cast<double>(model.parameter_count());
   const StepCost cost{
       .seconds = seconds,
@@ -104,9 +104,9 @@ int plan(const PlanFlags& flags) {
                         2 * cost.gradient_bytes;
   constexpr double giga = 1e9;
   std::string text = fmt::format(
-      "a micro-batch of {} tokens takes {:.4g} s in one process (measured: {} tokens/s), give or "
-      "take "
-      "{:.2g}%; {} parameters; {} and {}\n\n{:>9} {:>13} {:>8}  {:<25} {:>9} {:>9}\n",
+      "a micro-batch of {} tokens takes {:.4g} s in one process (measured: {} tokens/s), "
+      "give or take {:.2g}%; {} parameters; {} and {}\n\n"
+      "{:>9} {:>13} {:>8}  {:<25} {:>9} {:>9}\n",
       grouped(tokens), seconds, grouped(std::llround(1 / times.seconds)), 100 * deviation,
       grouped(model.parameter_count()), flags.bandwidth, flags.latency, "processes", "tokens/s",
       "hours", "efficiency", "GB each", "limit");
@@ -151,9 +151,8 @@ void add_plan(CLI::App& program, int& status) {
   add_number(app, "--efficiency", flags->efficiency,
              "the least that counts as efficient (default 0.8)");
   add_number(app, "--deviation", flags->deviation,
-             "standard deviation of a step's time, in % of it (default: what the run's lines tell, "
-             "which is "
-             "a step's with --log-every 1)");
+             "standard deviation of a step's time, in % of it (default: what the run's "
+             "lines tell, which is a step's with --log-every 1)");
   when_chosen(app, [flags, &status] { status = plan(*flags); });
 }
 
