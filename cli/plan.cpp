@@ -62,7 +62,7 @@ TokenTimes times_of(const Metrics& metrics, const std::string& model) {
   const TokenTimes times = token_times(metrics);
   if (times.seconds == 0) {
     throw Error(
-        fmt::format("'{}' has no two lines of its training's speed: train some more steps, or with "
+        fmt::format("'{}' has no line of its training's speed: train some more steps, or with "
                     "--log-every 1",
                     model));
   }

@@ -49,7 +49,10 @@ TokenTimes token_times(const Metrics& metrics) {
     tokens += count;
     squares += time * time / count;
   }
-  if (tokens == 0) return {};
+  if (tokens == 0) {
+    const double speed = lines.empty() ? 0 : lines.back().tokens_per_second;
+    return {.seconds = speed > 0 ? 1 / speed : 0};
+  }
   const double mean = seconds / tokens;
   return {.seconds = mean, .deviation = std::sqrt(std::max(0.0, squares / tokens - mean * mean))};
 }

@@ -74,6 +74,9 @@ TEST(Scaling, TimesAreThoseBetweenLines) {
   EXPECT_EQ(token_times(metrics).seconds, 0);
   metrics.train = {{.step = 1, .tokens = 100, .seconds = 9}};
   EXPECT_EQ(token_times(metrics).seconds, 0);
+  metrics.train[0].tokens_per_second = 50;
+  EXPECT_EQ(token_times(metrics).seconds, 0.02);
+  EXPECT_EQ(token_times(metrics).deviation, 0);
   // 1, 3 and 2 s for 100, 100 and 200 tokens, after a start of 9 s.
   metrics.train.push_back({.step = 2, .tokens = 200, .seconds = 10});
   metrics.train.push_back({.step = 3, .tokens = 300, .seconds = 13});

@@ -33,7 +33,8 @@ struct StepCost {
 /// Of one token's share of a step: the mean of what the lines of a run tell (but for the first,
 /// whose steps include the start, and those with a validation between), and the standard deviation
 /// of a line's own mean. With a line for each step that is a step's; with lines for many it has
-/// what changes slowly, and little of what changes from step to step. 0 and 0 without two lines.
+/// what changes slowly, and little of what changes from step to step. Without two such lines the
+/// last line's recent speed and 0; 0 and 0 when there is none.
 struct TokenTimes {
   double seconds = 0, deviation = 0;
 };
