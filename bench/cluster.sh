@@ -140,6 +140,7 @@ exec ip netns exec ${names[1]} unshare --uts sh -c "hostname sluice-b; \$*"
 AGENT
     chmod +x "$work/agent"
     if tc -n "${names[0]}" qdisc add dev lo root netem delay 1us 2>/dev/null; then
+      tc -n "${names[0]}" qdisc del dev lo root
       ip link add "${devices[0]}" netns "${names[0]}" type veth peer name "${devices[1]}" netns "${names[1]}"
       join
       shape() { # nothing, or RATE and DELAY
@@ -186,7 +187,6 @@ AGENT
       train_apart "shaped=$3,$4"
     done
     report shaped plain
-    report 'plan shaped' shaped
-    echo "other programs had up to $others% of the processors meanwhile" ;;
+    report 'plan shaped' shaped ;;
   *) die "unknown: $1" ;;
 esac

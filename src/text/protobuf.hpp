@@ -1,11 +1,10 @@
 #pragma once
-// Protobuf's wire format, as far as SentencePiece's models need it. sentencepiece_model.proto:
-// ModelProto { repeated SentencePiece pieces = 1; TrainerSpec trainer_spec = 2; NormalizerSpec
-// normalizer_spec = 3; ... NormalizerSpec denormalizer_spec = 5; }, SentencePiece { string piece =
-// 1;
-// ... }, NormalizerSpec { ... bytes precompiled_charsmap = 2; bool add_dummy_prefix = 3
-// [default = true]; ... }, TrainerSpec { ModelType model_type = 3 [default = UNIGRAM]; ... },
-// ModelType { UNIGRAM = 1; BPE = 2; ... }.
+// Protobuf's wire format, as far as SentencePiece's models need it. Of sentencepiece_model.proto:
+//   ModelProto      repeated SentencePiece pieces = 1; TrainerSpec trainer_spec = 2;
+//                   NormalizerSpec normalizer_spec = 3; NormalizerSpec denormalizer_spec = 5
+//   SentencePiece   string piece = 1
+//   TrainerSpec     ModelType model_type = 3, UNIGRAM = 1 (the default) or BPE = 2
+//   NormalizerSpec  bytes precompiled_charsmap = 2; bool add_dummy_prefix = 3, true by default
 
 #include <cstdint>
 #include <optional>
@@ -29,7 +28,8 @@ class WireFields {
   std::optional<WireField> next() {
     const std::string_view start = rest_;
     const auto tag = varint();
-    if (!tag) return std::nullopt;
+    // Protobuf drops higher bits, and finds another field than it looks like.
+    if (!tag || *tag > UINT32_MAX) return std::nullopt;
     WireField field;
     field.number = *tag >> 3U;
     switch (*tag & 7U) {

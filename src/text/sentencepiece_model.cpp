@@ -39,26 +39,34 @@ bool leads_within(std::string_view table) {
   return true;
 }
 
-/// What is wrong with a model, or nothing.
+constexpr std::string_view no_model = "it is not a SentencePiece model, or damaged";
+
+bool is_sound_piece(std::string_view text) {
+  return !text.empty() && text.find('\0') == std::string_view::npos;
+}
+
+/// What is wrong with a model, or nothing. What these few kinds of fields cannot read to its end
+/// may hold anything, since protobuf reads more of them.
 std::string_view fault_of(std::string_view model) {
   WireFields fields(model);
   while (const auto field = fields.next()) {
-    const bool normalizer = field->number == 3 || field->number == 5;
-    if (field->number != 1 && !normalizer) continue;
-    bool named = normalizer;
+    const bool piece = field->number == 1, normalizer = field->number == 3 || field->number == 5;
+    if (!piece && !normalizer) continue;
+    bool named = false;
     WireFields parts(field->content);
     while (const auto part = parts.next()) {
       if (normalizer && part->number == 2 && !leads_within(part->content)) {
         return "its table of normalisation is damaged";
       }
-      if (!normalizer && part->number == 1) {
-        named = !part->content.empty() && part->content.find('\0') == std::string_view::npos;
+      if (piece && part->number == 1) {
+        named = is_sound_piece(part->content);
         if (!named) break;
       }
     }
-    if (!named) return "a piece of it is empty or has a zero byte in it: it is damaged";
+    if (piece && !named) return "a piece of it is empty or has a zero byte in it: it is damaged";
+    if (!parts.at_end()) return no_model;
   }
-  return fields.at_end() ? "" : "it is not a SentencePiece model, or damaged";
+  return fields.at_end() ? "" : no_model;
 }
 
 }  // namespace
@@ -67,7 +75,7 @@ void load_sentencepiece(sentencepiece::SentencePieceProcessor& processor, std::s
                         std::string_view name) {
   std::string_view fault = fault_of(model);
   if (fault.empty() && !processor.LoadFromSerializedProto(model).ok()) {
-    fault = "it is not a SentencePiece model, or damaged";
+    fault = no_model;
   }
   if (!fault.empty()) throw Error(fmt::format("cannot load the tokenizer '{}': {}", name, fault));
 }
