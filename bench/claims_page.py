@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Writes docs/claims/: a page and a picture for every claim that was run, and a table of all, from a directory of
-sluice claims run.
+sluice claims run. Claims that have a page from an earlier run on the same text keep it.
 
     sluice claims run --all --until-decided --budget 2h --data wikitext-2/train.txt --out claims
     bench/claims_page.py claims [--note "what readers should know of the machine"]
@@ -304,6 +304,18 @@ def index(record, claims, waiting, note):
     return "\n".join(lines)
 
 
+def published(record):
+    """The claims that have a page already and are not among those just run, on the same text by the same rules."""
+    path = PAGE / "verdicts.json"
+    if not path.exists():
+        return []
+    before = json.loads(path.read_text(encoding="utf-8"))
+    if any(before[key] != record[key] for key in ("data", "format_version", "version")):
+        return []
+    ran = {claim["name"] for claim in record["claims"]}
+    return [claim for claim in before["claims"] if claim["name"] not in ran]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -319,7 +331,8 @@ def main():
     record["data"]["files"] = [pathlib.PurePath(file).name for file in record["data"]["files"]]
     shipped = {path.stem: json.loads(path.read_text(encoding="utf-8")) | {"name": path.stem}
                for path in (ROOT / "claims").glob("*.json")}
-    record["claims"] = [c for c in record["claims"]
+    ran = {claim["name"] for claim in record["claims"]}
+    record["claims"] = [c for c in record["claims"] + published(record)
                         if c["name"] in shipped and asks_the_same(c, shipped[c["name"]])]
     for claim in record["claims"]:
         claim["command"] = command_anywhere(claim["command"], claim["name"])
@@ -328,7 +341,8 @@ def main():
     (PAGE / "verdicts.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     claims = sorted(record["claims"], key=place)
     for claim in claims:
-        draw(PAGE / f"{claim['name']}.svg", claim, out)
+        if claim["name"] in ran:
+            draw(PAGE / f"{claim['name']}.svg", claim, out)
         (PAGE / f"{claim['name']}.md").write_text(page(claim), encoding="utf-8")
     done = {claim["name"] for claim in claims}
     for name in shipped.keys() - done:  # pages of what has been changed since it was run

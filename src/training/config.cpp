@@ -27,8 +27,8 @@ FieldSpec budget_field(const char* flag, const char* help) {
           .help = help};
 }
 
-FieldSpec run_field(FieldRange range, const char* flag, const char* help) {
-  return {.range = std::move(range), .flag = flag, .group = run_group, .help = help};
+FieldSpec run_field(const FieldRange& range, const char* flag, const char* help) {
+  return {.range = range, .flag = flag, .group = run_group, .help = help};
 }
 
 FieldTable make_fields() {

@@ -70,9 +70,9 @@ struct FieldSpec {
   std::optional<FieldRange> asked = std::nullopt;
   /// The flag that sets it ("" for none), the heading of --help it stands under, what --help calls
   /// its value ("": by its type), and what it says.
-  std::string flag = "", group = "", value = "", help = "";
+  std::string flag = {}, group = {}, value = {}, help = {};
   /// Of a yes or no: the flag that sets it to false. Without `flag` it has only this one.
-  std::string off_flag = "", off_help = "";
+  std::string off_flag = {}, off_help = {};
   /// A complete object may lack it.
   bool optional = false;
   /// Of a list: one element may stand for the list of itself.

@@ -42,7 +42,7 @@ struct Field {
   /// Takes true and false.
   bool yes_no = false;
   /// Another field, which this is an older or shorter way to give; it is read and never written.
-  std::string stands_for = "";
+  std::string stands_for = {};
   /// Throws as `place` says when the value is not one that the field takes; sets nothing then.
   std::function<void(void* object, const Value&, const FieldPlace& place)> set = {};
   std::function<void(const Value&, const FieldPlace& place)> check = {};
@@ -195,17 +195,17 @@ class FieldsOf {
 
   /// A field of a type that field_codec() knows.
   template <class Access>
-  FieldsOf& add(std::string name, Access access, FieldSpec spec = {}) {
-    return add(std::move(name), access, field_codec<Member<Access>>(spec), spec);
+  FieldsOf& add(const std::string& name, Access access, const FieldSpec& spec = {}) {
+    return add(name, access, field_codec<Member<Access>>(spec), spec);
   }
 
   /// A field with a codec of its own.
   template <class Access>
-  FieldsOf& add(std::string name, Access access, FieldCodec<Member<Access>> codec,
+  FieldsOf& add(const std::string& name, Access access, FieldCodec<Member<Access>> codec,
                 FieldSpec spec = {}) {
     if (spec.value.empty()) spec.value = codec.value;
     fields_.push_back(
-        {.name = std::move(name),
+        {.name = name,
          .spec = std::move(spec),
          .expected = codec.expected,
          .yes_no = std::is_same_v<Member<Access>, bool>,
@@ -230,11 +230,11 @@ class FieldsOf {
 
   /// A field that is a struct with a table of its own.
   template <class Access>
-  FieldsOf& add_struct(std::string name, Access access, const FieldTable& table,
-                       FieldSpec spec = {}) {
+  FieldsOf& add_struct(const std::string& name, Access access, const FieldTable& table,
+                       const FieldSpec& spec = {}) {
     fields_.push_back(
-        {.name = std::move(name),
-         .spec = std::move(spec),
+        {.name = name,
+         .spec = spec,
          .expected = "an object",
          .set =
              [access, &table](void* to, const Value& value, const FieldPlace& place) {
@@ -260,8 +260,8 @@ class FieldsOf {
 
   /// A field that is a list of structs with a table of their own.
   template <class Access>
-  FieldsOf& add_structs(std::string name, Access access, const FieldTable& table,
-                        FieldSpec spec = {}) {
+  FieldsOf& add_structs(const std::string& name, Access access, const FieldTable& table,
+                        const FieldSpec& spec = {}) {
     using List = Member<Access>;
     FieldCodec<List> codec;
     codec.expected = "a list of objects";
@@ -280,20 +280,20 @@ class FieldsOf {
       return Value(std::move(values));
     };
     codec.from_text = [](std::string_view text) { return Value(std::string(text)); };
-    return add(std::move(name), access, std::move(codec), std::move(spec));
+    return add(name, access, std::move(codec), spec);
   }
 
   /// An older or shorter way to give field `stands_for`: read as a T, which `set(S&, T)` makes into
   /// the field's value; never written.
   template <class T>
-  FieldsOf& add_alias(std::string name, std::string stands_for, std::function<void(S&, T)> set,
-                      FieldSpec spec = {}) {
+  FieldsOf& add_alias(const std::string& name, const std::string& stands_for,
+                      std::function<void(S&, T)> set, const FieldSpec& spec = {}) {
     const FieldCodec<T> codec = field_codec<T>(spec);
     fields_.push_back(
-        {.name = std::move(name),
-         .spec = std::move(spec),
+        {.name = name,
+         .spec = spec,
          .expected = codec.expected,
-         .stands_for = std::move(stands_for),
+         .stands_for = stands_for,
          .set =
              [set, codec](void* to, const Value& value, const FieldPlace& place) {
                set(*static_cast<S*>(to), codec.read(value, place));
