@@ -72,9 +72,10 @@ class Alone final : public Collectives {
                   std::span<std::byte> all) override {
     std::copy(mine.begin(), mine.end(), all.begin());
   }
-  void all_to_all(std::span<const std::byte> from, std::span<const std::size_t> /*from_counts*/,
+  void all_to_all(std::span<const std::byte> from, std::span<const Part> from_parts,
                   std::span<std::byte> to, std::span<const std::size_t> /*to_counts*/) override {
-    std::copy(from.begin(), from.end(), to.begin());
+    const auto mine = from.subspan(from_parts.front().offset, from_parts.front().size);
+    std::copy(mine.begin(), mine.end(), to.begin());
   }
   void broadcast(std::span<std::byte> /*data*/, int /*root*/) override {}
   void send(std::span<const std::byte> /*data*/, int /*to*/) override {}
@@ -82,6 +83,18 @@ class Alone final : public Collectives {
 };
 
 }  // namespace
+
+void Collectives::all_to_all(std::span<const std::byte> from,
+                             std::span<const std::size_t> from_counts, std::span<std::byte> to,
+                             std::span<const std::size_t> to_counts) {
+  std::vector<Part> parts;
+  std::size_t offset = 0;
+  for (const std::size_t size : from_counts) {
+    parts.push_back({offset, size});
+    offset += size;
+  }
+  all_to_all(from, parts, to, to_counts);
+}
 
 Communicator::Communicator() : hosts_{host_name()} {}
 

@@ -32,8 +32,15 @@ int count_of(std::size_t bytes) {
       fmt::format("processes cannot exchange {} bytes at once: the limit is {}", bytes, INT_MAX));
 }
 
-/// Counts and offsets of parts that follow each other, as MPI wants them.
+/// Counts and offsets of parts, as MPI wants them.
 struct Parts {
+  explicit Parts(std::span<const Collectives::Part> parts) {
+    for (const auto& part : parts) {
+      counts.push_back(count_of(part.size));
+      offsets.push_back(count_of(part.offset));
+    }
+  }
+  /// That follow each other.
   explicit Parts(std::span<const std::size_t> sizes) {
     std::size_t offset = 0;
     for (const std::size_t size : sizes) {
@@ -211,10 +218,9 @@ void Communicator::Thread::all_gather(std::span<const std::byte> mine,
 }
 
 void Communicator::Thread::all_to_all(std::span<const std::byte> from,
-                                      std::span<const std::size_t> from_counts,
-                                      std::span<std::byte> to,
+                                      std::span<const Part> from_parts, std::span<std::byte> to,
                                       std::span<const std::size_t> to_counts) {
-  const Parts out(from_counts), in(to_counts);
+  const Parts out(from_parts), in(to_counts);
   finish(mpi_.all_to_all(from.data(), out.counts.data(), out.offsets.data(), to.data(),
                          in.counts.data(), in.offsets.data()));
 }

@@ -55,7 +55,7 @@ class Communicator::Thread final : private Collectives {
 
   void all_gather(std::span<const std::byte> mine, std::span<const std::size_t> counts,
                   std::span<std::byte> all) override;
-  void all_to_all(std::span<const std::byte> from, std::span<const std::size_t> from_counts,
+  void all_to_all(std::span<const std::byte> from, std::span<const Part> from_parts,
                   std::span<std::byte> to, std::span<const std::size_t> to_counts) override;
   void broadcast(std::span<std::byte> data, int root) override;
   void send(std::span<const std::byte> data, int to) override;

@@ -65,6 +65,14 @@ struct RankExchange::Bucket {
   std::future<void> done;
 };
 
+/// A leaf whose sum is made in slices.
+struct RankExchange::Placed {
+  Bucket::Item* item;
+  /// Among the sums that all get; empty of a leaf that is divided.
+  ScalarRange range;
+  bool divided() const { return range.size() == 0; }
+};
+
 RankExchange::RankExchange(Communicator& ranks, std::int64_t micro_batches, Precision precision)
     : ranks_(ranks),
       micro_batches_(micro_batches),
@@ -178,13 +186,44 @@ void RankExchange::post(Bucket& bucket) {
   });
 }
 
+RankExchange::Outgoing RankExchange::outgoing(const Collectives& with,
+                                              std::span<const Placed> placed,
+                                              const PartOf& part_of) {
+  Outgoing going;
+  const Bucket::Item& first = *placed.front().item;
+  wire_.clear();
+  if (!wire_.rounds() && placed.size() == 1 && first.own.size() == 1 &&
+      first.own.front().kind == dense) {
+    // One node of one leaf, as large leaves are, is sent from where it is.
+    const auto elements = static_cast<std::size_t>(first.shape.elements());
+    for (int to = 0; to < with.size(); ++to) {
+      const auto part = to == with.rank() ? ScalarRange{} : part_of(placed.front(), to);
+      going.parts.push_back({static_cast<std::size_t>(part.begin) * sizeof(float),
+                             static_cast<std::size_t>(part.size()) * sizeof(float)});
+    }
+    going.bytes = std::as_bytes(std::span(first.own.front().values, elements));
+    return going;
+  }
+  for (int to = 0; to < with.size(); ++to) {
+    const std::size_t before = wire_.size();
+    for (std::size_t node = 0; node < first.own.size(); ++node) {
+      for (const Placed& leaf : placed) {
+        const auto& values = leaf.item->own[node];
+        const ScalarRange part = part_of(leaf, to);
+        if (values.kind == nothing || part.size() == 0) continue;
+        if (to == with.rank() && !wire_.rounds()) continue;
+        wire_.append(values.values + part.begin, part.size(),
+                     {leaf.item->leaf, node, part.begin, leaf.item->shape.elements()});
+      }
+    }
+    going.parts.push_back(
+        {before * wire_.scalar_bytes(), (wire_.size() - before) * wire_.scalar_bytes()});
+  }
+  going.bytes = wire_.bytes();
+  return going;
+}
+
 void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
-  struct Placed {
-    Bucket::Item* item;
-    /// Among the sums that all get; empty of a leaf that is divided.
-    ScalarRange range;
-    bool divided() const { return range.size() == 0; }
-  };
   std::vector<Placed> placed;
   std::int64_t n = 0;
   for (Bucket::Item& item : bucket.items) {
@@ -205,23 +244,8 @@ void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
   };
   // Rounded numbers are rounded here, too; others of one's own are read where they are.
   const bool all_travel = wire_.rounds();
-  std::vector<std::size_t> from_counts, to_counts;
-  wire_.clear();
-  for (int to = 0; to < size; ++to) {
-    const std::size_t before = wire_.size();
-    for (std::size_t node = 0; node < places_[static_cast<std::size_t>(with.rank())].size();
-         ++node) {
-      for (const Placed& leaf : placed) {
-        const auto& values = leaf.item->own[node];
-        const ScalarRange part = part_of(leaf, to);
-        if (values.kind == nothing || part.size() == 0) continue;
-        if (to == with.rank() && !all_travel) continue;
-        wire_.append(values.values + part.begin, part.size(),
-                     {leaf.item->leaf, node, part.begin, leaf.item->shape.elements()});
-      }
-    }
-    from_counts.push_back((wire_.size() - before) * wire_.scalar_bytes());
-  }
+  std::vector<std::size_t> to_counts;
+  const Outgoing going = outgoing(with, placed, part_of);
   // What comes, in the order in which it was sent: of each process, node by node, leaf by leaf; the
   // numbers are null where they come from outside.
   std::size_t coming = 0;
@@ -251,7 +275,7 @@ void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
     incoming_ = Tensor(Shape{static_cast<std::int64_t>(coming)});
   }
   const std::span<float> incoming = incoming_.span<float>().first(coming);
-  with.all_to_all(wire_.bytes(), from_counts, wire_.room(incoming), to_counts);
+  with.all_to_all(going.bytes, going.parts, wire_.room(incoming), to_counts);
   wire_.arrived(incoming);
 
   // The sums that this process makes are made where all will have them.

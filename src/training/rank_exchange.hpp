@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <future>
 #include <memory>
 #include <span>
@@ -61,6 +62,14 @@ class RankExchange final : public GradientExchange {
   void fill_buckets();
   void post_ready();
   void post(Bucket& bucket);
+  struct Placed;
+  using PartOf = std::function<ScalarRange(const Placed& leaf, int rank)>;
+  /// What goes to each process.
+  struct Outgoing {
+    std::span<const std::byte> bytes;
+    std::vector<Collectives::Part> parts;
+  };
+  Outgoing outgoing(const Collectives& with, std::span<const Placed> placed, const PartOf& part_of);
   void sum_dense(Collectives& with, Bucket& bucket);
   void gather_sparse(Collectives& with, Bucket& bucket);
   /// Puts what was summed into the leaves' totals.

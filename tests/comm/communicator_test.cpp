@@ -31,6 +31,13 @@ TEST(Communicator, OfOneProcess) {
       alone.post([&](Collectives& with) { with.all_to_all(from, counts, to, counts); });
   alone.wait(work);
   EXPECT_EQ(to, from);
+  from = {std::byte{1}, std::byte{2}, std::byte{3}};
+  to.resize(1);
+  const std::vector<std::size_t> one{1};
+  const std::vector<Collectives::Part> last{{.offset = 2, .size = 1}};
+  work = alone.post([&](Collectives& with) { with.all_to_all(from, last, to, one); });
+  alone.wait(work);
+  EXPECT_EQ(to[0], std::byte{3});
   std::future<void> failing = alone.post([](Collectives&) { throw std::runtime_error("no"); });
   EXPECT_THROW(alone.wait(failing), std::runtime_error);
   EXPECT_FALSE(alone.first_failed());

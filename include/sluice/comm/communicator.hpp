@@ -37,10 +37,17 @@ class Collectives {
   /// this process's part of `all`, if it is in all processes.
   virtual void all_gather(std::span<const std::byte> mine, std::span<const std::size_t> counts,
                           std::span<std::byte> all) = 0;
-  /// The r-th part of `from`, from_counts[r] bytes, goes to process r; what it has for this one
-  /// becomes the r-th part of `to`.
-  virtual void all_to_all(std::span<const std::byte> from, std::span<const std::size_t> from_counts,
+  /// Bytes among others, from `offset` on.
+  struct Part {
+    std::size_t offset = 0, size = 0;
+  };
+  /// Part from_parts[r] of `from` goes to process r; what it has for this one, to_counts[r] bytes,
+  /// becomes the r-th part of `to`, in which they follow each other.
+  virtual void all_to_all(std::span<const std::byte> from, std::span<const Part> from_parts,
                           std::span<std::byte> to, std::span<const std::size_t> to_counts) = 0;
+  /// Parts of `from` that follow each other, from_counts[r] bytes for process r.
+  void all_to_all(std::span<const std::byte> from, std::span<const std::size_t> from_counts,
+                  std::span<std::byte> to, std::span<const std::size_t> to_counts);
   /// data = that of process `root`.
   virtual void broadcast(std::span<std::byte> data, int root) = 0;
   /// From one process to one other, which calls receive() for as many bytes.
