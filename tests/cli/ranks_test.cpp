@@ -124,6 +124,8 @@ TEST_F(Ranks, MakeTheModelOfOneProcess) {
       {"--steps", "6", "--shard-optimizer", "--tokenizer", "word", "--min-count", "1"},
       // With a weight that is so large that its parts are sent from where they are.
       {"--steps", "3", "--shard-optimizer", "--layers", "[(160,5)]", "--dim", "160"},
+      // With one that fills a bucket alone.
+      {"--steps", "3", "--layers", "[(256,9)]", "--dim", "256"},
       {"--steps", "10", "--sync-every", "4", "--norm", "batch", "--validate-every", "3"},
       {"--steps", "6", "--arch", "lstm", "--norm", "batch", "--hidden", "12", "--dim", "8",
        "--optimizer", "nesterov", "--precision", "f32"}};
