@@ -13,20 +13,16 @@ bool same_places(const std::vector<Curve>& curves) {
   });
 }
 
-/// The places to average at.
-std::vector<double> places(const std::vector<Curve>& curves) {
+/// Places evenly spaced over the range that all curves share; none where there is no such range.
+std::vector<double> shared_places(const std::vector<Curve>& curves) {
   constexpr int count = 100;
-  std::vector<double> x;
-  if (same_places(curves)) {
-    for (const XY& point : curves.front()) x.push_back(point.x);
-    return x;
-  }
   double first = curves.front().front().x;
   double last = curves.front().back().x;
   for (const Curve& curve : curves) {
     first = std::max(first, curve.front().x);
     last = std::min(last, curve.back().x);
   }
+  std::vector<double> x;
   for (int i = 0; i < count && first <= last; ++i) {
     x.push_back(first + (last - first) * i / (count - 1));
   }
@@ -51,16 +47,31 @@ Band band_of(const std::vector<Curve>& curves, double confidence) {
   for (const Curve& curve : curves) {
     if (curve.empty()) return band;
   }
-  band.x = places(curves);
-  for (const double x : band.x) {
+  const auto add = [&](double x, const auto& y_of) {
     std::vector<double> values;
     values.reserve(curves.size());
-    for (const Curve& curve : curves) values.push_back(value_at(curve, x));
+    for (const Curve& curve : curves) values.push_back(y_of(curve));
+    band.x.push_back(x);
     band.mean.push_back(mean(values));
-    if (values.size() < 2) continue;
+    if (values.size() < 2) return;
     const Interval interval = mean_interval(values, confidence);
     band.low.push_back(interval.low);
     band.high.push_back(interval.high);
+  };
+  const bool same = same_places(curves);
+  if (!same) {
+    for (const double x : shared_places(curves)) {
+      add(x, [&](const Curve& curve) { return value_at(curve, x); });
+    }
+    if (!band.x.empty()) return band;
+  }
+  std::size_t points = curves.front().size();
+  for (const Curve& curve : curves) points = std::min(points, curve.size());
+  for (std::size_t i = 0; i < points; ++i) {
+    std::vector<double> x;
+    for (const Curve& curve : curves) x.push_back(curve[i].x);
+    // Of equal places the mean is the place itself, whatever their sum is rounded to.
+    add(same ? x.front() : mean(x), [&](const Curve& curve) { return curve[i].y; });
   }
   return band;
 }

@@ -143,7 +143,11 @@ TEST(Bands, MeetWhereCurvesDoNotShareTheirPlaces) {
   EXPECT_DOUBLE_EQ(band.x.front(), 1);
   EXPECT_DOUBLE_EQ(band.x.back(), 7);
   for (std::size_t i = 0; i < band.x.size(); ++i) EXPECT_NEAR(band.mean[i], 1.5 * band.x[i], 1e-12);
-  EXPECT_TRUE(band_of({{{0, 1}}, {{2, 3}}}).x.empty());
+  // No range is shared: point by point.
+  const Band apart = band_of({{{0, 1}, {1, 5}}, {{2, 3}, {4, 4}, {5, 0}}});
+  EXPECT_EQ(apart.x, (std::vector<double>{1, 2.5}));
+  EXPECT_EQ(apart.mean, (std::vector<double>{2, 4.5}));
+  EXPECT_EQ(apart.low.size(), 2U);
   EXPECT_TRUE(band_of({{{0, 1}}, {}}).x.empty());
   EXPECT_TRUE(band_of({{{0, 1}, {1, 1}}}).low.empty());
 }

@@ -25,7 +25,9 @@ struct Band {
 };
 
 /// Curves that share all x are averaged there; others are interpolated linearly at 100 points
-/// evenly spaced over the range that they share. Empty when there is no such range.
+/// evenly spaced over the range that they share. Where there is no such range (of times, when
+/// another program delayed a whole run), the curves' first points are averaged, their second ones
+/// and so on, x too. Empty when a curve is.
 Band band_of(const std::vector<Curve>& curves, double confidence = default_confidence);
 
 }  // namespace sluice
