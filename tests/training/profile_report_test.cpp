@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "support/eventually.hpp"
 #include "training/support.hpp"
 
 namespace sluice::training_test {
@@ -134,7 +135,15 @@ TEST_F(ProfiledTraining, ReportsEveryOpAndTracesOneStep) {
     EXPECT_NE(std::ranges::find(names, name), names.end()) << name;
   }
   EXPECT_LE(seconds, profile.seconds);
-  EXPECT_GE(seconds, 0.9 * profile.seconds);
+  // Another program may have had the core between two readings of the clock, not each time.
+  const auto accounts_for_all = [&] {
+    const Directory again;
+    const StepProfile timed = train(again, 12).at(0);
+    double sum = 0;
+    for (const ProfileEntry& e : timed.entries) sum += e.seconds;
+    return sum >= 0.9 * timed.seconds;
+  };
+  EXPECT_TRUE(seconds >= 0.9 * profile.seconds || eventually(accounts_for_all));
 
   const json trace = json::parse(read_file(directory / "trace.json"));
   int steps = 0;
