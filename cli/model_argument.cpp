@@ -102,7 +102,7 @@ LoadedPredictor load_predictor(const std::string& text, const FreezeOptions& opt
   return {make_mixture(std::move(parts)), loaded.front().tokenizer, nullptr, std::move(models)};
 }
 
-std::shared_ptr<const FrozenModel> conditioned(std::shared_ptr<const FrozenModel> model,
+std::shared_ptr<const FrozenModel> conditioned(const std::shared_ptr<const FrozenModel>& model,
                                                const std::string& label) {
   return label.empty() ? model : model->conditioned(model->config().label(label));
 }

@@ -45,7 +45,7 @@ std::vector<LoadedPredictor> load_predictors(const std::vector<ModelShare>& shar
 LoadedPredictor load_predictor(const std::string& text, const FreezeOptions& options);
 
 /// The model under a label by name; itself for an empty one.
-std::shared_ptr<const FrozenModel> conditioned(std::shared_ptr<const FrozenModel> model,
+std::shared_ptr<const FrozenModel> conditioned(const std::shared_ptr<const FrozenModel>& model,
                                                const std::string& label);
 
 /// What every command that asks a model takes besides the model itself.

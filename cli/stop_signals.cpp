@@ -37,7 +37,8 @@ StopSignals::StopSignals() {
 
 StopSignals::~StopSignals() {
   ending_.store(true);
-  pthread_kill(waiting_.native_handle(), SIGTERM);
+  // The thread waits for this signal, which is blocked, and returns.
+  pthread_kill(waiting_.native_handle(), SIGTERM);  // NOLINT(bugprone-bad-signal-to-kill-thread)
   waiting_.join();
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
