@@ -266,7 +266,7 @@ def page(claim):
               f"Learning rates: {learning_rates(claim)}.", "",
               f"Budget: {claim['budget']}; {minutes_of(claim)}. Command:", "",
               f"    {claim['command']}", "",
-              "[All claims](README.md), [how they are told](../claims.md)", ""]
+              "[All claims](README.md), [how they are reached](../claims.md)", ""]
     return "\n".join(lines)
 
 
@@ -286,17 +286,17 @@ def index(record, claims, waiting, note):
     lines = ["# Verdicts", "",
              "Written by `bench/claims_page.py` from what `sluice claims run` found "
              f"({record['date'][:10]}, Sluice {record['version']}, {cpu_model()}). What "
-             "claims and verdicts are, and how they are told, is in [claims.md](../claims.md); all "
+             "claims and verdicts are, and how they are reached, is in [claims.md](../claims.md); all "
              "numbers are in [verdicts.json](verdicts.json). A verdict is about this text, these "
              "sizes and this budget.", ""]
     if note:
         lines += [note, ""]
     lines += [f"Of {len(claims) + len(waiting)} claims {len(claims)} have been run in full: "
-              f"{counts['holds']} hold, {counts['fails']} fail, {counts['equal']} are equal within a stated "
-              f"bound, {counts['inconclusive']} are inconclusive. {stand} of these verdicts stand when they "
+              f"{counts['holds']} hold, {counts['fails']} fail, {counts['equal']} equal within a stated "
+              f"bound, {counts['inconclusive']} inconclusive. {stand} of these verdicts stand when they "
               f"are corrected for {len(claims) + len(waiting)} claims (Holm).", "", *table_of(claims), ""]
     if waiting:
-        lines += ["## Not run in full yet", "", "Which this does:", "",
+        lines += ["## Not run in full yet", "", "This command runs them:", "",
                   "    sluice claims run --all --until-decided --budget 2h --data wikitext-2/train.txt --out claims", "",
                   "| claim | in plain words | minutes, estimated | from |", "| --- | --- | --- | --- |"]
         lines += [f"| {claim['title']} | {claim['plain']} | {claim['minutes']:g} | {claim['source']} |"

@@ -227,7 +227,7 @@ def layer_section(record, title, out):
     for result in record["results"]:
         rows.append([result["op"], f"{result['sluice_seconds']['median'] * 1e3:.2f}",
                      f"{result['pytorch_seconds']['median'] * 1e3:.2f}",
-                     f"**{spread(result['pytorch_ratio'])}**",
+                     spread(result["pytorch_ratio"]),
                      f"{result['sluice_peak_rss_bytes'] / 2**20:.0f} against "
                      f"{result['pytorch_peak_rss_bytes'] / 2**20:.0f}"])
     picture = f"{record['suite']}-{record['threads']}.svg"
@@ -264,7 +264,7 @@ def step_section(records, mode, out):
     cells = [[f"`{row['record']['layers'] if len(row['record']['layers']) < 24 else row['label']}`",
               f"{row['record']['precision']} ({row['against']})", str(row["record"]["threads"]),
               f"{row['sluice']['median']:,.0f}", f"{row['pytorch']['median']:,.0f}",
-              f"**{spread(row['ratio'])}**", f"{row['record']['memory_ratio']:.2f}",
+              spread(row["ratio"]), f"{row['record']['memory_ratio']:.2f}",
               f"{row['record']['date'][:10]}, {row['record']['commit'][:7]}"] for row in rows]
     return "\n".join([
         f"### {title}\n",

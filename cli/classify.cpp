@@ -274,7 +274,7 @@ void add_classify(CLI::App& program, int& status) {
   add_text(app, "--field", command->field, "lines are JSON; this field of each is the text",
            "NAME");
   add_flag(app, "--calibrate", command->calibrate,
-           "find the temperature for every second line, keep it in the model's directory, and "
+           "find the temperature on every second line, keep it in the model's directory, and "
            "judge by the other lines");
   add_text(app, "--plot", command->plot, "draw the reliability curve, as SVG, by gnuplot", "FILE");
   add_flag(app, "--json", command->json, "print JSON instead (docs/formats.md)");

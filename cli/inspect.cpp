@@ -45,14 +45,14 @@ struct InspectCommand {
 
 /// An earlier inspection may be replaced, nothing else.
 void InspectCommand::check_out() const {
-  if (!fs::is_directory(out) || fs::exists(fs::path(out) / "inspect.json")) return;
-  for (const fs::directory_entry& entry : fs::directory_iterator(out)) {
-    if (entry.path().filename() == DirectoryLock::name) continue;
-    throw Error(
-        fmt::format("--out '{}' exists already and holds no inspection to replace; give another "
-                    "directory",
-                    out));
+  if (!fs::is_directory(out) || fs::exists(fs::path(out) / "inspect.json") ||
+      holds_unfinished_inspection(out)) {
+    return;
   }
+  throw Error(
+      fmt::format("--out '{}' exists already and holds no inspection to replace; give another "
+                  "directory",
+                  out));
 }
 
 int InspectCommand::run() const {

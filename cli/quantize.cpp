@@ -76,7 +76,7 @@ void add_quantize(CLI::App& program, int& status) {
   add_footer(app, "", {"sluice quantize model --out small --check other.txt"});
   add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
   add_text(app, "--out", command->out,
-           "directory to write to; eval, score, generate and info take it as a MODEL", "DIR")
+           "directory to write to; commands that use a model take it as a MODEL", "DIR")
       .required();
   add_text(app, "--to", command->to,
            "how weights are kept: int8, or bf16, which needs AVX-512 (default int8)", "NAME");

@@ -152,7 +152,7 @@ void add_score(CLI::App& program, int& status) {
   add_text(app, "--feature", command->lines.feature,
            "name of the feature added to moses lists (default Sluice)", "NAME");
   add_text(app, "--context", options.context,
-           "text that each line continues, as it is but for \\n and \\t: end it with a blank or "
+           "text that each line continues, as it is but for \\n and \\t: end it with a space or "
            "\\n where lines begin a new word or line",
            "TEXT");
   add_flag(app, "--running", options.running,
@@ -167,7 +167,7 @@ void add_score(CLI::App& program, int& status) {
            "penalty=X: as <unk>, less X nats each (default count)",
            "HOW");
   add_flag(app, "--words", options.words,
-           "add each word and its log-probability (nats), that of the blank before it included; "
+           "add each word and its log-probability (nats), that of the space before it included; "
            "\\s, \\t, \\n, \\r and \\\\ stand for what would break the line");
   add_flag(app, "--tokens", options.pieces, "add each token and its log-probability instead");
   add_flag(app, "--json", command->lines.json, "print one JSON object per line (docs/formats.md)");

@@ -16,6 +16,7 @@
 #include "options.hpp"
 #include "output.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/text/corpus.hpp"
@@ -225,8 +226,13 @@ void TrainTokenizerCommand::run() {
   if (action != "train") {
     throw UsageError(fmt::format("unknown action '{}'; {}", action, suggestion(action, {"train"})));
   }
+  const auto left_behind = [](const fs::directory_entry& entry) {
+    return AtomicFile::is_temporary(entry.path().filename().string());
+  };
   std::error_code ignored;
-  if (fs::exists(out, ignored) && !fs::is_empty(out, ignored)) {
+  if (fs::exists(out, ignored) &&
+      !(fs::is_directory(out, ignored) &&
+        std::all_of(fs::directory_iterator(out), fs::directory_iterator(), left_behind))) {
     throw Error(
         fmt::format("--out '{}' exists already and is not empty; give another directory", out));
   }
@@ -272,7 +278,7 @@ void add_detokenize(CLI::App& program, int& status) {
   add_footer(app, "", {"sluice detokenize model ids.txt"});
   add_text(app, "TOKENIZER", command->tokenizer, tokenizer_help, "").required();
   add_text(app, "FILE", command->file,
-           "numbers of tokens with blanks between them; - or nothing: standard input", "");
+           "numbers of tokens with spaces between them; - or nothing: standard input", "");
   when_chosen(app, [command, &status] {
     command->run();
     status = 0;

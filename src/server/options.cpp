@@ -37,7 +37,7 @@ const FieldTable& server_fields() {
                 .group = access,
                 .value = "FILE",
                 .help = "ask for one of the keys in FILE, one a line, each perhaps followed by a "
-                        "blank and a name for the log (default: ask for none)"})
+                        "space and a name for the log (default: ask for none)"})
           .add("cors_origins", &Options::cors_origins,
                {.flag = "--cors-origin",
                 .group = access,

@@ -100,13 +100,13 @@ const FieldTable& tokenizer_fields() {
                                       "a name in quotes", "KIND"),
               {.flag = "--tokenizer",
                .group = "Text",
-               .help = "word (between blanks), char, byte, bpe or unigram (subwords); or a file: a "
+               .help = "word (split at white space), char, byte, bpe or unigram (subwords); or a file: a "
                        "SentencePiece model, a tokenizer.json, a list of words, fairseq's "
                        "dict.txt, or a model's "
                        "directory (default: "
                        "word for text with its punctuation set apart, else char below 1.5 "
-                       "million characters and bpe above, unless the text says that the other "
-                       "suits it)"})
+                       "million characters and bpe above, unless a measurement of the text "
+                       "favours the other)"})
           .add("vocabulary", &TokenizerOptions::vocabulary,
                {.range = between(0, std::numeric_limits<TokenId>::max()),
                 .flag = "--vocab",

@@ -98,7 +98,7 @@ FieldTable make_fields() {
       .add("shard_optimizer", &C::shard_optimizer,
            run_field({}, "--shard-optimizer",
                      "each process has a part of the optimizer's state and updates that part of "
-                     "the weights: the same weights in less memory and time"))
+                     "the weights: the same weights in less memory"))
       .only_if([](const C& config) { return config.shard_optimizer; })
       .add("carry", &C::carry, no_carry)
       .add("validate_every", &C::validate_every,

@@ -82,6 +82,19 @@ TEST_F(InspectProgram, ReplacesNothingButInspections) {
                         "inspect", "holds no inspection to replace"));
 }
 
+TEST_F(InspectProgram, ReplacesWhatAKilledOneLeft) {
+  for (const char* left : {".lock", "inspect.json.tmp0123456789abcdef"}) {
+    fs::remove_all(out());
+    fs::create_directories(out());
+    std::ofstream(out() + "/layers.csv") << "layer";
+    EXPECT_TRUE(complains(inspect(), 1, "inspect", "holds no inspection to replace"));
+    std::ofstream(out() + "/" + left) << "";
+    const Outcome again = inspect({"--tokens", "100"});
+    EXPECT_EQ(again.status, 0) << left << ": " << again.err;
+    EXPECT_TRUE(fs::exists(out() + "/inspect.json")) << left;
+  }
+}
+
 TEST_F(InspectProgram, AFullDiskKeepsTheEarlierInspection) {
   ASSERT_EQ(inspect({"--tokens", "100"}).status, 0);
   const std::string before = read_file(out() + "/inspect.json");

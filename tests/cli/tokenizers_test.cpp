@@ -29,6 +29,13 @@ TEST_F(Tokenizers, AreTrainedOnTheirOwnAndTakenByTrain) {
   EXPECT_NE(made.out.find("bpe tokenizer of "), std::string::npos) << made.out;
   EXPECT_TRUE(complains(run({"tokenizer", "train", "--data", file_, "--out", path("cut")}), 1,
                         "tokenizer", "is not empty"));
+  // What a killed one leaves is no obstacle.
+  fs::create_directories(path("again"));
+  write("again/tokenizer.model.tmp0123456789abcdef", "half");
+  EXPECT_EQ(run({"tokenizer", "train", "--data", file_, "--tokenizer", "bpe", "--vocab", "300",
+                 "--out", path("again")})
+                .status,
+            0);
   EXPECT_TRUE(complains(run({"tokenizer", "trian", "--data", file_, "--out", path("x")}), 2,
                         "tokenizer", "did you mean train?"));
   // Of a training run, the directory and the file stand for the same.

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <string_view>
 
 #include "sluice/base/file.hpp"
 #include "sluice/base/numbers.hpp"
@@ -12,6 +14,9 @@
 
 namespace sluice {
 namespace {
+
+constexpr std::string_view layers_name = "layers.csv", lags_name = "lags.csv",
+                           context_name = "context.csv", surprisal_name = "surprisal.csv";
 
 std::string layers_csv(const Inspection& inspection) {
   std::vector<std::string> header = {"layer", "unit", "gate", "gate_mean", "gate_saturated_share"};
@@ -150,11 +155,28 @@ std::string context_text(const ContextLosses& context) {
 }  // namespace
 
 void write_inspection(const std::filesystem::path& directory, const Inspection& inspection) {
-  write_file(directory / "layers.csv", layers_csv(inspection));
-  write_file(directory / "lags.csv", lags_csv(inspection));
-  write_file(directory / "context.csv", context_csv(inspection));
-  write_file(directory / "surprisal.csv", surprisal_csv(inspection));
+  write_file(directory / layers_name, layers_csv(inspection));
+  write_file(directory / lags_name, lags_csv(inspection));
+  write_file(directory / context_name, context_csv(inspection));
+  write_file(directory / surprisal_name, surprisal_csv(inspection));
   write_file(directory / "inspect.json", inspection_json(inspection));
+}
+
+bool holds_unfinished_inspection(const std::filesystem::path& directory) {
+  constexpr std::array own{layers_name, lags_name, context_name, surprisal_name};
+  // Tables alone may be somebody's; with what only a run leaves, they are its.
+  bool of_a_run = false, tables = false;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    const std::string name = entry.path().filename().string();
+    if (name == DirectoryLock::name || AtomicFile::is_temporary(name)) {
+      of_a_run = true;
+    } else if (std::find(own.begin(), own.end(), name) != own.end()) {
+      tables = true;
+    } else {
+      return false;
+    }
+  }
+  return of_a_run || !tables;
 }
 
 std::string format_inspection(const Inspection& inspection) {

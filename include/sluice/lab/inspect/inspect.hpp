@@ -80,6 +80,10 @@ Inspection inspect_model(LanguageModel& model, const Tokenizer& tokenizer, const
 /// Replaces inspect.json, layers.csv, lags.csv, context.csv and surprisal.csv in `directory`.
 void write_inspection(const std::filesystem::path& directory, const Inspection& inspection);
 
+/// Whether `directory` has nothing, or nothing but what is left of an inspection that was killed
+/// while it ran or was written.
+bool holds_unfinished_inspection(const std::filesystem::path& directory);
+
 /// The layers, the lags and the contexts as text of at most 100 columns.
 std::string format_inspection(const Inspection& inspection);
 
