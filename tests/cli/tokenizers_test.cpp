@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "program.hpp"
@@ -30,7 +31,7 @@ TEST_F(Tokenizers, AreTrainedOnTheirOwnAndTakenByTrain) {
   EXPECT_TRUE(complains(run({"tokenizer", "train", "--data", file_, "--out", path("cut")}), 1,
                         "tokenizer", "is not empty"));
   // What a killed one leaves is no obstacle.
-  fs::create_directories(path("again"));
+  std::filesystem::create_directories(path("again"));
   write("again/tokenizer.model.tmp0123456789abcdef", "half");
   EXPECT_EQ(run({"tokenizer", "train", "--data", file_, "--tokenizer", "bpe", "--vocab", "300",
                  "--out", path("again")})
