@@ -99,6 +99,8 @@ void set_thread_count(int n) {
   thread_count_setting().store(n, std::memory_order_relaxed);
 }
 
+ThreadCount::~ThreadCount() { thread_count_setting().store(before_, std::memory_order_relaxed); }
+
 bool in_parallel_range() { return inside_range; }
 
 namespace detail {

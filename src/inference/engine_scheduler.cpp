@@ -55,6 +55,7 @@ EngineScheduler::Tasks EngineScheduler::step() {
   const std::vector<EnginePass::Part> parts = plan();
   if (!parts.empty()) {
     std::vector<std::size_t> read;
+    read.reserve(parts.size());
     for (const EnginePass::Part& part : parts) read.push_back(part.task->read);
     const std::vector<EnginePass::Told> told = pass_.run(parts);
     for (std::size_t i = 0; i < parts.size(); ++i) {

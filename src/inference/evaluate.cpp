@@ -139,9 +139,9 @@ class Windows {
 /// next.
 class WindowReader {
  public:
-  WindowReader(const TokenShards& corpus, Windows windows, const EvalOptions& options)
+  WindowReader(const TokenShards& corpus, const Windows& windows, const EvalOptions& options)
       : corpus_(corpus),
-        windows_(std::move(windows)),
+        windows_(windows),
         chunk_(options.chunk),
         places_(static_cast<std::size_t>(options.segments > 0 ? options.segments : most_segments)) {
   }

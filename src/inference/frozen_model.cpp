@@ -90,7 +90,10 @@ LoadedFrozenModel load_frozen_model(const std::filesystem::path& directory,
     return load_runtime_model(files);
   }
   LoadedModel loaded = files.load();
-  return {FrozenModel::freeze(std::move(loaded.model), options), std::move(loaded.tokenizer)};
+  LoadedFrozenModel frozen;
+  frozen.tokenizer = std::move(loaded.tokenizer);
+  frozen.model = FrozenModel::freeze(std::move(loaded.model), options);
+  return frozen;
 }
 
 }  // namespace sluice

@@ -23,7 +23,7 @@ class ThreadCount {
  public:
   /// n >= 1, else UsageError.
   explicit ThreadCount(int n) : before_(thread_count()) { set_thread_count(n); }
-  ~ThreadCount() { set_thread_count(before_); }
+  ~ThreadCount();
   ThreadCount(const ThreadCount&) = delete;
   ThreadCount& operator=(const ThreadCount&) = delete;
 
