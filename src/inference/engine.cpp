@@ -87,7 +87,7 @@ struct Engine::Impl {
   std::vector<std::unique_ptr<EngineTask>> take_waiting(bool& stopped);
   std::vector<std::unique_ptr<EngineTask>> step();
   void finish(std::vector<std::unique_ptr<EngineTask>> ended);
-  void publish();
+  void publish(std::size_t ended);
 
   std::shared_ptr<const FrozenModel> model;
   EngineOptions options;
@@ -97,7 +97,8 @@ struct Engine::Impl {
   std::condition_variable arrived, finished;
   detail::EngineQueue queue;
   EngineCounters counters;
-  std::size_t unfinished = 0;  ///< accepted and not told that they are done
+  std::size_t places = 0;  ///< taken by what was accepted and has not ended
+  std::size_t untold = 0;  ///< accepted and not told that they are done
   bool refusing = false, stopping = false;
   std::shared_ptr<std::atomic<bool>> any_cancelled = std::make_shared<std::atomic<bool>>(false);
 
@@ -136,8 +137,9 @@ std::vector<std::unique_ptr<EngineTask>> Engine::Impl::step() {
   }
 }
 
-void Engine::Impl::publish() {
+void Engine::Impl::publish(std::size_t ended) {
   const std::lock_guard lock(mutex);
+  places -= ended;
   const std::uint64_t accepted = counters.accepted, refused = counters.refused;
   counters = scheduler.counters();
   counters.accepted = accepted;
@@ -150,8 +152,9 @@ void Engine::Impl::finish(std::vector<std::unique_ptr<EngineTask>> ended) {
     task->result.seconds = detail::seconds_between(task->submitted, EngineClock::now());
     scheduler.count_end(*task);
   }
-  publish();
   const std::size_t count = ended.size();
+  // Who is told may ask again at once.
+  publish(count);
   for (auto& task : ended) {
     try {
       task->listener->done(task->result);
@@ -162,8 +165,8 @@ void Engine::Impl::finish(std::vector<std::unique_ptr<EngineTask>> ended) {
   }
   if (count == 0) return;
   const std::lock_guard lock(mutex);
-  unfinished -= count;
-  if (unfinished == 0) finished.notify_all();
+  untold -= count;
+  if (untold == 0) finished.notify_all();
 }
 
 Engine::Engine(std::shared_ptr<const FrozenModel> model, EngineOptions options) {
@@ -185,14 +188,15 @@ EngineHandle Engine::submit(EngineRequest request, std::shared_ptr<EngineListene
     const std::lock_guard lock(impl_->mutex);
     if (impl_->refusing) throw EngineStopped("engine: it is ending and takes no more requests");
     const auto most = static_cast<std::size_t>(impl_->options.sessions + impl_->options.queue);
-    if (impl_->unfinished >= most) {
+    if (impl_->places >= most) {
       ++impl_->counters.refused;
       throw EngineBusy(fmt::format(
           "engine: {} requests are under way or waiting, as many as may be; ask again later",
-          impl_->unfinished));
+          impl_->places));
     }
     ++impl_->counters.accepted;
-    ++impl_->unfinished;
+    ++impl_->places;
+    ++impl_->untold;
     impl_->queue.push(std::move(task));
     impl_->counters.waiting = static_cast<std::int64_t>(impl_->queue.size());
   }
@@ -203,7 +207,7 @@ EngineHandle Engine::submit(EngineRequest request, std::shared_ptr<EngineListene
 bool Engine::drain(std::chrono::milliseconds limit) {
   std::unique_lock lock(impl_->mutex);
   impl_->refusing = true;
-  return impl_->finished.wait_for(lock, limit, [&] { return impl_->unfinished == 0; });
+  return impl_->finished.wait_for(lock, limit, [&] { return impl_->untold == 0; });
 }
 
 void Engine::stop() {

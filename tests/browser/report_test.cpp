@@ -107,7 +107,7 @@ class Browser : public ::testing::Test {
     const fs::path log = directory_ / "log.txt";
     const fs::path dom = directory_ / "dom.html";
     std::ostringstream command;
-    command << "HOME='" << directory_.string() << "' timeout 120 chromium --headless --disable-gpu "
+    command << "HOME='" << directory_.string() << "' chromium --headless --disable-gpu "
             << "--disable-dev-shm-usage --no-first-run " << (getuid() == 0 ? "--no-sandbox " : "")
             << "--host-resolver-rules='MAP * ~NOTFOUND' --enable-logging=stderr "
             << "--user-data-dir='" << (directory_ / "profile").string()

@@ -19,12 +19,24 @@
 
 #include "program.hpp"
 #include "sluice/base/file.hpp"
+#include "support/eventually.hpp"
 
 namespace sluice::cli_test {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+
+/// Whether the process has a file open whose name begins so.
+bool has_open(const Process& process, const std::string& name) {
+  std::error_code ignored;
+  const fs::path all = "/proc/" + std::to_string(process.id()) + "/fd";
+  for (auto file = fs::directory_iterator(all, ignored); file != fs::directory_iterator();
+       file.increment(ignored)) {
+    if (fs::read_symlink(file->path(), ignored).string().rfind(name, 0) == 0) return true;
+  }
+  return false;
+}
 
 class Hostile : public ScratchTest {
  protected:
@@ -255,12 +267,16 @@ TEST_F(Hostile, ATextThatBecomesShorterWhileItIsReadIsAnError) {
   for (int i = 0; i < 6; ++i) text += text;
   const std::string large = write("large.txt", text);
   train();
+  // From the moment it is opened on later and later, until it is met while it is read.
   bool caught = false;
-  for (int delay = 1; delay < 4000 && !caught; delay = 2 * delay + 5) {
+  double delay = 0;
+  for (const auto until = std::chrono::steady_clock::now() + patience;
+       !caught && std::chrono::steady_clock::now() < until; delay = 1.3 * delay + 1) {
     fs::remove_all(path("o"));
     write("large.txt", text);
     Process process(tiny_training(large, path("o"), {"--steps", "100000"}));
-    std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+    if (!eventually([&] { return has_open(process, large) || process.ended_within(0); })) break;
+    std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(delay));
     fs::resize_file(large, 10);
     if (fs::exists(path("o/cache"))) {
       for (const auto& file : fs::directory_iterator(path("o/cache"))) {
@@ -268,9 +284,15 @@ TEST_F(Hostile, ATextThatBecomesShorterWhileItIsReadIsAnError) {
         fs::resize_file(file.path(), 10, ignored);
       }
     }
-    if (!process.ended_within(1000)) process.signal(SIGINT);
+    // Whoever trains has read all.
+    const auto trains = [&] { return fs::exists(path("o/metrics.jsonl")); };
+    eventually([&] { return trains() || process.ended_within(0); });
+    process.signal(SIGINT);
     const Outcome outcome = process.wait();
-    if (outcome.status == 130 || outcome.status == 0) continue;
+    if (outcome.status == 130 || outcome.status == 0) {
+      delay = 0;
+      continue;
+    }
     EXPECT_TRUE(is_message(outcome));
     caught = outcome.err.find("became shorter") != std::string::npos ||
              outcome.err.find("changed while in use") != std::string::npos;
@@ -367,13 +389,13 @@ TEST_F(Hostile, NothingIsLeftOfAnInterruptedEvaluation) {
   const std::string large = write("large.txt", text);
   fs::create_directory(path("tmp"));
   for (const int signal : {SIGINT, SIGTERM, SIGKILL}) {
-    for (const int delay : {5, 50, 200}) {
-      Process process({"eval", model_, large}, {.environment = {"TMPDIR=" + path("tmp")}});
-      std::this_thread::sleep_for(std::chrono::milliseconds(delay));
-      process.signal(signal);
-      process.wait();
-      EXPECT_TRUE(fs::is_empty(path("tmp"))) << signal;
-    }
+    Process process({"eval", model_, large}, {.environment = {"TMPDIR=" + path("tmp")}});
+    ASSERT_TRUE(eventually(
+        [&] { return has_open(process, path("tmp") + "/") || process.ended_within(0); }));
+    ASSERT_FALSE(process.ended_within(0)) << "there was no such file";
+    process.signal(signal);
+    process.wait();
+    EXPECT_TRUE(fs::is_empty(path("tmp"))) << signal;
   }
 }
 

@@ -84,7 +84,7 @@ class Attack:
 
     def good(self, arguments):
         """Runs a command that is to succeed."""
-        outcome = self.run([str(a) for a in arguments], seconds=300)
+        outcome = self.run([str(a) for a in arguments], seconds=1800)
         if outcome.status != 0:
             sys.exit(f"cannot prepare: sluice {' '.join(map(str, arguments))}: {outcome.err.decode(errors='replace')}")
         return outcome
@@ -428,7 +428,7 @@ def main():
     parser.add_argument("--cases", type=int, default=30, help="of each kind (default 30)")
     parser.add_argument("--from", type=int, default=0, dest="first", help="number of the first case")
     parser.add_argument("--seed", default="1")
-    parser.add_argument("--seconds", type=float, default=60, help="that a command may take")
+    parser.add_argument("--seconds", type=float, default=1800, help="that a command may take")
     parser.add_argument("--keep", help="directory for what was found")
     options = parser.parse_args()
     # Told to end, it says how far it came.

@@ -290,6 +290,35 @@ TEST(EngineSharing, CancelledRequestsEnd) {
   waiting.cancel();
 }
 
+/// Asks again when it is told that its request is done.
+class AsksAgain : public Recorder {
+ public:
+  explicit AsksAgain(Engine& engine) : engine_(engine) {}
+  void done(const EngineResult& how) override {
+    try {
+      next = submit(engine_, request(2, 2, 3));
+    } catch (const EngineBusy&) {
+      // There is no place.
+    }
+    Recorder::done(how);
+  }
+  std::shared_ptr<Recorder> next;
+
+ private:
+  Engine& engine_;
+};
+
+TEST(EngineSharing, APlaceIsFreeWhenItsRequestIsToldToBeDone) {
+  EngineOptions options{.sessions = 1};
+  options.queue = 0;
+  Engine engine(gcnn(), options);
+  const auto first = std::make_shared<AsksAgain>(engine);
+  engine.submit(request(1, 2, 3), first);
+  first->wait();
+  ASSERT_NE(first->next, nullptr) << "refused";
+  EXPECT_EQ(first->next->wait().reason, EndReason::length);
+}
+
 TEST(EngineSharing, StoppingTellsEveryone) {
   std::vector<std::shared_ptr<Recorder>> told;
   {

@@ -36,7 +36,11 @@ ROOT = HERE.parents[1]
 WORK = ROOT / "build/mutate"
 PARTS = ("CMakeLists.txt", "bench", "claims", "cli", "cmake", "docs", "examples", "include", "src", "tests")
 CAUGHT, SURVIVED, STALE, BROKEN = "caught", "SURVIVED", "STALE", "DOES NOT COMPILE"
+# A program that runs longer hangs: it had as long, many times over, without the mutation.
 TEST_SECONDS = 300
+TIMES_AS_LONG = 20
+# Of whole programs of tests, whose usual time is not known.
+WHOLE_SECONDS = 3600
 
 
 @dataclasses.dataclass
@@ -167,6 +171,8 @@ class Builder:
 
     def __init__(self, tree):
         self.tree, self.build, self.jobs = tree, WORK / "build", os.environ.get("SLUICE_JOBS", "")
+        # Seconds that tests take without a mutation, by program and filter.
+        self.usual = {}
         self.environment = {**os.environ, "OMP_WAIT_POLICY": "passive",
                             "CCACHE_BASEDIR": str(WORK), "CCACHE_NOHASHDIR": "1"}
 
@@ -191,12 +197,17 @@ class Builder:
         found = list((self.build / "tests").rglob(program))
         file = next(each for each in found if each.is_file() and os.access(each, os.X_OK))
         command = [str(file), f"--gtest_filter={tests}", "--gtest_brief=1", "--gtest_fail_fast"]
+        limit = WHOLE_SECONDS
+        if (program, tests) in self.usual:
+            limit = max(TEST_SECONDS, TIMES_AS_LONG * self.usual[program, tests])
+        begun = time.monotonic()
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False,
-                                  errors="replace", timeout=TEST_SECONDS, env=self.environment,
+                                  errors="replace", timeout=limit, env=self.environment,
                                   cwd=self.build, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
-            return f"{program} ran longer than {TEST_SECONDS} s"
+            return f"{program} ran longer than {limit:.0f} s"
+        self.usual.setdefault((program, tests), time.monotonic() - begun)
         if done.returncode == 0:
             if re.search(r"^\[==========\] 0 tests", done.stdout, re.MULTILINE):
                 return f"NO TEST: {program} has none named {tests}"
