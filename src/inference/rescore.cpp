@@ -89,6 +89,7 @@ void for_each_lists(std::istream& in, const Rescorer& rescorer, const NbestCodec
     for (std::string& text : unpack(piece)) hypotheses.emplace_back().text = std::move(text);
     rescorer.score(hypotheses);
     std::vector<double> scores;
+    scores.reserve(hypotheses.size());
     for (const Hypothesis& each : hypotheses) scores.push_back(each.log_probability);
     return bytes_of_values(scores);
   };

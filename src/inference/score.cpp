@@ -392,6 +392,7 @@ std::int64_t score_stream(const FrozenModel& model, const Tokenizer& tokenizer, 
   std::size_t size = 0;
   const auto flush = [&] {
     std::vector<TextToScore> texts;
+    texts.reserve(block.size());
     for (const std::string& text : block) texts.push_back({text});
     for (const LineScore& score : scorer.score(texts)) emit(score);
     block.clear();

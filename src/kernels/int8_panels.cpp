@@ -202,7 +202,8 @@ void int8_pack_panel(const Int8Panel& panel, const Int8Source& source) {
 void int8_unpack_column(float* y, const std::int8_t* panel, float scale, std::size_t j,
                         std::size_t inner) {
   for (std::size_t k = 0; k < inner; ++k) {
-    y[k] = scale * static_cast<float>(panel[k / 4 * 4 * kInt8Columns + 4 * j + k % 4]);
+    const std::size_t at = k / 4 * 4 * kInt8Columns + 4 * j + k % 4;
+    y[k] = scale * static_cast<float>(panel[at]);
   }
 }
 
