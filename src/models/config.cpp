@@ -15,6 +15,7 @@
 #include "sluice/base/names.hpp"
 #include "sluice/models/architecture.hpp"
 #include "sluice/models/field_codecs.hpp"
+#include "sluice/text/detail/utf8.hpp"
 
 namespace sluice {
 namespace {
@@ -60,6 +61,11 @@ void check_labels(const ModelConfig& config) {
   const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
   if (twice != sorted.end()) {
     refuse_config(fmt::format("label '{}' is there twice, expected different ones", *twice));
+  }
+  for (const std::string& label : sorted) {
+    if (valid_text_length(label) < label.size()) {
+      refuse_config(fmt::format("label '{}' is not UTF-8", label));
+    }
   }
   if (sorted.front().empty()) {
     refuse_config("a label is empty, which is what the unknown one is called; give it a name");
