@@ -112,6 +112,14 @@ TokenLayersOptions token_layers_options(const ModelConfig& config) {
           .tie = config.tie};
 }
 
+std::int64_t softmax_multiplications(const ModelConfig& config) {
+  const std::vector<std::int64_t> cutoffs = token_layers_options(config).cutoffs;
+  const std::int64_t outputs = cutoffs.empty()
+                                   ? config.vocabulary
+                                   : cutoffs.front() + static_cast<std::int64_t>(cutoffs.size());
+  return config.architecture().output_width(config) * outputs;
+}
+
 const std::vector<std::string>& init_names() {
   static const std::vector<std::string> names = {"default", "xavier", "kaiming", "orthogonal"};
   return names;
