@@ -86,7 +86,7 @@ void MixCommand::run() {
       object["models"].push_back(
           {{"model", models[i]}, {"weight", found.weights[i]}, {"perplexity", perplexities[i]}});
     }
-    print(object.dump() + "\n");
+    print(object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     return;
   }
   for (std::size_t i = 0; i < models.size(); ++i) {

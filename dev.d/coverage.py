@@ -66,8 +66,8 @@ def main():
             counts[name][0] += hit
             counts[name][1] += 1
     print(f"{'room':12}{'lines':>8}{'run':>8}{'share':>9}")
-    order = ["base", "kernels", "tensor", "autograd", "nn", "text", "models", "inference", "training",
-             "lab", "cli", "all"]
+    order = ["base", "comm", "kernels", "tensor", "autograd", "nn", "text", "models", "inference",
+             "training", "lab", "server", "cli", "all"]
     for name in sorted(counts, key=lambda each: (order.index(each) if each in order else 99, each)):
         hit, all_lines = counts[name]
         print(f"{name:12}{all_lines:8}{hit:8}{hit / all_lines:9.1%}")

@@ -219,12 +219,6 @@ std::string set_field(const FieldParts& parts, std::string_view name, const Valu
   return real_name(*found.field);
 }
 
-std::string set_field_text(const FieldParts& parts, std::string_view name, std::string_view text,
-                           const FieldPlace& place) {
-  const Found found = known_field(parts, name, place);
-  return set_field(parts, name, found.field->from_text(text), place);
-}
-
 namespace fields_detail {
 namespace {
 

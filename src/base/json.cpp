@@ -219,14 +219,6 @@ json document_of(const Value& value) {
       value.data);
 }
 
-json json_or_null(std::string_view text) {
-  try {
-    return parse_json_document(text, {.where = "JSON", .origin = FieldPlace::Origin::file});
-  } catch (const Error&) {
-    return nullptr;
-  }
-}
-
 json parse_json_document(std::string_view text, const FieldPlace& place, const JsonLimits& limits) {
   return document_of(parse_json(text, place, limits));
 }

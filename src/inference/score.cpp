@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <istream>
 #include <limits>
 #include <map>
 #include <optional>
@@ -15,10 +14,6 @@
 
 namespace sluice {
 namespace {
-
-/// A block of a stream ends at whichever comes first.
-constexpr std::size_t block_lines = 4096;
-constexpr std::size_t block_bytes = std::size_t{1} << 20;
 
 constexpr double not_scored = std::numeric_limits<double>::quiet_NaN();
 constexpr std::string_view line_end_name = "<eos>";
@@ -380,40 +375,6 @@ std::vector<LineScore> score_lines(const FrozenModel& model, const Tokenizer& to
                       fmt::format("line {}", first_line + static_cast<std::int64_t>(i)));
   }
   return scorer.score(texts);
-}
-
-std::int64_t score_stream(const FrozenModel& model, const Tokenizer& tokenizer, std::istream& in,
-                          const std::function<void(const LineScore&)>& emit,
-                          const ScoreOptions& options) {
-  LineScorer scorer(make_predictor(model.shared_from_this()), tokenizer, options);
-  const bool bytes_matter = tokenizer.kind() == "byte";
-  std::int64_t count = 0;
-  std::vector<std::string> block;
-  std::size_t size = 0;
-  const auto flush = [&] {
-    std::vector<TextToScore> texts;
-    texts.reserve(block.size());
-    for (const std::string& text : block) texts.push_back({text});
-    for (const LineScore& score : scorer.score(texts)) emit(score);
-    block.clear();
-    size = 0;
-  };
-  std::string line;
-  while (std::getline(in, line)) {
-    ++count;
-    if (!bytes_matter && line.ends_with('\r')) line.pop_back();
-    try {
-      tokenizer.check_text(line, fmt::format("line {}", count));
-    } catch (const Error&) {
-      flush();  // the lines before the bad one get their scores
-      throw;
-    }
-    size += line.size();
-    block.push_back(std::move(line));
-    if (block.size() == block_lines || size >= block_bytes || in.rdbuf()->in_avail() <= 0) flush();
-  }
-  flush();
-  return count;
 }
 
 }  // namespace sluice

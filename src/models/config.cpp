@@ -15,6 +15,7 @@
 #include "sluice/base/names.hpp"
 #include "sluice/models/architecture.hpp"
 #include "sluice/models/field_codecs.hpp"
+#include "sluice/text/detail/utf8.hpp"
 
 namespace sluice {
 namespace {
@@ -61,6 +62,11 @@ void check_labels(const ModelConfig& config) {
   if (twice != sorted.end()) {
     refuse_config(fmt::format("label '{}' is there twice, expected different ones", *twice));
   }
+  for (const std::string& label : sorted) {
+    if (valid_text_length(label) < label.size()) {
+      refuse_config(fmt::format("label '{}' is not UTF-8", label));
+    }
+  }
   if (sorted.front().empty()) {
     refuse_config("a label is empty, which is what the unknown one is called; give it a name");
   }
@@ -104,6 +110,14 @@ TokenLayersOptions token_layers_options(const ModelConfig& config) {
           .hidden = config.architecture().output_width(config),
           .cutoffs = config.softmax == "adaptive" ? config.cutoffs : std::vector<std::int64_t>{},
           .tie = config.tie};
+}
+
+std::int64_t softmax_multiplications(const ModelConfig& config) {
+  const std::vector<std::int64_t> cutoffs = token_layers_options(config).cutoffs;
+  const std::int64_t outputs = cutoffs.empty()
+                                   ? config.vocabulary
+                                   : cutoffs.front() + static_cast<std::int64_t>(cutoffs.size());
+  return config.architecture().output_width(config) * outputs;
 }
 
 const std::vector<std::string>& init_names() {

@@ -23,7 +23,8 @@ LstmBlocks lstm_blocks(const RecurrentOptions& options);
 /// for none.
 Tensor ordered_blocks(const Tensor& w, std::int64_t hidden, const std::vector<GateBlock>& order);
 
-/// Of a bias [n·H] in that order: what opens a gate that is always open, σ of which is 1.
+/// Sets the blocks of a bias [n·H], in that order, of gates that are always open to a value whose σ
+/// is 1.
 void open_gates(const Tensor& bias, const std::vector<GateBlock>& order);
 
 }  // namespace sluice

@@ -48,8 +48,8 @@ class BlocksGraph {
     return graph_.to_float(graph_.op("Range", {graph_.integer(0), count, graph_.integer(1)}));
   }
 
-  /// Carries the number of positions read on, kept below twice the window, of which the rest is all
-  /// that matters.
+  /// Carries the number of positions read to the next call, kept below twice the window: beyond one
+  /// window, only the remainder matters.
   void count_on() {
     const GraphValue window = graph_.number(static_cast<double>(options_.window));
     const GraphValue sum = add(read_, graph_.to_float(time_));

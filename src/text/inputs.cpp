@@ -244,7 +244,8 @@ LineLabels write_records(TextReader& reader, const InputOptions& options, Output
   return labels.take();
 }
 
-/// A stream's buffer over a TextReader. Who reads it reads lines, into memory.
+/// The buffer of a stream over a TextReader. Callers read whole lines into memory from it, so a
+/// line that is too long is refused.
 class ReaderBuffer final : public std::streambuf {
  public:
   explicit ReaderBuffer(const fs::path& path) : reader_(path) {}

@@ -1,10 +1,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <vector>
 
+#include "sluice/base/detail/shortest_time.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/kernels/detail/bfloat16.hpp"
 #include "sluice/tensor/gemm.hpp"
@@ -16,31 +16,14 @@ namespace {
 /// Seconds per measurement.
 constexpr double budget = 0.3;
 
-/// The shortest time of f() in seconds: repeated until the budget is used up, a first time apart.
-template <class F>
-double shortest(F&& f) {
-  using Clock = std::chrono::steady_clock;
-  f();
-  double best = 0;
-  double used = 0;
-  while (used < budget) {
-    const auto start = Clock::now();
-    f();
-    const double seconds =
-        std::max(std::chrono::duration<double>(Clock::now() - start).count(), 1e-9);
-    best = used == 0 ? seconds : std::min(best, seconds);
-    used += seconds;
-  }
-  return best;
-}
-
 constexpr std::int64_t side = 1024;
 
 template <class T>
 double gemm_rate(const std::vector<T>& operand) {
   std::vector<float> product(operand.size());
   const MatrixView view = matrix(operand.data(), side, side);
-  return 2.0 * side * side * side / shortest([&] { gemm(product.data(), side, view, view); });
+  return 2.0 * side * side * side /
+         shortest_time(budget, [&] { gemm(product.data(), side, view, view); });
 }
 
 double copy_rate() {
@@ -51,7 +34,7 @@ double copy_rate() {
       std::clamp(2 * static_cast<std::size_t>(std::max(cache, 0L)), least, most);
   const std::vector<char> from(size, 1);
   std::vector<char> to(size);
-  const double seconds = shortest([&] {
+  const double seconds = shortest_time(budget, [&] {
     constexpr std::int64_t page = 4096;
     parallel_for(static_cast<std::int64_t>(size), page, [&](std::int64_t begin, std::int64_t end) {
       std::memcpy(to.data() + begin, from.data() + begin, static_cast<std::size_t>(end - begin));

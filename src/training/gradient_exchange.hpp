@@ -35,11 +35,12 @@ class GradientExchange {
   /// All were ready. When this returns, every total holds the sum over all processes, and `values`,
   /// as many of each micro-batch, are known of all micro-batches; this process knew its share's.
   virtual void finish(std::span<double> values) = 0;
-  /// The same of `values` alone, in a step of which nothing is summed.
+  /// Does what finish() does with `values`, in a step that sums no gradients.
   virtual void share_values(std::span<double> values) = 0;
   /// Each process has changed its own part of the leaves' values: all get them all.
   virtual void share_updates(std::span<const Tensor> values) = 0;
-  /// Of numbers of which process r has counts[r], those of all, one's after the other's.
+  /// The numbers of all processes, in the order of their ranks: `mine` are this process's, and
+  /// process r has counts[r] of them.
   virtual std::vector<double> gather(std::span<const double> mine,
                                      std::span<const std::size_t> counts) = 0;
 };

@@ -11,7 +11,7 @@
 namespace sluice {
 namespace {
 
-/// A section of which the fields that were given are kept.
+/// A section of the settings that remembers which of its fields were given.
 template <class S>
 Field section(std::string name, Given<S> Settings::*member) {
   return {.name = std::move(name),

@@ -92,11 +92,19 @@ std::string refusal(const Value& object, Reading reading = Reading::partial) {
   return "";
 }
 
+/// Sets a field from a text, as a command does with the flag of that field.
+void set_from_text(const FieldPart& part, std::string_view name, std::string_view text,
+                   const FieldPlace& at) {
+  const Field* const field = part.table().find(name);
+  ASSERT_NE(field, nullptr) << name;
+  set_field({part}, name, field->from_text(text), at);
+}
+
 std::string flag_refusal(std::string_view name, std::string_view text) {
   Outer outer;
   try {
-    set_field_text({{outer_fields(), outer}}, name, text,
-                   {.where = "--it", .origin = FieldPlace::Origin::flag});
+    set_from_text({outer_fields(), outer}, name, text,
+                  {.where = "--it", .origin = FieldPlace::Origin::flag});
   } catch (const UsageError& error) {
     return error.what();
   }
@@ -218,7 +226,7 @@ TEST(Fields, FlagsAreNamedByThemselves) {
 TEST(Fields, TextsBecomeValues) {
   Outer outer;
   const auto set = [&](std::string_view name, std::string_view text) {
-    set_field_text({{outer_fields(), outer}}, name, text, place);
+    set_from_text({outer_fields(), outer}, name, text, place);
   };
   set("whole", "1e4");
   EXPECT_EQ(outer.whole, 10'000);
@@ -316,10 +324,10 @@ TEST(Fields, AFlagMayAskForLessThanAFile) {
   static const FieldTable table = FieldsOf<Budget>().add(
       "steps", &Budget::steps, {.range = at_least(0), .asked = above_zero_or_left_out(1)});
   Budget budget;
-  set_field_text({{table, budget}}, "steps", "0", place);
+  set_from_text({table, budget}, "steps", "0", place);
   try {
-    set_field_text({{table, budget}}, "steps", "0",
-                   {.where = "--steps", .origin = FieldPlace::Origin::flag});
+    set_from_text({table, budget}, "steps", "0",
+                  {.where = "--steps", .origin = FieldPlace::Origin::flag});
     FAIL();
   } catch (const UsageError& error) {
     EXPECT_STREQ(error.what(),

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "program.hpp"
@@ -117,6 +118,14 @@ TEST_F(Asking, NgramsAreModels) {
   EXPECT_LE(found["perplexity"].get<double>(),
             found["models"][0]["perplexity"].get<double>() + 1e-5);
   EXPECT_LT(found["models"][0]["perplexity"], found["models"][1]["perplexity"]);
+  // A path that is no UTF-8, which JSON cannot say.
+  const std::string odd = path("\xff.ngram");
+  std::filesystem::copy_file(mapped, odd);
+  const Outcome of_odd = run({"mix", "--tune", text_, model_, odd, "--json"});
+  ASSERT_EQ(of_odd.status, 0) << of_odd.err;
+  EXPECT_TRUE(json::parse(of_odd.out)["models"][1]["model"].get<std::string>().ends_with(
+      "\xef\xbf\xbd.ngram"));
+  EXPECT_EQ(json::parse(of_odd.out)["perplexity"], found["perplexity"]);
   const Outcome as_found = run({"eval", found["mixture"].get<std::string>(), text_, "--json"});
   ASSERT_EQ(as_found.status, 0) << as_found.err;
   EXPECT_NEAR(json::parse(as_found.out)["perplexity"].get<double>(),

@@ -126,6 +126,14 @@ TEST_F(Conditional, OtherModelsHaveNoLabels) {
   EXPECT_EQ(read.status, 0) << read.err;
 }
 
+TEST_F(Conditional, LabelsAreText) {
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "a\xff\tthe cat sat\nb\tthe dog sat\n";
+  EXPECT_TRUE(complains(
+      run(tiny_training(write("odd.txt", text), path("odd"), {"--steps", "2", "--condition", "1"})),
+      2, "train", "is not UTF-8"));
+}
+
 TEST_F(Conditional, GoesOnWithItsLabels) {
   const Outcome more = run({"train", "--out", model_, "--resume", "--steps", "130"});
   EXPECT_EQ(more.status, 0) << more.err;

@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <sstream>
 
 #include "sluice/base/error.hpp"
+#include "sluice/inference/line_format.hpp"
 #include "support.hpp"
 
 namespace sluice {
@@ -209,23 +212,36 @@ TEST(ScoreWords, OfEveryTokenizerStandWhereTheyAre) {
   }
 }
 
+/// What `in` gives, scored as `sluice score` does it; `line` is called for each.
+std::int64_t score_all(const std::shared_ptr<const FrozenModel>& model, const Tokenizer& tokenizer,
+                       std::istream& in, const std::function<void(const std::string&)>& line,
+                       const std::function<void(const std::string&)>& fault) {
+  LineScorer scorer(make_predictor(model), tokenizer, {});
+  return score_lines_of(in, scorer, *make_line_codec({.json = true}),
+                        {.line = line, .fault = fault, .flush = [] {}});
+}
+
+void no_fault(const std::string& fault) { ADD_FAILURE() << fault; }
+
 TEST_F(Score, StreamGivesOneScorePerLine) {
   const auto all = lines();
   std::string text;
   for (std::size_t i = 0; i < all.size(); ++i) text += all[i] + (i % 2 == 0 ? "\n" : "\r\n");
   text += "a b";  // a last line without an end
   std::istringstream in(text);
-  std::vector<LineScore> scores;
-  const auto count = score_stream(*frozen_, *tokenizer_, in,
-                                  [&](const LineScore& score) { scores.push_back(score); });
-  EXPECT_EQ(count, static_cast<std::int64_t>(all.size()) + 1);
+  std::vector<double> scores;
+  const auto add = [&](const std::string& line) {
+    scores.push_back(nlohmann::json::parse(line)["log_probability"].get<double>());
+  };
+  EXPECT_EQ(score_all(frozen_, *tokenizer_, in, add, no_fault), 0);
   ASSERT_EQ(scores.size(), all.size() + 1);
   for (std::size_t i = 0; i < all.size(); ++i) {
     const double expected = plain(all[i]);
-    EXPECT_NEAR(scores[i].log_probability, expected, 1e-6 * std::abs(expected) + 1e-5) << i;
+    EXPECT_NEAR(scores[i], expected, 1e-6 * std::abs(expected) + 1e-5) << i;
   }
   std::istringstream empty("");
-  EXPECT_EQ(score_stream(*frozen_, *tokenizer_, empty, [](const LineScore&) { FAIL(); }), 0);
+  score_all(
+      frozen_, *tokenizer_, empty, [](const std::string&) { FAIL(); }, no_fault);
 }
 
 /// Offers its text line by line: nothing more is at hand after each line's end.
@@ -266,20 +282,21 @@ TEST_F(Score, StreamAnswersAnInteractiveReaderAtOnce) {
     std::size_t given_ = 0;
   } buffer({"a b\n", "c\n", "d d d\n"}, scored);
   std::istream in(&buffer);
-  EXPECT_EQ(score_stream(*frozen_, *tokenizer_, in, [&](const LineScore&) { ++scored; }), 3);
+  score_all(
+      frozen_, *tokenizer_, in, [&](const std::string&) { ++scored; }, no_fault);
   EXPECT_EQ(scored, 3U);
 }
 
-TEST_F(Score, BadTextNamesTheLineAfterScoringThoseBefore) {
+TEST_F(Score, BadTextNamesItsLineAndHarmsNoOther) {
   std::istringstream in("a\nb\nc \xFF d\ne\n");
-  std::size_t scored = 0;
-  try {
-    score_stream(*frozen_, *tokenizer_, in, [&](const LineScore&) { ++scored; });
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("line 3"), std::string::npos) << error.what();
-  }
-  EXPECT_EQ(scored, 2U);
+  std::size_t written = 0;
+  std::vector<std::string> faults;
+  const auto count = [&](const std::string&) { ++written; };
+  const auto keep = [&](const std::string& fault) { faults.push_back(fault); };
+  EXPECT_EQ(score_all(frozen_, *tokenizer_, in, count, keep), 1);
+  EXPECT_EQ(written, 4U);
+  ASSERT_EQ(faults.size(), 1U);
+  EXPECT_NE(faults[0].find("line 3"), std::string::npos) << faults[0];
   const std::vector<std::string> bad = {"a", "\xC3"};
   EXPECT_THROW(score_lines(*frozen_, *tokenizer_, bad), Error);
 }

@@ -124,9 +124,6 @@ void check_fields(const FieldParts& parts, const FieldPlace& place);
 /// of another when it stands for it. Throws as read_fields() does.
 std::string set_field(const FieldParts& parts, std::string_view name, const Value& value,
                       const FieldPlace& place);
-/// The same from a text as flags have it.
-std::string set_field_text(const FieldParts& parts, std::string_view name, std::string_view text,
-                           const FieldPlace& place);
 
 /// Copies fields between structs that have the same tables.
 void copy_fields(const FieldParts& to, const FieldParts& from,

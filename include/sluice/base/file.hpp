@@ -69,7 +69,7 @@ class OutputFile {
 ///
 /// The temporary's name ("PATH.tmp" and 16 random digits) cannot be foreseen, and it is made anew:
 /// no link or pipe that somebody put there is followed, and a link at `path` is replaced, not what
-/// it leads to. Temporaries of `path` that a killed process left are removed.
+/// it leads to. Temporaries of `path` that a killed process left are removed. One thread at a time.
 class AtomicFile : public OutputFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);
@@ -87,7 +87,7 @@ class AtomicFile : public OutputFile {
 };
 
 /// A file without a name in the directory for temporary files ($TMPDIR or /tmp): whatever ends the
-/// process, nothing of it is left.
+/// process, nothing of it is left. One thread at a time; any number may read through reader().
 class ScratchFile : public OutputFile {
  public:
   ScratchFile();
@@ -98,7 +98,8 @@ class ScratchFile : public OutputFile {
 };
 
 /// A regular file that grows by what is appended, all of it or nothing. Throws Error naming the
-/// path and the cause; also for a link, which is not followed, and for what is no regular file.
+/// path and the cause; also for a link, which is not followed, and for what is no regular file. One
+/// thread at a time.
 class AppendFile : public OutputFile {
  public:
   /// Opens or makes `path` and cuts it to its first `size` bytes.

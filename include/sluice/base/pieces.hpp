@@ -52,7 +52,8 @@ class PieceWork {
   virtual std::string share(const std::function<std::string()>& make) = 0;
 };
 
-/// This process does all, one piece after the other.
+/// This process does all, one piece after the other, on the thread that calls. It has no state: any
+/// number of threads may use it at once.
 class OwnWork final : public PieceWork {
  public:
   bool leads() const override { return true; }

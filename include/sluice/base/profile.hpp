@@ -51,7 +51,8 @@ void write_chrome_trace(const std::filesystem::path& path);
 
 /// Counts the time it lives under `name`, a string literal, with the work done in it (that of
 /// nested scopes left out). An operand or result counts its bytes once, twice when it is updated in
-/// place. Costs one relaxed load when nothing is profiled.
+/// place. Costs one relaxed load when nothing is profiled. Belongs to the thread that made it,
+/// where scopes end in reverse order; any number of threads may have scopes at once.
 class ProfileScope {
  public:
   explicit ProfileScope(const char* name, double flops = 0, double bytes = 0);

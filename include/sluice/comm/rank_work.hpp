@@ -13,7 +13,8 @@
 SLUICE_API_BEGIN
 namespace sluice {
 
-/// Every process does pieces; the first one leads.
+/// Every process does pieces; the first one leads. One thread at a time, and none uses its
+/// Communicator meanwhile.
 class RankWork final : public PieceWork {
  public:
   /// `ranks` must outlive it.

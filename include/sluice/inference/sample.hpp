@@ -105,7 +105,8 @@ class TextRules {
   std::vector<std::pair<std::int32_t, float>> changed_;
 };
 
-/// Chooses the tokens of one text: what came before decides, by TokenRules, what may come.
+/// Chooses the tokens of one text: what came before decides, by TokenRules, what may come. One
+/// thread at a time.
 class TextSampler {
  public:
   /// Throws as Sampler and TextRules do.

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <iosfwd>
 #include <memory>
 #include <span>
@@ -158,13 +157,6 @@ class LineScorer {
 std::vector<LineScore> score_lines(const FrozenModel& model, const Tokenizer& tokenizer,
                                    std::span<const std::string> lines,
                                    const ScoreOptions& options = {}, std::int64_t first_line = 1);
-
-/// Reads lines until the end of `in` ("\n" or "\r\n"; a last line without an end counts) and calls
-/// `emit` for each in order, in blocks of bounded size. When `in` has nothing more to offer at once
-/// (an interactive pipe) what is there is scored without waiting. Returns the number of lines.
-std::int64_t score_stream(const FrozenModel& model, const Tokenizer& tokenizer, std::istream& in,
-                          const std::function<void(const LineScore&)>& emit,
-                          const ScoreOptions& options = {});
 
 }  // namespace sluice
 SLUICE_API_END

@@ -198,6 +198,11 @@ std::vector<const Architecture*> architectures();
 /// The embedding and the softmax around a config's stack.
 TokenLayersOptions token_layers_options(const ModelConfig& config);
 
+/// Multiplications per token of the softmax of a valid config, its output weights: D·V for the full
+/// one, D the stack's output_width(); for the adaptive one those of its head, D·(first cutoff +
+/// tails), since the tails are computed only for the tokens in them.
+std::int64_t softmax_multiplications(const ModelConfig& config);
+
 /// Labels of a config, the unknown one not counted.
 std::int64_t label_count(const ModelConfig& config);
 

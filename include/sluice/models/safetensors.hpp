@@ -44,7 +44,7 @@ using TensorSources = std::vector<TensorSource>;
 TensorSource source_of(std::string name, Tensor tensor);
 
 /// A file that is written but not in its place yet: what was there before stays until commit(), and
-/// for good without it.
+/// for good without it. One thread at a time.
 class PendingSafetensors {
  public:
   PendingSafetensors(std::unique_ptr<AtomicFile> file, std::string checksum)
@@ -64,8 +64,7 @@ class PendingSafetensors {
 /// "xxh3_64" of the data, and "header_xxh3_64" of the header with sixteen zeros in its own place.
 /// The data begins at a multiple of 64 bytes, the header padded with blanks. Each tensor is made,
 /// written and dropped before the next is made. Throws Error for a name that is empty, used twice
-/// or
-/// "__metadata__", for a tensor that is not what its info says, and when the file cannot be
+/// or "__metadata__", for a tensor that is not what its info says, and when the file cannot be
 /// written.
 void write_safetensors(const std::filesystem::path& path, const TensorSources& tensors,
                        const Metadata& metadata = {});

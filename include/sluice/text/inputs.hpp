@@ -28,9 +28,8 @@ struct InputOptions {
   std::string condition = {};
   /// Any bytes are text, as for the byte tokenizer: no file of a directory is left out.
   bool any_bytes = false;
-  /// Compressed files that get no name are unpacked by a thread of their own while they are read:
-  /// for who reads each once, from its beginning. What is wrong with them is thrown where they are
-  /// read then.
+  /// A thread of its own unpacks compressed files that get no name while they are read: for a
+  /// caller that reads each once, from its beginning. Reading throws what is wrong with them then.
   bool in_background = false;
 };
 

@@ -46,6 +46,8 @@ struct StepProfile {
 inline constexpr std::int64_t profile_warmup_steps = 3;
 
 /// Profiles some steps of a loop, after profile_warmup_steps others, and traces the first of them.
+/// One thread at a time, which makes the steps: what is profiled is that thread and its
+/// parallel_for.
 class StepProfiler {
  public:
   /// steps = 0: none.

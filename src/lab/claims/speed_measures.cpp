@@ -12,6 +12,7 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/inference/evaluate.hpp"
 #include "sluice/inference/session.hpp"
+#include "sluice/lab/compare/statistics.hpp"
 
 namespace sluice {
 namespace {
@@ -23,12 +24,6 @@ constexpr int readings = 3;
 constexpr std::int64_t tokens_to_read = 8192;
 constexpr std::size_t tokens_to_answer = 256;
 constexpr std::size_t tokens_before = 64;
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 std::vector<TokenId> first_tokens(const MeasuredRun& run, std::int64_t most) {
   const TokenShards& valid = *run.comparison.text().valid;
@@ -51,7 +46,7 @@ double text_speed(const MeasuredRun& run) {
   for (int i = 0; i < readings; ++i) {
     speeds.push_back(evaluate(*loaded.model, shards, options).tokens_per_second);
   }
-  return median(speeds);
+  return center(speeds, Statistic::median);
 }
 
 /// Microseconds from a token to the distribution of the next.
@@ -69,7 +64,7 @@ double token_latency(const MeasuredRun& run) {
     session.log_probabilities();
     times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
   }
-  return median(times);
+  return center(times, Statistic::median);
 }
 
 /// A number that was kept.

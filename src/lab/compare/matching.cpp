@@ -103,12 +103,7 @@ const EnumNames<MatchBy>& enum_names(MatchBy) {
 }
 
 std::int64_t flops_per_token(const ModelConfig& model) {
-  const Architecture& architecture = model.architecture();
-  const std::int64_t outputs =
-      model.softmax == "adaptive"
-          ? model.cutoffs.front() + static_cast<std::int64_t>(model.cutoffs.size())
-          : model.vocabulary;
-  return 2 * (architecture.multiplications(model) + architecture.output_width(model) * outputs);
+  return 2 * (model.architecture().multiplications(model) + softmax_multiplications(model));
 }
 
 ModelConfig scaled(const ModelConfig& model, double factor) {

@@ -13,6 +13,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/version.hpp"
+#include "sluice/lab/compare/statistics.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/training/checkpoint.hpp"
@@ -123,10 +124,7 @@ double median_speed(const fs::path& directory) {
   for (const TrainLine& line : read_metrics(ModelDirectory(directory).metrics_file()).train) {
     speeds.push_back(line.tokens_per_second);
   }
-  if (speeds.empty()) return 0;
-  const auto middle = speeds.begin() + static_cast<std::ptrdiff_t>(speeds.size() / 2);
-  std::nth_element(speeds.begin(), middle, speeds.end());
-  return *middle;
+  return speeds.empty() ? 0 : center(speeds, Statistic::median);
 }
 
 /// What is known of a run that diverged, from the history it left.

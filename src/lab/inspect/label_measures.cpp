@@ -6,6 +6,7 @@
 
 #include "inspect/layer_measures.hpp"
 #include "sluice/kernels/fused_units.hpp"
+#include "sluice/lab/compare/statistics.hpp"
 
 namespace sluice {
 namespace {
@@ -69,12 +70,6 @@ class GateMeans final : public Probe {
   std::size_t next_ = 0;
 };
 
-double mean_of(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
-}
-
 /// The channels that change most in the direction of `sign`.
 std::vector<GateChannel> changed(const std::vector<double>& from, const std::vector<double>& to,
                                  double sign) {
@@ -132,8 +127,8 @@ std::vector<LabelGates> label_gates(LanguageModel& model, const TokenShards& tex
       found.push_back({.label = model.config().labels[static_cast<std::size_t>(label - 1)],
                        .layer = gates[i].layer,
                        .gate = gates[i].of,
-                       .mean = mean_of(to),
-                       .unknown_mean = mean_of(from),
+                       .mean = mean(to),
+                       .unknown_mean = mean(from),
                        .opened = changed(from, to, 1),
                        .shut = changed(from, to, -1)});
     }

@@ -13,6 +13,7 @@
 #include "sluice/base/random.hpp"
 #include "sluice/inference/session.hpp"
 #include "sluice/lab/compare/matching.hpp"
+#include "sluice/lab/compare/statistics.hpp"
 
 namespace sluice {
 namespace {
@@ -25,8 +26,7 @@ double median_seconds(const std::function<void()>& work) {
     work();
     each = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
-  std::sort(seconds.begin(), seconds.end());
-  return seconds[1];
+  return center(seconds, Statistic::median);
 }
 
 }  // namespace

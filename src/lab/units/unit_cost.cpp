@@ -1,11 +1,10 @@
 #include "sluice/lab/units/unit_cost.hpp"
 
-#include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <string>
 
 #include "sluice/autograd/variable.hpp"
+#include "sluice/base/detail/shortest_time.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/kernels/fused_units.hpp"
 #include "sluice/nn/unit_layer.hpp"
@@ -20,20 +19,11 @@ constexpr double budget = 0.015;  // seconds per number
 // of them for its own cost not to matter.
 template <class F>
 double shortest_pass(F&& pass) {
-  using Clock = std::chrono::steady_clock;
   constexpr int passes = 8;
-  double best = 0;
-  double used = 0;
-  pass();
-  while (used < budget) {
-    const auto start = Clock::now();
+  const double seconds = shortest_time(budget, [&] {
     for (int i = 0; i < passes; ++i) pass();
-    const double seconds =
-        std::max(std::chrono::duration<double>(Clock::now() - start).count(), 1e-9);
-    best = used == 0 ? seconds : std::min(best, seconds);
-    used += seconds;
-  }
-  return best / passes / static_cast<double>(unit_cost_elements) * 1e9;
+  });
+  return seconds / passes / static_cast<double>(unit_cost_elements) * 1e9;
 }
 
 // Values from -4 to 4 in an order that no branch predictor can learn.

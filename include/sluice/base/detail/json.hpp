@@ -41,7 +41,4 @@ nlohmann::json document_of(const Value& value);
 nlohmann::json parse_json_document(std::string_view text, const FieldPlace& place,
                                    const JsonLimits& limits = {});
 
-/// The same; null for a text that is refused: of files that are made anew when they are damaged.
-nlohmann::json json_or_null(std::string_view text);
-
 }  // namespace sluice

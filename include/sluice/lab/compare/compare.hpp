@@ -116,6 +116,8 @@ struct CompareCallbacks {
 /// The fewest validation tokens that variants can be ranked by.
 inline constexpr std::int64_t least_validation_tokens = 200;
 
+/// A comparison in a directory of its own: planned when it is made, trained by run(), and asked
+/// for its results then. One thread at a time; run() trains on that thread and on some of its own.
 class Comparison {
  public:
   /// Checks the request, prepares the text in OUT/cache and sizes the variants. The caller holds

@@ -24,8 +24,7 @@ const EnumNames<MatchBy>& enum_names(MatchBy);
 ///   each of the stack's multiplications (Architecture::multiplications): each trainable scalar
 ///   between the embedding and the softmax, used once per position or step (biases and norms count
 ///   likewise, which is little beside the matrices), and what an architecture multiplies besides;
-///   each of the softmax's output weights: D·V for the full one; for the adaptive one its head,
-///   D·(first cutoff + tails), since the tails are computed only for the tokens in them.
+///   each of the softmax's output weights, the tails' excepted (softmax_multiplications()).
 std::int64_t flops_per_token(const ModelConfig& model);
 
 /// `model` with every width of ModelWidths::together times `factor`, rounded to its step, at least
