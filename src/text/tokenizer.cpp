@@ -94,19 +94,19 @@ std::string known_kind(const std::string& kind) {
 const FieldTable& tokenizer_fields() {
   static const FieldTable table =
       FieldsOf<TokenizerOptions>()
-          .add(
-              "kind", &TokenizerOptions::kind,
-              text_codec<std::string>([](const std::string& kind) { return kind; }, known_kind,
-                                      "a name in quotes", "KIND"),
-              {.flag = "--tokenizer",
-               .group = "Text",
-               .help = "word (split at white space), char, byte, bpe or unigram (subwords); or a file: a "
-                       "SentencePiece model, a tokenizer.json, a list of words, fairseq's "
-                       "dict.txt, or a model's "
-                       "directory (default: "
-                       "word for text with its punctuation set apart, else char below 1.5 "
-                       "million characters and bpe above, unless a measurement of the text "
-                       "favours the other)"})
+          .add("kind", &TokenizerOptions::kind,
+               text_codec<std::string>([](const std::string& kind) { return kind; }, known_kind,
+                                       "a name in quotes", "KIND"),
+               {.flag = "--tokenizer",
+                .group = "Text",
+                .help = "word (split at white space), char, byte, bpe or unigram (subwords); or a "
+                        "file: a "
+                        "SentencePiece model, a tokenizer.json, a list of words, fairseq's "
+                        "dict.txt, or a model's "
+                        "directory (default: "
+                        "word for text with its punctuation set apart, else char below 1.5 "
+                        "million characters and bpe above, unless a measurement of the text "
+                        "favours the other)"})
           .add("vocabulary", &TokenizerOptions::vocabulary,
                {.range = between(0, std::numeric_limits<TokenId>::max()),
                 .flag = "--vocab",
