@@ -46,7 +46,8 @@ struct Answer {
   }
 };
 
-/// A connection. Reading fails the test's thread with an exception after some seconds.
+/// A connection. Reading fails the test's thread with an exception when nothing comes for so long
+/// as `patience` allows.
 class Client {
  public:
   explicit Client(int port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
@@ -89,10 +90,10 @@ class Client {
   }
   int socket() const { return socket_; }
 
-  /// Whether the other side closes within some seconds; what it sends before is dropped.
-  bool closed(int milliseconds = 5000) {
+  /// Whether the other side closes; what it sends before is dropped.
+  bool closed() {
     try {
-      while (more(milliseconds)) held_.clear();
+      while (more()) held_.clear();
     } catch (const std::runtime_error&) {
       return false;
     }
@@ -125,7 +126,7 @@ class Client {
     }
     const std::string length = answer.field("Content-Length");
     if (length.empty()) {
-      while (more(5000)) {
+      while (more()) {
       }
       answer.body = std::exchange(held_, {});
     } else {
@@ -157,9 +158,11 @@ class Client {
 
  private:
   /// Receives some; false at the end.
-  bool more(int milliseconds) {
+  bool more() {
+    constexpr auto most = std::chrono::milliseconds(patience).count();
     pollfd poll_for{socket_, POLLIN, 0};
-    if (::poll(&poll_for, 1, milliseconds) <= 0) throw std::runtime_error("no answer came");
+    if (::poll(&poll_for, 1, static_cast<int>(most)) <= 0)
+      throw std::runtime_error("no answer came");
     char bytes[16384];
     const auto size = ::recv(socket_, bytes, sizeof bytes, 0);
     if (size <= 0) return false;
@@ -167,7 +170,7 @@ class Client {
     return true;
   }
   void need() {
-    if (!more(30000)) throw std::runtime_error("the answer broke off");
+    if (!more()) throw std::runtime_error("the answer broke off");
   }
   std::string taken(std::size_t size) {
     std::string text = held_.substr(0, size);

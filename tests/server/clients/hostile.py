@@ -26,6 +26,11 @@ import sys
 import tempfile
 import time
 
+# Seconds that everything has: only what fails anyway takes so long.
+PATIENCE = 240
+# So many answers to honest clients and looks at memory are there before anything is judged.
+FEWEST_ANSWERS, FEWEST_LOOKS = 2, 9
+
 COMPLETION = {"prompt": "the", "max_tokens": 8, "temperature": 0}
 
 
@@ -66,18 +71,21 @@ def mutated(rng, data):
 
 
 class Run:
-    """A server, and clients until a deadline."""
+    """A server, and clients until a deadline, and until there is something to judge by."""
 
     def __init__(self, port, seed):
         self.port, self.rng = port, random.Random(seed)
         self.deadline = 0.0
         self.counts = {}
         self.waits = []
+        self.memory = []
+        self.ended = False
         self.expected = None
         self.wrong = []
 
     def over(self):
-        return time.monotonic() > self.deadline
+        enough = len(self.waits) >= FEWEST_ANSWERS and len(self.memory) >= FEWEST_LOOKS
+        return self.ended or (enough and time.monotonic() > self.deadline)
 
     async def connect(self, buffer=None):
         connected = socket.socket()
@@ -200,7 +208,7 @@ class Run:
             try:
                 reader, writer = await self.connect()
                 writer.write(post("/v1/completions", COMPLETION, "Connection: close\r\n"))
-                answer = await self.read(reader, 60)
+                answer = await self.read(reader, PATIENCE)
                 writer.close()
                 choices = json.loads(answer.split(b"\r\n\r\n", 1)[1])["choices"]
                 self.expected = self.expected or choices
@@ -213,7 +221,7 @@ class Run:
 
     async def run(self, seconds, hostile, watch):
         self.deadline = time.monotonic() + seconds
-        self.waits = []
+        self.waits, self.memory = [], []
         tasks = [self.honest() for _ in range(2)]
         if hostile:
             tasks += [self.harm(self.slow_sender, 1) for _ in range(hostile)]
@@ -222,11 +230,11 @@ class Run:
                 tasks += [self.harm(kind, 0.5) for _ in range(4)]
         tasks.append(watch(self))
         await asyncio.gather(*tasks)
-        return statistics.median(self.waits)
+        return statistics.median(self.waits) if self.waits else float("nan")
 
 
 def metric(port, name):
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connected:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connected:
         connected.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         page = b""
         while piece := connected.recv(1 << 16):
@@ -236,11 +244,12 @@ def metric(port, name):
 
 
 def becomes(port, name, value):
-    for _ in range(300):
-        if metric(port, name) == value:
-            return True
+    end = time.monotonic() + PATIENCE
+    while metric(port, name) != value:
+        if time.monotonic() > end:
+            return False
         time.sleep(0.1)
-    return False
+    return True
 
 
 def resident(process):
@@ -251,17 +260,15 @@ def resident(process):
 async def attack(options, process, port):
     """What is to be said against the server."""
     run = Run(port, options.seed)
-    memory = []
 
     async def watch(of):
-        while not of.over() and process.poll() is None:
-            memory.append(resident(process))
+        while not of.over():
+            of.ended = process.poll() is not None
+            if not of.ended:
+                of.memory.append(resident(process))
             await asyncio.sleep(min(1, options.seconds / 30))
-        if process.poll() is not None:
-            of.deadline = 0
 
     alone = await run.run(max(2, min(20, options.seconds / 5)), 0, watch)
-    memory.clear()
     under = await run.run(options.seconds, options.slow, watch)
     print(f"honest clients: {1e3 * alone:.1f} ms alone, {1e3 * under:.1f} ms among the hostile: "
           f"{under / alone:.1f} times; {len(run.waits)} answers")
@@ -271,6 +278,7 @@ async def attack(options, process, port):
         faults.append(f"honest clients waited {under / alone:.1f} times as long as alone")
     if process.poll() is not None:
         return [*faults, f"the server ended with {process.returncode}"]
+    memory = run.memory
     third = len(memory) // 3
     before, after = (statistics.median(memory[i * third:(i + 1) * third]) for i in (1, 2))
     print(f"memory: {memory[0]:.1f} MB at first, {before:.1f} MB in the second third, {after:.1f} MB in the last")
@@ -305,7 +313,7 @@ def main():
             port = int(address[1])
             faults = asyncio.run(attack(options, process, port))
             process.send_signal(signal.SIGTERM)
-            if process.wait(timeout=120) != 0:
+            if process.wait(timeout=PATIENCE) != 0:
                 faults.append(f"the server ended with {process.returncode}")
         finally:
             process.kill()

@@ -8,7 +8,7 @@ import {Served} from './served.mjs';
 const [program, model, directory] = process.argv.slice(2);
 const OpenAI = createRequire(join(directory, 'index.js'))(directory).default;
 const name = basename(model);
-const served = new Served(program, [model], ['--max-tokens', '1000000', '--max-sessions', '1', '--max-queue', '0']);
+const served = new Served(program, [model], ['--max-tokens', '10000000', '--max-sessions', '1', '--max-queue', '0']);
 const address = await served.address;
 const client = new OpenAI({baseURL: `${address}v1`, apiKey: 'none', maxRetries: 0, logLevel: 'off'});
 const request = {model: name, prompt: 'the cat', max_tokens: 12, seed: 7};
@@ -51,12 +51,17 @@ for await (const chunk of long) {
 long.controller.abort();
 await served.until(`sluice_requests_running{model="${name}"}`, 0);
 
-// Too many at once: refused with 429, which the package tries again by itself.
-const holding = await client.completions.create({...request, max_tokens: 1000000, stream: true});
+// Too many at once: refused with 429, which the package tries again by itself. What is held is no
+// stream, which would end when it is not read.
+const holding = new AbortController();
+const held = client.completions.create({...request, max_tokens: 10000000}, {signal: holding.signal});
+const aborted = assert.rejects(held, OpenAI.APIUserAbortError);
+await served.until(`sluice_requests_running{model="${name}"}`, 1);
 await assert.rejects(client.completions.create(request), OpenAI.RateLimitError);
-const retrying = new OpenAI({baseURL: `${address}v1`, apiKey: 'none', maxRetries: 5, logLevel: 'off'}).completions.create(request);
-await served.until('sluice_http_requests_total{route="/v1/completions",status="429"}', 2);
-holding.controller.abort();
+const retrying = new OpenAI({baseURL: `${address}v1`, apiKey: 'none', maxRetries: 200, logLevel: 'off'}).completions.create(request);
+await served.reaches('sluice_http_requests_total{route="/v1/completions",status="429"}', 2);
+holding.abort();
+await aborted;
 assert.equal((await retrying).choices[0].text, text);
 
 assert.equal(await served.stop(), 0);

@@ -18,7 +18,8 @@ train() {
 serve() { # starts the server, sets url
   : >"$scratch/out"
   "$program" serve "$@" --port 0 --log none >"$scratch/out" &
-  for _ in $(seq 500); do
+  local server=$!
+  while kill -0 "$server" 2>/dev/null; do
     url=$(sed -n 's/.* at \(http.*\)/\1/p' "$scratch/out")
     [ -z "$url" ] || return 0
     sleep 0.02
@@ -45,7 +46,7 @@ case $client in
     train small 60
     printf 'a-key-for-curl curl\n' >"$scratch/keys"
     serve "$scratch/small" --api-key-file "$scratch/keys"
-    ask() { curl -sS --fail-with-body -m 20 -H 'Authorization: Bearer a-key-for-curl' "$@"; }
+    ask() { curl -sS --fail-with-body -H 'Authorization: Bearer a-key-for-curl' "$@"; }
     ask "${url}v1/completions" -d '{"prompt":"the","max_tokens":5,"seed":1}' | grep -q '"object":"text_completion"'
     ask -N "${url}v1/completions" -d '{"prompt":"the","max_tokens":5,"stream":true}' | tail -n 2 | grep -qx 'data: \[DONE\]'
     # A body that curl asks leave for first, one in chunks, one over HTTP/1.0.

@@ -19,11 +19,18 @@ export class Served {
     return Number(page.split('\n').find(line => line.startsWith(`${name} `))?.split(' ').pop());
   }
   async until(name, value) {
+    return this.eventually(name, `${value}`, found => found === value);
+  }
+  // For what only grows, and may have passed the value when it is asked for.
+  async reaches(name, value) {
+    return this.eventually(name, `${value} or more`, found => found >= value);
+  }
+  async eventually(name, wanted, holds) {
     for (const end = Date.now() + 240_000; Date.now() < end;) {
-      if (await this.metric(name) === value) return;
+      if (holds(await this.metric(name))) return;
       await new Promise(wake => setTimeout(wake, 10));
     }
-    throw new Error(`${name} never became ${value}`);
+    throw new Error(`${name} never became ${wanted}`);
   }
   async stop() {
     this.process.kill('SIGTERM');
