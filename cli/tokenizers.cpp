@@ -232,7 +232,7 @@ void TrainTokenizerCommand::run() {
   std::error_code ignored;
   if (fs::exists(out, ignored) &&
       !(fs::is_directory(out, ignored) &&
-        std::all_of(fs::directory_iterator(out), fs::directory_iterator(), left_behind))) {
+        std::all_of(fs::directory_iterator(out, ignored), fs::directory_iterator(), left_behind))) {
     throw Error(
         fmt::format("--out '{}' exists already and is not empty; give another directory", out));
   }

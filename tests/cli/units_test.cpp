@@ -11,6 +11,7 @@
 
 #include "program.hpp"
 #include "sluice/base/file.hpp"
+#include "support/eventually.hpp"
 
 namespace sluice::cli_test {
 namespace {
@@ -56,13 +57,15 @@ TEST(Units, MeasuresCosts) {
   const Outcome told = run({"units", "tanh", "--cost"});
   EXPECT_EQ(told.status, 0) << told.err;
   EXPECT_NE(told.out.find(" ns forward and backward\n"), std::string::npos) << told.out;
-  const Outcome json = run({"units", "tanh", "softmax", "--cost", "--json"});
-  const auto units = nlohmann::json::parse(json.out).at("units");
-  for (const auto& unit : units) {
-    for (const char* measured : {"forward_ns", "forward_backward_ns"}) {
-      EXPECT_GT(unit.at("cost").at(measured).get<double>(), 0) << measured;
-    }
-  }
+  nlohmann::json units;
+  const auto backward_costs = [&] {
+    const Outcome json = run({"units", "tanh", "softmax", "--cost", "--json"});
+    units = nlohmann::json::parse(json.out).at("units");
+    return units.at(0).at("cost").at("forward_backward_ns").get<double>() >
+           units.at(0).at("cost").at("forward_ns").get<double>();
+  };
+  // Another program may have had the core throughout one measurement, not each time.
+  EXPECT_TRUE(eventually(backward_costs));
   EXPECT_EQ(units.at(1).at("cost").at("elements"), 4096);
 }
 

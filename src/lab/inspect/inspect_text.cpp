@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <string_view>
+#include <system_error>
 
 #include "sluice/base/file.hpp"
 #include "sluice/base/numbers.hpp"
@@ -166,7 +167,8 @@ bool holds_unfinished_inspection(const std::filesystem::path& directory) {
   constexpr std::array own{layers_name, lags_name, context_name, surprisal_name};
   // Tables alone may be somebody's; with what only a run leaves, they are its.
   bool of_a_run = false, tables = false;
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+  std::error_code ignored;  // what cannot be read is told of by who writes there
+  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
     const std::string name = entry.path().filename().string();
     if (name == DirectoryLock::name || AtomicFile::is_temporary(name)) {
       of_a_run = true;
