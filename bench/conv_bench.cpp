@@ -20,6 +20,7 @@
 #include "sluice/base/random.hpp"
 #include "sluice/kernels/detail/toom_cook.hpp"
 #include "sluice/kernels/fused_units.hpp"
+#include "sluice/tensor/detail/fast_conv.hpp"
 #include "sluice/tensor/prepared_conv.hpp"
 
 namespace sluice {

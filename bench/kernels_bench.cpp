@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "dispatch.hpp"
 #include "sluice/base/random.hpp"
 #include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/cross_entropy.hpp"
-#include "sluice/kernels/dispatch.hpp"
 #include "sluice/kernels/dropout.hpp"
 #include "sluice/kernels/fused_units.hpp"
 #include "sluice/kernels/optimizers.hpp"

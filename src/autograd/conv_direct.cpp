@@ -9,7 +9,7 @@
 #include "sluice/kernels/detail/bfloat16.hpp"
 #include "sluice/kernels/fused_units.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
-#include "sluice/tensor/operand.hpp"
+#include "sluice/tensor/detail/operand.hpp"
 #include "unit_rows.hpp"
 
 namespace sluice {

@@ -9,7 +9,7 @@
 #include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/fused_units.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
-#include "sluice/tensor/fast_conv.hpp"
+#include "sluice/tensor/detail/fast_conv.hpp"
 #include "unit_rows.hpp"
 
 namespace sluice {

@@ -6,8 +6,8 @@
 #include "conv_paths.hpp"
 #include "sluice/autograd/weight_norm.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/tensor/fast_conv.hpp"
-#include "sluice/tensor/operand.hpp"
+#include "sluice/tensor/detail/fast_conv.hpp"
+#include "sluice/tensor/detail/operand.hpp"
 
 namespace sluice {
 namespace {

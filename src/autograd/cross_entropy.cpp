@@ -12,8 +12,8 @@
 #include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/cross_entropy.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/operand.hpp"
 #include "sluice/tensor/gemm.hpp"
-#include "sluice/tensor/operand.hpp"
 
 namespace sluice {
 namespace {

@@ -13,8 +13,8 @@
 #include "sluice/kernels/detail/bfloat16.hpp"
 #include "sluice/kernels/fused_units.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/operand.hpp"
 #include "sluice/tensor/gemm.hpp"
-#include "sluice/tensor/operand.hpp"
 #include "sluice/tensor/prepared_feed_forward.hpp"
 #include "unit_rows.hpp"
 

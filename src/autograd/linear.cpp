@@ -6,8 +6,8 @@
 #include "op_support.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/operand.hpp"
 #include "sluice/tensor/gemm.hpp"
-#include "sluice/tensor/operand.hpp"
 
 namespace sluice {
 

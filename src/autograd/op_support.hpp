@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "sluice/autograd/variable.hpp"
-#include "sluice/tensor/operand.hpp"
+#include "sluice/tensor/detail/operand.hpp"
 
 namespace sluice {
 

@@ -1,10 +1,10 @@
 #pragma once
 // What the gradients of recurrent layers share: checks, and products over all steps. The forward
-// pass is in tensor/recurrent_cells.hpp.
+// pass is in tensor/detail/recurrent_cells.hpp.
 
 #include "op_support.hpp"
 #include "sluice/autograd/recurrent.hpp"
-#include "sluice/tensor/recurrent_cells.hpp"
+#include "sluice/tensor/detail/recurrent_cells.hpp"
 
 namespace sluice::recurrent {
 

@@ -1,4 +1,4 @@
-#include "sluice/inference/beam.hpp"
+#include "beam.hpp"
 
 #include <fmt/format.h>
 

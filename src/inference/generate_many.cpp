@@ -5,8 +5,8 @@
 #include <mutex>
 #include <utility>
 
+#include "beam.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/inference/beam.hpp"
 #include "sluice/inference/generate.hpp"
 #include "sluice/inference/text_builder.hpp"
 #include "unknown_words.hpp"

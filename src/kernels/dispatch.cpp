@@ -1,4 +1,4 @@
-#include "sluice/kernels/dispatch.hpp"
+#include "dispatch.hpp"
 
 #include <algorithm>
 

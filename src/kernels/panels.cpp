@@ -1,5 +1,5 @@
 // multiply_panel, multiply_row and pack_panel.
-#include "sluice/kernels/panels.hpp"
+#include "sluice/kernels/detail/panels.hpp"
 
 #include <algorithm>
 #include <cstddef>

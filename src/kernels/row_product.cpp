@@ -1,5 +1,5 @@
 // multiply_by_inputs and multiply_by_outputs.
-#include "sluice/kernels/row_product.hpp"
+#include "sluice/kernels/detail/row_product.hpp"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // Products of some rows by AMX tiles: the matrix is read as it lies, and taken apart on the way.
-#include "sluice/kernels/row_tiles.hpp"
+#include "sluice/kernels/detail/row_tiles.hpp"
 
 #include "amx.hpp"
 

@@ -1,4 +1,4 @@
-#include "sluice/models/changed_vocabulary.hpp"
+#include "sluice/models/detail/changed_vocabulary.hpp"
 
 #include <fmt/format.h>
 

@@ -9,12 +9,12 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "field_codecs.hpp"
 #include "initialise.hpp"
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/models/architecture.hpp"
-#include "sluice/models/field_codecs.hpp"
 #include "sluice/text/detail/utf8.hpp"
 
 namespace sluice {

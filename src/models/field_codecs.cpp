@@ -1,4 +1,4 @@
-#include "sluice/models/field_codecs.hpp"
+#include "field_codecs.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "sluice/models/fingerprints.hpp"
+#include "fingerprints.hpp"
 
 #include <fmt/format.h>
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "sluice/tensor/detail/prepared_cell.hpp"
 #include "sluice/tensor/detail/rows.hpp"
 
 namespace sluice {

@@ -8,12 +8,12 @@
 #include <optional>
 #include <utility>
 
+#include "field_codecs.hpp"
 #include "frozen_gcnn.hpp"
 #include "gcnn_export.hpp"
 #include "gcnn_presets.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/units.hpp"
-#include "sluice/models/field_codecs.hpp"
 #include "sluice/models/gcnn.hpp"
 #include "sluice/models/stack_model.hpp"
 #include "sluice/nn/gated_conv.hpp"

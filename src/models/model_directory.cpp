@@ -6,9 +6,9 @@
 #include <set>
 #include <system_error>
 
+#include "fingerprints.hpp"
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/models/fingerprints.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
 
 namespace sluice {

@@ -6,13 +6,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "field_codecs.hpp"
 #include "frozen_recurrent.hpp"
 #include "recurrent_export.hpp"
 #include "sluice/autograd/dropout.hpp"
 #include "sluice/autograd/recurrent.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/units.hpp"
-#include "sluice/models/field_codecs.hpp"
 #include "sluice/models/recurrent.hpp"
 #include "sluice/models/stack_model.hpp"
 #include "sluice/nn/recurrent.hpp"

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <numeric>
 
+#include "field_codecs.hpp"
 #include "frozen_transformer.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/units.hpp"
-#include "sluice/models/field_codecs.hpp"
 #include "sluice/models/stack_model.hpp"
 #include "sluice/models/transformer.hpp"
 #include "sluice/nn/transformer.hpp"

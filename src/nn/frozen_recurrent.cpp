@@ -1,6 +1,7 @@
 #include "sluice/nn/frozen_recurrent.hpp"
 
 #include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/prepared_cell.hpp"
 
 namespace sluice {
 

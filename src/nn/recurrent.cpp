@@ -10,6 +10,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/prepared_cell.hpp"
 
 namespace sluice {
 namespace {

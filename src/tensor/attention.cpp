@@ -11,6 +11,7 @@
 #include "sluice/kernels/attention.hpp"
 #include "sluice/kernels/detail/bfloat16.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/operand.hpp"
 #include "sluice/tensor/detail/rotary_table.hpp"
 #include "sluice/tensor/gemm.hpp"
 

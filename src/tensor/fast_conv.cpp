@@ -1,4 +1,4 @@
-#include "sluice/tensor/fast_conv.hpp"
+#include "sluice/tensor/detail/fast_conv.hpp"
 
 #include <algorithm>
 #include <array>
@@ -12,8 +12,8 @@
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/detail/toom_cook.hpp"
+#include "sluice/tensor/detail/operand.hpp"
 #include "sluice/tensor/gemm.hpp"
-#include "sluice/tensor/operand.hpp"
 
 namespace sluice {
 namespace {

@@ -1,4 +1,4 @@
-#include "sluice/tensor/operand.hpp"
+#include "sluice/tensor/detail/operand.hpp"
 
 #include <algorithm>
 

@@ -9,8 +9,8 @@
 
 #include "sluice/kernels/arithmetic.hpp"
 #include "sluice/kernels/detail/toom_cook.hpp"
+#include "sluice/tensor/detail/operand.hpp"
 #include "sluice/tensor/matrix_view.hpp"
-#include "sluice/tensor/operand.hpp"
 #include "sluice/tensor/tensor.hpp"
 
 namespace sluice {

@@ -1,4 +1,4 @@
-#include "sluice/tensor/prepared_cell.hpp"
+#include "sluice/tensor/detail/prepared_cell.hpp"
 
 namespace sluice {
 namespace {

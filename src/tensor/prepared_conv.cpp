@@ -9,6 +9,7 @@
 #include "sluice/kernels/detail/bfloat16.hpp"
 #include "sluice/kernels/fused_units.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/fast_conv.hpp"
 
 namespace sluice {
 namespace {

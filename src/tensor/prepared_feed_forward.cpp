@@ -5,6 +5,7 @@
 #include "sluice/kernels/detail/bfloat16.hpp"
 #include "sluice/kernels/fused_units.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/operand.hpp"
 
 namespace sluice {
 namespace {
@@ -29,6 +30,10 @@ void activate(const Tensor& h, const Tensor& z, const Tensor& bias, const Unit& 
 }
 
 }  // namespace
+
+std::int64_t feed_forward_pitch(std::int64_t columns) {
+  return spaced_columns((columns + 15) / 16 * 16);
+}
 
 Tensor PreparedFeedForward::forward(const Tensor& x, const Unit& unit) const {
   const Tensor z(Shape{x.dim(0), feed_forward_pitch(in.outputs())});

@@ -8,8 +8,8 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
 #include "sluice/kernels/detail/bfloat16.hpp"
-#include "sluice/kernels/row_product.hpp"
-#include "sluice/kernels/row_tiles.hpp"
+#include "sluice/kernels/detail/row_product.hpp"
+#include "sluice/kernels/detail/row_tiles.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
 #include "sluice/tensor/detail/rows.hpp"
 

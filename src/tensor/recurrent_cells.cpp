@@ -1,4 +1,4 @@
-#include "sluice/tensor/recurrent_cells.hpp"
+#include "sluice/tensor/detail/recurrent_cells.hpp"
 
 #include <algorithm>
 #include <cstddef>

@@ -1,4 +1,4 @@
-#include "sluice/tensor/recurrent_rows.hpp"
+#include "sluice/tensor/detail/recurrent_rows.hpp"
 
 #include <algorithm>
 #include <numeric>

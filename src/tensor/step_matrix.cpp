@@ -1,7 +1,7 @@
-#include "sluice/tensor/step_matrix.hpp"
+#include "sluice/tensor/detail/step_matrix.hpp"
 
 #include "sluice/kernels/detail/bfloat16.hpp"
-#include "sluice/tensor/operand.hpp"
+#include "sluice/tensor/detail/operand.hpp"
 
 namespace sluice::recurrent {
 namespace {

@@ -1,4 +1,4 @@
-#include "sluice/text/holdout.hpp"
+#include "sluice/text/detail/holdout.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "sluice/text/vocabulary_change.hpp"
+#include "sluice/text/detail/vocabulary_change.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "sluice/training/checkpoint.hpp"
+#include "sluice/training/detail/checkpoint.hpp"
 
 #include <fmt/format.h>
 

@@ -8,15 +8,15 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
-#include "sluice/models/changed_vocabulary.hpp"
+#include "sluice/models/detail/changed_vocabulary.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/memory.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/text/batches.hpp"
-#include "sluice/text/holdout.hpp"
+#include "sluice/text/detail/holdout.hpp"
+#include "sluice/text/detail/vocabulary_change.hpp"
 #include "sluice/text/inputs.hpp"
 #include "sluice/text/labels.hpp"
-#include "sluice/text/vocabulary_change.hpp"
 
 namespace sluice {
 namespace {

@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "sluice/base/numbers.hpp"
-#include "sluice/models/changed_vocabulary.hpp"
+#include "sluice/models/detail/changed_vocabulary.hpp"
 #include "sluice/models/word_vectors.hpp"
 #include "validator.hpp"
 

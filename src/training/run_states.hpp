@@ -5,7 +5,7 @@
 #include "rank_exchange.hpp"
 #include "rank_group.hpp"
 #include "sluice/models/language_model.hpp"
-#include "sluice/training/checkpoint.hpp"
+#include "sluice/training/detail/checkpoint.hpp"
 #include "sluice/training/optimizer.hpp"
 #include "stateful.hpp"
 

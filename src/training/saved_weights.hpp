@@ -6,7 +6,7 @@
 
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/model_directory.hpp"
-#include "sluice/training/checkpoint.hpp"
+#include "sluice/training/detail/checkpoint.hpp"
 
 namespace sluice {
 

@@ -7,8 +7,8 @@
 #include "rank_group.hpp"
 #include "sluice/inference/evaluate.hpp"
 #include "sluice/models/language_model.hpp"
-#include "sluice/training/checkpoint.hpp"
 #include "sluice/training/config.hpp"
+#include "sluice/training/detail/checkpoint.hpp"
 
 namespace sluice {
 

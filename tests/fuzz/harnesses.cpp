@@ -20,7 +20,7 @@
 #include "sluice/models/model_directory.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/text/tokenizer.hpp"
-#include "sluice/training/checkpoint.hpp"
+#include "sluice/training/detail/checkpoint.hpp"
 #include "sluice/training/metrics.hpp"
 #include "sluice/training/settings.hpp"
 

@@ -1,4 +1,4 @@
-#include "sluice/kernels/panels.hpp"
+#include "sluice/kernels/detail/panels.hpp"
 
 #include <gtest/gtest.h>
 

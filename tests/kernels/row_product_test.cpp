@@ -1,4 +1,4 @@
-#include "sluice/kernels/row_product.hpp"
+#include "sluice/kernels/detail/row_product.hpp"
 
 #include <gtest/gtest.h>
 

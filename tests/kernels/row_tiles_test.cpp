@@ -1,4 +1,4 @@
-#include "sluice/kernels/row_tiles.hpp"
+#include "sluice/kernels/detail/row_tiles.hpp"
 
 #include <gtest/gtest.h>
 

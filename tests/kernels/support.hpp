@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "dispatch.hpp"
 #include "sluice/base/random.hpp"
-#include "sluice/kernels/dispatch.hpp"
 #include "sluice/kernels/units.hpp"
 
 namespace sluice::kernels {

@@ -1,6 +1,6 @@
 // Weights that follow their tokens into another vocabulary.
 
-#include "sluice/models/changed_vocabulary.hpp"
+#include "sluice/models/detail/changed_vocabulary.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Fast convolution against the definition, and its error against the stated bound.
-#include "sluice/tensor/fast_conv.hpp"
+#include "sluice/tensor/detail/fast_conv.hpp"
 
 #include <gtest/gtest.h>
 

@@ -12,8 +12,8 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/random.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
+#include "sluice/tensor/detail/operand.hpp"
 #include "sluice/tensor/gemm.hpp"
-#include "sluice/tensor/operand.hpp"
 
 namespace sluice {
 namespace {

@@ -9,7 +9,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/text/batches.hpp"
 #include "sluice/text/corpus.hpp"
-#include "sluice/text/holdout.hpp"
+#include "sluice/text/detail/holdout.hpp"
 #include "support.hpp"
 
 namespace sluice {

@@ -6,7 +6,7 @@
 
 #include "sluice/text/batches.hpp"
 #include "sluice/text/corpus.hpp"
-#include "sluice/text/holdout.hpp"
+#include "sluice/text/detail/holdout.hpp"
 #include "sluice/text/inputs.hpp"
 #include "support.hpp"
 

@@ -1,6 +1,6 @@
 // Vocabularies made to fit another text.
 
-#include "sluice/text/vocabulary_change.hpp"
+#include "sluice/text/detail/vocabulary_change.hpp"
 
 #include <gtest/gtest.h>
 

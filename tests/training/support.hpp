@@ -19,7 +19,7 @@
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/text/corpus.hpp"
-#include "sluice/training/checkpoint.hpp"
+#include "sluice/training/detail/checkpoint.hpp"
 #include "sluice/training/trainer.hpp"
 
 namespace sluice::training_test {

@@ -21,8 +21,8 @@
 #include "sluice/autograd/variable.hpp"
 #include "sluice/base/api.hpp"
 #include "sluice/kernels/units.hpp"
+#include "sluice/tensor/cell_forms.hpp"
 #include "sluice/tensor/precision.hpp"
-#include "sluice/tensor/recurrent_cells.hpp"
 
 SLUICE_API_BEGIN
 namespace sluice {

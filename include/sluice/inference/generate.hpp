@@ -59,10 +59,10 @@ struct GenerateManyOptions {
   GenerateOptions each = {};
   /// Texts of each prompt; >= 1. The i-th is drawn with the seed each.sampling.seed + i.
   std::int64_t samples = 1;
-  /// 0: they are drawn. n > 0: they are the best that beam_search() with so many finds; `samples`
+  /// 0: they are drawn. n > 0: they are the best that a beam search with so many finds; `samples`
   /// is then at most n.
   std::int64_t beam = 0;
-  /// BeamOptions::length_penalty.
+  /// a: what the search finds of n tokens is worth Σ ln p / nᵃ. 0: its probability; 1: the mean.
   double length_penalty = 1;
   /// Whether the prompts' own tokens are told.
   bool echo = false;

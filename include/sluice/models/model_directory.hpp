@@ -101,7 +101,7 @@ class ModelDirectory {
   /// Throws Error for a runtime model, when a file is missing or damaged, when a weight is not
   /// finite, or when the files do not belong together: another vocabulary, other parameters than
   /// the configuration describes, a configuration or a tokenizer that the weights were not saved
-  /// with (check_fingerprints()).
+  /// with.
   LoadedModel load(Weights weights = Weights::best) const;
 
   /// Replaces config.json by `text`.

@@ -8,10 +8,13 @@
 #include "sluice/base/api.hpp"
 #include "sluice/nn/condition.hpp"
 #include "sluice/nn/norm.hpp"
-#include "sluice/tensor/prepared_cell.hpp"
+#include "sluice/tensor/packed_rows.hpp"
+#include "sluice/tensor/tensor.hpp"
 
 SLUICE_API_BEGIN
 namespace sluice {
+
+class PreparedCell;
 
 /// A layer of a RecurrentStack with its weights prepared.
 struct FrozenRecurrentLayer {
@@ -27,7 +30,8 @@ struct FrozenRecurrent {
   bool residual = false;
 
   /// Reads texts on side by side: x [ΣT, C] to [ΣT, H]. `state` holds the states of layer 0, then
-  /// of layer 1, .., as PreparedCell::forward takes and leaves them.
+  /// of layer 1, .., [texts, H] each or undefined for zeros, and receives those after each text's
+  /// last position.
   Tensor forward(const Tensor& x, const PackedRows& rows, std::span<Tensor> state,
                  const RowLabels& labels = {}) const;
 };

@@ -15,6 +15,7 @@
 #include "sluice/nn/init.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/nn/norm.hpp"
+#include "sluice/tensor/freeze.hpp"
 
 SLUICE_API_BEGIN
 namespace sluice {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "sluice/base/api.hpp"
-#include "sluice/tensor/operand.hpp"
+#include "sluice/tensor/precision.hpp"
 
 SLUICE_API_BEGIN
 namespace sluice {

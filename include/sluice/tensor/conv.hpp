@@ -19,7 +19,7 @@ SLUICE_API_BEGIN
 namespace sluice {
 
 /// How a causal convolution computes: `direct` takes K products for each output, `fast` fewer by
-/// Toom-Cook (tensor/fast_conv.hpp), for kernel widths 2 to 7; `automatic` whichever measured
+/// Toom-Cook's algorithm, for kernel widths 2 to 7; `automatic` whichever measured
 /// faster for the shape (float64: direct). A kernel width of 1, and single steps, are always
 /// direct.
 enum class ConvPath : std::uint8_t { automatic, direct, fast };
@@ -29,6 +29,18 @@ const EnumNames<ConvPath>& enum_names(ConvPath);
 struct ConvShape {
   std::int64_t batch = 0, time = 0, channels = 0, outputs = 0, kernel = 1;
   std::int64_t pitch() const { return time + kernel - 1; }
+};
+
+/// C, M and K.
+struct ConvWidths {
+  std::int64_t channels = 0, outputs = 0, kernel = 1;
+};
+
+/// Input of a convolution: x [B, T, C] (or, of streams of their own lengths, [ΣT, C]) after
+/// `context` [B, K-1, C] (undefined means zeros).
+struct ConvInput {
+  Tensor x;
+  Tensor context;
 };
 
 /// z[b, t] = Σ_k xp[b, t + k] · w[k] for t < T: xp [B, P, C], w [K, C, M] (both float32, both

@@ -7,12 +7,15 @@
 
 #include "sluice/base/api.hpp"
 #include "sluice/kernels/units.hpp"
-#include "sluice/tensor/fast_conv.hpp"
+#include "sluice/tensor/conv.hpp"
 #include "sluice/tensor/packed_rows.hpp"
 #include "sluice/tensor/prepared_weight.hpp"
 
 SLUICE_API_BEGIN
 namespace sluice {
+
+class FastConv;
+struct ConvRows;
 
 /// What follows a convolution, fused with it: y = (unit(z + bias) + residual) · scale.
 struct ConvEnd {

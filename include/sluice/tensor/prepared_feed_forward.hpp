@@ -5,7 +5,6 @@
 
 #include "sluice/base/api.hpp"
 #include "sluice/kernels/units.hpp"
-#include "sluice/tensor/operand.hpp"
 #include "sluice/tensor/prepared_weight.hpp"
 
 SLUICE_API_BEGIN
@@ -13,9 +12,7 @@ namespace sluice {
 
 /// What rows of a feed-forward layer's inner numbers are apart: they begin at cache lines, and do
 /// not share the sets of the cache.
-inline std::int64_t feed_forward_pitch(std::int64_t columns) {
-  return spaced_columns((columns + 15) / 16 * 16);
-}
+std::int64_t feed_forward_pitch(std::int64_t columns);
 
 /// y = unit(x·W_inᵀ + b_in)·W_outᵀ + b_out (autograd/feed_forward.hpp), with an elementwise unit or
 /// its gate. Constant: any number of threads may call it at once.

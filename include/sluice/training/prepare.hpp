@@ -38,8 +38,8 @@ struct PreparedText {
 /// model's vocabulary what settings.new_words and settings.prune_vocabulary make of it; choices are
 /// appended to `notes`. `tokenizer`: the one to cut with, instead of training one. `work`: the
 /// processes that do this together, all with the same arguments; null: this one. Throws as
-/// TextInputs, choose_tokenizer, hold_out, train_tokenizer and tokenize_corpus do, and whatever
-/// `progress` throws.
+/// TextInputs, choose_tokenizer, train_tokenizer and tokenize_corpus do, Error when nothing of a
+/// text can be held out, and whatever `progress` throws.
 PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache, Notes& notes,
                           const Progress& progress, std::unique_ptr<Tokenizer> tokenizer = nullptr,
                           PieceWork* work = nullptr);

@@ -48,7 +48,8 @@ struct Settings {
   std::filesystem::path out = {};
   /// The model whose weights the run starts with; empty: with weights drawn at random.
   std::filesystem::path from = {};
-  /// With `from`: what becomes of its vocabulary (VocabularyChange).
+  /// With `from`: the most words of the text that are added to its vocabulary, and whether those
+  /// that the text does not have are left out of it.
   std::int64_t new_words = 0;
   bool prune_vocabulary = false;
   /// Vectors of words that the embedding starts with (models/word_vectors.hpp); empty: none.

@@ -159,7 +159,7 @@ inline constexpr std::int64_t steps_to_beat_guessing = 100;
 /// Trains `model` on `train`, validating on `valid` when it is not null, and writes into the
 /// existing directory `directory`:
 ///   model.safetensors       the parameters of the best validation (the last without validation)
-///   checkpoint.safetensors  all that is needed to continue (training/checkpoint.hpp)
+///   checkpoint.safetensors  all that is needed to continue
 ///   metrics.jsonl           one JSON object per line, "event": "train" or "validation"
 ///   trace.json              when profiling: the first profiled step (base/profile.hpp)
 /// The caller holds the directory's lock (base/file.hpp) and writes config.json and the tokenizer.

@@ -16,7 +16,7 @@
 #include "sluice/lab/compare/statistics.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/models/safetensors.hpp"
-#include "sluice/training/checkpoint.hpp"
+#include "sluice/training/detail/checkpoint.hpp"
 #include "sluice/training/detail/data_fingerprint.hpp"
 #include "sluice/training/metrics.hpp"
 

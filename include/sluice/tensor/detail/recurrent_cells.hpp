@@ -12,30 +12,11 @@
 #include <cstdint>
 #include <utility>
 
-#include "sluice/base/api.hpp"
 #include "sluice/kernels/cells.hpp"
 #include "sluice/kernels/units.hpp"
-#include "sluice/tensor/recurrent_rows.hpp"
-#include "sluice/tensor/step_matrix.hpp"
-
-SLUICE_API_BEGIN
-namespace sluice {
-
-/// Which gates an LSTM has; one without is always open: 1 (the ablations of Greff et al. 2017).
-struct LstmGates {
-  bool input = true;
-  bool forget = true;
-  bool output = true;
-  /// Blocks of H rows in the weights: the gates and the candidate.
-  std::int64_t blocks() const { return 1 + int{input} + int{forget} + int{output}; }
-};
-
-/// Where a GRU's reset gate acts on the candidate: on h₋ `before` the matrix product (Cho et al.
-/// 2014), n = tanh(W_in x + b_in + W_hn (r ⊙ h₋) + b_hn), or `after` it (PyTorch's and cuDNN's), n
-/// = tanh(W_in x + b_in + r ⊙ (W_hn h₋ + b_hn)).
-enum class GruReset : std::uint8_t { before, after };
-
-}  // namespace sluice
+#include "sluice/tensor/cell_forms.hpp"
+#include "sluice/tensor/detail/recurrent_rows.hpp"
+#include "sluice/tensor/detail/step_matrix.hpp"
 
 namespace sluice::recurrent {
 
@@ -219,4 +200,3 @@ void indrnn_steps(const Tensor& h, const Tensor& state, const Tensor& u, const T
 inline constexpr std::int64_t kIndRnnStrip = 64;
 
 }  // namespace sluice::recurrent
-SLUICE_API_END

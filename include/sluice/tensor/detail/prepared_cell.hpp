@@ -5,11 +5,9 @@
 #include <memory>
 #include <span>
 
-#include "sluice/base/api.hpp"
+#include "sluice/tensor/detail/recurrent_cells.hpp"
 #include "sluice/tensor/prepared_weight.hpp"
-#include "sluice/tensor/recurrent_cells.hpp"
 
-SLUICE_API_BEGIN
 namespace sluice {
 
 /// Weights of a layer as RecurrentWeights (autograd/recurrent.hpp) has them: float32.
@@ -72,4 +70,3 @@ std::unique_ptr<const PreparedCell> prepare_indrnn(const CellWeights& weights,
                                                    const FreezeOptions& options);
 
 }  // namespace sluice
-SLUICE_API_END

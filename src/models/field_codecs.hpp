@@ -4,10 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 
-SLUICE_API_BEGIN
 namespace sluice {
 
 /// A text that is one of `names`; `what` is what messages call it: "reset".
@@ -18,4 +16,3 @@ FieldCodec<std::string> unit_codec();
 FieldCodec<std::string> activation_codec();
 
 }  // namespace sluice
-SLUICE_API_END

@@ -5,12 +5,10 @@
 #include <memory>
 #include <vector>
 
-#include "sluice/base/api.hpp"
 #include "sluice/base/progress.hpp"
 #include "sluice/text/source.hpp"
 #include "sluice/text/tokenizer.hpp"
 
-SLUICE_API_BEGIN
 namespace sluice {
 
 /// What is to become of a vocabulary.
@@ -35,4 +33,3 @@ std::unique_ptr<Tokenizer> change_vocabulary(const Tokenizer& before,
                                              const Progress& progress);
 
 }  // namespace sluice
-SLUICE_API_END

@@ -6,11 +6,9 @@
 #include <span>
 #include <vector>
 
-#include "sluice/base/api.hpp"
 #include "sluice/inference/frozen_model.hpp"
 #include "sluice/inference/sample.hpp"
 
-SLUICE_API_BEGIN
 namespace sluice {
 
 struct BeamOptions {
@@ -51,4 +49,3 @@ std::vector<BeamHypothesis> beam_search(const FrozenModel& model,
                                         const BeamOptions& options, const EndsText& ends = {});
 
 }  // namespace sluice
-SLUICE_API_END

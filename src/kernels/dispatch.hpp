@@ -6,9 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "sluice/base/api.hpp"
-
-SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// Name of the target in use, e.g. "AVX3_ZEN4".
@@ -22,4 +19,3 @@ std::vector<std::pair<std::int64_t, std::string>> simd_targets();
 void force_simd_target(std::int64_t target);
 
 }  // namespace sluice::kernels
-SLUICE_API_END

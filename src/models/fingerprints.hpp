@@ -3,11 +3,9 @@
 
 #include <filesystem>
 
-#include "sluice/base/api.hpp"
 #include "sluice/models/config.hpp"
 #include "sluice/models/safetensors.hpp"
 
-SLUICE_API_BEGIN
 namespace sluice {
 
 /// Metadata for a file of weights of a model of `config`: that configuration ("model_config", the
@@ -24,4 +22,3 @@ void check_fingerprints(const std::filesystem::path& file, const Metadata& metad
                         const ModelConfig& config, const std::filesystem::path& tokenizer_file);
 
 }  // namespace sluice
-SLUICE_API_END

@@ -8,10 +8,8 @@
 #include <optional>
 #include <string>
 
-#include "sluice/base/api.hpp"
 #include "sluice/base/fields.hpp"
 
-SLUICE_API_BEGIN
 namespace sluice {
 
 /// Where a run stands, between two steps. Random numbers are counter-based: the step is all they
@@ -73,4 +71,3 @@ const FieldTable& train_state_fields();
 TrainState read_checkpoint_state(const std::filesystem::path& file);
 
 }  // namespace sluice
-SLUICE_API_END

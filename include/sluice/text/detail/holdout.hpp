@@ -3,11 +3,9 @@
 
 #include <vector>
 
-#include "sluice/base/api.hpp"
 #include "sluice/text/documents.hpp"
 #include "sluice/text/source.hpp"
 
-SLUICE_API_BEGIN
 namespace sluice {
 
 /// A corpus in two parts.
@@ -30,4 +28,3 @@ HeldOut hold_out(const std::vector<TextSource>& sources, double fraction,
                  DocumentEnd documents = DocumentEnd::none);
 
 }  // namespace sluice
-SLUICE_API_END

@@ -10,13 +10,11 @@
 #include <memory>
 #include <vector>
 
-#include "sluice/base/api.hpp"
+#include "sluice/tensor/detail/operand.hpp"
 #include "sluice/tensor/matrix_view.hpp"
-#include "sluice/tensor/operand.hpp"
 #include "sluice/tensor/packed_rows.hpp"
 #include "sluice/tensor/tensor.hpp"
 
-SLUICE_API_BEGIN
 namespace sluice::recurrent {
 
 /// The steps of texts side by side: where the row of a text's position stands among time-major
@@ -109,4 +107,3 @@ Tensor make_states(const Tensor& first, const Call& call);
 Tensor last_state(const Tensor& states, const Call& call);
 
 }  // namespace sluice::recurrent
-SLUICE_API_END

@@ -4,10 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "sluice/base/api.hpp"
-#include "sluice/kernels/row_product.hpp"
+#include "sluice/kernels/detail/row_product.hpp"
 
-SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// Whether this processor has tiles; without, nothing below may be called but this.
@@ -47,4 +45,3 @@ void multiply_tiles(const RowProduct<float>& product, const TileRows& rows);
 void multiply_tiles(const RowProduct<std::uint16_t>& product, const TileRows& rows);
 
 }  // namespace sluice::kernels
-SLUICE_API_END

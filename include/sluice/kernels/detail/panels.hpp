@@ -5,9 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "sluice/base/api.hpp"
-
-SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// Columns of a panel. A last panel of fewer is filled up with zeros.
@@ -51,4 +48,3 @@ void multiply_row(const PanelProduct<std::uint16_t>& product, const PanelSteps& 
                   std::size_t panels);
 
 }  // namespace sluice::kernels
-SLUICE_API_END

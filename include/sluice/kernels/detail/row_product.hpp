@@ -4,9 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "sluice/base/api.hpp"
-
-SLUICE_API_BEGIN
 namespace sluice::kernels {
 
 /// Rows x [R, inner], y [R, columns], and a matrix w of float32 or bfloat16
@@ -33,4 +30,3 @@ void multiply_by_outputs(const RowProduct<float>& product, std::size_t rows);
 void multiply_by_outputs(const RowProduct<std::uint16_t>& product, std::size_t rows);
 
 }  // namespace sluice::kernels
-SLUICE_API_END

@@ -3,11 +3,9 @@
 
 #include <cstdint>
 
-#include "sluice/base/api.hpp"
 #include "sluice/tensor/precision.hpp"
 #include "sluice/tensor/tensor.hpp"
 
-SLUICE_API_BEGIN
 namespace sluice {
 
 /// Element type of a product's operands at a precision: bfloat16 for float32 tensors at bf16.
@@ -31,4 +29,3 @@ inline std::int64_t spaced_columns(std::int64_t columns, DType dtype) {
 Tensor spaced(const Tensor& x);
 
 }  // namespace sluice
-SLUICE_API_END

@@ -1,13 +1,11 @@
 #pragma once
-// The weights of a model for a vocabulary that was changed (text/vocabulary_change.hpp).
+// The weights of a model for a vocabulary that was changed (text/detail/vocabulary_change.hpp).
 
 #include <cstdint>
 #include <vector>
 
-#include "sluice/base/api.hpp"
 #include "sluice/models/model_directory.hpp"
 
-SLUICE_API_BEGIN
 namespace sluice {
 
 /// The cutoffs of a model of `config` whose tokens were `before` and are `now`: a token that stays
@@ -22,4 +20,3 @@ std::vector<std::int64_t> changed_cutoffs(const ModelConfig& config, const Token
 void load_for_vocabulary(const ModelDirectory& from, const Tokenizer& now, LanguageModel& model);
 
 }  // namespace sluice
-SLUICE_API_END

@@ -5,16 +5,14 @@
 #include <cstdint>
 #include <vector>
 
-#include "sluice/base/api.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
-#include "sluice/kernels/panels.hpp"
+#include "sluice/kernels/detail/panels.hpp"
 #include "sluice/tensor/freeze.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "sluice/tensor/int8_matrix.hpp"
 #include "sluice/tensor/tensor.hpp"
 
-SLUICE_API_BEGIN
 namespace sluice::recurrent {
 
 /// What a step of time multiplies: `rows` rows of a, a_pitch apart, into those of c.
@@ -30,10 +28,10 @@ struct StepRows {
 };
 
 /// A constant matrix W by which the rows of each of many steps are multiplied: blocks of H columns
-/// (gates). Either as it comes, for general products, or in panels of columns (kernels/panels.hpp),
-/// which are laid out once and read in order by every step: each sum is taken in order, so that a
-/// row's result depends on no other row; or int8 in panels of its own. Immutable: any number of
-/// threads may use one at once.
+/// (gates). Either as it comes, for general products, or in panels of columns
+/// (kernels/detail/panels.hpp), which are laid out once and read in order by every step: each sum
+/// is taken in order, so that a row's result depends on no other row; or int8 in panels of its own.
+/// Immutable: any number of threads may use one at once.
 class StepMatrix {
  public:
   StepMatrix() = default;
@@ -130,4 +128,3 @@ class StepMatrix {
 };
 
 }  // namespace sluice::recurrent
-SLUICE_API_END

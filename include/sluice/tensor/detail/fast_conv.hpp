@@ -10,20 +10,11 @@
 #include <functional>
 #include <vector>
 
-#include "sluice/base/api.hpp"
 #include "sluice/tensor/conv.hpp"
 #include "sluice/tensor/packed_rows.hpp"
 #include "sluice/tensor/tensor.hpp"
 
-SLUICE_API_BEGIN
 namespace sluice {
-
-/// Input of a convolution: x [B, T, C] (or, of streams of their own lengths, [ΣT, C]) after
-/// `context` [B, K-1, C] (undefined means zeros).
-struct ConvInput {
-  Tensor x;
-  Tensor context;
-};
 
 /// Rows of an output: `rows` rows of M, one after another, of all ΣT from row `first` on, worked on
 /// as part of block `block`.
@@ -40,11 +31,6 @@ struct ConvGradients {
   Tensor dw;
   Tensor start = {};
   double start_scale = 1;
-};
-
-/// C, M and K.
-struct ConvWidths {
-  std::int64_t channels = 0, outputs = 0, kernel = 1;
 };
 
 /// A convolution of one shape. Tensors are float32 or float64 (`dtype`); `operand` is the type the
@@ -103,4 +89,3 @@ int conv_tile(const ConvShape& shape, ConvPath path, DType operand);
 int conv_tile(const PackedRows& rows, const ConvWidths& widths, ConvPath path, DType operand);
 
 }  // namespace sluice
-SLUICE_API_END
