@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "sluice/kernels/arithmetic.hpp"
+#include "sluice/training/trainer.hpp"
 
 namespace sluice {
 namespace {
@@ -48,6 +49,14 @@ std::string suspect(const Parameters& parameters, bool gradients) {
   }
   return fmt::format("all weights are finite, the largest are those of '{}' ({:.3g} on average)",
                      largest->name, std::sqrt(most));
+}
+
+void throw_diverged(const NotFinite& found, const Parameters& parameters, const DivergedStep& at) {
+  throw DivergedError(fmt::format(
+      "training diverged at step {}: {} with learning rate {:g} and clip {:g}; {}; the last good "
+      "checkpoint, of step {}, is kept in '{}'; try a lower lr or a lower clip",
+      at.step, found.what(), at.rate, at.clip, suspect(parameters, found.gradients()),
+      at.saved_step, at.checkpoint.string()));
 }
 
 }  // namespace sluice

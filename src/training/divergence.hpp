@@ -2,6 +2,7 @@
 // Numbers that are no longer finite, and whose fault it seems.
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 
 #include "sluice/base/error.hpp"
@@ -22,6 +23,19 @@ class NotFinite : public Error {
 
 /// Throws NotFinite when a weight is not finite.
 void check_weights(const Parameters& parameters);
+
+/// A step at which something was not finite, and what is left.
+struct DivergedStep {
+  std::int64_t step = 0;
+  double rate = 0, clip = 0;
+  /// The last good checkpoint, and the step that it is of.
+  std::int64_t saved_step = 0;
+  std::filesystem::path checkpoint;
+};
+
+/// Throws the DivergedError that says all this, and which parameter seems to be at fault.
+[[noreturn]] void throw_diverged(const NotFinite& found, const Parameters& parameters,
+                                 const DivergedStep& at);
 
 /// The first parameter that is not finite, or whose gradient is not; else the largest.
 std::string suspect(const Parameters& parameters, bool gradients);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,32 +16,18 @@
 #include "metrics_log.hpp"
 #include "rank_exchange.hpp"
 #include "rank_group.hpp"
+#include "run_clock.hpp"
 #include "run_facts.hpp"
-#include "run_states.hpp"
+#include "run_figures.hpp"
+#include "run_parts.hpp"
 #include "saved_weights.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/base/file.hpp"
 #include "sluice/base/version.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "validator.hpp"
 
 namespace sluice {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-/// Seconds between checkpoints when no number of steps is asked for.
-constexpr double checkpoint_seconds = 300;
-/// Weight of the past in the moving averages of the loss and of the time per step.
-constexpr double loss_memory = 0.98;
-constexpr double speed_memory = 0.9;
-/// A learning rate that a resumed run changes by more than this part is told of. A time budget
-/// alone moves it by the moments between saving and going on.
-constexpr double rate_tolerance = 0.01;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 void check_vocabulary(const LanguageModel& model, const TokenShards& tokens,
                       std::string_view what) {
@@ -68,10 +53,14 @@ class Run {
         exchange_(exchange_of(ranks_, config)),
         loop_(model, train, config, exchange_.get(), shard_of(ranks_, config)),
         budget_(config, loop_.steps_per_epoch(), loop_.tokens_per_step()),
+        figures_(state_, loop_, budget_, model.config().vocabulary),
         schedule_(config.schedule),
         profiler_(options.profile_steps),
+        parts_(model, loop_, exchange_.get(), state_, config, ranks_),
         checkpointer_(weights_.files().checkpoint_file(),
-                      fingerprint_of(model, train, valid, config, options.fingerprint), parts()) {
+                      fingerprint_of(model, train, valid, config, options.fingerprint),
+                      parts_.all()),
+        clock_(ranks_, options.stop) {
     if (valid != nullptr) validator_.emplace(model, *valid, config, ranks_);
   }
 
@@ -93,21 +82,6 @@ class Run {
   }
 
  private:
-  /// What a checkpoint holds.
-  std::vector<Stateful*> parts() {
-    std::vector<Stateful*> all = {&parameters_, &optimizer_, &carried_, &position_};
-    shared_ = {&optimizer_, &carried_};
-    if (loop_.workers() != nullptr) {
-      all.push_back(&workers_.emplace(loop_, model_.parameters(), ranks_, config_.accumulate));
-      shared_.push_back(&*workers_);
-    }
-    if (exchange_ && exchange_->wire().rounds()) {
-      all.push_back(&rounding_.emplace(*exchange_, ranks_));
-      shared_.push_back(&*rounding_);
-    }
-    return all;
-  }
-
   /// All processes must be about to do the same.
   void check_ranks() const {
     Fingerprint facts = checkpointer_.fingerprint();
@@ -133,13 +107,15 @@ class Run {
     checkpointer_.load();
     schedule_.set_decay(state_.decay);
     saved_step_ = state_.step;
-    earlier_ = state_.elapsed;
+    clock_.add(state_.elapsed);
     rate_ = state_.rate;
     if (ranks_.leads()) resume_files();
     const TrainState::Validated validated = ranks_.from_leader(state_.validated());
     state_.take(validated);
-    agree();
-    tell_of_rate();
+    clock_.agree();
+    if (budget_used()) return;
+    const std::string jump = figures_.rate_jump(schedule_.rate(state_.step, fraction()));
+    if (!jump.empty()) note(jump);
   }
 
   /// What only the process that writes them has to look after.
@@ -159,25 +135,11 @@ class Run {
     state_.configuration = options_.configuration;
   }
 
-  /// Says so when the learning rate is not what it would have been had the run gone on as it was.
-  void tell_of_rate() {
-    const double rate = schedule_.rate(state_.step, fraction());
-    if (state_.rate <= 0 || budget_used() ||
-        std::abs(rate / state_.next_rate - 1) <= rate_tolerance) {
-      return;
-    }
-    note(fmt::format(
-        "the learning rate was {:.3g} when the run was saved and is {:.3g} from here on: "
-        "lr, schedule and budget are those of the run that resumes, as if they had been so from "
-        "the start; for no jump, resume with a constant schedule of lr {:.3g}",
-        state_.rate, rate, state_.rate));
-  }
-
   TrainResult loop() {
     while (true) {
-      agree();
+      clock_.agree();
       const bool done = budget_used();
-      if (stop_requested()) return interrupted();
+      if (clock_.stop_requested()) return interrupted();
       if (done && !loop_.settled()) {
         loop_.settle();
         saved_step_ = -1;
@@ -195,31 +157,8 @@ class Run {
     }
   }
 
-  /// Clocks and signals count as they stand in the leading process when a step begins, so that all
-  /// do the same.
-  void agree() {
-    if (!ranks_.several()) return;
-    const int stop = options_.stop != nullptr ? options_.stop->load() : 0;
-    moment_ = ranks_.agree({elapsed(), time_for_checkpoint(), stop});
-  }
-
-  double elapsed() const { return earlier_ + seconds_since(start_); }
-  double counted_time() const { return ranks_.several() ? moment_.elapsed : elapsed(); }
-  double fraction() const { return budget_.fraction(state_.step, counted_time()); }
-  bool budget_used() const { return budget_.used(state_.step, counted_time()); }
-  std::int64_t epoch_of(std::int64_t steps) const {
-    return steps == 0 ? 0 : (steps - 1) / loop_.steps_per_epoch() + 1;
-  }
-  double smoothed_loss() const {
-    return state_.smoothed_weight > 0 ? state_.smoothed_loss / state_.smoothed_weight : 0;
-  }
-
-  /// The signal that asks to stop; 0: none.
-  int stop() const {
-    if (ranks_.several() && moment_.stop != 0) return moment_.stop;
-    return options_.stop != nullptr ? options_.stop->load() : 0;
-  }
-  bool stop_requested() const { return ranks_.several() ? moment_.stop != 0 : stop() != 0; }
+  double fraction() const { return budget_.fraction(state_.step, clock_.counted()); }
+  bool budget_used() const { return budget_.used(state_.step, clock_.counted()); }
 
   void begin() {
     if (!std::exchange(begun_, true) && options_.callbacks.begun) options_.callbacks.begun();
@@ -240,10 +179,8 @@ class Run {
 
   bool checkpoint_due() const {
     if (config_.checkpoint_every > 0) return state_.step % config_.checkpoint_every == 0;
-    return ranks_.several() ? moment_.checkpoint_due : time_for_checkpoint();
+    return clock_.checkpoint_due();
   }
-
-  bool time_for_checkpoint() const { return seconds_since(saved_at_) >= checkpoint_seconds; }
 
   Loop::Update learn() {
     const StepProfiler::Step profiled(profiler_);
@@ -255,23 +192,18 @@ class Run {
   }
 
   void step() {
-    const auto started = Clock::now();
+    const auto started = std::chrono::steady_clock::now();
     rate_ = schedule_.rate(state_.step, fraction());
     const Loop::Update update = learn();
-    ++state_.step;
-    state_.smoothed_loss = loss_memory * state_.smoothed_loss + (1 - loss_memory) * update.loss;
-    state_.smoothed_weight = loss_memory * state_.smoothed_weight + (1 - loss_memory);
-    state_.smoothed_clipped =
-        loss_memory * state_.smoothed_clipped + (update.clipped ? 1 - loss_memory : 0);
-    state_.logged_clipped += update.clipped ? 1 : 0;
-    state_.logged_loss += update.loss;
-    ++state_.logged_steps;
-    const double seconds = seconds_since(started);
-    step_seconds_ =
-        step_seconds_ == 0 ? seconds : speed_memory * step_seconds_ + (1 - speed_memory) * seconds;
-    if (state_.step % config_.log_every == 0) log_training(update);
+    figures_.take(update, seconds_since(started));
+    if (state_.step % config_.log_every == 0) {
+      const TrainLine line = figures_.line(update, clock_.elapsed());
+      if (metrics_) metrics_->append(line);
+    }
     begin();
-    if (options_.callbacks.stepped) options_.callbacks.stepped(progress(update));
+    if (options_.callbacks.stepped) {
+      options_.callbacks.stepped(figures_.progress(update, fraction(), clock_.elapsed()));
+    }
   }
 
   /// Writes the trace and hands the profile on, once, when there is one.
@@ -285,47 +217,31 @@ class Run {
 
   /// Throws the error that says what is not finite and what is left.
   [[noreturn]] void diverged(const NotFinite& found, std::int64_t step) const {
-    throw DivergedError(fmt::format(
-        "training diverged at step {}: {} with learning rate {:g} and clip {:g}; "
-        "{}; the last "
-        "good checkpoint, of step {}, is kept in '{}'; try a lower lr or a lower clip",
-        step, found.what(), rate_, config_.clip, suspect(model_.parameters(), found.gradients()),
-        saved_step_, checkpointer_.file().string()));
+    throw_diverged(found, model_.parameters(),
+                   {.step = step,
+                    .rate = rate_,
+                    .clip = config_.clip,
+                    .saved_step = saved_step_,
+                    .checkpoint = checkpointer_.file()});
   }
 
   /// False when a stop request cut it short; it then has no effect.
   bool validate() {
     const auto found = validator_->validate([&](double done) {
-      if (stop() != 0) return false;
+      if (clock_.stop() != 0) return false;
       if (options_.callbacks.validating) options_.callbacks.validating(done);
       return true;
     });
     if (!found) {
-      agree();
+      clock_.agree();
       return false;
     }
     const bool best = judge(state_, loss_of(*found));
     schedule_.validated(best);
-    const ValidationLine line{.step = state_.step,
-                              .epoch = epoch_of(state_.step),
-                              .loss = loss_of(*found),
-                              .perplexity = found->perplexity,
-                              .tokens = found->tokens,
-                              .best = best,
-                              .seconds = elapsed()};
-    if (metrics_) metrics_->append(line);
+    const ValidationReport report = figures_.report(*found, best);
+    if (metrics_) metrics_->append(RunFigures::line(report, clock_.elapsed()));
     save(best);
-    if (options_.callbacks.validated) {
-      options_.callbacks.validated({.step = line.step,
-                                    .epoch = line.epoch,
-                                    .loss = line.loss,
-                                    .perplexity = line.perplexity,
-                                    .tokens = line.tokens,
-                                    .seconds = found->seconds,
-                                    .best = best,
-                                    .without_improvement = state_.without_improvement,
-                                    .uniform_loss = uniform_loss()});
-    }
+    if (options_.callbacks.validated) options_.callbacks.validated(report);
     return true;
   }
 
@@ -340,10 +256,10 @@ class Run {
     if (ranks_.leads()) {
       write(best);
     } else {
-      for (const SharedState* state : shared_) state->send();
+      parts_.send();
     }
     saved_step_ = state_.step;
-    saved_at_ = Clock::now();
+    clock_.saved();
     begin();
     if (options_.callbacks.checkpointed) options_.callbacks.checkpointed(state_.step);
   }
@@ -352,56 +268,12 @@ class Run {
     std::optional<PendingSafetensors> weights;
     if (best || (!validator_ && state_.step > 0)) weights = weights_.prepare();
     if (metrics_) metrics_->sync();
-    state_.elapsed = elapsed();
+    state_.elapsed = clock_.elapsed();
     state_.decay = schedule_.decay();
     state_.rate = rate_;
     state_.next_rate = schedule_.rate(state_.step, budget_.fraction(state_.step, state_.elapsed));
     checkpointer_.save();
     if (weights) weights->commit();
-  }
-
-  void log_training(const Loop::Update& update) {
-    const double loss = state_.logged_loss / static_cast<double>(state_.logged_steps);
-    if (metrics_) {
-      metrics_->append(TrainLine{.step = state_.step,
-                                 .epoch = epoch_of(state_.step),
-                                 .tokens = state_.step * loop_.tokens_per_step(),
-                                 .loss = loss,
-                                 .perplexity = std::exp(loss),
-                                 .lr = update.rate,
-                                 .gradient_norm = update.norm,
-                                 .clipped = static_cast<double>(state_.logged_clipped) /
-                                            static_cast<double>(state_.logged_steps),
-                                 .tokens_per_second = tokens_per_second(),
-                                 .seconds = elapsed()});
-    }
-    state_.logged_loss = 0;
-    state_.logged_steps = 0;
-    state_.logged_clipped = 0;
-  }
-
-  double tokens_per_second() const {
-    return static_cast<double>(loop_.tokens_per_step()) / std::max(step_seconds_, 1e-9);
-  }
-
-  TrainProgress progress(const Loop::Update& update) const {
-    TrainProgress out{.step = state_.step,
-                      .total_steps = budget_.steps(),
-                      .epoch = epoch_of(state_.step),
-                      .steps_per_epoch = loop_.steps_per_epoch(),
-                      .tokens = state_.step * loop_.tokens_per_step(),
-                      .loss = update.loss,
-                      .smoothed_loss = smoothed_loss(),
-                      .perplexity = std::exp(smoothed_loss()),
-                      .learning_rate = update.rate,
-                      .gradient_norm = update.norm,
-                      .clipped = state_.smoothed_clipped / state_.smoothed_weight,
-                      .tokens_per_second = tokens_per_second(),
-                      .fraction = fraction(),
-                      .elapsed = elapsed(),
-                      .eta = 0};
-    out.eta = budget_.seconds_left(state_.step, out.elapsed, step_seconds_);
-    return out;
   }
 
   TrainResult interrupted() {
@@ -410,72 +282,43 @@ class Run {
     // same.
     if (ranks_.leads() && state_.step > 0 && state_.best_step == 0 && validator_) weights_.save();
     TrainResult out = result(TrainStatus::interrupted);
-    out.stop = stop();
+    out.stop = clock_.stop();
     return out;
   }
-
-  double uniform_loss() const { return std::log(static_cast<double>(model_.config().vocabulary)); }
 
   /// What is said to be saved is read first.
   TrainResult result(TrainStatus status) const {
     if (ranks_.leads() && state_.step > 0) weights_.verify(checkpointer_.file());
-    return {.status = status,
-            .stop = 0,
-            .step = state_.step,
-            .epochs = state_.step / loop_.steps_per_epoch(),
-            .tokens = state_.step * loop_.tokens_per_step(),
-            .smoothed_loss = smoothed_loss(),
-            .best_loss = state_.best_loss,
-            .best_step = state_.best_step,
-            .last_validation_loss = state_.last_validation_loss,
-            .uniform_loss = uniform_loss(),
-            .elapsed = elapsed()};
+    return figures_.result(status, clock_.elapsed());
   }
 
   LanguageModel& model_;
   const TrainConfig& config_;
   const TrainOptions& options_;
   const RankGroup ranks_;
-  Moment moment_;
   TrainState state_;
   SavedWeights weights_;
   /// Null: this process learns alone.
   const std::unique_ptr<RankExchange> exchange_;
   Loop loop_;
   const Budget budget_;
+  RunFigures figures_;
   Schedule schedule_;
   std::optional<Validator> validator_;
   StepProfiler profiler_;
   bool profile_reported_ = false;
-  ParametersState parameters_{model_.parameters()};
-  OptimizerState optimizer_{loop_.optimizer(), ranks_};
-  CarriedState carried_{loop_.carried(), ranks_};
-  PositionState position_{state_};
-  std::optional<WorkersState> workers_;
-  std::optional<RoundingState> rounding_;
-  std::vector<const SharedState*> shared_;
+  RunParts parts_;
   Checkpointer checkpointer_;
   std::optional<MetricsLog> metrics_;
+  RunClock clock_;
 
-  const Clock::time_point start_ = Clock::now();
-  Clock::time_point saved_at_ = start_;
   std::int64_t saved_step_ = -1;
   bool begun_ = false;
-  /// Seconds spent in the parts of the run before this one.
-  double earlier_ = 0;
-  double step_seconds_ = 0;
   /// Of the last step.
   double rate_ = 0;
 };
 
 }  // namespace
-
-bool TrainResult::wrecked() const {
-  if (status == TrainStatus::interrupted || step == 0) return false;
-  if (step >= steps_to_beat_guessing) return !(final_loss() <= uniform_loss);
-  const double allowed = 2 * uniform_loss;
-  return !(final_loss() <= allowed) && !(smoothed_loss <= allowed);
-}
 
 TrainResult train(LanguageModel& model, const TokenShards& train, const TokenShards* valid,
                   const TrainConfig& config, const std::filesystem::path& directory,
