@@ -11,6 +11,7 @@
 #include "field_codecs.hpp"
 #include "frozen_gcnn.hpp"
 #include "gcnn_export.hpp"
+#include "gcnn_import.hpp"
 #include "gcnn_presets.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/kernels/units.hpp"
@@ -362,6 +363,7 @@ class GcnnArchitecture final : public ArchitectureOf<GcnnShape> {
   TorchStack torch_stack(const ModelConfig& config, const Parameters& parameters) const override {
     return torch_gcnn(config, parameters);
   }
+  const ForeignKind* foreign_kind() const override { return &fairseq_checkpoint(); }
 };
 
 }  // namespace

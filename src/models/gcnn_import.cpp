@@ -1,6 +1,8 @@
 // fairseq's fconv_lm (fairseq/models/fconv.py, fconv_lm.py, modules/adaptive_softmax.py): the same
 // model as ours with a projection in front, in other layouts.
 
+#include "gcnn_import.hpp"
+
 #include <fmt/format.h>
 
 #include <charconv>
@@ -175,8 +177,6 @@ std::string layers_of(const ForeignFile& file, const ImportOptions& options) {
                   file.path().string()));
 }
 
-}  // namespace
-
 bool is_fairseq_convolutional(const ForeignFile& file) {
   return file.find(decoder + "embed_tokens.weight") != nullptr &&
          file.find(decoder + "convolutions.0.weight_v") != nullptr;
@@ -224,6 +224,14 @@ ImportedModel read_fairseq_convolutional(ForeignTensors& tensors, const ImportOp
     return fmt::format("{}tail.{}.{}.weight", softmax, i, part == 0 ? 0 : 2);
   });
   return model;
+}
+
+}  // namespace
+
+const ForeignKind& fairseq_checkpoint() {
+  static const ForeignKind kind{"fairseq's fconv_lm", is_fairseq_convolutional,
+                                read_fairseq_convolutional};
+  return kind;
 }
 
 }  // namespace sluice

@@ -9,6 +9,7 @@
 #include "field_codecs.hpp"
 #include "frozen_recurrent.hpp"
 #include "recurrent_export.hpp"
+#include "recurrent_import.hpp"
 #include "sluice/autograd/dropout.hpp"
 #include "sluice/autograd/recurrent.hpp"
 #include "sluice/base/error.hpp"
@@ -280,6 +281,10 @@ class RecurrentArchitecture final : public ArchitectureOf<RecurrentShape> {
   }
   TorchStack torch_stack(const ModelConfig& config, const Parameters& parameters) const override {
     return torch_recurrent(recurrent_options(config), parameters);
+  }
+  const ForeignKind* foreign_kind() const override {
+    const bool theirs = cell_ == CellKind::rnn || cell_ == CellKind::lstm || cell_ == CellKind::gru;
+    return theirs ? &torch_checkpoint() : nullptr;
   }
 
  private:

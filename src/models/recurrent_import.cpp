@@ -1,6 +1,8 @@
 // Language models of torch.nn.RNN, LSTM or GRU, as PyTorch's example of a word language model names
 // them.
 
+#include "recurrent_import.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -50,11 +52,9 @@ std::function<Tensor()> sum_of(ForeignTensors& tensors, const std::string& a, co
   };
 }
 
-}  // namespace
-
 bool is_torch_recurrent(const ForeignFile& file) { return !layers_name(file).empty(); }
 
-ImportedModel read_torch_recurrent(ForeignTensors& tensors) {
+ImportedModel read_torch_recurrent(ForeignTensors& tensors, const ImportOptions& /*options*/) {
   const ForeignFile& file = tensors.file();
   const std::string layers = layers_name(file);
   const ForeignTensor& hidden_weight = tensors.need(layers + "weight_hh_l0");
@@ -132,6 +132,14 @@ ImportedModel read_torch_recurrent(ForeignTensors& tensors) {
         return Tensor::zeros(Shape{size});
       };
   return model;
+}
+
+}  // namespace
+
+const ForeignKind& torch_checkpoint() {
+  static const ForeignKind kind{"a language model of torch.nn's recurrent layers",
+                                is_torch_recurrent, read_torch_recurrent};
+  return kind;
 }
 
 }  // namespace sluice

@@ -91,6 +91,9 @@ struct ModelWidths {
 /// No width is made larger than this.
 inline constexpr std::int64_t kMostWidth = 65536;
 
+/// A kind of checkpoint that another program writes: known to the library's own architectures only.
+struct ForeignKind;
+
 /// What the library asks of an architecture. Implementations are immutable, and used by any number
 /// of threads at once.
 class Architecture {
@@ -165,6 +168,8 @@ class Architecture {
   /// The stack of a valid config with these parameters, all of a model's, in PyTorch. Throws Error
   /// unless overridden, and for what PyTorch does not have.
   virtual TorchStack torch_stack(const ModelConfig& config, const Parameters& parameters) const;
+  /// Other programs' checkpoints that are models of it, for import_model(); null: of none.
+  virtual const ForeignKind* foreign_kind() const { return nullptr; }
 
  protected:
   explicit Architecture(std::string name) : name_(std::move(name)) {}

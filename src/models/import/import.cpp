@@ -14,6 +14,7 @@
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/models/architecture.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/models/safetensors.hpp"
@@ -122,6 +123,15 @@ ImportedModel read_named(ForeignTensors& tensors, const ImportOptions& options) 
                   file.tensors().size() > most ? ", ..." : ""));
 }
 
+/// Throws Error when no architecture knows the file.
+const ForeignKind& foreign_kind_of(const ForeignFile& file) {
+  for (const Architecture* architecture : architectures()) {
+    const ForeignKind* const kind = architecture->foreign_kind();
+    if (kind != nullptr && kind->recognise(file)) return *kind;
+  }
+  refuse_names(file);
+}
+
 void write_weights(const fs::path& path, const ForeignFile& file, const ImportedModel& model,
                    const std::vector<TensorInfo>& infos) {
   TensorSources sources;
@@ -153,14 +163,10 @@ ImportReport import_model(const fs::path& file, const ImportOptions& options, co
   if (!options.config.empty()) {
     report.kind = "a model by its configuration";
     model = read_named(tensors, options);
-  } else if (is_fairseq_convolutional(foreign)) {
-    report.kind = "fairseq's fconv_lm";
-    model = read_fairseq_convolutional(tensors, options);
-  } else if (is_torch_recurrent(foreign)) {
-    report.kind = "a language model of torch.nn's recurrent layers";
-    model = read_torch_recurrent(tensors);
   } else {
-    refuse_names(foreign);
+    const ForeignKind& kind = foreign_kind_of(foreign);
+    report.kind = kind.name;
+    model = kind.read(tensors, options);
   }
   try {
     model.config.validate();

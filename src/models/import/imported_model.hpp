@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "foreign_file.hpp"
 #include "sluice/models/config.hpp"
@@ -41,13 +42,15 @@ class ForeignTensors {
 /// Throws Error: "cannot import 'FILE': FAULT".
 [[noreturn]] void refuse_import(const ForeignFile& file, const std::string& fault);
 
-/// Whether the file holds a fairseq fconv_lm, and what it means.
-bool is_fairseq_convolutional(const ForeignFile& file);
-ImportedModel read_fairseq_convolutional(ForeignTensors& tensors, const ImportOptions& options);
-
-/// Whether the file holds torch.nn recurrent layers, and what they mean.
-bool is_torch_recurrent(const ForeignFile& file);
-ImportedModel read_torch_recurrent(ForeignTensors& tensors);
+/// A kind of checkpoint that another program writes. Architectures may share one, when only its
+/// tensors say which of them it is.
+struct ForeignKind {
+  /// ImportReport::kind.
+  std::string_view name;
+  /// Whether a file is of this kind, and what it means.
+  bool (*recognise)(const ForeignFile& file);
+  ImportedModel (*read)(ForeignTensors& tensors, const ImportOptions& options);
+};
 
 /// Sets softmax and cutoffs of `model.config` and its tensors from an adaptive softmax: `head`,
 /// whose last rows are the clusters, and tails named by `tail`(i, part), part 0 the projection, 1
