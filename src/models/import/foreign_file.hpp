@@ -1,6 +1,7 @@
 #pragma once
 // The tensors of files that other programs wrote.
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -24,6 +25,11 @@ struct ForeignTensor {
   /// Of its first element in the file, in bytes.
   std::uint64_t offset = 0;
 };
+
+/// Bytes of an element; 1 for other types.
+std::size_t type_size(ForeignType type);
+/// Strides of elements that lie one after another.
+std::vector<std::int64_t> dense_strides(const std::vector<std::int64_t>& shape);
 
 /// A file of tensors: safetensors, or what torch.save() wrote, as a zip file or in the form before
 /// it. Nothing that it contains is run. Reading is safe from any number of threads.
