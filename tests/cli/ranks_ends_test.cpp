@@ -1,0 +1,114 @@
+// Several processes under a real mpirun end together: at a signal, where one differs, dies or
+// hangs.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include "ranks.hpp"
+#include "sluice/base/file.hpp"
+#include "support/eventually.hpp"
+
+namespace sluice::cli_test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// mpirun waits for all of its grace before it passes the signal on, and kills who is not done after
+// as much again: who needs more gets it.
+TEST_F(Ranks, OneSignalSavesOnceAndEndsAll) {
+  Outcome outcome;
+  std::size_t said = std::string::npos;
+  for (const int grace : {2, 20, 100}) {
+    fs::remove_all(path("out"));
+    Process job(on(2, six("out", {"--steps", endless_steps, "--validate-every", endless_steps})),
+                options(grace));
+    await_training(job);
+    job.signal(SIGINT);
+    outcome = job.wait();
+    EXPECT_GE(outcome.status, 1);
+    said = outcome.out.find("interrupted after step");
+    if (said != std::string::npos) break;
+  }
+  ASSERT_NE(said, std::string::npos) << outcome.out << outcome.err;
+  EXPECT_EQ(outcome.out.find("interrupted", said + 1), std::string::npos);
+  EXPECT_EQ(run({"train", "--resume", "--out", path("out"), "--steps", "1"}).status, 0);
+}
+
+TEST_F(Ranks, OneThatDiffersIsNamed) {
+  const std::string other = write("other.txt", sample_text(300));
+  std::vector<std::string> command = on(1, six("out", {"--steps", "3"}));
+  const std::vector<std::string> second = {":", "-n", "1", SLUICE_BINARY};
+  command.insert(command.end(), second.begin(), second.end());
+  std::vector<std::string> differing = six("out", {"--steps", "3", "--seed", "7"});
+  command.insert(command.end(), differing.begin(), differing.end());
+  const Outcome outcome = run(command, options());
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("sluice train: rank 1 on "), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find(" has another configuration than rank 0 on "), std::string::npos)
+      << outcome.err;
+  EXPECT_FALSE(fs::exists(path("out")));
+}
+
+TEST_F(Ranks, RefuseWhatTheyCannotShare) {
+  std::vector<std::string> two = six("out", {"--steps", "3"});
+  *std::find(two.begin(), two.end(), "6") = "2";
+  const Outcome many = run_on(3, two);
+  EXPECT_NE(many.err.find("3 processes cannot share the 2 micro-batches of a step"),
+            std::string::npos)
+      << many.err;
+  EXPECT_FALSE(fs::exists(path("out")));
+  const Outcome info = run_on(2, {"info", path("nothing")});
+  EXPECT_EQ(info.status, 2);
+  EXPECT_NE(info.err.find("sluice info: the command runs in one process"), std::string::npos)
+      << info.err;
+}
+
+// The job ends at once, what was saved is whole, and the run goes on to the weights that it would
+// have had.
+TEST_F(Ranks, OneThatDiesEndsTheJob) {
+  const auto flags = [](const std::string& steps) {
+    return std::vector<std::string>{
+        "--steps", steps,        "--validate-every", endless_steps, "--checkpoint-every",
+        "7",       "--schedule", "constant"};
+  };
+  Process job(on(2, six("out", flags(endless_steps))), options());
+  await_training(job);
+  ASSERT_TRUE(eventually([&] { return fs::exists(path("out") + "/checkpoint.safetensors"); }));
+  EXPECT_EQ(signal_rank(1, SIGKILL), 1);
+  EXPECT_TRUE(job.ends());
+  const Outcome outcome = job.wait();
+  EXPECT_NE(outcome.status, 0);
+  const std::string steps = std::to_string(saved_step("out") + 30);
+  const Outcome resumed =
+      run_on(2, {"train", "--resume", "--out", path("out"), "--steps", steps, "--threads", "1"});
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+  ASSERT_EQ(run(six("whole", flags(steps))).status, 0);
+  EXPECT_EQ(read_file(path("out") + "/model.safetensors"),
+            read_file(path("whole") + "/model.safetensors"));
+}
+
+// Of those that miss it, one speaks; where the system lets one of them wait, the next may speak,
+// too.
+TEST_F(Ranks, TheFirstOneHangs) {
+  Process job(on(3, six("out", {"--steps", endless_steps, "--validate-every", endless_steps,
+                                "--timeout", "12"})),
+              options());
+  await_training(job);
+  EXPECT_EQ(signal_rank(0, SIGSTOP), 1);
+  ASSERT_TRUE(job.ends());
+  const Outcome outcome = job.wait();
+  EXPECT_NE(outcome.status, 0);
+  EXPECT_TRUE(std::regex_search(
+      outcome.err, std::regex("sluice train: rank [12] on .*: rank 0 on .* has shown no sign of "
+                              "life for 12 seconds")))
+      << outcome.err;
+}
+
+}  // namespace
+}  // namespace sluice::cli_test
