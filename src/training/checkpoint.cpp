@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::int64_t checkpoint_version = 1;
 constexpr const char* metadata_key = "training";
-constexpr const char* version_field = "version";
+constexpr const char* version_name = "version";
 
 }  // namespace
 
@@ -52,7 +52,7 @@ const FieldTable& train_state_fields() {
 }
 
 Metadata checkpoint_metadata(Value fields) {
-  fields.set(version_field, checkpoint_version);
+  fields.set(version_name, checkpoint_version);
   return {{metadata_key, json_text(fields)}};
 }
 
@@ -66,9 +66,9 @@ Value checkpoint_fields(const SafetensorsFile& file) {
   const FieldPlace place{fmt::format("'{}' is no checkpoint that can be continued", name),
                          FieldPlace::Origin::file};
   Value fields = parse_json(found->second, place);
-  const Value* stored = fields.find(version_field);
+  const Value* stored = fields.find(version_name);
   const auto* version = stored != nullptr ? stored->as<std::int64_t>() : nullptr;
-  if (version == nullptr) place.field(version_field).refuse("it is missing or no whole number");
+  if (version == nullptr) place.field(version_name).refuse("it is missing or no whole number");
   if (*version > checkpoint_version) {
     throw Error(
         fmt::format("'{}' has checkpoint version {}, and this program reads up to {}: use a newer "

@@ -86,7 +86,7 @@ class TokenTensors {
   const LanguageModel& model_;
 };
 
-constexpr const char* head = R"("""{summary}, trained by Sluice.
+constexpr const char* script_head = R"("""{summary}, trained by Sluice.
 
     model = load()
     log_probs, state = model(torch.tensor([[{eos}, 1, 2]]))  # of what follows each token
@@ -105,7 +105,7 @@ from torch import nn
 
 )";
 
-constexpr const char* tail = R"(
+constexpr const char* script_tail = R"(
 
 class Model(Stack):
     """tokens [B, T] and a state (None: the start of a text) to log-probabilities [B, T, {vocabulary}]
@@ -153,9 +153,10 @@ std::string module_source(const LoadedModel& model, const std::string& stack) {
                                     ? "F.log_softmax(self.softmax(hidden.flatten(0, 1)), -1)"
                                     : "self.softmax.log_prob(hidden.flatten(0, 1))";
   using fmt::arg;
-  return fmt::format(head, arg("summary", config.summary()), arg("eos", model.tokenizer->eos())) +
+  return fmt::format(script_head, arg("summary", config.summary()),
+                     arg("eos", model.tokenizer->eos())) +
          stack +
-         fmt::format(tail, arg("vocabulary", config.vocabulary), arg("dim", config.dim),
+         fmt::format(script_tail, arg("vocabulary", config.vocabulary), arg("dim", config.dim),
                      arg("softmax", softmax), arg("log_probs", log_probs),
                      arg("file", ModelDirectory::best_weights_name));
 }
