@@ -24,6 +24,7 @@
 #include "sluice/lab/claims/claim_plan.hpp"
 #include "sluice/lab/claims/claim_runs.hpp"
 #include "sluice/lab/claims/measures.hpp"
+#include "sluice/lab/lab_directory.hpp"
 #include "sluice/lab/report/report.hpp"
 #include "stop_signals.hpp"
 
@@ -266,9 +267,9 @@ int ClaimsCommand::run_first(const std::vector<Claim>& claims, const ClaimReques
       display_.say("\n" + format_claim(*result));
     }
     if (all && all->claims.size() > 1) display_.say(format_summary(*all));
-    display_.say(fmt::format("results: {}", (request.out / "claims.json").string()));
+    display_.say(fmt::format("results: {}", LabDirectory(request.out).claims_file().string()));
     write_report(request.out);
-    display_.say(fmt::format("report: {}", (request.out / "report.html").string()));
+    display_.say(fmt::format("report: {}", LabDirectory(request.out).report_file().string()));
     return 0;
   } catch (const Interrupted&) {
     return interrupted();

@@ -23,6 +23,7 @@
 #include "sluice/base/numbers.hpp"
 #include "sluice/lab/compare/compare.hpp"
 #include "sluice/lab/compare/results.hpp"
+#include "sluice/lab/lab_directory.hpp"
 #include "sluice/lab/report/report.hpp"
 #include "stop_signals.hpp"
 #include "train_flags.hpp"
@@ -135,9 +136,9 @@ int CompareCommand::run(const CompareFlags& flags) {
     const Results results = results_of(comparison);
     write_results(out, results);
     display_.say("\n" + format_results(results) +
-                 fmt::format("results: {}", (out / "results.json").string()));
+                 fmt::format("results: {}", LabDirectory(out).results_file().string()));
     write_report(out);
-    display_.say(fmt::format("report: {}", (out / "report.html").string()));
+    display_.say(fmt::format("report: {}", LabDirectory(out).report_file().string()));
     return 0;
   } catch (const Interrupted& interrupted) {
     tell("sluice compare: interrupted before training began\n");

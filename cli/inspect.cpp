@@ -17,6 +17,7 @@
 #include "run_directory.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/lab/inspect/inspect.hpp"
+#include "sluice/lab/lab_directory.hpp"
 #include "sluice/lab/report/report.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/text/corpus.hpp"
@@ -45,7 +46,7 @@ struct InspectCommand {
 
 /// An earlier inspection may be replaced, nothing else.
 void InspectCommand::check_out() const {
-  if (!fs::is_directory(out) || fs::exists(fs::path(out) / "inspect.json") ||
+  if (!fs::is_directory(out) || fs::exists(LabDirectory(out).inspection_file()) ||
       holds_unfinished_inspection(out)) {
     return;
   }
@@ -92,8 +93,8 @@ int InspectCommand::run() const {
     display.clear();
     write_report(out);
     print(fmt::format("{}\ninspection: {}\nreport: {}\n", format_inspection(inspection),
-                      (fs::path(out) / "inspect.json").string(),
-                      (fs::path(out) / "report.html").string()));
+                      LabDirectory(out).inspection_file().string(),
+                      LabDirectory(out).report_file().string()));
     return 0;
   } catch (const Interrupted& interrupted) {
     display.clear();
@@ -116,7 +117,9 @@ void add_inspect(CLI::App& program, int& status) {
   add_text(app, "MODEL", command->model, "directory that sluice train made", "").required();
   add_text(app, "--text", command->text, "UTF-8 text, or a directory of texts", "FILE").required();
   add_text(app, "--out", command->out,
-           "directory to write to: inspect.json and its tables as CSV (docs/formats.md)", "DIR")
+           fmt::format("directory to write to: {} and its tables as CSV (docs/formats.md)",
+                       LabDirectory::inspection_name),
+           "DIR")
       .required();
   add_text_documents(app, command->documents);
   add_integer(app, "--tokens", command->tokens,

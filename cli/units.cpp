@@ -99,7 +99,7 @@ void UnitsCommand::run() const {
   if (json) {
     print(units_json(units).dump() + "\n");
   } else if (names.empty()) {
-    print(unit_list_text(units));
+    print(unit_list_text(units) + "sluice units NAME says all about a unit.\n");
   } else {
     for (const ListedUnit& unit : units) {
       print((&unit == units.data() ? "" : "\n") + unit_text(unit));

@@ -80,7 +80,7 @@ std::vector<double> Posterior::of(std::span<const double> log_likelihoods) const
 Classifier::Classifier(std::shared_ptr<const FrozenModel> model, const Tokenizer& tokenizer)
     : model_(std::move(model)), tokenizer_(&tokenizer) {
   if (labels().empty()) {
-    throw UsageError("the model has no labels; train one with labels (sluice train --condition)");
+    throw UsageError("the model has no labels; train one with labels (the setting condition)");
   }
   if (tokenizer.size() != model_->vocabulary()) {
     throw Error(fmt::format("the tokenizer has {} tokens and the model {}; use the model's own",

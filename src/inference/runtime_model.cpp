@@ -93,8 +93,8 @@ class MappedParts final : public FrozenParts {
 
  private:
   [[noreturn]] void fail(const std::string& fault) const {
-    throw Error(fmt::format("cannot use '{}': {}; make it again by sluice quantize",
-                            file_.path().string(), fault));
+    throw Error(
+        fmt::format("cannot use '{}': {}; quantize the model again", file_.path().string(), fault));
   }
 
   SafetensorsFile file_;
@@ -143,8 +143,8 @@ SafetensorsFile open_runtime(const ModelDirectory& files) {
   SafetensorsFile file(files.runtime_file());
   if (const std::string found = value_of(file, version_key); found != version) {
     throw Error(
-        fmt::format("cannot use '{}': its version is '{}', this program reads {}; make it "
-                    "again by sluice quantize",
+        fmt::format("cannot use '{}': its version is '{}', this program reads {}; "
+                    "quantize the model again",
                     file.path().string(), found, version));
   }
   return file;
@@ -221,7 +221,7 @@ LoadedFrozenModel load_runtime_model(const ModelDirectory& files, Verify verify)
       value_of(file, tokenizer_key) != tokenizer_checksum(files, *loaded.tokenizer)) {
     throw Error(
         fmt::format("the files in '{}' do not belong together: {} was made with another "
-                    "configuration or tokenizer; make it again by sluice quantize",
+                    "configuration or tokenizer; quantize the model again",
                     files.path().string(), file.path().filename().string()));
   }
   check_data(files, file, verify);

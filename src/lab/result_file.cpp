@@ -5,8 +5,8 @@
 namespace sluice {
 
 Error damaged_result(const std::string& name, const std::string& fault, const ResultFile& file) {
-  return Error(fmt::format("'{}' is damaged ({}): write it again with the {} command that made it",
-                           name, fault, file.command));
+  return Error(
+      fmt::format("'{}' is damaged ({}): repeat the {} that wrote it", name, fault, file.work));
 }
 
 Value parse_result_value(std::string_view text, const std::string& name, const ResultFile& file) {
@@ -25,8 +25,8 @@ Value parse_result_value(std::string_view text, const std::string& name, const R
   if (*format > file.format_version) {
     throw Error(fmt::format(
         "'{}' has format {}, and this version of Sluice reads formats up to {}: read it "
-        "with the version that wrote it, or write it again with {}",
-        name, *format, file.format_version, file.command));
+        "with the version that wrote it, or repeat the {}",
+        name, *format, file.format_version, file.work));
   }
   return value;
 }

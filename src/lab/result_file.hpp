@@ -12,10 +12,10 @@
 
 namespace sluice {
 
-/// A kind of file: its newest format, and the command that writes it.
+/// A kind of file: its newest format, and what writes it: "comparison".
 struct ResultFile {
   std::int64_t format_version;
-  const char* command;
+  const char* work;
 };
 
 /// Parses `text`. Throws Error when it is no JSON object or has an unsupported format; `name` is

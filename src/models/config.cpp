@@ -236,8 +236,7 @@ std::int64_t label_count(const ModelConfig& config) {
 std::int32_t ModelConfig::label(std::string_view name) const {
   if (labels.empty()) {
     throw UsageError(fmt::format(
-        "the model has no labels, got '{}'; train one with labels (sluice train --condition)",
-        name));
+        "the model has no labels, got '{}'; train one with labels (the setting condition)", name));
   }
   const auto found = std::find(labels.begin(), labels.end(), name);
   if (found == labels.end()) {

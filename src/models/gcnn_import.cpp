@@ -173,7 +173,7 @@ std::string layers_of(const ForeignFile& file, const ImportOptions& options) {
   if (found != file.settings().end()) return found->second;
   throw UsageError(
       fmt::format("'{}' has no \"args\" and no \"cfg\" that say which layers its model has; give "
-                  "what was fairseq's --decoder-layers",
+                  "its layers, fairseq's decoder_layers",
                   file.path().string()));
 }
 

@@ -150,8 +150,8 @@ std::int64_t read_word_vectors(const fs::path& path, const Tokenizer& tokenizer,
   const FirstLine first = first_line(file);
   if (static_cast<std::int64_t>(first.width) != embedding.dim(1)) {
     throw UsageError(fmt::format(
-        "the vectors in '{}' have {} numbers each, the model's {}; give --dim {}, and widths that "
-        "go with it",
+        "the vectors in '{}' have {} numbers each, the model's {}; let the model's setting dim "
+        "be {}, and its widths what goes with that",
         path.string(), first.width, embedding.dim(1), first.width));
   }
   std::unordered_map<std::string, TokenId> wanted;

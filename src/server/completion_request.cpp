@@ -20,7 +20,7 @@ PlannedPrompt planned(const ServedModel& model, const Prompt& prompt, std::size_
   const TokenId eos = model.tokenizer->eos();
   plan.text = prompt.text ? *prompt.text : valid_text(model.tokenizer->decode(plan.ids));
   // Ids that begin with a line end have what a text starts after; a text's own first line end is a
-  // line, as `sluice generate` reads it.
+  // line, as the command generate reads it.
   if (prompt.text || plan.ids.empty() || plan.ids.front() != eos) plan.read.push_back(eos);
   plan.read.insert(plan.read.end(), plan.ids.begin(), plan.ids.end());
   return plan;
@@ -81,7 +81,7 @@ void plan_texts(CompletionPlan& plan, const std::vector<Prompt>& prompts, std::i
   if (tokens > options.max_tokens) {
     throw RequestError(400,
                        fmt::format("request: {} tokens are more than one request may make, {} "
-                                   "(--max-tokens)",
+                                   "(the server's limit max_tokens)",
                                    tokens, options.max_tokens),
                        "max_tokens");
   }
@@ -90,7 +90,7 @@ void plan_texts(CompletionPlan& plan, const std::vector<Prompt>& prompts, std::i
   if (choices > options.max_choices) {
     throw RequestError(400,
                        fmt::format("request: prompts times n or best_of give {} choices, and one "
-                                   "request may have {} (--max-choices)",
+                                   "request may have {} (the server's limit max_choices)",
                                    choices, options.max_choices),
                        "n");
   }
@@ -100,7 +100,8 @@ void plan_texts(CompletionPlan& plan, const std::vector<Prompt>& prompts, std::i
     if (length > options.max_prompt) {
       throw RequestError(
           400,
-          fmt::format("request: the prompt has {} tokens, and one may have {} (--max-prompt)",
+          fmt::format("request: the prompt has {} tokens, and one may have {} (the server's limit "
+                      "max_prompt)",
                       length, options.max_prompt),
           "prompt", "context_length_exceeded");
     }

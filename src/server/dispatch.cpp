@@ -130,8 +130,8 @@ std::string key_of(const Services& services, const Route& route, const HttpReque
   if (!keys->asked_for()) {
     if (route.access == Access::admin) {
       throw RequestError(403,
-                         "this is for whoever has a key, and the server has none: start it with "
-                         "--api-key-file");
+                         "this is for whoever has a key, and the server has none: its operator "
+                         "names a file of keys, api_key_file");
     }
     return request.peer;
   }
@@ -152,13 +152,15 @@ std::string key_of(const Services& services, const Route& route, const HttpReque
 
 void check_caller(const Services& services, const HttpRequest& request) {
   if (services.loopback && !names_this_machine(request.host, services.options.hosts)) {
-    throw RequestError(403, fmt::format("the server is not called {}; allow it with --allow-host",
-                                        in_quotes(request.host)));
+    throw RequestError(403,
+                       fmt::format("the server is not called {}; its operator adds that to the "
+                                   "hosts that it allows",
+                                   in_quotes(request.host)));
   }
   if (!request.origin.empty() && !same_origin(request.origin, request.host) &&
       !allowed_origin(request.origin, services.options.cors_origins)) {
-    throw RequestError(403, fmt::format("pages of {} may not call the server; allow it with "
-                                        "--cors-origin",
+    throw RequestError(403, fmt::format("pages of {} may not call the server; its operator allows "
+                                        "them by cors_origins",
                                         in_quotes(request.origin)));
   }
 }

@@ -28,7 +28,17 @@ std::string date_now() {
   return fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(std::time(nullptr)));
 }
 
+asio::ip::address address_of(const std::string& host, error_code& error) {
+  return asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, error);
+}
+
 }  // namespace
+
+bool is_address(const std::string& host) {
+  error_code error;
+  static_cast<void>(address_of(host, error));
+  return !error;
+}
 
 struct HttpServer::State {
   Hub hub;
@@ -42,17 +52,14 @@ struct HttpServer::State {
 
   void listen(const std::string& host, int wanted) {
     error_code error;
-    const auto address = asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, error);
-    if (error) {
-      throw UsageError(
-          fmt::format("--host: expected a numeric address or localhost, got '{}'", host));
-    }
+    const asio::ip::address address = address_of(host, error);
     const tcp::endpoint at(address, static_cast<std::uint16_t>(wanted));
     const auto check = [&](const char* what) {
       if (!error) return;
-      throw Error(fmt::format("cannot {} {} port {}: {}; choose another with --port or --host",
-                              what, host, wanted, error.message()));
+      throw Error(fmt::format("cannot {} {} port {}: {}; choose another port or host", what, host,
+                              wanted, error.message()));
     };
+    check("use");
     acceptor.open(at.protocol(), error);
     check("open a socket for");
     acceptor.set_option(tcp::acceptor::reuse_address(true), error);

@@ -48,11 +48,14 @@ struct HttpHooks {
   std::function<void(const HttpRequest&, const RequestNote&, const RequestOutcome&)> finished;
 };
 
+/// Whether `host` can be listened on: a numeric address, or "localhost".
+bool is_address(const std::string& host);
+
 /// Listens, reads requests and writes answers, on a thread of its own.
 class HttpServer {
  public:
-  /// Binds and listens, but takes no connection before start(). `host` is a numeric address or
-  /// "localhost". Throws Error when the address cannot be had.
+  /// Binds and listens, but takes no connection before start(). `host` is_address().
+  /// Throws Error when the address cannot be had.
   HttpServer(const std::string& host, int port, const HttpLimits& limits, HttpHooks hooks);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;

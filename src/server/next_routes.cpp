@@ -1,4 +1,6 @@
 // Words that continue a text.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "next_words.hpp"
@@ -64,8 +66,11 @@ void handle_next(const Call& call) {
   const auto model = call.model(request.model);
   const auto read = tokens_of(*model, {.text = request.text, .ids = {}}, "text");
   if (static_cast<std::int64_t>(read.size()) > call.services.options.max_prompt) {
-    throw RequestError(400, "request: 'text' has more tokens than --max-prompt allows", "text",
-                       "context_length_exceeded");
+    throw RequestError(400,
+                       fmt::format("request: 'text' has {} tokens, and may have {} (the server's "
+                                   "limit max_prompt)",
+                                   read.size(), call.services.options.max_prompt),
+                       "text", "context_length_exceeded");
   }
   call.exchange->note().model = model->name;
   call.exchange->note().tokens_in = static_cast<std::int64_t>(read.size());

@@ -1,6 +1,23 @@
+#include "http_server.hpp"
 #include "sluice/server/server.hpp"
 
 namespace sluice {
+namespace {
+
+/// The text of an address that can be listened on.
+FieldCodec<std::string> host_codec() {
+  FieldCodec<std::string> codec = field_codec<std::string>({});
+  codec.expected = "a numeric address or localhost";
+  codec.read = [read = codec.read, expected = codec.expected](const Value& value,
+                                                              const FieldPlace& place) {
+    std::string host = read(value, place);
+    if (!server::is_address(host)) place.refuse(expected, value);
+    return host;
+  };
+  return codec;
+}
+
+}  // namespace
 
 const EnumNames<LogFormat>& enum_names(LogFormat) {
   static const EnumNames<LogFormat> names(
@@ -16,7 +33,7 @@ const FieldTable& server_fields() {
   static const char* const access = "Access and log";
   static const FieldTable table =
       FieldsOf<Options>()
-          .add("host", &Options::host,
+          .add("host", &Options::host, host_codec(),
                {.flag = "--host",
                 .group = address,
                 .value = "ADDRESS",

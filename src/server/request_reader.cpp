@@ -27,10 +27,13 @@ struct RequestReader::Parser {
 
   void fail(const boost::system::error_code& error) {
     if (error == http::error::header_limit) {
-      fail(431, fmt::format("the request's header is longer than {} bytes", limits.header));
+      fail(431, fmt::format(
+                    "the request's header is longer than {} bytes (the server's limit max_header)",
+                    limits.header));
     } else if (error == http::error::body_limit) {
       fail(413,
-           fmt::format("the request's body is longer than {} bytes (--max-body)", limits.body));
+           fmt::format("the request's body is longer than {} bytes (the server's limit max_body)",
+                       limits.body));
     } else {
       fail(400, fmt::format("the request is not HTTP/1.1: {}", error.message()));
     }

@@ -153,7 +153,7 @@ EngineText engine_text(const Call& call, const ServedModel& model, const std::st
   if (static_cast<std::int64_t>(made.read.size()) > most) {
     throw RequestError(400,
                        fmt::format("request: '{}' and its context have {} tokens, and may have {} "
-                                   "(--max-prompt)",
+                                   "(the server's limit max_prompt)",
                                    field, made.read.size() - 1, most),
                        field, "context_length_exceeded");
   }

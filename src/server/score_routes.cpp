@@ -179,8 +179,7 @@ const RequestTable* score_request() {
           .add("model", &Request::model, {.help = "Left out: the first served."})
           .add("text", &Request::text,
                {.help = "One text of any number of lines, to score as a whole."})
-          .add("lines", &Request::lines,
-               {.help = "Lines to score, each on its own, as `sluice score` does."})
+          .add("lines", &Request::lines, {.help = "Lines to score, each on its own."})
           .add("context", &Request::context, {.help = "What the text, or each line, continues."})
           .add("words", &Request::words, {.help = "Answer the words, too."})
           .add("alternatives", &Request::alternatives,
@@ -240,9 +239,7 @@ const RequestTable* perplexity_request() {
   static const RequestTable table =
       RequestOf<Request>()
           .add("model", &Request::model, {.help = "Left out: the first served."})
-          .add("text", &Request::text,
-               {.help = "A text of whole lines, one document, as `sluice eval --documents none` "
-                        "reads it."})
+          .add("text", &Request::text, {.help = "A text of whole lines, read as one document."})
           .require("text");
   return &table;
 }

@@ -145,7 +145,7 @@ class ZstdDecoder final : public Decoder {
       if (ZSTD_getErrorCode(status) == ZSTD_error_frameParameter_windowTooLarge) {
         throw Error(
             "its zstd data need more than 128 MiB of memory to unpack; compress it again "
-            "without --long or --ultra");
+            "without zstd's options long and ultra");
       }
       throw Error("its zstd data are damaged");
     }

@@ -100,7 +100,7 @@ DocumentRule document_rule(DocumentEnd end, const std::string& mark, const Token
   if (rule.mark >= 0) return rule;
   throw UsageError(
       fmt::format("the document mark {} is none of the tokenizer's {} tokens; name one of them "
-                  "(sluice vocabulary lists them), or train a tokenizer with the mark",
+                  "(its vocabulary lists them), or train a tokenizer with the mark",
                   in_quotes(mark), tokenizer.size()));
 }
 

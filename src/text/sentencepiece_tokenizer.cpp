@@ -29,7 +29,7 @@ class SentencePieceTokenizer final : public Tokenizer {
     if (eos_ < 0) {
       throw refuse(
           "it has no end-of-sentence piece, with which lines end here; train it with one "
-          "(--eos_id)");
+          "(SentencePiece's eos_id)");
     }
     kind_ = model_kind(model_);
     if (kind_.empty()) throw refuse("it is neither a bpe nor a unigram model");

@@ -33,9 +33,10 @@ TEST(Units, ListsEveryUnitWithin80Columns) {
   const Outcome list = run({"units"});
   EXPECT_EQ(list.status, 0) << list.err;
   EXPECT_LE(widest_line(list.out), 80U);
-  for (const char* part : {"\nglu             a sigmoid(b)\n", "\nrelu            max(x, 0)\n",
-                           "derivative  1 if x > 0, else 0\n", "range       [0, Inf)\n",
-                           "saturation  dies for x <= 0", "\nmaxout "}) {
+  for (const char* part :
+       {"\nglu             a sigmoid(b)\n", "\nrelu            max(x, 0)\n",
+        "derivative  1 if x > 0, else 0\n", "range       [0, Inf)\n", "saturation  dies for x <= 0",
+        "\nmaxout ", "\nsluice units NAME says all about a unit.\n"}) {
     EXPECT_NE(list.out.find(part), std::string::npos) << part;
   }
   EXPECT_EQ(list.out.find("cost  "), std::string::npos);

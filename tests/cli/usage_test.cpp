@@ -154,6 +154,11 @@ TEST(Usage, WhatIsMissingIsDescribed) {
                         "unexpected argument 'text.txt'; see sluice train --help"));
 }
 
+TEST(Usage, AnAddressThatIsNoneIsRefusedByItsFlag) {
+  EXPECT_TRUE(complains(run({"serve", "model", "--host", "example.com"}), 2, "serve",
+                        "--host: expected a numeric address or localhost, got 'example.com'"));
+}
+
 TEST(Usage, OutputThatCannotBeWrittenFails) {
   EXPECT_TRUE(complains(run({"train", "--help"}, {.output_file = "/dev/full"}), 1, "train",
                         "standard output"));

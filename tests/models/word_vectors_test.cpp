@@ -88,7 +88,10 @@ TEST_F(WordVectors, RefusesWhatIsNone) {
             std::string::npos);
   EXPECT_NE(refusal("cat 1 2 3\ndog 1 1e99 2\n").find("line 2"), std::string::npos);
   EXPECT_NE(refusal("").find("no vectors"), std::string::npos);
-  EXPECT_NE(refusal("cat 1 2\n").find("have 2 numbers each, the model's 3"), std::string::npos);
+  EXPECT_NE(refusal("cat 1 2\n")
+                .find("have 2 numbers each, the model's 3; let the model's setting "
+                      "dim be 2"),
+            std::string::npos);
   EXPECT_NE(refusal("1 3\n" + std::string(3'000'000, 'x')).find("more than"), std::string::npos);
   const auto bands = model(true);
   EXPECT_THROW(write_word_vectors(directory_ / "out", *tokenizer_, *bands), UsageError);

@@ -341,6 +341,14 @@ TEST(Completions, WhatCannotBeServedIsRefused) {
   refused({{"prompt", "a"}, {"logit_bias", {{"1000", 1}}}}, "logit_bias");
   refused({{"prompt", "a"}, {"stream_options", {{"include_usage", true}}}}, "stream_options");
   refused(json::array(), "");
+  // The operator's limits go by the names of their settings.
+  const auto says = [&](const json& request, const std::string& limit) {
+    const std::string body = serving.post(route, request).body;
+    EXPECT_NE(body.find("(the server's limit " + limit + ")"), std::string::npos) << body;
+  };
+  says({{"prompt", "a"}, {"max_tokens", 61}}, "max_tokens");
+  says({{"prompt", std::string(51, 'a')}}, "max_prompt");
+  says({{"prompt", "a"}, {"n", 9}}, "max_choices");
   for (const char* body :
        {"", "{", "null", "{\"prompt\": \"\xff\"}", "{\"prompt\": \"\\ud800\"}"}) {
     EXPECT_EQ(serving.client().request("POST", route, body).status, 400) << body;

@@ -292,7 +292,10 @@ TEST(Access, OtherNamesOfThisMachineAreRefused) {
   const Serving serving;
   for (const char* host :
        {"evil.example", "localhost.evil.example", "127.0.0.1.evil.example", ""}) {
-    EXPECT_EQ(serving.get("/health", "Host: "s + host + "\r\n").status, 403) << host;
+    const Answer answer = serving.get("/health", "Host: "s + host + "\r\n");
+    EXPECT_EQ(answer.status, 403) << host;
+    EXPECT_NE(answer.body.find("adds that to the hosts that it allows"), std::string::npos)
+        << answer.body;
   }
   for (const char* host : {"localhost", "localhost:8080", "127.0.0.1:1", "[::1]:8080"}) {
     EXPECT_EQ(serving.get("/health", "Host: "s + host + "\r\n").status, 200) << host;
@@ -304,7 +307,9 @@ TEST(Access, PagesOfOthersMayNotCallUnlessTold) {
   const std::string origin = "Origin: https://page.example\r\n";
   {
     const Serving serving;
-    EXPECT_EQ(serving.get("/health", origin).status, 403);
+    const Answer answer = serving.get("/health", origin);
+    EXPECT_EQ(answer.status, 403);
+    EXPECT_NE(answer.body.find("allows them by cors_origins"), std::string::npos) << answer.body;
     EXPECT_EQ(serving.client().request("OPTIONS", "/v1/completions", "", origin).status, 403);
     EXPECT_EQ(serving.get("/health", "Origin: http://localhost\r\n").status, 200);
   }
@@ -391,7 +396,13 @@ TEST(Server, RefusesWhatItCannotServe) {
   EXPECT_THROW(Server{options}, UsageError);
   options.models = {models.path("m")};
   options.host = "example.com";
-  EXPECT_THROW(Server{options}, UsageError);
+  try {
+    const Server served(options);
+    ADD_FAILURE() << "listens on a name";
+  } catch (const UsageError& error) {
+    EXPECT_STREQ(error.what(),
+                 "server: 'host' must be a numeric address or localhost, got \"example.com\"");
+  }
   options.host = "127.0.0.1";
   options.max_sessions = 0;
   EXPECT_THROW(Server{options}, UsageError);

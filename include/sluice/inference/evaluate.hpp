@@ -37,7 +37,7 @@ struct EvalOptions {
   std::function<void(std::int64_t, std::int64_t)> progress;
 };
 
-/// What `sluice eval --json` prints.
+/// What an evaluation found; docs/formats.md documents its JSON.
 struct EvalResult {
   /// Σ -ln p(token | all tokens before it), in nats, and the number of tokens in the sum.
   double nll = 0;

@@ -1,5 +1,5 @@
 #pragma once
-// What there is to know about each unit; the manual and `sluice units` are made from it.
+// What there is to know about each unit; the manual and the list of units are made from it.
 
 #include <cstdint>
 #include <string>

@@ -108,7 +108,7 @@ class Architecture {
   /// A shape as ModelConfig::shape() has it, its sizes 0.
   virtual std::any make_shape() const = 0;
   /// The fields that it has besides the common ones: how they are called and what they take, how
-  /// flags set them and what --help says of them.
+  /// flags set them and what the manual says of them.
   virtual const FieldTable& fields() const = 0;
   /// The table with the shape of a config of this architecture.
   virtual FieldPart part(ModelConfig& config) const = 0;

@@ -16,7 +16,7 @@ namespace sluice {
 struct ImportOptions {
   /// The vocabulary, as read_tokenizer() takes it: fairseq's dict.txt, a list of words, ...
   std::filesystem::path dictionary = {};
-  /// Layers of a fairseq model whose file has no "args" and no "cfg": fairseq's --decoder-layers.
+  /// Layers of a fairseq model whose file has no "args" and no "cfg": fairseq's decoder_layers.
   std::string layers = {};
   /// A JSON file whose "model" is a config.json's, for weights under Sluice's own names, or under
   /// those that `map` gives.

@@ -1,5 +1,5 @@
 #pragma once
-// Stacks as PyTorch has them: what an architecture says of itself for `sluice export --to torch`.
+// Stacks as PyTorch has them: what an architecture says of itself for export.
 
 #include <cstdint>
 #include <string>

@@ -1,5 +1,5 @@
 #pragma once
-// What `sluice train --profile` shows: where the time of steps goes, against what the machine can
+// What a profile of training shows: where the time of steps goes, against what the machine can
 // do.
 
 #include <chrono>

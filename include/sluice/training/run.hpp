@@ -1,6 +1,6 @@
 #pragma once
-// A training run from a prepared text to a model directory: what `sluice train` and comparisons
-// have in common.
+// A training run from a prepared text to a model directory: what a training by itself and
+// comparisons have in common.
 
 #include "sluice/base/api.hpp"
 #include "sluice/models/model_directory.hpp"

@@ -18,6 +18,8 @@
 #include "sluice/base/numbers.hpp"
 #include "sluice/lab/claims/claims.hpp"
 #include "sluice/lab/claims/measures.hpp"
+#include "sluice/lab/lab_directory.hpp"
+#include "sluice/models/model_directory.hpp"
 #include "sluice/text/tokenizer.hpp"
 #include "sluice/training/defaults.hpp"
 
@@ -441,7 +443,9 @@ Claim parse_claim(std::string_view text, const std::string& file, bool quick) {
   claim.name = fs::path(file).filename().string();
   if (claim.name.ends_with(".json")) claim.name.erase(claim.name.size() - 5);
   // Names of other directories and files in the directory of results.
-  const std::set<std::string> taken = {"runs", "cache", "measured", "report"};
+  const std::set<std::string> taken = {LabDirectory::runs_name, ModelDirectory::cache_name,
+                                       LabDirectory::measured_name,
+                                       LabDirectory::report_tables_name};
   if (!names_directory(claim.name) || taken.contains(claim.name)) {
     root.refuse(fmt::format(
         "the file's name is that of a directory of results, too: letters, digits, - and _, and not "
@@ -475,7 +479,7 @@ std::string claim_text(const std::string& name) {
   const std::string near = nearest_names(name, names);
   throw UsageError(fmt::format(
       "unknown claim '{}'; {}", name,
-      near.empty() ? "sluice claims list has all; one of your own is given by its file, as in "
+      near.empty() ? "the list of claims has all; one of your own is given by its file, as in "
                      "./mine.json"
                    : fmt::format("did you mean {}?", near)));
 }

@@ -9,7 +9,7 @@
 namespace sluice {
 namespace {
 
-constexpr ResultFile claims_file{claims_format_version, "sluice claims run"};
+constexpr ResultFile claims_file{claims_format_version, "run of claims"};
 
 FieldCodec<SideRates> side_rates_codec() {
   static const FieldTable table =

@@ -18,6 +18,7 @@
 #include "sluice/base/version.hpp"
 #include "sluice/lab/claims/measures.hpp"
 #include "sluice/lab/compare/results.hpp"
+#include "sluice/lab/lab_directory.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/text/inputs.hpp"
 #include "utc_now.hpp"
@@ -30,7 +31,6 @@ using Clock = std::chrono::steady_clock;
 
 /// The largest part of a text that is held out for validation.
 constexpr double most_validation = 0.1;
-constexpr const char* claims_file_name = "claims.json";
 
 /// The texts of a request, unpacked where its runs are when they must be.
 TextInputs inputs_of(const ClaimRequest& request) {
@@ -282,7 +282,7 @@ ClaimData data_of(const ClaimRequest& request) {
 
 /// claims.json in `directory`; nothing when there is none, or it cannot be read.
 std::optional<ClaimResults> earlier_results(const fs::path& directory) {
-  const fs::path file = directory / claims_file_name;
+  const fs::path file = LabDirectory(directory).claims_file();
   if (!fs::exists(file)) return std::nullopt;
   try {
     return parse_claim_results(read_file(file, most_json_bytes), file.string());
@@ -395,7 +395,7 @@ void check_claim_results(const ClaimRequest& request, bool quick) {
   const auto refuse = [&](const std::string& what) {
     throw UsageError(
         fmt::format("'{}' has verdicts {}: give another directory, or remove that file",
-                    (request.out / claims_file_name).string(), what));
+                    LabDirectory(request.out).claims_file().string(), what));
   };
   if (before->quick != quick) refuse(quick ? "of full runs" : "of quick runs");
   if (before->data.checksum != data_of(request).checksum) refuse("on another text");
@@ -420,7 +420,7 @@ ClaimResults add_claim_result(const ClaimRequest& request, bool quick, const Cla
   } else {
     *found = result;
   }
-  write_file(request.out / claims_file_name, claims_json(all));
+  write_file(LabDirectory(request.out).claims_file(), claims_json(all));
   return all;
 }
 

@@ -13,6 +13,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/names.hpp"
+#include "sluice/lab/lab_directory.hpp"
 #include "sluice/training/metrics.hpp"
 
 namespace sluice {
@@ -187,7 +188,7 @@ const Measure& find_measure(const std::string& name) {
 
 Value Measuring::kept(const MeasuredRun& run, const std::string& key,
                       const std::function<Value()>& make) {
-  const fs::path file = out_ / "measured" / (run.run.plan.hash + ".json");
+  const fs::path file = LabDirectory(out_).measured_file(run.run.plan.hash);
   const std::string record = read_file(run_record_file(run.directory()), most_json_bytes);
   // Covers the run's record and the values: those of an earlier run and damaged ones are measured
   // again.

@@ -16,6 +16,7 @@
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/version.hpp"
 #include "sluice/lab/compare/detail/rates.hpp"
+#include "sluice/lab/lab_directory.hpp"
 #include "sluice/models/memory.hpp"
 #include "sluice/text/batches.hpp"
 
@@ -126,9 +127,10 @@ Comparison::Comparison(CompareSpec spec, fs::path out, CompareCallbacks callback
     variants_.push_back(plan_variant(variant));
   }
   check_plans();
-  for (const auto& [version, count] : other_versions(out_ / "runs")) {
+  const fs::path runs = LabDirectory(out_).runs();
+  for (const auto& [version, count] : other_versions(runs)) {
     note(fmt::format("{} run{} of version {} in '{}' will not be used: this is version {}", count,
-                     count == 1 ? "" : "s", version, (out_ / "runs").string(), library_version()));
+                     count == 1 ? "" : "s", version, runs.string(), library_version()));
   }
   add_runs();
 }
@@ -247,7 +249,7 @@ bool Comparison::same_batches() const {
 }
 
 fs::path Comparison::directory_of(const CompareRun& run) const {
-  return out_ / "runs" / run.plan.hash;
+  return LabDirectory(out_).run(run.plan.hash);
 }
 
 void Comparison::note(const std::string& text) const {

@@ -7,6 +7,7 @@
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/version.hpp"
+#include "sluice/lab/lab_directory.hpp"
 #include "utc_now.hpp"
 
 namespace sluice {
@@ -228,8 +229,9 @@ Results results_of(const Comparison& comparison) {
 }
 
 void write_results(const std::filesystem::path& directory, const Results& results) {
-  write_file(directory / "runs.csv", runs_csv(results));
-  write_file(directory / "results.json", results_json(results));
+  const LabDirectory files(directory);
+  write_file(files.run_table_file(), runs_csv(results));
+  write_file(files.results_file(), results_json(results));
 }
 
 }  // namespace sluice

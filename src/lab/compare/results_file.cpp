@@ -10,7 +10,7 @@
 namespace sluice {
 namespace {
 
-constexpr ResultFile results_file{results_format_version, "sluice compare"};
+constexpr ResultFile results_file{results_format_version, "comparison"};
 
 FieldCodec<Summary> summary_codec() {
   static const FieldTable table = FieldsOf<Summary>()

@@ -1,4 +1,4 @@
-// Results as text: runs.csv, and the table that sluice compare prints.
+// Results as text: runs.csv, and the table that a comparison ends with.
 
 #include <fmt/format.h>
 

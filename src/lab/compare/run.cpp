@@ -14,6 +14,7 @@
 #include "sluice/base/file.hpp"
 #include "sluice/base/version.hpp"
 #include "sluice/lab/compare/statistics.hpp"
+#include "sluice/lab/lab_directory.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/training/detail/checkpoint.hpp"
@@ -97,8 +98,10 @@ RunFile read_run_file(const fs::path& directory) {
 /// The record in run.json. Throws Error for anything that is not as it was written.
 RunRecord read_record(const fs::path& directory, const std::string& hash) {
   const RunFile file = read_run_file(directory);
-  if (file.format_version > record_version) throw Error("run.json is of a newer format");
-  if (file.run != hash) throw Error("run.json is of another run");
+  if (file.format_version > record_version)
+    throw Error(fmt::format("{} is of a newer format", LabDirectory::run_record_name));
+  if (file.run != hash)
+    throw Error(fmt::format("{} is of another run", LabDirectory::run_record_name));
   for (const auto& [name, sum] : file.files) {
     if (file_checksum(directory / name) != sum) {
       throw Error(fmt::format("{} is not what the run wrote", name));
@@ -189,7 +192,9 @@ const FieldTable& run_record_fields() {
   return table;
 }
 
-fs::path run_record_file(const fs::path& directory) { return directory / "run.json"; }
+fs::path run_record_file(const fs::path& directory) {
+  return directory / LabDirectory::run_record_name;
+}
 
 std::optional<std::string> recorded_version(const fs::path& directory) {
   // Other fields may be others in another version.

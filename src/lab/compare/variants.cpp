@@ -33,8 +33,8 @@ std::string_view refusal(std::string_view field) {
   if (field == "vocabulary") return "losses over different vocabularies do not compare";
   if (field == "seed") return "every variant is trained with the same seeds";
   if (field == "documents" || field == "document_mark") {
-    return "all variants read one text, cut into documents once; train a model with each, and let "
-           "sluice eval judge them";
+    return "all variants read one text, cut into documents once; train a model with each, and "
+           "evaluate them";
   }
   for (const std::string_view budget : budget_fields) {
     if (field == budget) return "every variant gets the same budget";

@@ -1,4 +1,4 @@
-// An inspection as text: its CSV files, and the tables that sluice inspect prints.
+// An inspection as text: its CSV files, and its tables to read.
 
 #include <fmt/format.h>
 
@@ -11,13 +11,11 @@
 #include "sluice/base/file.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/lab/inspect/inspect.hpp"
+#include "sluice/lab/lab_directory.hpp"
 #include "text_table.hpp"
 
 namespace sluice {
 namespace {
-
-constexpr std::string_view layers_name = "layers.csv", lags_name = "lags.csv",
-                           context_name = "context.csv", surprisal_name = "surprisal.csv";
 
 std::string layers_csv(const Inspection& inspection) {
   std::vector<std::string> header = {"layer", "unit", "gate", "gate_mean", "gate_saturated_share"};
@@ -156,15 +154,17 @@ std::string context_text(const ContextLosses& context) {
 }  // namespace
 
 void write_inspection(const std::filesystem::path& directory, const Inspection& inspection) {
-  write_file(directory / layers_name, layers_csv(inspection));
-  write_file(directory / lags_name, lags_csv(inspection));
-  write_file(directory / context_name, context_csv(inspection));
-  write_file(directory / surprisal_name, surprisal_csv(inspection));
-  write_file(directory / "inspect.json", inspection_json(inspection));
+  write_file(directory / LabDirectory::layers_name, layers_csv(inspection));
+  write_file(directory / LabDirectory::lags_name, lags_csv(inspection));
+  write_file(directory / LabDirectory::context_name, context_csv(inspection));
+  write_file(directory / LabDirectory::surprisal_name, surprisal_csv(inspection));
+  write_file(LabDirectory(directory).inspection_file(), inspection_json(inspection));
 }
 
 bool holds_unfinished_inspection(const std::filesystem::path& directory) {
-  constexpr std::array own{layers_name, lags_name, context_name, surprisal_name};
+  constexpr std::array<std::string_view, 4> own = {
+      LabDirectory::layers_name, LabDirectory::lags_name, LabDirectory::context_name,
+      LabDirectory::surprisal_name};
   // Tables alone may be somebody's; with what only a run leaves, they are its.
   bool of_a_run = false, tables = false;
   std::error_code ignored;  // what cannot be read is told of by who writes there

@@ -9,7 +9,7 @@
 namespace sluice {
 namespace {
 
-constexpr ResultFile inspection_file{inspect_format_version, "sluice inspect"};
+constexpr ResultFile inspection_file{inspect_format_version, "inspection"};
 
 const FieldTable& gate_fields() {
   static const FieldTable table =

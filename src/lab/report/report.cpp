@@ -16,23 +16,18 @@
 #include "sluice/base/fields.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/lab/compare/run.hpp"
+#include "sluice/lab/lab_directory.hpp"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* results_name = "results.json";
-constexpr const char* inspection_name = "inspect.json";
-constexpr const char* claims_name = "claims.json";
-
-/// The file in `directory` as `parse` reads it; nothing when there is none.
+/// The file as `parse` reads it; nothing when there is none.
 template <class S>
-std::optional<S> read_part(const fs::path& directory, const char* file,
-                           S (*parse)(std::string_view, const std::string&)) {
-  const fs::path path = directory / file;
-  if (!fs::exists(path)) return std::nullopt;
-  return parse(read_file(path, most_json_bytes), path.string());
+std::optional<S> read_part(const fs::path& file, S (*parse)(std::string_view, const std::string&)) {
+  if (!fs::exists(file)) return std::nullopt;
+  return parse(read_file(file, most_json_bytes), file.string());
 }
 
 /// All that a page is made of.
@@ -55,10 +50,11 @@ report::Page make_page(const Reported& reported) {
 /// Where a run's history is: in runs/ beside the results, or, of a claim's comparison, one or two
 /// directories above.
 fs::path run_directory(const fs::path& directory, const std::string& hash) {
-  for (const char* place : {"runs", "../runs", "../../runs"}) {
-    if (fs::exists(directory / place / hash)) return directory / place / hash;
+  for (const char* above : {"", "..", "../.."}) {
+    const fs::path run = LabDirectory(directory / above).run(hash);
+    if (fs::exists(run)) return run;
   }
-  return directory / "runs" / hash;
+  return LabDirectory(directory).run(hash);
 }
 
 /// The results with the histories of their runs.
@@ -92,11 +88,12 @@ bool is_below(const fs::path& name, const fs::path& directory) {
 void write_page(const fs::path& directory, const Reported& reported);
 
 Reported read_reported(const fs::path& directory) {
+  const LabDirectory files(directory);
   Reported reported;
-  if (auto results = read_part<Results>(directory, results_name, parse_results)) {
+  if (auto results = read_part<Results>(files.results_file(), parse_results)) {
     reported.results = with_histories(std::move(*results), directory);
   }
-  reported.inspection = read_part<Inspection>(directory, inspection_name, parse_inspection);
+  reported.inspection = read_part<Inspection>(files.inspection_file(), parse_inspection);
   return reported;
 }
 
@@ -117,9 +114,6 @@ report::ReportedClaims::Directories report_directories(const ClaimResult& claim,
   }
   return directories;
 }
-
-/// In report/: the names of the CSVs that were written there.
-constexpr const char* list_name = "files.json";
 
 /// What an earlier report wrote; nothing when that is not known.
 std::vector<std::string> earlier_csvs(const fs::path& list) {
@@ -143,7 +137,7 @@ void write_csvs(const fs::path& directory, const report::Page& page) {
   make_own_directory(directory, 1);
   Value::List written;
   for (const auto& [name, text] : page.files()) written.emplace_back(name + ".csv");
-  const fs::path list = directory / list_name;
+  const fs::path list = directory / LabDirectory::report_list_name;
   for (const std::string& name : earlier_csvs(list)) {
     const bool kept = std::find(written.begin(), written.end(), Value(name)) != written.end();
     if (!kept && is_plain_name(name) && name.ends_with(".csv")) fs::remove(directory / name);
@@ -153,9 +147,10 @@ void write_csvs(const fs::path& directory, const report::Page& page) {
 }
 
 void write_page(const fs::path& directory, const Reported& reported) {
+  const LabDirectory files(directory);
   const report::Page page = make_page(reported);
-  write_csvs(directory / "report", page);
-  write_file(directory / "report.html", page.html());
+  write_csvs(files.report_tables(), page);
+  write_file(files.report_file(), page.html());
 }
 
 }  // namespace
@@ -172,7 +167,8 @@ std::string report_html(const ReportParts& parts) {
 void write_report(const fs::path& directory) {
   if (!fs::exists(directory)) throw Error(fmt::format("'{}' does not exist", directory.string()));
   Reported reported = read_reported(directory);
-  if (auto claims = read_part<ClaimResults>(directory, claims_name, parse_claim_results)) {
+  if (auto claims =
+          read_part<ClaimResults>(LabDirectory(directory).claims_file(), parse_claim_results)) {
     reported.claims = {.results = std::move(*claims), .directories = {}};
     for (const ClaimResult& claim : reported.claims->results.claims) {
       reported.claims->directories.push_back(report_directories(claim, directory));
@@ -180,9 +176,10 @@ void write_report(const fs::path& directory) {
   }
   if (reported.empty()) {
     throw Error(
-        fmt::format("'{}' has no results.json, inspect.json or claims.json: give a directory that "
-                    "sluice compare, inspect or claims wrote",
-                    directory.string()));
+        fmt::format("'{}' has no {}, {} or {}: give a directory that a comparison, an inspection "
+                    "or a run of claims wrote",
+                    directory.string(), LabDirectory::results_name, LabDirectory::inspection_name,
+                    LabDirectory::claims_name));
   }
   write_page(directory, reported);
 }

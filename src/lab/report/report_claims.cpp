@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "report/report_page.hpp"
+#include "sluice/lab/lab_directory.hpp"
 
 namespace sluice::report {
 namespace {
@@ -205,7 +206,7 @@ Html particulars(const ClaimResult& claim, const ReportedClaims::Directories& di
   if (!claim.command.empty()) add_row(list, "Command", markup("<code>{}</code>", claim.command));
   Html links;
   for (const std::string& name : directories.found) {
-    links += markup("<a href=\"{}/report.html\">{}</a> ", url(name), name);
+    links += markup("<a href=\"{}/{}\">{}</a> ", url(name), LabDirectory::report_name, name);
   }
   add_row(list, "Runs", links);
   for (const std::string& fault : directories.unread) add_row(list, "Not shown", fault);

@@ -10,6 +10,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/version.hpp"
+#include "sluice/lab/lab_directory.hpp"
 #include "text_table.hpp"
 
 namespace sluice::report {
@@ -40,6 +41,11 @@ Value::List list(const std::vector<T>& values) {
 bool has_intervals(const Chart& chart) {
   return std::any_of(chart.series.begin(), chart.series.end(),
                      [](const Series& series) { return !series.low.empty(); });
+}
+
+/// Where the page finds the CSV of a chart or a table.
+std::string csv_place(const std::string& id) {
+  return fmt::format("{}/{}.csv", LabDirectory::report_tables_name, id);
 }
 
 void check_lengths(const Chart& chart) {
@@ -222,7 +228,7 @@ void Page::add(const Figure& figure) {
   for (const Chart& chart : figure.views) {
     check_lengths(chart);
     ids += (ids.empty() ? "" : " ") + chart.id;
-    links += markup("<a href=\"report/{0}.csv\">{0}.csv</a> ", chart.id);
+    links += markup("<a href=\"{}\">{}.csv</a> ", csv_place(chart.id), chart.id);
     charts_.set(chart.id, chart_value(chart));
     files_.emplace_back(chart.id, chart_csv(chart));
   }
@@ -255,9 +261,9 @@ void Page::add(const Table& table) {
       "<table id=\"table-{1}\" "
       "class=\"sortable\"><caption>{0}</caption>\n<thead><tr>{2}</tr></thead>\n"
       "<tbody>\n{3}</tbody></table></div>\n"
-      "<p class=\"under\">{4}<a class=\"csv\" href=\"report/{1}.csv\" download=\"{1}.csv\" "
+      "<p class=\"under\">{4}<a class=\"csv\" href=\"{5}\" download=\"{1}.csv\" "
       "data-table=\"{1}\">Download {1}.csv</a></p></div>\n",
-      table.caption, table.id, head, rows, rest);
+      table.caption, table.id, head, rows, rest, csv_place(table.id));
 }
 
 std::string Page::html() const {

@@ -91,7 +91,7 @@ constexpr std::array<Group, 3> groups = {{
 
 constexpr std::string_view introduction = R"(# Units
 
-Made from `sluice units --markdown` by `./dev docs`; do not edit.
+Made by `./dev docs` from what the program knows of its units; do not edit.
 
 A unit turns the output of a projection (a convolution or a matrix product) into the output of a
 layer. There are three kinds:
@@ -108,7 +108,7 @@ layer. There are three kinds:
   channels.
 
 Any activation also makes a gate, on either side: `F(a)*b` and `a*G(b)`, for example
-`--unit 'mish(a)*b'`, `--unit 'a*softsign(b)'` or `--unit 'leaky_relu(0.2)(a)*b'`.
+`mish(a)*b`, `a*softsign(b)` or `leaky_relu(0.2)(a)*b`.
 
 In the pictures a dot marks a kink or the value at a jump, a ring the other end of a jump, and
 shading where the derivative of an activation is less than 0.01 in magnitude: there the unit is
@@ -117,10 +117,10 @@ side, or 0 where PyTorch has 0.
 
 Accuracy is that of the float32 kernels, on every SIMD target, held against float64 over the whole
 range of float32 by `tests/kernels/accuracy_test.cpp`: 1 ULP is the distance of neighbouring numbers
-of the result's size. The greatest errors over every float are what `./dev test --slow` measured with
+of the result's size. The greatest errors over every float are what the slow tests measured with
 AVX-512, beyond what the bound's absolute part allows. Speed is that of value and derivative, in
 nanoseconds an output, of one thread on the machine of [benchmarks.md](benchmarks.md), where it is held
-against PyTorch's; `sluice units --cost` measures it where you are.
+against PyTorch's; the command [units](cli.md#sluice-units) measures it where you are.
 )";
 
 std::string table_cell(std::string_view text) {
@@ -181,9 +181,7 @@ std::string unit_list_text(const std::vector<ListedUnit>& units) {
   }
   text += '\n';
   if (costs) text += cost_note();
-  return text + hanging("",
-                        "Gates of any activation are written F(a)*b and a*G(b). sluice units NAME "
-                        "says all about a unit.");
+  return text + hanging("", "Gates of any activation are written F(a)*b and a*G(b).");
 }
 
 std::string unit_text(const ListedUnit& unit) {

@@ -11,8 +11,7 @@ inline void require_unconditional(const ModelConfig& config) {
   if (config.labels.empty()) return;
   throw UsageError(
       "cannot export: the model is conditional on labels, which are not exported; train one "
-      "without "
-      "--condition");
+      "without (the setting condition)");
 }
 
 }  // namespace sluice

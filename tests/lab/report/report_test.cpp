@@ -377,12 +377,13 @@ TEST_F(Report, RatiosAreHeldAgainstTheirThreshold) {
 TEST_F(Report, RefusesInOneSentence) {
   EXPECT_TRUE(has(refusal_of(directory_ / "nowhere"), "/nowhere' does not exist"));
   EXPECT_FALSE(fs::exists(directory_ / "nowhere"));
-  EXPECT_TRUE(has(refusal(), "has no results.json, inspect.json or claims.json"));
+  EXPECT_TRUE(has(refusal(),
+                  "has no results.json, inspect.json or claims.json: give a directory that a "
+                  "comparison, an inspection or a run of claims wrote"));
   std::ofstream(directory_ / "results.json") << "{\"format_version\": 1";
   EXPECT_TRUE(has(refusal(), "results.json' is damaged (no JSON, line 1, column 21: "))
       << refusal();
-  EXPECT_TRUE(has(refusal(), "): write it again with the sluice compare command that made it"))
-      << refusal();
+  EXPECT_TRUE(has(refusal(), "): repeat the comparison that wrote it")) << refusal();
   std::ofstream(directory_ / "results.json") << "[1]";
   EXPECT_TRUE(has(refusal(), "results.json' is damaged (no JSON object): ")) << refusal();
   json results = sample_results({"unit=glu", "unit=tanh"});
@@ -400,7 +401,7 @@ TEST_F(Report, RefusesInOneSentence) {
   fs::remove(directory_ / "results.json");
   put("inspect.json", {{"format_version", 1}});
   EXPECT_TRUE(has(refusal(), "inspect.json' is damaged (")) << refusal();
-  EXPECT_TRUE(has(refusal(), "sluice inspect")) << refusal();
+  EXPECT_TRUE(has(refusal(), "): repeat the inspection that wrote it")) << refusal();
   EXPECT_THROW(html_of(nullptr, nullptr, nullptr), Error);
 }
 

@@ -46,7 +46,7 @@ struct CompareSpec {
   MatchBy match = MatchBy::parameters;
   /// Seeds of each variant: training.seed (default 1) and those after it.
   std::int64_t seeds = 3;
-  /// Learning rates that each variant tries; empty: rate_grid() around the rate that sluice train
+  /// Learning rates that each variant tries; empty: rate_grid() around the rate that a training
   /// would use, longer while an end of it is the best (rate_beyond()).
   std::vector<double> rates;
   /// With pilots: grids, given ones too, grow until the best rate is inside on both sides (at most
