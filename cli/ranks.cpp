@@ -17,19 +17,13 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/parallel.hpp"
+#include "sluice/comm/detail/patience.hpp"
 #include "sluice/comm/rank_work.hpp"
 #include "stop_signals.hpp"
 
 namespace sluice::cli {
 namespace {
 
-/// How long another process than the first waits before it complains: until then the first one
-/// has, if all have the same to complain of.
-constexpr std::chrono::milliseconds after_the_first{1500};
-constexpr std::chrono::milliseconds look{50};
-/// When the first one cannot speak, the next does, and ends the others before they would.
-constexpr std::chrono::milliseconds after_the_one_before{1500};
-constexpr int most_turns = 10;
 /// Bytes of standard input that travel at a time.
 constexpr std::size_t input_piece = std::size_t{1} << 22;
 
@@ -78,14 +72,17 @@ std::optional<std::string> complainer(bool of_another) {
   if (of_another && joined() && joined()->was_missed()) return std::nullopt;
   if (speaks()) return "";
   if (!joined()) return std::nullopt;
-  const int turn = of_another ? std::min(joined()->rank() - 1, most_turns) : 0;
-  const auto patience = after_the_first + after_the_one_before * turn;
-  for (auto waited = patience.zero(); waited < patience; waited += look) {
-    if (joined()->first_failed()) return std::nullopt;
-    std::this_thread::sleep_for(look);
+  const auto now = [] { return std::chrono::steady_clock::now(); };
+  SpeakingTurn turn(joined()->rank(), of_another, now());
+  const auto look = [&] {
+    return turn.look(now(), {.first_failed = joined()->first_failed(),
+                             .stopping = StopSignals::received() != 0});
+  };
+  SpeakingTurn::Answer answer = look();
+  for (; answer == SpeakingTurn::Answer::wait; answer = look()) {
+    std::this_thread::sleep_for(SpeakingTurn::between_looks);
   }
-  // Who is told to stop and cannot is not the one that failed.
-  if (StopSignals::received() != 0) return std::nullopt;
+  if (answer == SpeakingTurn::Answer::silent) return std::nullopt;
   return joined()->title(joined()->rank()) + ": ";
 }
 

@@ -7,6 +7,8 @@
 #include <climits>
 #include <utility>
 
+#include "sluice/comm/detail/patience.hpp"
+
 namespace sluice {
 namespace {
 
@@ -21,9 +23,6 @@ constexpr std::chrono::microseconds nap_beside_work{100};
 constexpr std::chrono::microseconds longest_nap{400};
 /// How long others wait, at most, for what they ask of this process while it has nothing to say.
 constexpr std::chrono::milliseconds idle{5};
-/// Seconds of silence that are enough once a signal has come: a launcher sends one to all when it
-/// has seen a process die.
-constexpr double patience_when_stopping = 5;
 constexpr std::chrono::milliseconds to_be_heard{300};
 
 int count_of(std::size_t bytes) {
@@ -106,8 +105,9 @@ std::int64_t Communicator::Thread::next_number() {
 }
 
 double Communicator::Thread::patience() const {
+  // A launcher sends a signal to all when it has seen a process die, too.
   const bool stopping = options_.stop != nullptr && options_.stop->load() != 0;
-  return stopping ? std::min(options_.timeout, patience_when_stopping) : options_.timeout;
+  return stopping ? timeout_when_stopping(options_.timeout) : options_.timeout;
 }
 
 std::future<void> Communicator::Thread::post(std::function<void(Collectives&)> work) {

@@ -9,6 +9,7 @@
 #include "choose.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/inference/session.hpp"
+#include "sluice/tensor/detail/rows.hpp"
 
 namespace sluice {
 namespace {
@@ -52,13 +53,9 @@ class Search {
 };
 
 std::vector<Candidate> Search::candidates() {
-  const std::int64_t hidden_width = live_.front().session.hidden().dim(1);
-  const Tensor hidden(Shape{static_cast<std::int64_t>(live_.size()), hidden_width});
-  float* to = hidden.data<float>();
-  for (const Live& each : live_) {
-    to = std::copy_n(each.session.hidden().data<float>(), hidden_width, to);
-  }
-  const Tensor logs = model_.log_probabilities(hidden);
+  std::vector<Tensor> rows;
+  for (const Live& each : live_) rows.push_back(each.session.hidden());
+  const Tensor logs = model_.log_probabilities(stacked_parts(rows, 0, rows.front().dim(1)));
   std::vector<Candidate> all;
   for (std::size_t i = 0; i < live_.size(); ++i) {
     const auto v = static_cast<std::size_t>(logs.dim(1));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <exception>
 #include <string>
@@ -11,6 +12,8 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/parallel.hpp"
 #include "sluice/base/profile.hpp"
+#include "sluice/inference/detail/pass_rows.hpp"
+#include "sluice/tensor/detail/rows.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -32,7 +35,6 @@ std::string sentence(const std::exception_ptr& failure) {
 
 std::vector<EnginePass::Told> EnginePass::run(std::span<const Part> parts) {
   outputs_.clear();
-  alive_.clear();
   std::vector<Told> told;
   for (const Part& part : parts) {
     EngineTask& task = *part.task;
@@ -45,7 +47,7 @@ std::vector<EnginePass::Told> EnginePass::run(std::span<const Part> parts) {
     }
     // What is remembered of a prompt may already predict a token that is asked for.
     if (task.hidden.defined() && task.read > 0) {
-      collect_row(task, task.hidden.data<float>(), task.read);
+      collect_row(task, task.hidden, 0, task.read);
     }
   }
   read(parts);
@@ -96,23 +98,14 @@ void EnginePass::read(std::span<const Part> parts) {
 }
 
 void EnginePass::read_together(std::span<const Part> parts, std::size_t padding) {
-  std::vector<std::int32_t> ids;
-  std::vector<std::int64_t> lengths;
-  std::vector<StackState*> states;
+  PassRows pass;
   for (const Part& part : parts) {
-    const auto begin = part.task->text.begin() + static_cast<std::ptrdiff_t>(part.task->read);
-    ids.insert(ids.end(), begin, begin + static_cast<std::ptrdiff_t>(part.count));
-    lengths.push_back(static_cast<std::int64_t>(part.count));
-    states.push_back(&part.task->state);
+    pass.add(part.task->state, std::span(part.task->text).subspan(part.task->read, part.count));
   }
   std::vector<StackState> nobody(padding - parts.size());
-  for (StackState& state : nobody) {
-    ids.push_back(0);
-    lengths.push_back(1);
-    states.push_back(&state);
-  }
+  for (StackState& state : nobody) pass.add(state, std::array<std::int32_t, 1>{0});
   try {
-    collect(parts, model_.hidden(ids, PackedRows(lengths), states));
+    collect(parts, pass.read(model_));
     return;
   } catch (...) {
     if (parts.size() == 1) {
@@ -131,33 +124,30 @@ void EnginePass::read_together(std::span<const Part> parts, std::size_t padding)
 }
 
 void EnginePass::collect(std::span<const Part> parts, const Tensor& hidden) {
-  alive_.push_back(hidden);
-  const float* row = hidden.data<float>();
   std::int64_t at = 0;
   for (const Part& part : parts) {
     EngineTask& task = *part.task;
     for (std::size_t i = 0; i < part.count; ++i, ++at) {
-      collect_row(task, row + at * hidden.dim(1), task.read + i + 1);
+      collect_row(task, hidden, at, task.read + i + 1);
     }
     task.read += part.count;
-    // A copy, for a view would keep all rows alive; of a single row that is all there is.
-    const Tensor last = hidden.rows(at - 1, at);
-    task.hidden = hidden.dim(0) == 1 ? last : last.clone();
+    task.hidden = own_row(hidden, at - 1);
   }
 }
 
-void EnginePass::collect_row(EngineTask& task, const float* hidden, std::size_t position) {
+void EnginePass::collect_row(EngineTask& task, const Tensor& hidden, std::int64_t row,
+                             std::size_t position) {
   const bool tells = position < task.prompt_size && position >= task.echoed;
   const bool chooses = position == task.text.size() && task.wants_token();
-  if (tells || chooses) outputs_.push_back({&task, hidden, position, {}, chooses, {}});
+  if (!tells && !chooses) return;
+  outputs_.push_back({&task, hidden.rows(row, row + 1), position, {}, chooses, {}});
 }
 
-Tensor EnginePass::hidden_rows(std::span<Output* const> outputs, std::size_t rows) const {
-  const std::int64_t width = outputs.front()->task->hidden.dim(1);
-  Tensor hidden = Tensor::zeros(Shape{static_cast<std::int64_t>(rows), width});
-  float* to = hidden.data<float>();
-  for (const Output* const output : outputs) to = std::copy_n(output->hidden, width, to);
-  return hidden;
+Tensor EnginePass::hidden_rows(std::span<Output* const> outputs, std::size_t rows) {
+  std::vector<Tensor> each(rows);
+  std::transform(outputs.begin(), outputs.end(), each.begin(),
+                 [](const Output* output) { return output->hidden; });
+  return stacked_parts(each, 0, each.front().dim(1));
 }
 
 void EnginePass::evaluate(std::span<Output* const> outputs) {

@@ -41,7 +41,7 @@ class EnginePass {
   /// A hidden row of `task` that predicts text[position].
   struct Output {
     EngineTask* task = nullptr;
-    const float* hidden = nullptr;
+    Tensor hidden;  // [1, H], a view
     std::size_t position = 0;
     EngineToken token;
     bool chosen = false;
@@ -52,10 +52,11 @@ class EnginePass {
   /// The hidden rows of parts that are read together.
   void read_together(std::span<const Part> parts, std::size_t padding);
   void collect(std::span<const Part> parts, const Tensor& hidden);
-  void collect_row(EngineTask& task, const float* hidden, std::size_t position);
+  void collect_row(EngineTask& task, const Tensor& hidden, std::int64_t row, std::size_t position);
   void evaluate(std::span<Output* const> outputs);
   void evaluate_scores(std::span<Output* const> outputs);
-  Tensor hidden_rows(std::span<Output* const> outputs, std::size_t rows) const;
+  /// Those of the outputs, [rows, H], zeros behind them.
+  static Tensor hidden_rows(std::span<Output* const> outputs, std::size_t rows);
   static void choose(Output& output, std::span<float> log_probabilities);
   /// See EngineToken::rank.
   static std::int64_t rank_of(std::span<const float> log_probabilities, std::int32_t id);
@@ -63,7 +64,6 @@ class EnginePass {
   const FrozenModel& model_;
   bool deterministic_;
   std::vector<Output> outputs_;
-  std::vector<Tensor> alive_;  // what outputs point into
 };
 
 }  // namespace sluice::detail

@@ -8,10 +8,11 @@
 #include <numbers>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sluice/base/error.hpp"
-#include "sluice/tensor/detail/rows.hpp"
+#include "sluice/inference/detail/pass_rows.hpp"
 
 namespace sluice {
 namespace {
@@ -61,38 +62,39 @@ Plan plan(std::int64_t size, std::optional<std::int64_t> receptive_field,
   return plan;
 }
 
-/// One pass: tokens of the windows that have some, and which of their rows are scored.
-struct Pass {
-  std::vector<std::int32_t> ids, targets, labels, scored_rows, scored_targets;
-  std::vector<std::int64_t> lengths;
-  std::vector<StackState*> states;
+/// Parts of a corpus that are read in one pass, and the labels of their tokens if it has any.
+struct CorpusPass {
+  detail::PassRows rows;
+  std::vector<std::int32_t> labels;
+
+  /// The text of `state` reads `count` tokens from `begin` on, all but the first `skipped` scored.
+  void add(const TokenShards& corpus, StackState& state, std::int64_t begin, std::int64_t count,
+           std::int64_t skipped) {
+    const auto row = static_cast<std::size_t>(rows.rows());
+    std::vector<std::int32_t> targets(static_cast<std::size_t>(count));
+    corpus.read_pairs(begin, count, rows.make_room(state, targets.size()).data(), targets.data());
+    if (corpus.labels() != nullptr) {
+      labels.resize(row + targets.size());
+      corpus.labels()->read(begin, count, labels.data() + row);
+    }
+    for (auto t = static_cast<std::size_t>(skipped); t < targets.size(); ++t) {
+      rows.ask(static_cast<std::int64_t>(row + t), targets[t]);
+    }
+  }
 };
 
 /// Reads the windows' tokens from `offset` on, at most plan.chunk of each.
-Pass read_pass(const Plan& plan, const TokenShards& corpus, std::int64_t offset,
-               std::vector<StackState>& states) {
-  Pass pass;
+CorpusPass read_pass(const Plan& plan, const TokenShards& corpus, std::int64_t offset,
+                     std::vector<StackState>& states) {
+  CorpusPass pass;
   const std::int64_t time = std::min(plan.chunk, plan.length - offset);
   for (std::int64_t s = 0; s < plan.segments; ++s) {
     const std::int64_t begin = plan.start + s * plan.stride + offset;
     const std::int64_t present = std::clamp<std::int64_t>(plan.end - begin, 0, time);
     if (present == 0) continue;
-    const std::size_t row = pass.ids.size();
-    pass.ids.resize(row + static_cast<std::size_t>(present));
-    pass.targets.resize(pass.ids.size());
-    corpus.read_pairs(begin, present, pass.ids.data() + row, pass.targets.data() + row);
-    if (corpus.labels() != nullptr) {
-      pass.labels.resize(pass.ids.size());
-      corpus.labels()->read(begin, present, pass.labels.data() + row);
-    }
-    pass.lengths.push_back(present);
-    pass.states.push_back(&states[static_cast<std::size_t>(s)]);
     const std::int64_t skipped =
         std::clamp<std::int64_t>((s == 0 ? plan.lead : plan.warm_up) - offset, 0, present);
-    for (std::size_t r = row + static_cast<std::size_t>(skipped); r < pass.ids.size(); ++r) {
-      pass.scored_rows.push_back(static_cast<std::int32_t>(r));
-      pass.scored_targets.push_back(pass.targets[r]);
-    }
+    pass.add(corpus, states[static_cast<std::size_t>(s)], begin, present, skipped);
   }
   return pass;
 }
@@ -147,7 +149,7 @@ class WindowReader {
   }
 
   /// The next pass; one without rows when all is read.
-  Pass next() {
+  CorpusPass next() {
     std::vector<Place*> reading;
     for (Place& place : places_) {
       if (place.at == place.window.end) {
@@ -157,7 +159,7 @@ class WindowReader {
       }
       reading.push_back(&place);
     }
-    Pass pass;
+    CorpusPass pass;
     const auto texts = static_cast<std::int64_t>(std::max<std::size_t>(reading.size(), 1));
     const std::int64_t most =
         chunk_ > 0 ? chunk_ : std::max<std::int64_t>(rows_per_pass / texts, 1);
@@ -172,24 +174,10 @@ class WindowReader {
     StackState state;
   };
 
-  void read(Place& place, std::int64_t most, Pass& pass) {
+  void read(Place& place, std::int64_t most, CorpusPass& pass) {
     const std::int64_t count = std::min(most, place.window.end - place.at);
-    const std::size_t row = pass.ids.size();
-    pass.ids.resize(row + static_cast<std::size_t>(count));
-    pass.targets.resize(pass.ids.size());
-    corpus_.read_pairs(place.at, count, pass.ids.data() + row, pass.targets.data() + row);
-    if (corpus_.labels() != nullptr) {
-      pass.labels.resize(pass.ids.size());
-      corpus_.labels()->read(place.at, count, pass.labels.data() + row);
-    }
-    pass.lengths.push_back(count);
-    pass.states.push_back(&place.state);
-    for (std::int64_t i = 0; i < count; ++i) {
-      if (place.at + i < place.window.begin) continue;
-      const std::size_t r = row + static_cast<std::size_t>(i);
-      pass.scored_rows.push_back(static_cast<std::int32_t>(r));
-      pass.scored_targets.push_back(pass.targets[r]);
-    }
+    const std::int64_t skipped = std::clamp<std::int64_t>(place.window.begin - place.at, 0, count);
+    pass.add(corpus_, place.state, place.at, count, skipped);
     place.at += count;
   }
 
@@ -281,21 +269,17 @@ class Summing {
   Sums sums_;
 };
 
-void add_pass(const FrozenModel& model, const Pass& pass, Summing& summing) {
-  const RowLabels labels{.all = model.label(), .each = pass.labels};
-  Tensor hidden = model.hidden(pass.ids, PackedRows(pass.lengths), pass.states, labels);
-  if (pass.scored_rows.empty()) return;  // all of it warms up
-  if (pass.scored_rows.size() != pass.ids.size()) {
-    hidden = pick_rows(hidden, pass.scored_rows, "evaluate");
-  }
-  summing.add(model.nll(hidden, pass.scored_targets), pass.scored_targets);
+void add_pass(const FrozenModel& model, const CorpusPass& pass, Summing& summing) {
+  Tensor hidden = pass.rows.read(model, pass.labels);
+  if (pass.rows.targets().empty()) return;  // all of it warms up
+  summing.add(pass.rows.nll(model, std::move(hidden)), pass.rows.targets());
 }
 
 Sums score_part(const FrozenModel& model, const TokenShards& corpus, const EvalOptions& options) {
   Summing summing(corpus, options);
   if (corpus.documents() != nullptr) {
     WindowReader reader(corpus, Windows(corpus, model.receptive_field(), options), options);
-    for (Pass pass = reader.next(); !pass.ids.empty(); pass = reader.next()) {
+    for (CorpusPass pass = reader.next(); !pass.rows.empty(); pass = reader.next()) {
       add_pass(model, pass, summing);
     }
     return summing.sums();

@@ -7,6 +7,7 @@
 
 #include "beam.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/inference/detail/pass_rows.hpp"
 #include "sluice/inference/generate.hpp"
 #include "sluice/inference/text_builder.hpp"
 #include "unknown_words.hpp"
@@ -129,13 +130,11 @@ void Many::draw(std::span<const std::string> prompts,
 }
 
 std::vector<EngineToken> Many::echo(const std::vector<TokenId>& ids) const {
-  const std::vector<std::int64_t> length = {static_cast<std::int64_t>(ids.size()) - 1};
-  if (length.front() == 0) return {};
+  if (ids.size() < 2) return {};
   StackState state;
-  StackState* const states = &state;
-  const Tensor hidden =
-      model_->hidden(std::span(ids).first(ids.size() - 1), PackedRows(length), {&states, 1});
-  const std::vector<double> nll = model_->nll(hidden, std::span(ids).subspan(1));
+  detail::PassRows pass;
+  pass.add(state, std::span(ids).first(ids.size() - 1));
+  const std::vector<double> nll = model_->nll(pass.read(*model_), std::span(ids).subspan(1));
   std::vector<EngineToken> told;
   for (std::size_t i = 0; i < nll.size(); ++i) {
     told.push_back({ids[i + 1], static_cast<float>(-nll[i]), {}});

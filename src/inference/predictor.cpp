@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "sluice/base/error.hpp"
+#include "sluice/inference/detail/pass_rows.hpp"
 #include "sluice/tensor/detail/rows.hpp"
 
 namespace sluice {
@@ -61,18 +62,15 @@ class ModelPredictor final : public Predictor {
   bool predicts_start() const override { return false; }
 
  private:
-  /// Rows that are read in a pass, and what is asked of them.
+  /// One pass, and whose its rows are.
   struct Pass {
-    std::vector<std::int32_t> ids;
-    std::vector<std::int64_t> lengths;
-    std::vector<StackState*> states;
-    /// In do_nll(): rows whose next token is known, these tokens, and their places in what is
-    /// asked.
-    std::vector<std::int32_t> rows;
-    std::vector<std::int32_t> targets;
+    detail::PassRows rows;
+    /// In do_nll(): where what is asked of the rows belongs in its answer.
     std::vector<std::size_t> places;
-    /// Texts of which the last row is kept.
+    /// Texts of which a row is kept, their last.
     std::vector<std::pair<ModelPart*, std::int64_t>> kept;
+    /// The row that was added last.
+    void keep(ModelPart& part) { kept.emplace_back(&part, rows.rows() - 1); }
   };
 
   void do_feed(States states, std::span<const Ids> ids) const override;
@@ -80,9 +78,6 @@ class ModelPredictor final : public Predictor {
                              Reading reading) const override;
   Tensor do_log_probabilities(States states) const override;
 
-  Tensor read(const Pass& pass) const {
-    return model_->hidden(pass.ids, PackedRows(pass.lengths), pass.states);
-  }
   /// The hidden rows of a pass, of which those to keep go to their texts.
   Tensor read_and_keep(const Pass& pass) const;
   /// nll of the first token of the texts whose last hidden row is at hand.
@@ -91,14 +86,16 @@ class ModelPredictor final : public Predictor {
   std::shared_ptr<const FrozenModel> model_;
 };
 
-/// The first `count` tokens that a text still has to read before its last one: the pending one,
-/// then those of `ids`. What is last becomes pending.
-void read_on(ModelPart& part, Ids& ids, std::size_t count, std::vector<std::int32_t>& to) {
-  for (; count > 0; --count) {
-    if (part.pending) to.push_back(*part.pending);
-    part.pending = ids.front();
-    ids = ids.subspan(1);
-  }
+/// A text goes on by the first `count` (1 or more) of its ids: the pending one before them is read,
+/// and the last of them becomes pending in its place; with `whole` it is read as well.
+void read_on(ModelPart& part, Ids& ids, std::size_t count, bool whole, detail::PassRows& pass) {
+  const std::size_t before = part.pending ? 1 : 0;
+  const auto to = pass.make_room(part.state, before + count - (whole ? 0 : 1));
+  if (part.pending) to.front() = *part.pending;
+  std::copy_n(ids.begin(), to.size() - before, to.subspan(before).begin());
+  part.pending = ids[count - 1];
+  part.hidden = Tensor();
+  ids = ids.subspan(count);
 }
 
 /// What a text of `ids` reads in this pass of at most `most` rows, its last token left pending.
@@ -109,19 +106,15 @@ std::size_t rows_of(const ModelPart& part, Ids ids, std::int64_t most) {
 void ModelPredictor::do_feed(States states, std::span<const Ids> ids) const {
   std::vector<Ids> left(ids.begin(), ids.end());
   while (std::any_of(left.begin(), left.end(), [](Ids list) { return !list.empty(); })) {
-    Pass pass;
+    detail::PassRows pass;
     for (std::size_t i = 0; i < left.size(); ++i) {
-      const std::int64_t room = most_rows_in_all - static_cast<std::int64_t>(pass.ids.size());
+      const std::int64_t room = most_rows_in_all - pass.rows();
       if (left[i].empty() || room <= 0) continue;
       auto& part = states[i]->as<ModelPart>();
-      const std::size_t before = pass.ids.size();
-      read_on(part, left[i], rows_of(part, left[i], std::min(room, most_rows_of_text)), pass.ids);
-      part.hidden = Tensor();
-      if (pass.ids.size() == before) continue;
-      pass.lengths.push_back(static_cast<std::int64_t>(pass.ids.size() - before));
-      pass.states.push_back(&part.state);
+      const std::size_t count = rows_of(part, left[i], std::min(room, most_rows_of_text));
+      read_on(part, left[i], count, false, pass);
     }
-    if (!pass.ids.empty()) read(pass);
+    if (!pass.empty()) pass.read(*model_);
   }
 }
 
@@ -140,21 +133,15 @@ void ModelPredictor::answer_from_hidden(States states, std::span<const Ids> ids,
     places.push_back(place);
   }
   if (rows.empty()) return;
-  const std::int64_t width = rows.front().dim(-1);
-  const Tensor all(Shape{static_cast<std::int64_t>(rows.size()), width});
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    std::copy_n(rows[r].data<float>(), width,
-                all.data<float>() + static_cast<std::int64_t>(r) * width);
-  }
-  const std::vector<double> found = model_->nll(all, targets);
+  const std::vector<double> found =
+      model_->nll(stacked_parts(rows, 0, rows.front().dim(1)), targets);
   for (std::size_t r = 0; r < rows.size(); ++r) nll[places[r]] = found[r];
 }
 
 Tensor ModelPredictor::read_and_keep(const Pass& pass) const {
-  Tensor hidden = read(pass);
+  Tensor hidden = pass.rows.read(*model_);
   for (const auto& [part, row] : pass.kept) {
-    // A copy, for a view would keep all rows alive.
-    part->hidden = hidden.dim(0) == 1 ? hidden : hidden.rows(row, row + 1).clone();
+    part->hidden = detail::own_row(hidden, row);
     part->pending.reset();
   }
   return hidden;
@@ -178,33 +165,22 @@ std::vector<double> ModelPredictor::do_nll(States states, std::span<const Ids> i
     Pass pass;
     std::size_t place = 0;
     for (std::size_t i = 0; i < left.size(); place += ids[i].size(), ++i) {
-      const std::int64_t room = most_rows_in_all - static_cast<std::int64_t>(pass.ids.size());
+      const std::int64_t row = pass.rows.rows(), room = most_rows_in_all - row;
       if (left[i].empty() || room <= 0) continue;
       auto& part = states[i]->as<ModelPart>();
-      const std::size_t before = pass.ids.size();
       const std::size_t count = rows_of(part, left[i], std::min(room, most_rows_of_text));
       const std::size_t answered = part.pending ? 0 : 1;  // by the hidden row at hand
       const std::size_t begin = ids[i].size() - left[i].size();
-      read_on(part, left[i], count, pass.ids);
-      part.hidden = Tensor();
-      for (std::size_t t = begin + answered; t < begin + count; ++t) {
-        pass.rows.push_back(static_cast<std::int32_t>(before + t - begin - answered));
-        pass.targets.push_back(ids[i][t]);
-        pass.places.push_back(place + t);
+      const bool whole = reading == Reading::whole && count == left[i].size();
+      read_on(part, left[i], count, whole, pass.rows);
+      if (whole) pass.keep(part);
+      for (std::size_t t = answered; t < count; ++t) {
+        pass.rows.ask(row + static_cast<std::int64_t>(t - answered), ids[i][begin + t]);
+        pass.places.push_back(place + begin + t);
       }
-      if (left[i].empty() && reading == Reading::whole) {
-        pass.kept.emplace_back(&part, static_cast<std::int64_t>(pass.ids.size()));
-        pass.ids.push_back(*part.pending);
-      }
-      if (pass.ids.size() == before) continue;
-      pass.lengths.push_back(static_cast<std::int64_t>(pass.ids.size() - before));
-      pass.states.push_back(&part.state);
     }
-    if (pass.ids.empty()) continue;
-    Tensor hidden = read_and_keep(pass);
     if (pass.rows.empty()) continue;
-    if (pass.rows.size() != pass.ids.size()) hidden = pick_rows(hidden, pass.rows, "predictor");
-    const std::vector<double> found = model_->nll(hidden, pass.targets);
+    const std::vector<double> found = pass.rows.nll(*model_, read_and_keep(pass));
     for (std::size_t r = 0; r < found.size(); ++r) nll[pass.places[r]] = found[r];
   }
   return nll;
@@ -218,19 +194,13 @@ Tensor ModelPredictor::do_log_probabilities(States states) const {
     if (!part.pending) {
       throw nothing_read();
     }
-    pass.kept.emplace_back(&part, static_cast<std::int64_t>(pass.ids.size()));
-    pass.ids.push_back(*part.pending);
-    pass.lengths.push_back(1);
-    pass.states.push_back(&part.state);
+    pass.rows.add(part.state, {&*part.pending, 1});
+    pass.keep(part);
   }
-  if (!pass.ids.empty()) read_and_keep(pass);
-  const std::int64_t width = states.front()->as<ModelPart>().hidden.dim(-1);
-  const Tensor rows(Shape{static_cast<std::int64_t>(states.size()), width});
-  for (std::size_t i = 0; i < states.size(); ++i) {
-    std::copy_n(states[i]->as<ModelPart>().hidden.data<float>(), width,
-                rows.data<float>() + static_cast<std::int64_t>(i) * width);
-  }
-  return model_->log_probabilities(rows);
+  if (!pass.rows.empty()) read_and_keep(pass);
+  std::vector<Tensor> rows;
+  for (PredictorState* state : states) rows.push_back(state->as<ModelPart>().hidden);
+  return model_->log_probabilities(stacked_parts(rows, 0, rows.front().dim(1)));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sluice/base/error.hpp"
+#include "sluice/inference/detail/pass_rows.hpp"
 
 namespace sluice {
 namespace {
@@ -75,24 +76,17 @@ void Session::step(std::span<Session* const> sessions,
     if (reading.empty()) return;
     const std::int64_t most = std::clamp<std::int64_t>(
         most_rows / static_cast<std::int64_t>(reading.size()), 1, most_of_text);
-    std::vector<std::int32_t> tokens;
-    std::vector<std::int64_t> lengths;
-    std::vector<StackState*> states;
+    detail::PassRows pass;
+    std::vector<std::int64_t> last;
     for (const std::size_t i : reading) {
       const auto count = std::min(static_cast<std::size_t>(most), left[i].size());
-      tokens.insert(tokens.end(), left[i].begin(),
-                    left[i].begin() + static_cast<std::ptrdiff_t>(count));
-      lengths.push_back(static_cast<std::int64_t>(count));
-      states.push_back(&sessions[i]->state_);
+      pass.add(sessions[i]->state_, left[i].first(count));
+      last.push_back(pass.rows() - 1);
       left[i] = left[i].subspan(count);
     }
-    const PackedRows rows(lengths);
-    const Tensor hidden = sessions.front()->model_->hidden(tokens, rows, states);
+    const Tensor hidden = pass.read(*sessions.front()->model_);
     for (std::size_t j = 0; j < reading.size(); ++j) {
-      const std::int64_t last = rows.first(j) + rows.length(j) - 1;
-      // A copy, for a view would keep all rows alive.
-      const Tensor row = hidden.rows(last, last + 1);
-      sessions[reading[j]]->hidden_ = rows.rows() == 1 ? row : row.clone();
+      sessions[reading[j]]->hidden_ = detail::own_row(hidden, last[j]);
     }
   }
 }

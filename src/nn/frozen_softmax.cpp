@@ -115,8 +115,7 @@ class FrozenAdaptive final : public FrozenTokens {
     add_bias(head, bias_);
     const Tensor out(Shape{h.dim(0), ends_.back()});
     for (std::size_t i = 0; i < tails_.size(); ++i) {
-      tails_[i].output.product(out.data<float>() + ends_[i], ends_.back(),
-                               matrix(tails_[i].projection.product(h)));
+      tails_[i].output.product_into(out, ends_[i], tails_[i].projection.product(h));
     }
     log_softmax_bands(out, head, ends_);
     return out;

@@ -1,5 +1,6 @@
 #include "sluice/nn/frozen_transformer.hpp"
 
+#include "sluice/kernels/detail/positions.hpp"
 #include "sluice/tensor/detail/elementwise.hpp"
 #include "sluice/tensor/detail/rows.hpp"
 
@@ -9,12 +10,13 @@ namespace {
 /// x plus the vectors of its rows' positions.
 Tensor with_positions(const Tensor& x, const Tensor& table, const PackedRows& rows,
                       std::span<const TextKeys> texts) {
-  std::vector<std::int32_t> index;
-  index.reserve(static_cast<std::size_t>(rows.rows()));
+  std::vector<std::int32_t> index(static_cast<std::size_t>(rows.rows()));
+  const std::int64_t window = table.dim(0);
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    for (std::int64_t t = 0; t < rows.length(i); ++t) {
-      index.push_back(static_cast<std::int32_t>((texts[i].position + t) % table.dim(0)));
-    }
+    kernels::wrapped_positions(std::span(index).subspan(static_cast<std::size_t>(rows.first(i)),
+                                                        static_cast<std::size_t>(rows.length(i))),
+                               static_cast<std::int32_t>(texts[i].position % window),
+                               static_cast<std::int32_t>(window));
   }
   const Tensor sum = pick_rows(table, index, "positions");
   add_in_place(sum, x);

@@ -10,6 +10,7 @@
 #include "sluice/autograd/residual.hpp"
 #include "sluice/autograd/rows.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/kernels/detail/positions.hpp"
 
 namespace sluice {
 namespace {
@@ -41,6 +42,18 @@ const TransformerOptions& checked(const TransformerOptions& options) {
 
 Norm norm_of(const TransformerOptions& options, DType dtype) {
   return make_causal_norm(options.norm, options.dim, options.groups, dtype);
+}
+
+/// What `numbers` holds; nothing where a text starts.
+std::span<const std::int32_t> numbers_in(const Tensor& numbers) {
+  if (!numbers.defined()) return {};
+  return numbers.span<std::int32_t>();
+}
+
+void check_batch(const Tensor& numbers, std::int64_t batch) {
+  if (!numbers.defined() || numbers.shape() == Shape{batch}) return;
+  throw Error(fmt::format("transformer: positions {} carried for a batch of {}",
+                          numbers.shape().str(), batch));
 }
 
 }  // namespace
@@ -115,28 +128,17 @@ Variable TransformerStack::add_positions(const Variable& x, const Tensor& before
                                          Tensor& after) const {
   const std::int64_t batch = x.shape()[0], time = x.shape()[1];
   after = Tensor(Shape{batch}, DType::i32);
-  std::vector<std::int32_t> index;
-  index.reserve(static_cast<std::size_t>(batch * time));
-  const auto window = static_cast<std::int32_t>(options_.window);
-  for (std::int64_t b = 0; b < batch; ++b) {
-    std::int32_t position = before.defined() ? before.data<std::int32_t>()[b] : 0;
-    for (std::int64_t t = 0; t < time; ++t) {
-      index.push_back(position);
-      position = position + 1 < window ? position + 1 : 0;
-    }
-    after.data<std::int32_t>()[b] = position;
-  }
+  std::vector<std::int32_t> index(static_cast<std::size_t>(batch * time));
+  kernels::wrapped_positions(index, after.span<std::int32_t>(), numbers_in(before),
+                             static_cast<std::int32_t>(options_.window));
   return residual_add(x, reshape(embedding(index, positions_), x.shape()));
 }
 
 Tensor TransformerStack::next_visible(const Tensor& before, std::int64_t batch,
                                       std::int64_t time) const {
   Tensor after(Shape{batch}, DType::i32);
-  for (std::int64_t b = 0; b < batch; ++b) {
-    const std::int64_t all = (before.defined() ? before.data<std::int32_t>()[b] : 0) + time;
-    after.data<std::int32_t>()[b] =
-        static_cast<std::int32_t>(std::min<std::int64_t>(all, options_.window - 1));
-  }
+  kernels::count_positions(after.span<std::int32_t>(), numbers_in(before), time,
+                           static_cast<std::int32_t>(options_.window - 1));
   return after;
 }
 
@@ -158,16 +160,13 @@ Variable TransformerStack::forward(const Variable& x, std::vector<Tensor>& state
   Variable y = x;
   if (counts) {
     const Tensor before = next[blocks_.size()];
-    if (before.defined() && !(before.shape() == Shape{x.shape()[0]})) {
-      throw Error(fmt::format("transformer: positions {} carried for a batch of {}",
-                              before.shape().str(), x.shape()[0]));
-    }
+    check_batch(before, x.shape()[0]);
     y = add_positions(y, before, next[blocks_.size()]);
   }
-  const Tensor known = restarts ? next.back() : Tensor();
-  const auto visible = known.defined() ? std::span<const std::int32_t>(known.span<std::int32_t>())
-                                       : std::span<const std::int32_t>();
-  if (restarts) next.back() = next_visible(known, x.shape()[0], x.shape()[1]);
+  const Tensor carried = restarts ? next.back() : Tensor();
+  check_batch(carried, x.shape()[0]);
+  const auto visible = numbers_in(carried);
+  if (restarts) next.back() = next_visible(carried, x.shape()[0], x.shape()[1]);
   y = dropout(y, options.dropout_of(0));
   std::uint32_t stream = 1;
   for (std::size_t i = 0; i < blocks_.size(); ++i) {

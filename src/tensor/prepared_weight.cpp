@@ -196,6 +196,15 @@ Tensor PreparedWeight::product(const Tensor& x) const {
   return y;
 }
 
+void PreparedWeight::product_into(const Tensor& y, std::int64_t first, const Tensor& x) const {
+  const Shape& shape = y.shape();
+  if (shape.rank() != 2 || shape[0] != x.dim(0) || first < 0 || first + outputs() > shape[1]) {
+    throw Error(fmt::format("prepared weight: {} rows of {} do not fit into {} from column {} on",
+                            x.dim(0), outputs(), shape.str(), first));
+  }
+  product(y.data<float>() + first, shape[1], matrix(x));
+}
+
 Tensor PreparedWeight::pick(std::span<const std::int32_t> index, const char* what) const {
   if (data_.defined() && data_.dtype() == DType::f32) return pick_rows(data_, index, what);
   for (const std::int32_t i : index) {

@@ -94,7 +94,7 @@ TEST_F(Ranks, OneThatDiesEndsTheJob) {
 }
 
 // Of those that miss it, one speaks; where the system lets one of them wait, the next may speak,
-// too.
+// too. That it is one, and which, is SpeakingTurn's test in comm, by a clock of its own.
 TEST_F(Ranks, TheFirstOneHangs) {
   Process job(on(3, six("out", {"--steps", endless_steps, "--validate-every", endless_steps,
                                 "--timeout", "12"})),

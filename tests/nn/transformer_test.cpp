@@ -287,6 +287,14 @@ TEST(Transformer, RefusesWhatDoesNotFit) {
   std::vector<Tensor> short_state{state[0]};
   EXPECT_THROW(stack.forward(Variable(Tensor::zeros(Shape{2, 3, 12})), short_state, {}), Error);
   EXPECT_THROW(stack.forward(Variable(Tensor::zeros(Shape{1, 3, 12})), state, {}), Error);
+
+  // What each text sees of the last chunk, of another number of texts.
+  const std::vector<std::uint8_t> starts = {0, 0, 0};
+  const ForwardOptions documents{.starts = starts};
+  state.clear();
+  stack.forward(Variable(Tensor::zeros(Shape{3, 3, 12})), state, documents);
+  state.back() = Tensor::zeros(Shape{2}, DType::i32);
+  EXPECT_THROW(stack.forward(Variable(Tensor::zeros(Shape{3, 3, 12})), state, documents), Error);
 }
 
 }  // namespace

@@ -83,6 +83,31 @@ TEST(PreparedWeight, MultipliesRowsInEitherLayoutAndPrecision) {
   EXPECT_THROW(weight.product(random(Shape{2, 3}, 1)), Error);
 }
 
+// The bits of a product by itself, and nothing else changes.
+TEST(PreparedWeight, MultipliesIntoColumns) {
+  const PreparedWeight weight(random(Shape{5, 24}, 1), WeightLayout::outputs_by_inputs);
+  for (const std::int64_t rows : {0, 1, 3, 40}) {
+    const Tensor x = random(Shape{rows, 24}, 2), alone = weight.product(x);
+    for (const std::int64_t first : {0, 1, 4}) {
+      const Tensor y = random(Shape{rows, 9}, 3), before = y.clone();
+      weight.product_into(y, first, x);
+      for (std::int64_t i = 0; i < y.elements(); ++i) {
+        const std::int64_t column = i % 9 - first;
+        const bool inside = column >= 0 && column < 5;
+        ASSERT_EQ(y.data<float>()[i],
+                  inside ? alone.data<float>()[i / 9 * 5 + column] : before.data<float>()[i])
+            << rows << " " << first << " " << i;
+      }
+    }
+  }
+  const Tensor x = random(Shape{3, 24}, 2);
+  EXPECT_THROW(weight.product_into(Tensor(Shape{3, 9}), 5, x), Error);
+  EXPECT_THROW(weight.product_into(Tensor(Shape{3, 9}), -1, x), Error);
+  EXPECT_THROW(weight.product_into(Tensor(Shape{2, 9}), 0, x), Error);
+  EXPECT_THROW(weight.product_into(Tensor(Shape{27}), 0, x), Error);
+  EXPECT_THROW(weight.product_into(Tensor(Shape{3, 9}, DType::f64), 0, x), Error);
+}
+
 TEST(PreparedWeight, CopiesUnlessToldOtherwise) {
   const Tensor w = random(Shape{4, 3}, 1), x = random(Shape{2, 3}, 2);
   const PreparedWeight copied(w, WeightLayout::outputs_by_inputs);

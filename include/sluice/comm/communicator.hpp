@@ -64,8 +64,9 @@ class Communicator {
     /// Seconds without a sign of life after which another process counts as lost. (Each shows one
     /// every second, by itself.)
     double timeout = 60;
-    /// Where a signal handler stores a signal that asks to stop (0: none yet); from then on five
-    /// seconds are enough. May be null.
+    /// Where a signal handler stores a signal that asks to stop (0: none yet); from then on a
+    /// quarter of the timeout is enough, 5 seconds at least (unless that is shorter itself) and 30
+    /// at most. May be null.
     const std::atomic<int>* stop = nullptr;
   };
 

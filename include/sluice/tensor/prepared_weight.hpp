@@ -51,6 +51,9 @@ class PreparedWeight {
   void product(float* y, std::int64_t ldy, const MatrixView& x, bool accumulate = false) const;
   /// The same for contiguous x [R, C] into a new tensor [R, N].
   Tensor product(const Tensor& x) const;
+  /// The same into columns [first, first + N) of y, float32 [R, M]. Throws Error when y does not
+  /// have these, or as many rows as x.
+  void product_into(const Tensor& y, std::int64_t first, const Tensor& x) const;
 
   /// The weights of some outputs in float32, [n, C]: vectors of tokens, where a table of those is
   /// W. Throws Error, naming `what`, for an index outside [0, N).

@@ -13,9 +13,9 @@
 #include "codecs.hpp"
 #include "sluice/autograd/variable.hpp"
 #include "sluice/base/parallel.hpp"
+#include "sluice/inference/detail/pass_rows.hpp"
 #include "sluice/inference/frozen_model.hpp"
 #include "sluice/lab/compare/run.hpp"
-#include "sluice/tensor/packed_rows.hpp"
 
 namespace sluice {
 namespace {
@@ -102,28 +102,25 @@ class TextReader {
   /// Positions [offset, end) of each stream; those before its own are read and not scored.
   void pass(std::vector<StackState>& states, std::int64_t each, std::int64_t offset,
             std::int64_t end) {
-    std::vector<std::int32_t> ids;
+    detail::PassRows rows;
     std::vector<std::int32_t> targets;
     std::vector<std::int64_t> places;  // in the text, -1: not scored
-    std::vector<std::int64_t> lengths;
-    std::vector<StackState*> read;
     for (std::int64_t stream = 0; stream < streams; ++stream) {
       const std::int64_t begin = stream * each;
       const std::int64_t first = std::max<std::int64_t>(begin + offset, 0);
       const std::int64_t last = std::min(begin + end, text_.size());
       if (first >= last) continue;
-      const std::size_t at = ids.size();
-      ids.resize(at + static_cast<std::size_t>(last - first));
-      targets.resize(ids.size());
-      text_.read_pairs(first, last - first, ids.data() + at, targets.data() + at);
+      const std::size_t at = targets.size();
+      targets.resize(at + static_cast<std::size_t>(last - first));
+      const auto ids =
+          rows.make_room(states[static_cast<std::size_t>(stream)], targets.size() - at);
+      text_.read_pairs(first, last - first, ids.data(), targets.data() + at);
       for (std::int64_t i = first; i < last; ++i) places.push_back(i < begin ? -1 : i);
-      lengths.push_back(last - first);
-      read.push_back(&states[static_cast<std::size_t>(stream)]);
     }
-    if (ids.empty()) return;
-    const Tensor log_p = model_->log_probabilities(model_->hidden(ids, PackedRows(lengths), read));
+    if (rows.empty()) return;
+    const Tensor log_p = model_->log_probabilities(rows.read(*model_));
     const std::int64_t vocabulary = model_->vocabulary();
-    for (std::size_t r = 0; r < ids.size(); ++r) {
+    for (std::size_t r = 0; r < targets.size(); ++r) {
       if (places[r] < 0) continue;
       const float* row = log_p.data<float>() + static_cast<std::int64_t>(r) * vocabulary;
       const auto best = static_cast<TokenId>(std::max_element(row, row + vocabulary) - row);
