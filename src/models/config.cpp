@@ -272,6 +272,10 @@ std::int64_t ModelConfig::parameter_count() const {
   return architecture_->parameters(*this) + sluice::parameter_count(token_layers_options(*this));
 }
 
+bool operator==(const ModelConfig& a, const ModelConfig& b) {
+  return &a.architecture() == &b.architecture() && same_fields(field_parts(a), field_parts(b));
+}
+
 std::string ModelConfig::summary() const { return architecture_->summary(*this); }
 
 Value write_model(const ModelConfig& config) {

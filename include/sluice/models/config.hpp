@@ -90,6 +90,8 @@ struct ModelConfig {
   std::any shape_;
 };
 
+/// Whether config.json says the same of both.
+bool operator==(const ModelConfig& a, const ModelConfig& b);
 /// The same model without labels.
 ModelConfig without_labels(ModelConfig config);
 
