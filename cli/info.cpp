@@ -41,20 +41,21 @@ ordered_json history(const Metrics& metrics) {
 /// What is known of a model without its weights.
 ordered_json describe(const ModelDirectory& files, const Tokenizer& tokenizer,
                       std::optional<std::int64_t> field) {
-  const nlohmann::json config = files.config();
+  const Value config = files.config();
   const ModelConfig model = files.model_config();
   Metrics metrics;
   if (std::filesystem::exists(files.metrics_file())) metrics = read_metrics(files.metrics_file());
   for (const std::string& fault : metrics.faults) {
     tell(fmt::format("sluice info: {}; it is passed over\n", fault));
   }
-  return {{"model", config["model"]},
+  const Value* const training = config.find("training");
+  return {{"model", document_of(*config.find("model"))},
           {"summary", model.summary()},
           {"parameters", model.parameter_count()},
           {"receptive_field", field ? ordered_json(*field) : ordered_json()},
           {"tokenizer", {{"kind", tokenizer.kind()}, {"vocabulary", tokenizer.size()}}},
           {"tensors", ordered_json::array()},
-          {"training", config.value("training", nlohmann::json())},
+          {"training", document_of(training != nullptr ? *training : Value())},
           {"history", history(metrics)}};
 }
 

@@ -1,4 +1,4 @@
-// ModelConfig: validation, size, JSON; what of it no architecture owns.
+// ModelConfig: validation, size, reading and writing; what of it no architecture owns.
 
 #include "sluice/models/config.hpp"
 
@@ -7,10 +7,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "initialise.hpp"
-#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/models/architecture.hpp"
@@ -300,15 +298,6 @@ ModelConfig read_model(const Value& object, const FieldPlace& place) {
   std::erase_if(others, [](const auto& field) { return field.first == "arch"; });
   read_fields(model_parts(config), others, place, Reading::complete);
   return config;
-}
-
-void to_json(nlohmann::json& json, const ModelConfig& config) {
-  json = document_of(write_model(config));
-}
-
-void from_json(const nlohmann::json& json, ModelConfig& config) {
-  config =
-      read_model(value_of(json), {.where = "model config", .origin = FieldPlace::Origin::file});
 }
 
 void check_conv_path(const ModelConfig& config, ConvPath path) {

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -20,6 +19,7 @@
 #include "run_facts.hpp"
 #include "run_states.hpp"
 #include "saved_weights.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/version.hpp"
@@ -112,7 +112,7 @@ class Run {
   void check_ranks() const {
     Fingerprint facts = checkpointer_.fingerprint();
     facts["version"] = library_version();
-    facts["configuration"] = nlohmann::json(config_).dump();
+    facts["configuration"] = json_text(write_fields(field_parts(config_)));
     facts["kind of start"] = options_.resume ? "resumed" : "new";
     facts["weights"] = parameters_checksum(model_.parameters());
     ranks_.check_same(facts);

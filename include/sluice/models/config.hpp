@@ -3,7 +3,6 @@
 
 #include <any>
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -117,10 +116,6 @@ Value write_model(const ModelConfig& config);
 /// The inverse. Throws as `place` says, naming the field that is missing, unknown or of the wrong
 /// type.
 ModelConfig read_model(const Value& object, const FieldPlace& place);
-
-/// The same with the library's type of JSON; what is read counts as a file's.
-void to_json(nlohmann::json& json, const ModelConfig& config);
-void from_json(const nlohmann::json& json, ModelConfig& config);
 
 /// A named model of some architecture.
 struct Preset {
