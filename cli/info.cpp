@@ -1,15 +1,17 @@
 // sluice info: what is in a model directory.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "commands.hpp"
 #include "options.hpp"
@@ -27,98 +29,134 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// What the metrics tell of the training: the last "train" line and every validation.
-ordered_json history(const Metrics& metrics) {
-  ordered_json last = nullptr;
-  if (!metrics.train.empty()) last = document_of(metrics_value(metrics.train.back()));
-  ordered_json validations = ordered_json::array();
-  for (const ValidationLine& line : metrics.validations) {
-    validations.emplace_back(document_of(metrics_value(line)));
-  }
-  return {{"last", last}, {"validations", validations}};
-}
+struct TensorShape {
+  std::string name;
+  std::vector<std::int64_t> sizes;
+};
+
+/// What is in a model directory.
+struct ModelInfo {
+  ModelConfig config;
+  /// Sections of config.json, as it has them.
+  Value model, training;
+  std::int64_t parameters = 0;
+  /// None: the whole text.
+  std::optional<std::int64_t> receptive_field = {};
+  std::string tokenizer = {};
+  std::int64_t vocabulary = 0;
+  /// Of a model that can be trained.
+  std::vector<TensorShape> tensors = {};
+  /// The last "train" line, and every validation.
+  std::optional<TrainLine> last = {};
+  std::vector<ValidationLine> validations = {};
+  std::optional<RuntimeInfo> runtime = {};
+  std::optional<ReadingCost> cost = {};
+};
 
 /// What is known of a model without its weights.
-ordered_json describe(const ModelDirectory& files, const Tokenizer& tokenizer,
-                      std::optional<std::int64_t> field) {
-  const nlohmann::json config = files.config();
-  const ModelConfig model = files.model_config();
+ModelInfo describe(const ModelDirectory& files, const Tokenizer& tokenizer) {
+  const Value file = files.config();
+  ModelInfo info{.config = files.model_config(), .model = *file.find("model"), .training = {}};
+  if (const Value* const training = file.find("training")) info.training = *training;
   Metrics metrics;
   if (std::filesystem::exists(files.metrics_file())) metrics = read_metrics(files.metrics_file());
   for (const std::string& fault : metrics.faults) {
     tell(fmt::format("sluice info: {}; it is passed over\n", fault));
   }
-  return {{"model", config["model"]},
-          {"summary", model.summary()},
-          {"parameters", model.parameter_count()},
-          {"receptive_field", field ? ordered_json(*field) : ordered_json()},
-          {"tokenizer", {{"kind", tokenizer.kind()}, {"vocabulary", tokenizer.size()}}},
-          {"tensors", ordered_json::array()},
-          {"training", config.value("training", nlohmann::json())},
-          {"history", history(metrics)}};
+  if (!metrics.train.empty()) info.last = metrics.train.back();
+  info.validations = std::move(metrics.validations);
+  info.parameters = info.config.parameter_count();
+  info.tokenizer = tokenizer.kind();
+  info.vocabulary = tokenizer.size();
+  return info;
 }
 
-ordered_json describe(const std::filesystem::path& directory, bool verify) {
+ModelInfo describe(const std::filesystem::path& directory, bool verify) {
   const ModelDirectory files(directory);
   if (files.has_runtime()) {
     const LoadedFrozenModel loaded =
         load_runtime_model(files, verify ? Verify::always : Verify::when_changed);
     const RuntimeInfo runtime = runtime_info(files);
-    ordered_json info = describe(files, *loaded.tokenizer, loaded.model->receptive_field());
-    info["runtime"] = {{"precision", name_of(runtime.precision)}, {"bytes", runtime.bytes}};
+    ModelInfo info = describe(files, *loaded.tokenizer);
+    info.receptive_field = loaded.model->receptive_field();
+    info.runtime = runtime;
     return info;
   }
   const LoadedModel loaded = files.load();
-  ordered_json info = describe(files, *loaded.tokenizer, loaded.model->receptive_field());
-  info["parameters"] = parameter_count(loaded.model->parameters());
+  ModelInfo info = describe(files, *loaded.tokenizer);
+  info.receptive_field = loaded.model->receptive_field();
+  info.parameters = parameter_count(loaded.model->parameters());
   for (const Parameter& parameter : loaded.model->parameters()) {
     const Shape& shape = parameter.file_shape();
-    ordered_json sizes = ordered_json::array();
-    for (int i = 0; i < shape.rank(); ++i) sizes.push_back(shape[i]);
-    info["tensors"].push_back({{"name", parameter.name}, {"shape", sizes}});
+    TensorShape tensor{parameter.name, {}};
+    for (int i = 0; i < shape.rank(); ++i) tensor.sizes.push_back(shape[i]);
+    info.tensors.push_back(std::move(tensor));
   }
   return info;
 }
 
-/// Null stands for a number that is not finite.
-double number_of(const ordered_json& event, const char* field) {
-  const ordered_json& value = event.at(field);
-  return value.is_null() ? std::numeric_limits<double>::infinity() : value.get<double>();
-}
-
-std::string validation_line(const ordered_json& event, double uniform_loss) {
-  return fmt::format(
-      "step {} (epoch {}): loss {:.4f}, perplexity {:.2f}{}\n",
-      grouped(event.value("step", std::int64_t{0})), event.value("epoch", std::int64_t{0}),
-      number_of(event, "loss"), number_of(event, "perplexity"),
-      validation_standing(number_of(event, "loss"), uniform_loss, event.value("best", false)));
-}
-
 /// What reading `length` tokens costs the model.
-ordered_json describe_cost(const std::string& directory, std::int64_t length) {
+ReadingCost cost_of(const std::string& directory, std::int64_t length) {
   if (length < 1 || length > most_reading_length) {
     throw UsageError(
         fmt::format("--length: expected 1 to {} tokens, got {}", most_reading_length, length));
   }
-  const ReadingCost cost = measure_reading(load_frozen_model(directory).model, length);
-  ordered_json found = {{"length", cost.length},           {"flop", cost.flop},
-                        {"sequential", nullptr},           {"depending", nullptr},
-                        {"seconds_at_once", cost.at_once}, {"seconds_one_by_one", cost.one_by_one}};
-  if (cost.sequential) {
-    found["sequential"] = cost.sequential->reading;
-    found["depending"] = cost.sequential->depending;
-  }
-  return found;
+  return measure_reading(load_frozen_model(directory).model, length);
 }
 
-std::string cost_text(const ordered_json& cost) {
-  const auto count = [](const ordered_json& value) {
-    return value.is_null() ? std::string("unknown") : grouped(value.get<std::int64_t>());
+ordered_json json_of(const ReadingCost& cost) {
+  ordered_json object = {
+      {"length", cost.length},           {"flop", cost.flop},
+      {"sequential", nullptr},           {"depending", nullptr},
+      {"seconds_at_once", cost.at_once}, {"seconds_one_by_one", cost.one_by_one}};
+  if (cost.sequential) {
+    object["sequential"] = cost.sequential->reading;
+    object["depending"] = cost.sequential->depending;
+  }
+  return object;
+}
+
+ordered_json json_of(const ModelInfo& info) {
+  ordered_json tensors = ordered_json::array(), validations = ordered_json::array();
+  for (const TensorShape& tensor : info.tensors) {
+    tensors.push_back({{"name", tensor.name}, {"shape", tensor.sizes}});
+  }
+  for (const ValidationLine& line : info.validations) {
+    validations.emplace_back(document_of(metrics_value(line)));
+  }
+  ordered_json last = nullptr;
+  if (info.last) last = document_of(metrics_value(*info.last));
+  ordered_json object = {
+      {"model", document_of(info.model)},
+      {"summary", info.config.summary()},
+      {"parameters", info.parameters},
+      {"receptive_field",
+       info.receptive_field ? ordered_json(*info.receptive_field) : ordered_json()},
+      {"tokenizer", {{"kind", info.tokenizer}, {"vocabulary", info.vocabulary}}},
+      {"tensors", tensors},
+      {"training", document_of(info.training)},
+      {"history", {{"last", last}, {"validations", validations}}}};
+  if (info.runtime) {
+    object["runtime"] = {{"precision", name_of(info.runtime->precision)},
+                         {"bytes", info.runtime->bytes}};
+  }
+  if (info.cost) object["cost"] = json_of(*info.cost);
+  return object;
+}
+
+std::string validation_line(const ValidationLine& line, double uniform_loss) {
+  return fmt::format("step {} (epoch {}): loss {:.4f}, perplexity {:.2f}{}\n", grouped(line.step),
+                     grouped(line.epoch), line.loss, line.perplexity,
+                     validation_standing(line.loss, uniform_loss, line.best));
+}
+
+std::string cost_text(const ReadingCost& cost) {
+  const auto count = [&](std::int64_t SequentialOperations::*field) {
+    return cost.sequential ? grouped((*cost.sequential).*field) : std::string("unknown");
   };
-  const std::string length = grouped(cost["length"].get<std::int64_t>());
-  const double tokens = cost["length"].get<double>();
-  const auto time = [&](const char* field) {
-    const double seconds = cost[field].get<double>();
+  const std::string length = grouped(cost.length);
+  const auto tokens = static_cast<double>(cost.length);
+  const auto time = [&](double seconds) {
     return fmt::format("{:.4g} ms ({} tokens/s)", 1e3 * seconds,
                        grouped(static_cast<std::int64_t>(tokens / seconds)));
   };
@@ -129,12 +167,15 @@ std::string cost_text(const ordered_json& cost) {
       "  to depend on all {} tokens  {} layers or steps\n"
       "  at once                     {}\n"
       "  one after another           {}\n",
-      length, cost["flop"].get<double>(), count(cost["sequential"]), length,
-      count(cost["depending"]), time("seconds_at_once"), time("seconds_one_by_one"));
+      length, cost.flop, count(&SequentialOperations::reading), length,
+      count(&SequentialOperations::depending), time(cost.at_once), time(cost.one_by_one));
 }
 
-std::string as_text(const ordered_json& info) {
-  const ordered_json& model = info["model"];
+std::string as_text(const ModelInfo& info) {
+  const ModelConfig& config = info.config;
+  // A field of some architectures.
+  const Value* const layers = info.model.find("layers");
+  const auto* const list = layers != nullptr ? layers->as<std::string>() : nullptr;
   std::string text = fmt::format(
       "model            {}{}\n"
       "norm             {}\n"
@@ -143,45 +184,36 @@ std::string as_text(const ordered_json& info) {
       "parameters       {}\n"
       "receptive field  {}\n"
       "tokenizer        {}, {} tokens\n",
-      info["summary"].get<std::string>(),
-      model.contains("layers") ? ": " + model["layers"].get<std::string>() : "",
-      model.value("norm", "none"), model["dim"].dump(),
-      model["tie"].get<bool>() ? ", shared with the output" : "",
-      model["softmax"].get<std::string>(),
-      model["cutoffs"].empty() ? "" : ", cut at " + model["cutoffs"].dump(),
-      grouped(info["parameters"].get<std::int64_t>()),
-      info["receptive_field"].is_null()
-          ? "the whole text"
-          : grouped(info["receptive_field"].get<std::int64_t>()) + " tokens",
-      info["tokenizer"]["kind"].get<std::string>(),
-      grouped(info["tokenizer"]["vocabulary"].get<std::int64_t>()));
-  if (model.contains("documents")) {
-    const std::string mark = model.value("document_mark", "");
-    text += fmt::format("documents        {}{}\n", model["documents"].get<std::string>(),
-                        mark.empty() ? "" : ", " + mark + " at their end");
+      config.summary(), list != nullptr ? ": " + *list : "", config.norm, config.dim,
+      config.tie ? ", shared with the output" : "", config.softmax,
+      config.cutoffs.empty() ? "" : fmt::format(", cut at [{}]", fmt::join(config.cutoffs, ",")),
+      grouped(info.parameters),
+      info.receptive_field ? grouped(*info.receptive_field) + " tokens" : "the whole text",
+      info.tokenizer, grouped(info.vocabulary));
+  if (config.documents != DocumentEnd::none) {
+    text += fmt::format(
+        "documents        {}{}\n", name_of(config.documents),
+        config.document_mark.empty() ? "" : ", " + config.document_mark + " at their end");
   }
-  if (info.contains("runtime")) {
-    text += fmt::format("weights          {}, {} bytes, mapped\n",
-                        info["runtime"]["precision"].get<std::string>(),
-                        grouped(info["runtime"]["bytes"].get<std::int64_t>()));
+  if (info.runtime) {
+    text += fmt::format("weights          {}, {} bytes, mapped\n", name_of(info.runtime->precision),
+                        grouped(static_cast<std::int64_t>(info.runtime->bytes)));
   }
-  if (!info["tensors"].empty()) text += "tensors\n";
-  for (const ordered_json& tensor : info["tensors"]) {
-    text += fmt::format("  {} {}\n", tensor["name"].get<std::string>(), tensor["shape"].dump());
+  if (!info.tensors.empty()) text += "tensors\n";
+  for (const TensorShape& tensor : info.tensors) {
+    text += fmt::format("  {} [{}]\n", tensor.name, fmt::join(tensor.sizes, ","));
   }
-  if (info.contains("cost")) text += cost_text(info["cost"]);
-  const ordered_json& history = info["history"];
-  if (const ordered_json& last = history["last"]; last.is_object()) {
+  if (info.cost) text += cost_text(*info.cost);
+  if (info.last) {
     text += fmt::format("training\n  last logged at step {}: loss {:.4f}, {} tokens in {}\n",
-                        grouped(last.value("step", std::int64_t{0})), number_of(last, "loss"),
-                        grouped(last.value("tokens", std::int64_t{0})),
-                        clock_time(number_of(last, "seconds")));
+                        grouped(info.last->step), info.last->loss, grouped(info.last->tokens),
+                        clock_time(info.last->seconds));
   }
-  if (!history["validations"].empty()) {
+  if (!info.validations.empty()) {
     text += "validations\n";
-    const double uniform_loss = std::log(info["tokenizer"]["vocabulary"].get<double>());
-    for (const ordered_json& event : history["validations"]) {
-      text += "  " + validation_line(event, uniform_loss);
+    const double uniform_loss = std::log(static_cast<double>(info.vocabulary));
+    for (const ValidationLine& line : info.validations) {
+      text += "  " + validation_line(line, uniform_loss);
     }
   }
   return text;
@@ -210,10 +242,11 @@ void add_info(CLI::App& program, int& status) {
                   "for one another, and the time here, all at once and one after another");
   add_threads(app);
   when_chosen(app, [command, length, &status] {
-    ordered_json info = describe(command->model, command->verify);
-    if (length.given()) info["cost"] = describe_cost(command->model, command->length);
-    print(command->json ? info.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
-                        : as_text(info));
+    ModelInfo info = describe(command->model, command->verify);
+    if (length.given()) info.cost = cost_of(command->model, command->length);
+    print(command->json
+              ? json_of(info).dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n"
+              : as_text(info));
     status = 0;
   });
 }

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <limits>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,7 +12,6 @@
 #include "commands.hpp"
 #include "options.hpp"
 #include "output.hpp"
-#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/models/memory.hpp"
@@ -82,10 +80,7 @@ int plan(const PlanFlags& flags) {
   const ModelDirectory files(flags.model);
   files.check_trained();
   const ModelConfig model = files.model_config();
-  const TrainConfig training =
-      settings_of(value_of(files.config()), {.where = fmt::format("settings of '{}'", flags.model),
-                                             .origin = FieldPlace::Origin::file})
-          .training.values;
+  const TrainConfig training = saved_settings(files).training.values;
   const TokenTimes times = times_of(read_metrics(files.metrics_file()), flags.model);
   const std::int64_t tokens = training.batch * training.context;
   const double seconds = static_cast<double>(tokens) * times.seconds;

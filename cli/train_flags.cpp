@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "options.hpp"
@@ -306,9 +305,7 @@ Settings settings_from(const TrainFlags& flags, Notes& notes) {
     if (!files.has_checkpoint()) {
       throw Error(fmt::format("--resume: '{}' holds no checkpoint to continue from", out.string()));
     }
-    const Settings resumed = settings_of(value_of(files.config()),
-                                         {.where = fmt::format("settings of '{}'", out.string()),
-                                          .origin = FieldPlace::Origin::file});
+    const Settings resumed = saved_settings(files);
     if (flags.config.empty()) settings = flags.given.over(resumed, notes);
     settings.out = out;
     check_resumed_tokenizer(resumed.tokenizer, settings.tokenizer);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -97,7 +96,7 @@ void UnitsCommand::run() const {
     if (cost) units.back().cost = measure_unit_cost(info);
   }
   if (json) {
-    print(units_json(units).dump() + "\n");
+    print(units_json(units) + "\n");
   } else if (names.empty()) {
     print(unit_list_text(units) + "sluice units NAME says all about a unit.\n");
   } else {

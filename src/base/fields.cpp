@@ -193,6 +193,10 @@ Value write_fields(const FieldParts& parts, const std::vector<std::string>& name
   return object;
 }
 
+bool same_fields(const FieldParts& a, const FieldParts& b) {
+  return write_fields(a) == write_fields(b);
+}
+
 void copy_fields(const FieldParts& to, const FieldParts& from,
                  const std::vector<std::string>& names) {
   for (const std::string& name : names) {

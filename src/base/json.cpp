@@ -219,8 +219,4 @@ json document_of(const Value& value) {
       value.data);
 }
 
-json parse_json_document(std::string_view text, const FieldPlace& place, const JsonLimits& limits) {
-  return document_of(parse_json(text, place, limits));
-}
-
 }  // namespace sluice

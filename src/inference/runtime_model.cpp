@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -193,7 +192,7 @@ void write_runtime_model(const fs::path& directory, const ModelDirectory& source
   RecordedParts parts;
   FrozenModel::freeze(std::move(loaded.model), {.precision = precision, .parts = &parts});
   loaded.tokenizer->save(directory);
-  files.write_config(source.config().dump(2) + "\n");
+  files.copy_config(source);
   PendingSafetensors pending =
       prepare_safetensors(files.runtime_file(), parts.sources(),
                           {{version_key, version},

@@ -1,9 +1,7 @@
 #pragma once
-// Values in the laboratory's JSON.
+// Values in the laboratory's files and requests.
 
-#include <cmath>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -11,11 +9,6 @@
 #include "sluice/base/value.hpp"
 
 namespace sluice {
-
-/// JSON has no infinities: null stands for them.
-inline nlohmann::json number(double value) {
-  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
-}
 
 /// A value as people write it: strings without quotes.
 inline std::string value_text(const Value& value) {

@@ -1,4 +1,4 @@
-// ModelConfig: validation, size, JSON; what of it no architecture owns.
+// ModelConfig: validation, size, reading and writing; what of it no architecture owns.
 
 #include "sluice/models/config.hpp"
 
@@ -7,11 +7,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "field_codecs.hpp"
 #include "initialise.hpp"
-#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/models/architecture.hpp"
@@ -271,6 +269,10 @@ std::int64_t ModelConfig::parameter_count() const {
   return architecture_->parameters(*this) + sluice::parameter_count(token_layers_options(*this));
 }
 
+bool operator==(const ModelConfig& a, const ModelConfig& b) {
+  return &a.architecture() == &b.architecture() && same_fields(field_parts(a), field_parts(b));
+}
+
 std::string ModelConfig::summary() const { return architecture_->summary(*this); }
 
 Value write_model(const ModelConfig& config) {
@@ -295,15 +297,6 @@ ModelConfig read_model(const Value& object, const FieldPlace& place) {
   std::erase_if(others, [](const auto& field) { return field.first == "arch"; });
   read_fields(model_parts(config), others, place, Reading::complete);
   return config;
-}
-
-void to_json(nlohmann::json& json, const ModelConfig& config) {
-  json = document_of(write_model(config));
-}
-
-void from_json(const nlohmann::json& json, ModelConfig& config) {
-  config =
-      read_model(value_of(json), {.where = "model config", .origin = FieldPlace::Origin::file});
 }
 
 void check_conv_path(const ModelConfig& config, ConvPath path) {

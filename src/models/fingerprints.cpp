@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "sluice/base/detail/json.hpp"
@@ -16,11 +16,29 @@ namespace {
 constexpr const char* config_key = "model_config";
 constexpr const char* tokenizer_key = "tokenizer_xxh3_64";
 
+/// A field of two configurations; null where it is not there.
+struct Difference {
+  std::string name;
+  Value value, before;
+};
+
+/// The first field of `given`, by name, in which `saved` differs, dropout excepted.
+std::optional<Difference> first_difference(const ModelConfig& given, const ModelConfig& saved) {
+  const Value now = write_model(given), before = write_model(saved);
+  std::optional<Difference> first;
+  for (const auto& [name, value] : *now.as<Value::Object>()) {
+    const Value* const other = before.find(name);
+    if (name == "dropout" || (other != nullptr && *other == value)) continue;
+    if (first && first->name < name) continue;
+    first = {name, value, other != nullptr ? *other : Value()};
+  }
+  return first;
+}
+
 }  // namespace
 
 Metadata fingerprints(const ModelConfig& config, const std::filesystem::path& tokenizer_file) {
-  const nlohmann::json json = config;
-  Metadata metadata = {{config_key, json.dump()}};
+  Metadata metadata = {{config_key, json_text(write_model(config))}};
   if (std::filesystem::exists(tokenizer_file)) {
     metadata[tokenizer_key] = file_checksum(tokenizer_file);
   }
@@ -32,24 +50,21 @@ void check_fingerprints(const std::filesystem::path& file, const Metadata& metad
   const std::string directory = file.parent_path().string();
   if (const auto found = metadata.find(config_key); found != metadata.end()) {
     const std::string where = fmt::format("'{}', metadata {}", file.string(), config_key);
-    nlohmann::json saved;
+    std::optional<ModelConfig> saved;
     try {
       // As this version has it: a field that the writer did not know has its default.
-      saved =
-          parse_json_document(found->second, {.where = where, .origin = FieldPlace::Origin::file})
-              .get<ModelConfig>();
+      saved = read_model(
+          parse_json(found->second, {.where = where, .origin = FieldPlace::Origin::file}),
+          {.where = "model config", .origin = FieldPlace::Origin::file});
     } catch (const Error& error) {
       throw Error(fmt::format("{}: {}", where, error.what()));
     }
-    const nlohmann::json given = config;
-    for (const auto& [name, value] : given.items()) {
-      const nlohmann::json before = saved.value(name, nlohmann::json());
-      if (name == "dropout" || value == before) continue;
+    if (const auto other = first_difference(config, *saved)) {
       throw Error(
           fmt::format("the files in '{}' do not belong together: {} says that {} is {}, and the "
                       "weights in {} were saved with {}",
-                      directory, ModelDirectory::config_name, name, shown(value_of(value)),
-                      file.filename().string(), shown(value_of(before))));
+                      directory, ModelDirectory::config_name, other->name, shown(other->value),
+                      file.filename().string(), shown(other->before)));
     }
   }
   if (const auto found = metadata.find(tokenizer_key); found != metadata.end()) {

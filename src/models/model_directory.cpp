@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
 #include <set>
 #include <system_error>
 
@@ -15,6 +14,12 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// Fields of config.json.
+constexpr const char* version_field = "format_version";
+constexpr const char* model_field = "model";
+
+std::string config_text(const Value& config) { return json_text(config, 2) + "\n"; }
 
 /// Throws unless `file` has what the model needs, and nothing else.
 void check_tensors(const SafetensorsFile& file, const Parameters& parameters) {
@@ -120,7 +125,7 @@ bool ModelDirectory::holds_only_preparations() const {
   return of_a_run;
 }
 
-nlohmann::json ModelDirectory::config() const {
+Value ModelDirectory::config() const {
   std::error_code ignored;
   if (!fs::is_directory(path_, ignored)) {
     throw Error(fmt::format(
@@ -135,29 +140,32 @@ nlohmann::json ModelDirectory::config() const {
   const auto fail = [&](const std::string& fault) {
     throw Error(fmt::format("cannot read '{}': {}", file.string(), fault));
   };
-  const nlohmann::json config = parse_json_document(
-      read_file(file, most_json_bytes), {.where = fmt::format("cannot read '{}'", file.string()),
-                                         .origin = FieldPlace::Origin::file});
-  if (!config.is_object()) fail("expected a JSON object");
-  const auto version = config.find("format_version");
-  if (version == config.end() || !version->is_number_integer()) {
-    fail("field 'format_version' is missing or not a whole number");
+  Value config = parse_json(read_file(file, most_json_bytes),
+                            {.where = fmt::format("cannot read '{}'", file.string()),
+                             .origin = FieldPlace::Origin::file});
+  if (config.as<Value::Object>() == nullptr) fail("expected a JSON object");
+  const Value* const version = config.find(version_field);
+  const auto* const whole = version == nullptr ? nullptr : version->as<std::int64_t>();
+  const bool huge = version != nullptr && version->as<std::uint64_t>() != nullptr;
+  if (whole == nullptr && !huge) {
+    fail(fmt::format("field '{}' is missing or not a whole number", version_field));
   }
-  if (version->get<std::int64_t>() < 1 ||
-      version->get<std::int64_t>() > std::int64_t{model_format_version}) {
+  if (huge || *whole < 1 || *whole > model_format_version) {
     fail(fmt::format("its format version is {}, this program reads up to {}; use a newer program",
-                     version->dump(), model_format_version));
+                     shown(*version), model_format_version));
   }
-  if (!config.contains("model") || !config["model"].is_object()) {
-    fail("field 'model' is missing or not an object");
+  const Value* const model = config.find(model_field);
+  if (model == nullptr || model->as<Value::Object>() == nullptr) {
+    fail(fmt::format("field '{}' is missing or not an object", model_field));
   }
   return config;
 }
 
 ModelConfig ModelDirectory::model_config() const {
-  const nlohmann::json json = config();
+  const Value file = config();
   try {
-    auto config = json["model"].get<ModelConfig>();
+    ModelConfig config = read_model(*file.find(model_field),
+                                    {.where = "model config", .origin = FieldPlace::Origin::file});
     config.validate();
     return config;
   } catch (const Error& error) {
@@ -200,6 +208,17 @@ LoadedModel ModelDirectory::load(Weights weights) const {
 
 void ModelDirectory::write_config(std::string_view text) const { write_file(config_file(), text); }
 
+void ModelDirectory::write_config(const ModelConfig& model) const {
+  Value config;
+  config.set(version_field, model_format_version);
+  config.set(model_field, write_model(model));
+  write_config(config_text(config));
+}
+
+void ModelDirectory::copy_config(const ModelDirectory& from) const {
+  write_config(config_text(from.config()));
+}
+
 void ModelDirectory::save_weights(const LanguageModel& model, Weights weights) const {
   prepare_weights(model, weights).commit();
 }
@@ -210,18 +229,10 @@ PendingSafetensors ModelDirectory::prepare_weights(const LanguageModel& model,
                             fingerprints(model.config(), tokenizer_file(path_)));
 }
 
-void ModelDirectory::save(const LanguageModel& model, const Tokenizer& tokenizer,
-                          const nlohmann::json& more) const {
-  nlohmann::json config = more;
-  config["format_version"] = model_format_version;
-  config["model"] = model.config();
-  tokenizer.save(path_);
-  write_config(config.dump(2) + "\n");
-  save_weights(model);
-}
-
 void ModelDirectory::save(const LanguageModel& model, const Tokenizer& tokenizer) const {
-  save(model, tokenizer, nlohmann::json::object());
+  tokenizer.save(path_);
+  write_config(model.config());
+  save_weights(model);
 }
 
 void ModelDirectory::remove_run() const {

@@ -3,10 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "micro_sums.hpp"
-#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/fields.hpp"
 
@@ -181,16 +179,6 @@ int TrainConfig::kept_per_parameter() const {
   // A worker's weights, the differences, and the outer momentum.
   const int beside = sync_every > 0 ? 3 : MicroSum::most_kept(accumulate);
   return (adaptive ? 2 : 1) + (optimizer.keep > 0 ? 1 : 0) + beside;
-}
-
-void to_json(nlohmann::json& json, const TrainConfig& config) {
-  json = document_of(write_fields({{train_fields(), config}}));
-}
-
-void from_json(const nlohmann::json& json, TrainConfig& config) {
-  TrainConfig read = config;
-  read_fields({{train_fields(), read}}, value_of(json), {.where = "training config"});
-  config = read;
 }
 
 }  // namespace sluice

@@ -1,9 +1,9 @@
 #include "run_facts.hpp"
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <vector>
 
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/training/detail/data_fingerprint.hpp"
 
@@ -13,9 +13,9 @@ Fingerprint fingerprint_of(const LanguageModel& model, const TokenShards& train,
                            const TokenShards* valid, const TrainConfig& config,
                            const Fingerprint& more) {
   Fingerprint out = more;
-  const nlohmann::json model_config = model.config();
-  for (const auto& [name, value] : model_config.items()) {
-    if (name != "dropout") out["model " + name] = value.dump();
+  const Value fields = write_model(model.config());
+  for (const auto& [name, value] : *fields.as<Value::Object>()) {
+    if (name != "dropout") out["model " + name] = json_text(value);
   }
   out["batch"] = std::to_string(config.batch);
   out["context"] = std::to_string(config.context);

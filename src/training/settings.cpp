@@ -204,6 +204,12 @@ Settings settings_of(const Value& object, const FieldPlace& place) {
   return settings;
 }
 
+Settings saved_settings(const ModelDirectory& files) {
+  return settings_of(files.config(),
+                     {.where = fmt::format("settings of '{}'", files.path().string()),
+                      .origin = FieldPlace::Origin::file});
+}
+
 void check_resumed_tokenizer(const Given<TokenizerOptions>& resumed,
                              const Given<TokenizerOptions>& given) {
   for (const std::string& name : given.names) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -21,6 +20,7 @@
 #include "run_figures.hpp"
 #include "run_parts.hpp"
 #include "saved_weights.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/version.hpp"
 #include "sluice/models/model_directory.hpp"
@@ -86,7 +86,7 @@ class Run {
   void check_ranks() const {
     Fingerprint facts = checkpointer_.fingerprint();
     facts["version"] = library_version();
-    facts["configuration"] = nlohmann::json(config_).dump();
+    facts["configuration"] = json_text(write_fields(field_parts(config_)));
     facts["kind of start"] = options_.resume ? "resumed" : "new";
     facts["weights"] = parameters_checksum(model_.parameters());
     ranks_.check_same(facts);

@@ -336,6 +336,17 @@ TEST(Fields, AFlagMayAskForLessThanAFile) {
   }
 }
 
+TEST(Fields, WhatIsNotWrittenMakesNoDifference) {
+  static const FieldTable table = FieldsOf<Inner>()
+                                      .add("n", &Inner::n)
+                                      .add("text", &Inner::text)
+                                      .only_if([](const Inner& inner) { return inner.n > 1; });
+  const Inner one, other{.text = "other"}, two{.n = 2}, another{.n = 2, .text = "other"};
+  EXPECT_TRUE(same_fields({{table, one}}, {{table, other}}));
+  EXPECT_FALSE(same_fields({{table, one}}, {{table, two}}));
+  EXPECT_FALSE(same_fields({{table, two}}, {{table, another}}));
+}
+
 TEST(Fields, AFaultOfAFileIsNoFaultOfTheRequest) {
   Inner inner;
   try {

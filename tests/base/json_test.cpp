@@ -30,7 +30,6 @@ TEST(Json, ReadsWhatItWrites) {
   EXPECT_EQ(parse_json(json_text(value, 2), request), value);
   EXPECT_EQ(value_of(document_of(value)), value);
   EXPECT_EQ(document_of(value), nlohmann::json::parse(text));
-  EXPECT_EQ(parse_json_document(text, request), nlohmann::json::parse(text));
 }
 
 TEST(Json, NamesAreWrittenInOrder) {

@@ -162,7 +162,7 @@ struct Case {
     }
   }
   std::string str() const {
-    return json_text(write_model(model)) + "\n" + nlohmann::json(training).dump();
+    return json_text(write_model(model)) + "\n" + json_text(write_fields(field_parts(training)));
   }
 
   Dice dice;

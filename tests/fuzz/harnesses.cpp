@@ -47,7 +47,7 @@ void checkpoint(std::string_view bytes) {
 }
 
 void config(std::string_view bytes) {
-  const auto config = parse_json_document(bytes, place).get<ModelConfig>();
+  const auto config = read_model(parse_json(bytes, place), place);
   config.validate();
   static_cast<void>(config.parameter_count());
   static_cast<void>(config.summary());

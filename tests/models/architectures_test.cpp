@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "models/support.hpp"
 #include "sluice/nn/unit_layer.hpp"
@@ -190,9 +189,9 @@ TEST_P(EveryModel, ParameterCountIsTheConfigs) {
   }
 }
 
-TEST_P(EveryModel, JsonRoundTrip) {
-  const nlohmann::json json = config();
-  EXPECT_EQ(nlohmann::json(json.get<ModelConfig>()), json);
+TEST_P(EveryModel, ConfigurationRoundTrip) {
+  const Value object = write_model(config());
+  EXPECT_EQ(write_model(read_model(object, {.where = "model config"})), object);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, EveryModel, testing::ValuesIn([] {

@@ -1,8 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstdint>
 #include <functional>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "sluice/base/error.hpp"
@@ -13,6 +14,8 @@
 
 namespace sluice {
 namespace {
+
+const FieldPlace config_file{.where = "model config", .origin = FieldPlace::Origin::file};
 
 ModelConfig small() {
   ModelConfig config;
@@ -125,31 +128,41 @@ TEST(Config, ParameterCountByHand) {
   EXPECT_EQ(config.parameter_count(), 40 + 120 + 36 + 70);
 }
 
-TEST(Config, JsonRoundTrip) {
+TEST(Config, RoundTrip) {
   ModelConfig config = small();
   config.dropout = 0.1F;
   config.shape<GcnnShape>().unit = "gtu";
   config.norm = "none";
-  const nlohmann::json json = config;
-  EXPECT_EQ(json["dropout"].dump(), "0.1");
-  EXPECT_EQ(json["layers"], "[(16,3)] + [(4,1,0),(4,3,0),(16,1,3)]*2 + [(20,2,2)]");
-  const auto back = json.get<ModelConfig>();
-  EXPECT_EQ(nlohmann::json(back), json);
+  const Value object = write_model(config);
+  EXPECT_EQ(*object.find("dropout"), Value(0.1));
+  EXPECT_EQ(*object.find("layers"), Value("[(16,3)] + [(4,1,0),(4,3,0),(16,1,3)]*2 + [(20,2,2)]"));
+  const ModelConfig back = read_model(object, config_file);
+  EXPECT_EQ(write_model(back), object);
+  EXPECT_EQ(back, config);
   EXPECT_EQ(back.shape<GcnnShape>().layers, config.shape<GcnnShape>().layers);
   EXPECT_EQ(back.dropout, config.dropout);
 }
 
-TEST(Config, JsonErrorsNameTheField) {
-  const nlohmann::json good = small();
-  for (const auto& [name, value] : good.items()) {
-    nlohmann::json missing = good;
-    missing.erase(name);
-    nlohmann::json wrong = good;
-    wrong[name] = nlohmann::json::object();
-    for (const nlohmann::json& bad : {missing, wrong}) {
+TEST(Config, EqualAreThoseThatAFileSaysTheSameOf) {
+  ModelConfig config = small();
+  config.groups = 2;  // of another norm
+  EXPECT_EQ(config, small());
+  config.dim = 9;
+  EXPECT_NE(config, small());
+  EXPECT_NE(ModelConfig("lstm"), ModelConfig("gru"));
+}
+
+TEST(Config, ErrorsNameTheField) {
+  const Value good = write_model(small());
+  for (const auto& [name, value] : *good.as<Value::Object>()) {
+    Value::Object missing = *good.as<Value::Object>();
+    std::erase_if(missing, [&, &without = name](const auto& f) { return f.first == without; });
+    Value wrong = good;
+    wrong.set(name, Value::Object{});
+    for (const Value& bad : {Value(missing), wrong}) {
       try {
-        bad.get<ModelConfig>();
-        ADD_FAILURE() << "accepted " << bad.dump();
+        read_model(bad, config_file);
+        ADD_FAILURE() << "accepted " << shown(bad);
       } catch (const Error& error) {
         EXPECT_NE(std::string(error.what()).find("'" + name + "'"), std::string::npos)
             << error.what();
@@ -157,10 +170,10 @@ TEST(Config, JsonErrorsNameTheField) {
       }
     }
   }
-  for (const char* number : {"2.5", "1e30", "18446744073709551615", "\"4\""}) {
-    nlohmann::json bad = good;
-    bad["dim"] = nlohmann::json::parse(number);
-    EXPECT_THROW(bad.get<ModelConfig>(), Error) << number;
+  for (const Value& number : {Value(2.5), Value(1e30), Value(UINT64_MAX), Value("4")}) {
+    Value bad = good;
+    bad.set("dim", number);
+    EXPECT_THROW(read_model(bad, config_file), Error) << shown(number);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/models/language_model.hpp"
 
@@ -30,7 +31,7 @@ class Fingerprint {
 };
 
 std::string fingerprint(const nlohmann::json& json) {
-  const auto model = make_model(json.get<ModelConfig>(), 5);
+  const auto model = make_model(read_model(value_of(json), {.where = "model config"}), 5);
   Fingerprint print;
   for (const Parameter& parameter : model->parameters()) {
     const Tensor& value = parameter.variable.value();

@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "models/support.hpp"
 #include "sluice/base/error.hpp"
@@ -171,13 +170,13 @@ TEST(Init, OnlyTheStacksWeightsChange) {
 
 TEST(Init, IsPartOfTheConfiguration) {
   ModelConfig config = small_gcnn();
-  EXPECT_FALSE(nlohmann::json(config).contains("init"));
+  EXPECT_EQ(write_model(config).find("init"), nullptr);
   config.init = "xavier";
   config.init_scale = 0.1F;
-  const nlohmann::json json = config;
-  EXPECT_EQ(json["init"], "xavier");
-  EXPECT_EQ(json["init_scale"].dump(), "0.1");
-  EXPECT_EQ(nlohmann::json(json.get<ModelConfig>()), json);
+  const Value object = write_model(config);
+  EXPECT_EQ(*object.find("init"), Value("xavier"));
+  EXPECT_EQ(*object.find("init_scale"), Value(0.1));
+  EXPECT_EQ(write_model(read_model(object, {.where = "model config"})), object);
   config.init = "xaver";
   EXPECT_THROW(
       {

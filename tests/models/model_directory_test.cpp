@@ -6,10 +6,10 @@
 
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/models/safetensors.hpp"
@@ -38,8 +38,9 @@ class ModelDirectoryTest : public testing::Test {
   ~ModelDirectoryTest() override { std::filesystem::remove_all(directory_); }
 
   void write_config(int version) const {
-    const nlohmann::json json = {{"format_version", version}, {"model", config_}};
-    write_file(directory_ / "config.json", json.dump());
+    const Value config =
+        Value::Object{{"format_version", version}, {"model", write_model(config_)}};
+    write_file(directory_ / "config.json", json_text(config));
   }
   std::string load_error() const {
     try {
@@ -124,6 +125,12 @@ TEST_F(ModelDirectoryTest, FailedLoadLeavesTheModelAlone) {
 TEST_F(ModelDirectoryTest, DamagedDirectoriesAreRefused) {
   write_config(2);
   expect_error("format version is 2, this program reads up to 1");
+  for (const char* version : {"0", "-1", "18446744073709551615"}) {
+    write_file(directory_ / "config.json", std::string("{\"format_version\": ") + version + "}");
+    expect_error(std::string("format version is ") + version + ", this program reads up to 1");
+  }
+  write_file(directory_ / "config.json", "{\"format_version\": 1.0, \"model\": {}}");
+  expect_error("'format_version' is missing or not a whole number");
   write_file(directory_ / "config.json", "{\"format_version\": 1, \"model\": {\"arch\": \"gcnn\"");
   expect_error("line 1, column ");
   write_file(directory_ / "config.json", "[]");
@@ -157,12 +164,29 @@ TEST_F(ModelDirectoryTest, SavingIsTheInverseOfLoading) {
   const ModelDirectory other(directory_ / "other");
   std::filesystem::create_directory(other.path());
   const LoadedModel loaded = load_model(directory_);
-  other.save(*loaded.model, *loaded.tokenizer, {{"threads", 3}});
+  other.save(*loaded.model, *loaded.tokenizer);
   const LoadedModel again = other.load();
   EXPECT_EQ(again.tokenizer->fingerprint(), loaded.tokenizer->fingerprint());
   EXPECT_EQ(SafetensorsFile(other.weights_file()).checksum(), SafetensorsFile(weights_).checksum());
-  EXPECT_EQ(other.config().at("threads"), 3);
-  EXPECT_EQ(other.model_config().summary(), config_.summary());
+  EXPECT_EQ(other.model_config(), config_);
+}
+
+TEST_F(ModelDirectoryTest, OneTextSaysWhatAModelIs) {
+  const ModelDirectory files(directory_), other(directory_ / "other");
+  std::filesystem::create_directory(other.path());
+  files.write_config(config_);
+  const std::string text = read_file(files.config_file());
+  EXPECT_TRUE(text.starts_with("{\n  \"format_version\": 1,\n  \"model\": {\n    \"arch\": \""))
+      << text;
+  EXPECT_TRUE(text.ends_with("\n  }\n}\n")) << text;
+  other.copy_config(files);
+  EXPECT_EQ(read_file(other.config_file()), text);
+  // Sections of others are copied as they stand.
+  files.write_config(R"({"threads": 3, "model": {"arch": "gcnn"}, "format_version": 1})");
+  other.copy_config(files);
+  EXPECT_EQ(read_file(other.config_file()),
+            "{\n  \"format_version\": 1,\n  \"model\": {\n    \"arch\": \"gcnn\"\n  },\n"
+            "  \"threads\": 3\n}\n");
 }
 
 TEST_F(ModelDirectoryTest, LastWeightsAreTheBestWhereNoOthersAreKept) {

@@ -34,6 +34,11 @@ ModelRequest model(const json& fields) {
   return read_model_request(value_of(fields), {.where = "model config"}, default_architecture());
 }
 
+/// What is asked for by a config.json that has all fields.
+ModelRequest saved_model(const ModelConfig& config) {
+  return read_model_request(write_model(config), {.where = "model config"}, default_architecture());
+}
+
 Given<TrainConfig> training(const json& fields) {
   Given<TrainConfig> given;
   given.read(value_of(fields), {.where = "training config"});
@@ -226,16 +231,15 @@ TEST(ChooseModel, IndRnnsBoundFollowsTheContext) {
   EXPECT_EQ(scale({{"depth", 100}, {"residual", false}}), 1);
   EXPECT_EQ(scale({{"depth", 23}}), 1);
   // What a run was trained with stays, whatever the context is now.
-  const json saved = choose_model(model(given), task(1'000'000, 100), notes);
-  EXPECT_EQ(json(choose_model(model(saved), short_context, notes)), saved);
+  const ModelConfig saved = choose_model(model(given), task(1'000'000, 100), notes);
+  EXPECT_EQ(choose_model(saved_model(saved), short_context, notes), saved);
 }
 
 TEST(ChooseModel, AConfigItGaveComesBackUnchanged) {
   Notes notes;
   const ModelConfig config = choose_model(model(json::object()), task(1'000'000, 33'278), notes);
   notes.clear();
-  const json saved = config;
-  EXPECT_EQ(json(choose_model(model(saved), task(77, 33'278), notes)), saved);
+  EXPECT_EQ(choose_model(saved_model(config), task(77, 33'278), notes), config);
   EXPECT_TRUE(notes.empty());
 }
 

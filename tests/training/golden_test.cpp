@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "sluice/base/detail/json.hpp"
 #include "sluice/tensor/gemm.hpp"
 #include "training/support.hpp"
 
@@ -31,9 +31,9 @@ struct Fixture {
     const Tensor& values = tensors.at(name);
     return {values.data<double>(), values.data<double>() + values.elements()};
   }
+  Value section(const std::string& name) const { return parse_json(metadata.at(name), place); }
   std::unique_ptr<LanguageModel> model(const std::string& arch) const {
-    const auto config = nlohmann::json::parse(metadata.at(arch + ".model")).get<ModelConfig>();
-    auto made = make_model(config, 1);
+    auto made = make_model(read_model(section(arch + ".model"), place), 1);
     for (const Parameter& parameter : made->parameters()) {
       const Tensor& value = tensors.at(arch + "." + parameter.name);
       parameter.variable.value().copy_from(parameter.from_file ? parameter.from_file(value)
@@ -42,9 +42,12 @@ struct Fixture {
     return made;
   }
   TrainConfig training(const std::string& arch) const {
-    return nlohmann::json::parse(metadata.at(arch + ".training")).get<TrainConfig>();
+    TrainConfig config;
+    read_fields(field_parts(config), section(arch + ".training"), place);
+    return config;
   }
 
+  FieldPlace place{.where = "training.safetensors", .origin = FieldPlace::Origin::file};
   Metadata metadata;
   std::map<std::string, Tensor> tensors;
 };

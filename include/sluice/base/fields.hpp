@@ -132,6 +132,10 @@ void copy_fields(const FieldParts& to, const FieldParts& from,
 /// The object of some of the fields.
 Value write_fields(const FieldParts& parts, const std::vector<std::string>& names);
 
+/// Whether structs that have the same tables write the same object: what is not written, because
+/// the rest makes it mean nothing, may differ.
+bool same_fields(const FieldParts& a, const FieldParts& b);
+
 /// A struct of which some fields were given: what a file or flags ask for, the rest being defaults.
 /// For S there are `FieldParts field_parts(S&)` and the same of a const one.
 template <class S>

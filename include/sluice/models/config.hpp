@@ -3,7 +3,6 @@
 
 #include <any>
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -90,6 +89,8 @@ struct ModelConfig {
   std::any shape_;
 };
 
+/// Whether config.json says the same of both.
+bool operator==(const ModelConfig& a, const ModelConfig& b);
 /// The same model without labels.
 ModelConfig without_labels(ModelConfig config);
 
@@ -115,10 +116,6 @@ Value write_model(const ModelConfig& config);
 /// The inverse. Throws as `place` says, naming the field that is missing, unknown or of the wrong
 /// type.
 ModelConfig read_model(const Value& object, const FieldPlace& place);
-
-/// The same with the library's type of JSON; what is read counts as a file's.
-void to_json(nlohmann::json& json, const ModelConfig& config);
-void from_json(const nlohmann::json& json, ModelConfig& config);
 
 /// A named model of some architecture.
 struct Preset {

@@ -3,11 +3,11 @@
 
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
 #include "sluice/base/api.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/value.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/safetensors.hpp"
 #include "sluice/text/tokenizer.hpp"
@@ -91,9 +91,10 @@ class ModelDirectory {
   /// Holds the directory for this process. Throws Error naming the holder when it is taken.
   DirectoryLock lock() const { return DirectoryLock(path_); }
 
-  /// config.json, parsed: an object with at least "format_version" and "model". Throws Error for a
-  /// directory that holds no model, a damaged file, or a newer format version.
-  nlohmann::json config() const;
+  /// config.json as it stands, an object with at least "format_version" and "model": for those who
+  /// read a section by its field table, as saved_settings() (training/settings.hpp) does. Throws
+  /// Error for a directory that holds no model, a damaged file, or a newer format version.
+  Value config() const;
   /// Its "model" section, checked. Throws Error as config() does and for values out of range.
   ModelConfig model_config() const;
   std::unique_ptr<Tokenizer> tokenizer() const { return load_tokenizer(path_); }
@@ -104,18 +105,19 @@ class ModelDirectory {
   /// with.
   LoadedModel load(Weights weights = Weights::best) const;
 
-  /// Replaces config.json by `text`.
+  /// Replaces config.json by `text`, that of a run's settings (Settings::text()).
   void write_config(std::string_view text) const;
+  /// Replaces it by one that says what the model is, and nothing of a run.
+  void write_config(const ModelConfig& model) const;
+  /// Replaces it by what that of `from` says. Throws Error as config() does.
+  void copy_config(const ModelDirectory& from) const;
   /// Writes the model's weights with the fingerprints() of its configuration and of the tokenizer
   /// that is in the directory.
   void save_weights(const LanguageModel& model, Weights weights = Weights::best) const;
   /// The same up to the moment when they replace what was there.
   PendingSafetensors prepare_weights(const LanguageModel& model,
                                      Weights weights = Weights::best) const;
-  /// The inverse of load(): weights, tokenizer and a config.json of the model's configuration and
-  /// of `more`, further sections of it (docs/formats.md); an empty object has none.
-  void save(const LanguageModel& model, const Tokenizer& tokenizer,
-            const nlohmann::json& more) const;
+  /// The inverse of load(): weights, tokenizer and write_config() of the model's configuration.
   void save(const LanguageModel& model, const Tokenizer& tokenizer) const;
 
   /// Removes what an earlier run left, but not what is cached: the checkpoint first, so that what

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
 #include "sluice/autograd/convolution.hpp"
@@ -101,11 +100,6 @@ bool has_budget(const TrainConfig& config);
 const FieldTable& train_fields();
 FieldParts field_parts(TrainConfig& config);
 FieldParts field_parts(const TrainConfig& config);
-
-void to_json(nlohmann::json& json, const TrainConfig& config);
-/// Fields that are missing keep the value `config` has. Throws UsageError naming the first field
-/// that is unknown (with the nearest names) or of the wrong type.
-void from_json(const nlohmann::json& json, TrainConfig& config);
 
 }  // namespace sluice
 SLUICE_API_END

@@ -17,6 +17,8 @@
 SLUICE_API_BEGIN
 namespace sluice {
 
+class ModelDirectory;
+
 /// Where a run's texts are.
 struct DataSettings {
   std::vector<std::filesystem::path> train = {};
@@ -82,6 +84,9 @@ const FieldTable& settings_fields();
 Settings read_settings(std::string_view text, const FieldPlace& place);
 /// The same of such an object.
 Settings settings_of(const Value& object, const FieldPlace& place);
+/// The settings in a model directory's config.json. Throws Error as ModelDirectory::config() does,
+/// and naming the first field that is unknown, of the wrong type or out of range.
+Settings saved_settings(const ModelDirectory& files);
 
 /// Throws Error naming the first field of `given` that differs from the tokenizer of the run to be
 /// resumed: its vocabulary is what its model was built for.

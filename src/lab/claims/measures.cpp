@@ -224,7 +224,7 @@ void Measuring::check_stop() const {
 
 double Measuring::unigram_loss(const MeasuredRun& run) {
   const PreparedText& text = run.comparison.text();
-  const auto [found, missing] = unigram_losses_.try_emplace(run.comparison.data().dump(), 0.0);
+  const auto [found, missing] = unigram_losses_.try_emplace(run.comparison.data(), 0.0);
   if (!missing) return found->second;
   std::vector<double> counts(static_cast<std::size_t>(text.tokenizer->size()), 1.0);
   std::vector<TokenId> tokens(std::size_t{1} << 16);

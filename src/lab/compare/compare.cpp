@@ -23,7 +23,6 @@
 namespace sluice {
 namespace {
 
-using nlohmann::json;
 namespace fs = std::filesystem;
 
 /// Validations and lines of metrics.jsonl per run, unless the user says otherwise.
@@ -31,12 +30,14 @@ constexpr std::int64_t default_validations = 10;
 constexpr std::int64_t default_lines = 200;
 constexpr std::int64_t most_jobs = 1024;
 
-/// The fields of a finished configuration that a seed and a learning rate do not change.
-json identity(const PlannedVariant& variant) {
-  json training = variant.training;
-  training.erase("seed");
-  if (variant.rates_may_grow) training.erase("lr");
-  return {{"model", variant.model}, {"training", training}, {"rates", variant.rates}};
+/// Whether they are the same configuration, whatever the seed and, where it is searched for, the
+/// learning rate.
+bool same_configuration(const PlannedVariant& a, const PlannedVariant& b) {
+  TrainConfig training = a.training;
+  training.seed = b.training.seed;
+  if (a.rates_may_grow) training.schedule.lr = b.training.schedule.lr;
+  return a.model == b.model && same_fields(field_parts(training), field_parts(b.training)) &&
+         a.rates == b.rates && a.rates_may_grow == b.rates_may_grow;
 }
 
 /// Runs of other versions below `runs`, by version.
@@ -204,7 +205,7 @@ void Comparison::check_plans() const {
                           variant.training.kept_per_parameter(), variant.training.recompute,
                           physical_memory() / static_cast<std::size_t>(spec_.jobs));
     for (std::size_t j = 0; j < i; ++j) {
-      if (identity(variants_[j]) != identity(variant)) continue;
+      if (!same_configuration(variants_[j], variant)) continue;
       throw UsageError(fmt::format("variants '{}' and '{}' are the same configuration",
                                    variants_[j].variant.name, variant.variant.name));
     }

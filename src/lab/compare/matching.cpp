@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
 
+#include "json_values.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/models/architecture.hpp"
 
@@ -153,12 +153,11 @@ Match match_model(const ModelConfig& model, MatchBy by, std::int64_t target) {
 }
 
 std::string widths_string(const ModelConfig& model) {
-  const nlohmann::json fields = model;
+  const std::vector<std::string> names = model.architecture().size_fields();
+  const Value sizes = write_fields(field_parts(model), names);
   std::string text;
-  for (const std::string& field : model.architecture().size_fields()) {
-    const nlohmann::json& value = fields.at(field);
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", field,
-                        value.is_string() ? value.get<std::string>() : value.dump());
+  for (const std::string& name : names) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, value_text(*sizes.find(name)));
   }
   return text;
 }

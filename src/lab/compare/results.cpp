@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
-#include "sluice/base/detail/json.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/version.hpp"
 #include "sluice/lab/lab_directory.hpp"
@@ -12,8 +10,6 @@
 
 namespace sluice {
 namespace {
-
-using nlohmann::json;
 
 /// Trained tokens cost three forward passes: one forward, two for the gradients.
 constexpr double training_passes = 3;
@@ -117,9 +113,9 @@ VariantResult variant_result(const Comparison& comparison, std::size_t v) {
   result.fields = Value::Object{};
   for (const auto& [name, value] : variant.variant.fields) result.fields.set(name, value);
   result.model = write_model(variant.model);
-  json training = variant.training;
-  for (const char* name : {"lr", "seed"}) training.erase(name);
-  result.training = value_of(training);
+  std::vector<std::string> names = present_fields(field_parts(variant.training));
+  std::erase_if(names, [](const std::string& name) { return name == "lr" || name == "seed"; });
+  result.training = write_fields(field_parts(variant.training), names);
   result.parameters = variant.parameters;
   result.flops_per_token = variant.flops_per_token;
   result.training_flops = training_passes * static_cast<double>(variant.flops_per_token) *
@@ -184,18 +180,18 @@ ResultData data_of(const Comparison& comparison) {
     for (const auto& file : files) strings.push_back(file.string());
     return strings;
   };
-  const json& facts = comparison.data();
+  const DataFacts& facts = comparison.data();
   return {.files = {.train = names(base.data.values.train),
                     .valid = names(base.data.values.valid),
                     .valid_fraction = base.data.values.valid_fraction},
           .tokenizer = {.kind = base.tokenizer.values.kind,
                         .vocabulary = base.tokenizer.values.vocabulary,
                         .min_count = base.tokenizer.values.min_count,
-                        .fingerprint = facts.at("tokenizer").get<std::string>()},
-          .train = facts.at("train").get<std::string>(),
-          .valid = facts.at("valid").get<std::string>(),
-          .train_tokens = facts.at("train_tokens").get<std::int64_t>(),
-          .valid_tokens = facts.at("valid_tokens").get<std::int64_t>()};
+                        .fingerprint = facts.tokenizer},
+          .train = facts.train,
+          .valid = facts.valid.value_or(""),
+          .train_tokens = facts.train_tokens,
+          .valid_tokens = facts.valid_tokens};
 }
 
 }  // namespace

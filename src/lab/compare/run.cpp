@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "codecs.hpp"
 #include "own_directory.hpp"
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
@@ -24,7 +24,6 @@
 namespace sluice {
 namespace {
 
-using nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr std::int64_t record_version = 1;
@@ -69,6 +68,18 @@ const FieldTable& run_file_fields() {
                                       .add("version", &RunFile::version)
                                       .add("files", &RunFile::files, checksums_by_name())
                                       .add_struct("result", &RunFile::result, run_record_fields());
+  return table;
+}
+
+/// How data stand in what run_hash() is the checksum of.
+const FieldTable& data_facts_fields() {
+  static const FieldTable table =
+      FieldsOf<DataFacts>()
+          .add("tokenizer", &DataFacts::tokenizer)
+          .add("train", &DataFacts::train)
+          .add("train_tokens", &DataFacts::train_tokens)
+          .add("valid", &DataFacts::valid, optional_of(field_codec<std::string>({})))
+          .add("valid_tokens", &DataFacts::valid_tokens);
   return table;
 }
 
@@ -210,27 +221,27 @@ std::optional<std::string> recorded_version(const fs::path& directory) {
   }
 }
 
-json data_facts(const PreparedText& text) {
-  json facts = {{"tokenizer", std::to_string(text.tokenizer->fingerprint())},
-                {"train_tokens", text.train.size()},
-                {"train", data_fingerprint(text.train)},
-                {"valid_tokens", 0},
-                {"valid", nullptr}};
+DataFacts data_facts(const PreparedText& text) {
+  DataFacts facts{.tokenizer = std::to_string(text.tokenizer->fingerprint()),
+                  .train = data_fingerprint(text.train),
+                  .train_tokens = text.train.size()};
   if (text.valid) {
-    facts["valid_tokens"] = text.valid->size();
-    facts["valid"] = data_fingerprint(*text.valid);
+    facts.valid = data_fingerprint(*text.valid);
+    facts.valid_tokens = text.valid->size();
   }
   return facts;
 }
 
 std::string run_hash(const ModelConfig& model, const TrainConfig& training, std::int64_t threads,
-                     const json& data) {
-  const json all = {{"version", library_version()},
-                    {"model", model},
-                    {"training", training},
-                    {"threads", threads},
-                    {"data", data}};
-  const std::string text = all.dump();
+                     const DataFacts& data) {
+  // Runs are found again by this text: it must never change.
+  Value all;
+  all.set("version", std::string(library_version()));
+  all.set("model", write_model(model));
+  all.set("training", write_fields(field_parts(training)));
+  all.set("threads", threads);
+  all.set("data", write_fields({{data_facts_fields(), data}}));
+  const std::string text = json_text(all);
   return checksum_hex(text.data(), text.size());
 }
 

@@ -4,13 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "inspect/label_measures.hpp"
 #include "inspect/layer_measures.hpp"
 #include "inspect/time_measures.hpp"
-#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/base/version.hpp"

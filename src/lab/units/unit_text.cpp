@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string_view>
 
@@ -205,7 +206,7 @@ std::string unit_text(const ListedUnit& unit) {
   return text;
 }
 
-nlohmann::ordered_json units_json(const std::vector<ListedUnit>& units) {
+std::string units_json(const std::vector<ListedUnit>& units) {
   auto list = nlohmann::ordered_json::array();
   for (const ListedUnit& unit : units) {
     const UnitInfo& info = unit.info;
@@ -236,7 +237,9 @@ nlohmann::ordered_json units_json(const std::vector<ListedUnit>& units) {
     }
     list.push_back(std::move(entry));
   }
-  return {{"units", std::move(list)}};
+  nlohmann::ordered_json all;
+  all["units"] = std::move(list);
+  return all.dump();
 }
 
 std::string units_markdown(const std::vector<UnitInfo>& units) {

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <utility>
 
 #include "onnx_file.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/models/architecture.hpp"
@@ -200,19 +200,16 @@ std::vector<std::string> names_of(const Tokenizer& tokenizer) {
 Notes describe(const LoadedModel& model, const std::vector<std::string>& tokens, bool int8) {
   const ModelConfig& config = model.model->config();
   const Tokenizer& tokenizer = *model.tokenizer;
-  const auto text = [](const nlohmann::json& json) {
-    return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  };
   return {{"model_type", "sluice"},
           {"architecture", config.arch()},
           {"precision", int8 ? "int8" : "f32"},
-          {"config", text(nlohmann::json(config))},
+          {"config", json_text(write_model(config))},
           {"parameters", std::to_string(config.parameter_count())},
           {"vocab_size", std::to_string(config.vocabulary)},
           {"sos_id", std::to_string(tokenizer.eos())},
           {"eos_id", std::to_string(tokenizer.eos())},
           {"unk_id", std::to_string(tokenizer.unk())},
-          {"vocabulary", text(nlohmann::json(tokens))}};
+          {"vocabulary", json_text(Value::List(tokens.begin(), tokens.end()))}};
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 #include <string_view>
@@ -51,9 +50,11 @@ std::map<std::string, std::string> read_map(const fs::path& file) {
 
 ModelConfig read_config(const fs::path& file) {
   const FieldPlace place{.where = fmt::format("config '{}'", file.string())};
-  const nlohmann::json json = parse_json_document(read_file(file, most_json_bytes), place);
-  if (!json.is_object() || !json.contains("model")) place.refuse("field 'model' is missing");
-  auto config = json["model"].get<ModelConfig>();
+  const Value given = parse_json(read_file(file, most_json_bytes), place);
+  const Value* const model = given.find("model");
+  if (model == nullptr) place.refuse("field 'model' is missing");
+  ModelConfig config =
+      read_model(*model, {.where = "model config", .origin = FieldPlace::Origin::file});
   config.validate();
   return config;
 }
@@ -190,10 +191,7 @@ ImportReport import_model(const fs::path& file, const ImportOptions& options, co
   const ModelDirectory directory(out);
   write_weights(directory.weights_file(), foreign, model, infos);
   tokenizer->save(out);
-  nlohmann::json config;
-  config["format_version"] = model_format_version;
-  config["model"] = model.config;
-  directory.write_config(config.dump(2) + "\n");
+  directory.write_config(model.config);
 
   report.config = model.config;
   report.tensors = static_cast<std::int64_t>(foreign.tensors().size());

@@ -61,7 +61,7 @@ TEST(Matching, ScalesEveryWidthByOneFactor) {
             parse_layers("[(64,5)] + [(16,1,0),(16,5,0),(64,1,3)]*2"));
   EXPECT_EQ(half.dim, 64);
   EXPECT_EQ(half.shape<GcnnShape>().unit, "glu");
-  EXPECT_EQ(json(scaled(model, 1)), json(model));
+  EXPECT_EQ(scaled(model, 1), model);
   EXPECT_EQ(scaled(model, 1e-9).dim, 1);
 }
 
@@ -107,9 +107,9 @@ TEST(Matching, LeavesAloneWhatFitsAlready) {
   const std::int64_t count = match_count(model, MatchBy::parameters);
   const Match match = match_model(model, MatchBy::parameters, count + count / 101);
   EXPECT_TRUE(match.matched);
-  EXPECT_EQ(json(match.model), json(model));
+  EXPECT_EQ(match.model, model);
   EXPECT_EQ(match.factor, 1);
-  EXPECT_EQ(json(match_model(model, MatchBy::width, 10 * count).model), json(model));
+  EXPECT_EQ(match_model(model, MatchBy::width, 10 * count).model, model);
 }
 
 TEST(Matching, SaysTheNearestWhenThereIsNoMatch) {

@@ -37,8 +37,4 @@ std::string json_text(const Value& value, int indent = -1);
 Value value_of(const nlohmann::json& document);
 nlohmann::json document_of(const Value& value);
 
-/// parse_json() as the library's type.
-nlohmann::json parse_json_document(std::string_view text, const FieldPlace& place,
-                                   const JsonLimits& limits = {});
-
 }  // namespace sluice

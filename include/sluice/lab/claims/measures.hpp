@@ -49,7 +49,7 @@ class Measuring {
  private:
   std::filesystem::path out_;
   const std::atomic<int>* stop_;
-  std::map<std::string, double> unigram_losses_;
+  std::map<DataFacts, double> unigram_losses_;
 };
 
 /// A measure of one run, or of two runs with the same seed compared with each other.

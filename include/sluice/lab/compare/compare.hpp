@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -147,7 +146,7 @@ class Comparison {
   const std::filesystem::path& out() const { return out_; }
   const PreparedText& text() const { return text_; }
   const Notes& notes() const { return notes_; }
-  const nlohmann::json& data() const { return data_; }
+  const DataFacts& data() const { return data_; }
   const std::vector<PlannedVariant>& variants() const { return variants_; }
   const std::vector<CompareRun>& runs() const { return runs_; }
   /// The seeds that variants are compared by, and those that choose their rates: the same without a
@@ -195,7 +194,7 @@ class Comparison {
   const std::atomic<int>* stop_;
   Notes notes_;
   PreparedText text_;
-  nlohmann::json data_;
+  DataFacts data_;
   std::vector<PlannedVariant> variants_;
   std::vector<CompareRun> runs_;
   /// Whether every variant's rate is chosen: without a search from the start.

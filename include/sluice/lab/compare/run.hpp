@@ -3,10 +3,10 @@
 // that it is trained once.
 
 #include <atomic>
+#include <compare>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,14 +26,22 @@ struct RunPlan : TrainPlan {
   std::string hash;
 };
 
-/// Facts of the data that every run of a comparison shares: the fingerprints of the tokenizer and
-/// of the tokens to train and to validate on, and their numbers.
-nlohmann::json data_facts(const PreparedText& text);
+/// Facts of the data that every run of a comparison shares.
+struct DataFacts {
+  /// Fingerprints of the tokenizer and of the tokens to train and to validate on, if there are any
+  /// of these.
+  std::string tokenizer, train;
+  std::optional<std::string> valid = {};
+  std::int64_t train_tokens = 0, valid_tokens = 0;
+
+  auto operator<=>(const DataFacts&) const = default;
+};
+DataFacts data_facts(const PreparedText& text);
 
 /// XXH3 of all that a run's result depends on: model, training (learning rate and seed included),
-/// number of threads, data_facts() and library_version().
+/// number of threads, data and library_version().
 std::string run_hash(const ModelConfig& model, const TrainConfig& training, std::int64_t threads,
-                     const nlohmann::json& data);
+                     const DataFacts& data);
 
 enum class RunStatus : std::uint8_t { finished, diverged };
 const EnumNames<RunStatus>& enum_names(RunStatus);

@@ -1,7 +1,6 @@
 #pragma once
 // Descriptions of units as text, JSON and Markdown.
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,8 +22,8 @@ struct ListedUnit {
 std::string unit_list_text(const std::vector<ListedUnit>& units);
 /// Everything about one unit; at most 80 columns wide.
 std::string unit_text(const ListedUnit& unit);
-/// The object that docs/formats.md documents.
-nlohmann::ordered_json units_json(const std::vector<ListedUnit>& units);
+/// The object that docs/formats.md documents, on one line.
+std::string units_json(const std::vector<ListedUnit>& units);
 /// The page docs/units.md: all units, with pictures at units/NAME.svg.
 std::string units_markdown(const std::vector<UnitInfo>& units);
 
