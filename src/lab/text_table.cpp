@@ -13,7 +13,7 @@ std::string csv_cell(const Value& value) {
   const auto* const number = value.as<double>();
   if (value.is_null() || (number != nullptr && !std::isfinite(*number))) return "";
   const auto* const words = value.as<std::string>();
-  const std::string text = words != nullptr ? *words : json_text(value);
+  std::string text = words != nullptr ? *words : json_text(value);
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) {

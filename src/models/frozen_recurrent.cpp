@@ -33,7 +33,7 @@ class FrozenRecurrentStack final : public FrozenStack {
       batch.push_back(stacked_parts(before, place, width));
       place += width;
     }
-    const Tensor y = stack_.forward(x, rows, batch, labels);
+    Tensor y = stack_.forward(x, rows, batch, labels);
     place = 0;
     for (std::size_t i = 0; i < widths_.size(); ++i) {
       spread_parts(after, place, batch[i]);

@@ -17,7 +17,7 @@ LstmBlocks lstm_blocks(const RecurrentOptions& options) {
 
 Tensor ordered_blocks(const Tensor& w, std::int64_t hidden, const std::vector<GateBlock>& order) {
   const std::int64_t k = w.elements() / w.dim(0);
-  const Tensor out = Tensor::zeros(Shape{static_cast<std::int64_t>(order.size()) * hidden, k});
+  Tensor out = Tensor::zeros(Shape{static_cast<std::int64_t>(order.size()) * hidden, k});
   std::int64_t at = 0;
   for (const GateBlock& block : order) {
     if (block) {

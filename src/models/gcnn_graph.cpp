@@ -63,18 +63,18 @@ GraphValue draw_gcnn(const ModelConfig& config, StackGraph& stack, const GraphVa
   const bool normalises = std::find(norms.begin(), norms.end(), config.norm) != norms.end();
   for (std::size_t i = 0; i < shape.layers.size(); ++i) {
     const LayerSpec& layer = shape.layers[i];
-    const std::string prefix = fmt::format("layers.{}.", i);
+    const auto name = [i](const char* part) { return fmt::format("layers.{}.{}", i, part); };
     const Rows& input = inputs.back();
-    const Tensor w = taps_outside(stack.normalised_weight(prefix));
+    const Tensor w = taps_outside(stack.normalised_weight(name("")));
     GraphValue y = stack.product(windows(stack, input.value, layer.kernel, input.width), w);
-    y = graph.op("Add", {y, stack.constant(prefix + "bias")});
-    if (normalises) y = stack.norm(y, config.norm, config.groups, prefix + "norm.");
-    y = stack.unit(y, shape.unit, layer.channels, prefix + "unit.");
+    y = graph.op("Add", {y, stack.constant(name("bias"))});
+    if (normalises) y = stack.norm(y, config.norm, config.groups, name("norm."));
+    y = stack.unit(y, shape.unit, layer.channels, name("unit."));
     if (layer.residual > 0) {
       const Rows& source = inputs[inputs.size() - static_cast<std::size_t>(layer.residual)];
       const GraphValue residual = source.width == layer.channels
                                       ? source.value
-                                      : stack.linear(source.value, prefix + "projection.");
+                                      : stack.linear(source.value, name("projection."));
       y = graph.op("Mul", {graph.op("Add", {y, residual}), graph.number(std::sqrt(0.5))});
     }
     inputs.push_back({y, layer.channels});

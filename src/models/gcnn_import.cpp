@@ -35,7 +35,7 @@ class Filters {
   Tensor directions() const {
     const Tensor v = file_.read(v_);
     const std::int64_t taps = v.dim(0), channels = v.dim(1), outputs = v.dim(2);
-    const Tensor out(Shape{outputs, channels, taps});
+    Tensor out(Shape{outputs, channels, taps});
     const std::vector<double> scale = by_tap() ? tap_scales(v) : std::vector<double>();
     const float* from = v.data<float>();
     float* const to = out.data<float>();
@@ -54,7 +54,7 @@ class Filters {
     const std::int64_t outputs = v_.shape[2];
     if (!by_tap()) return file_.read(g_).reshape(Shape{outputs, 1, 1});
     const Tensor v = directions();
-    const Tensor out(Shape{outputs, 1, 1});
+    Tensor out(Shape{outputs, 1, 1});
     const std::int64_t size = v.elements() / outputs;
     for (std::int64_t n = 0; n < outputs; ++n) {
       double sum = 0;
@@ -92,7 +92,7 @@ class Filters {
 /// A linear layer as it computes: "weight", or "weight_v" of lengths "weight_g".
 Tensor linear_weight(ForeignTensors& tensors, const std::string& name) {
   if (tensors.find(name + "weight") != nullptr) return tensors.as_it_is(name + "weight")();
-  const Tensor v = tensors.as_it_is(name + "weight_v")();
+  Tensor v = tensors.as_it_is(name + "weight_v")();
   const Tensor g = tensors.as_it_is(name + "weight_g")();
   const std::int64_t rows = v.dim(0);
   const auto width = static_cast<std::size_t>(v.elements() / rows);
@@ -139,7 +139,7 @@ void take_full_softmax(ForeignTensors& tensors, ImportedModel& model) {
   const auto both = [&tensors, first, second] {
     const Tensor inner = linear_weight(tensors, first);
     const Tensor outer = linear_weight(tensors, second);
-    const Tensor out(Shape{outer.dim(0), inner.dim(1)});
+    Tensor out(Shape{outer.dim(0), inner.dim(1)});
     gemm(out.data<float>(), out.dim(1), matrix(outer.data<float>(), outer.dim(0), outer.dim(1)),
          matrix(inner.data<float>(), inner.dim(0), inner.dim(1)));
     return out;
@@ -147,7 +147,7 @@ void take_full_softmax(ForeignTensors& tensors, ImportedModel& model) {
   const auto bias = [&tensors, first, second] {
     const Tensor inner = tensors.as_it_is(first + "bias")();
     const Tensor outer = linear_weight(tensors, second);
-    const Tensor out = tensors.as_it_is(second + "bias")().clone();
+    Tensor out = tensors.as_it_is(second + "bias")().clone();
     gemm(out.data<float>(), 1, matrix(outer.data<float>(), outer.dim(0), outer.dim(1)),
          matrix(inner.data<float>(), inner.elements(), 1), true);
     return out;

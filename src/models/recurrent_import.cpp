@@ -43,8 +43,8 @@ std::function<Tensor()> sum_of(ForeignTensors& tensors, const std::string& a, co
   const auto first = tensors.as_it_is(a);
   const auto second = tensors.as_it_is(b);
   return [first, second] {
-    const Tensor sum = first();
-    const Tensor other = second();
+    Tensor sum = first();
+    Tensor other = second();
     if (!(other.shape() == sum.shape())) return other;  // which is refused
     std::transform(sum.span<float>().begin(), sum.span<float>().end(), other.data<float>(),
                    sum.data<float>(), std::plus<>());

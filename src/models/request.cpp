@@ -165,11 +165,10 @@ ModelRequest read_model_request(const std::vector<FieldChoice>& choices,
   // Another part of the request may choose the architecture yet.
   const bool open = !request.arch_given && &otherwise == &default_architecture();
   for (const FieldChoice& given : choices) {
-    if (given.name == "arch" || given.name == "preset") {
-      check_takes(request.architecture(), given.name, given.place);
-    } else if (takes(request.architecture(), given.name)) {
+    const bool chooses = given.name == "arch" || given.name == "preset";
+    if (!chooses && takes(request.architecture(), given.name)) {
       request.fields.set(given.name, given.value, given.place);
-    } else if (const Field* const other = find_request_field(given.name);
+    } else if (const Field* const other = chooses ? nullptr : find_request_field(given.name);
                other != nullptr && open && choice.preset.empty()) {
       other->check(given.value, given.place.origin == FieldPlace::Origin::flag
                                     ? given.place

@@ -125,7 +125,7 @@ class StackModel::Copied final : public FrozenStack {
     const NoGrad no_grad;
     const std::lock_guard lock(mutex_);
     const std::int64_t d = inputs();
-    const Tensor out(Shape{rows.rows(), outputs()});
+    Tensor out(Shape{rows.rows(), outputs()});
     for (std::size_t i = 0; i < rows.texts(); ++i) {
       const std::int64_t first = rows.first(i), time = rows.length(i);
       const Variable text(x.rows(first, first + time).reshape(Shape{1, time, d}));

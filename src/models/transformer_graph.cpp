@@ -137,7 +137,7 @@ class BlocksGraph {
   /// Rows of this chunk behind those that were carried, [B, past + T, D].
   GraphValue behind_past(const GraphValue& rows) {
     if (past_ == 0) return rows;
-    const GraphValue all = graph_.concat({stack_.state({past_, options_.dim}), rows}, 1);
+    GraphValue all = graph_.concat({stack_.state({past_, options_.dim}), rows}, 1);
     stack_.carry(graph_.slice_from(all, 1, -past_));
     return all;
   }

@@ -21,9 +21,9 @@ Tensor FrozenConv::forward(const ConvInput& input, const PackedRows& rows,
     return conv_.forward(input, rows, {bias, end_.unit.unit(), residual.added, residual.scale});
   }
   const Tensor z = conv_.forward(input, rows, {end_.bias, Unit{}, {}, 1});
-  const Tensor y = end_.unit.apply(condition_.apply(end_.norm.apply(z), labels));
+  Tensor y = end_.unit.apply(condition_.apply(end_.norm.apply(z), labels));
   if (!residual.added.defined()) return y;
-  const Tensor sum = scaled(y, residual.scale);
+  Tensor sum = scaled(y, residual.scale);
   add_in_place(sum, residual.added, residual.scale);
   return sum;
 }

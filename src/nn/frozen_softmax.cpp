@@ -113,7 +113,7 @@ class FrozenAdaptive final : public FrozenTokens {
   Tensor log_probabilities(const Tensor& h) const override {
     const Tensor head = head_.product(h);
     add_bias(head, bias_);
-    const Tensor out(Shape{h.dim(0), ends_.back()});
+    Tensor out(Shape{h.dim(0), ends_.back()});
     for (std::size_t i = 0; i < tails_.size(); ++i) {
       tails_[i].output.product_into(out, ends_[i], tails_[i].projection.product(h));
     }

@@ -18,7 +18,7 @@ Tensor with_positions(const Tensor& x, const Tensor& table, const PackedRows& ro
                                static_cast<std::int32_t>(texts[i].position % window),
                                static_cast<std::int32_t>(window));
   }
-  const Tensor sum = pick_rows(table, index, "positions");
+  Tensor sum = pick_rows(table, index, "positions");
   add_in_place(sum, x);
   return sum;
 }
@@ -28,7 +28,7 @@ Tensor with_positions(const Tensor& x, const Tensor& table, const PackedRows& ro
 Tensor FrozenAttention::forward(const Tensor& x, const KeyPass& keys, std::int64_t layer) const {
   const Tensor projected = qkv.product(x);
   add_bias(projected, qkv_bias);
-  const Tensor y = out.product(keys.attend(projected, layer, how));
+  Tensor y = out.product(keys.attend(projected, layer, how));
   add_bias(y, out_bias);
   return y;
 }
@@ -37,7 +37,7 @@ Tensor FrozenFeedForward::forward(const Tensor& x) const {
   if (unit.fused()) return weights.forward(x, unit.unit());
   const Tensor z = weights.in.product(x);
   add_bias(z, weights.in_bias);
-  const Tensor y = weights.out.product(unit.apply(z));
+  Tensor y = weights.out.product(unit.apply(z));
   add_bias(y, weights.out_bias);
   return y;
 }
@@ -47,7 +47,7 @@ Tensor FrozenTransformerBlock::forward(const Tensor& x, const KeyPass& keys, std
   const Tensor middle =
       attention.forward(attention_condition.apply(attention_norm.apply(x), labels), keys, layer);
   add_in_place(middle, x);
-  const Tensor y = ffn.forward(ffn_condition.apply(ffn_norm.apply(middle), labels));
+  Tensor y = ffn.forward(ffn_condition.apply(ffn_norm.apply(middle), labels));
   add_in_place(y, middle);
   return y;
 }

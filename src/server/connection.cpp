@@ -298,13 +298,13 @@ void Connection::handle() {
       std::make_shared<ConnectionExchange>(hub_, shared_from_this(), serial_, request_, link_));
 }
 
-/// Answers bytes that are no request, after which nothing more is understood. The message is its
-/// own: that of the reader goes with it.
-void Connection::refuse(int status, std::string message) {
+/// Answers bytes that are no request, after which nothing more is understood.
+void Connection::refuse(int status, const std::string& message) {
+  keep_alive_ = false;
+  // The message may be the reader's, which goes then.
+  HttpResponse response = error_response(status, message);
   reader_.reset();
   count_received(-counted_);
-  keep_alive_ = false;
-  HttpResponse response = error_response(status, message);
   response.headers.emplace_back("Connection", "close");
   response.headers.emplace_back("Content-Length", std::to_string(response.body.size()));
   const std::string answer = head_of(response, hub_.date) + "\r\n" + response.body;

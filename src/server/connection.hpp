@@ -78,7 +78,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void received(std::string_view bytes);
   void consume(std::string_view bytes);
   void handle();
-  void refuse(int status, std::string message);
+  void refuse(int status, const std::string& message);
   void client_ended();
   void count_received(std::int64_t bytes);
   void send(std::string_view bytes);

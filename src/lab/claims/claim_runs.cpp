@@ -374,7 +374,7 @@ int help_claims(const std::vector<Claim>& claims, const ClaimRequest& request,
     if (!claim.empty()) std::getline(task, comparison);
     task >> number;
     if (claim.empty()) return static_cast<int>(number);
-    std::unique_ptr<Comparison>& plan = planned[claim + "/" + comparison];
+    std::unique_ptr<Comparison>& plan = planned[fmt::format("{}/{}", claim, comparison)];
     for (const ClaimComparison& asked : known.at(claim).comparisons) {
       if (plan || asked.name != comparison) continue;
       plan = plan_comparison(known.at(claim), asked, request, {}, stop);

@@ -77,7 +77,7 @@ Measure probe(Measure measure, const SectionKind<Section>& kind,
 
 /// What `value` gives for the layers where it is finite: the mean, or for ratios the geometric
 /// mean.
-Measure layer_mean(Measure measure, std::function<double(const LayerInspection&)> value) {
+Measure layer_mean(Measure measure, const std::function<double(const LayerInspection&)>& value) {
   const bool geometric = measure.effect == EffectKind::ratio;
   return probe<Layers>(std::move(measure), layers_section,
                        [value, geometric](const Layers& layers, double) {

@@ -69,6 +69,7 @@ Band band_of(const std::vector<Curve>& curves, double confidence) {
   for (const Curve& curve : curves) points = std::min(points, curve.size());
   for (std::size_t i = 0; i < points; ++i) {
     std::vector<double> x;
+    x.reserve(curves.size());
     for (const Curve& curve : curves) x.push_back(curve[i].x);
     // Of equal places the mean is the place itself, whatever their sum is rounded to.
     add(same ? x.front() : mean(x), [&](const Curve& curve) { return curve[i].y; });

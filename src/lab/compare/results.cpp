@@ -177,6 +177,7 @@ ResultData data_of(const Comparison& comparison) {
   const Settings& base = comparison.spec().base;
   const auto names = [](const std::vector<std::filesystem::path>& files) {
     std::vector<std::string> strings;
+    strings.reserve(files.size());
     for (const auto& file : files) strings.push_back(file.string());
     return strings;
   };

@@ -49,7 +49,7 @@ GraphValue Graph::integers(std::vector<std::int64_t> values) {
 }
 
 GraphValue Graph::integer(std::int64_t value) {
-  const GraphValue name = integers({value});
+  GraphValue name = integers({value});
   constants_.back().scalar = true;
   return name;
 }

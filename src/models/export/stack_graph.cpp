@@ -136,7 +136,7 @@ GraphTable StackGraph::table(const Tensor& w) {
 }
 
 GraphValue StackGraph::pick(const GraphTable& table, const GraphValue& ids) {
-  const GraphValue rows = graph_.op("Gather", {table.rows, ids});
+  GraphValue rows = graph_.op("Gather", {table.rows, ids});
   if (table.scales.empty()) return rows;
   const GraphValue scales = graph_.unsqueeze(graph_.op("Gather", {table.scales, ids}), -1);
   return graph_.op("Mul", {graph_.to_float(rows), scales});

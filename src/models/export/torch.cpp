@@ -28,7 +28,7 @@ Tensor stacked(const Tensor& a, const Tensor& b) {
 
 /// a·b.
 Tensor multiplied(const Tensor& a, const Tensor& b) {
-  const Tensor out = Tensor::zeros(Shape{a.dim(0), b.dim(1)});
+  Tensor out = Tensor::zeros(Shape{a.dim(0), b.dim(1)});
   for (std::int64_t i = 0; i < a.dim(0); ++i) {
     float* const row = out.data<float>() + i * b.dim(1);
     for (std::int64_t k = 0; k < a.dim(1); ++k) {

@@ -106,7 +106,7 @@ Tensor ForeignFile::read(const ForeignTensor& tensor) const {
   };
   if (tensor.type == ForeignType::other) refuse("is not of a floating-point type");
   if (tensor.shape.size() > 4) refuse("has more than four dimensions");
-  const Tensor out(shape_of(tensor.shape));
+  Tensor out(shape_of(tensor.shape));
   const auto count = static_cast<std::size_t>(out.elements());
   if (count == 0) return out;
   const std::size_t width = type_size(tensor.type);

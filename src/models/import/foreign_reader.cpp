@@ -112,7 +112,7 @@ class ForeignReader {
     for (const PickleNode& node : read.nodes()) {
       if (node.kind != Kind::storage) continue;
       const std::string& key = node.items[1]->text;
-      const auto found = entries.find(stem + "data/" + key);
+      const auto found = entries.find(fmt::format("{}data/{}", stem, key));
       if (found == entries.end()) fail(fmt::format("its storage {} is missing", in_quotes(key)));
       if (!found->second.stored) fail(fmt::format("its storage {} is packed", in_quotes(key)));
       storages_[key] = {found->second.offset, found->second.size};
@@ -221,7 +221,8 @@ class ForeignReader {
     for (std::size_t i = 0; i + 1 < node.items.size(); i += 2) {
       if (node.items[i]->kind != Kind::text) continue;
       const std::string& key = node.items[i]->text;
-      take_tensors(*node.items[i + 1], name.empty() ? key : name + "." + key, depth + 1);
+      take_tensors(*node.items[i + 1], name.empty() ? key : fmt::format("{}.{}", name, key),
+                   depth + 1);
     }
   }
 
