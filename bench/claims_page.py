@@ -143,6 +143,8 @@ def draw_part(axes, part):
 
 def draw_curves(axes, results, title):
     """Validation loss against tokens, mean and 95% band over the seeds, each at its best rate."""
+    # Variants that no open part of the claim read have fewer.
+    unequal = len({len(variant["loss"]["values"]) for variant in results["variants"]}) > 1
     for k, variant in enumerate(results["variants"]):
         curve = curve_of(variant)
         if curve is None:
@@ -150,7 +152,8 @@ def draw_curves(axes, results, title):
         colour = COLOURS[k % len(COLOURS)]
         axes.plot(curve["x"], curve["mean"], color=colour, lw=1.3,
                   ls="-" if k < len(COLOURS) else "--",
-                  label=f"{variant['name']}, rate {variant['lr']:g}")
+                  label=f"{variant['name']}, rate {variant['lr']:g}"
+                        + (f", {len(variant['loss']['values'])} seeds" if unequal else ""))
         if all(v is not None for v in curve["low"] + curve["high"]):
             axes.fill_between(curve["x"], curve["low"], curve["high"], color=colour, alpha=0.2, lw=0)
     axes.set_title(title, loc="left", fontsize=9)

@@ -231,6 +231,23 @@ const VariantResult* Results::find_variant(std::string_view name) const {
   return found == variants.end() ? nullptr : &*found;
 }
 
+std::size_t Results::fewest_seeds() const {
+  std::size_t fewest = seeds.size();
+  for (const VariantResult& variant : variants) {
+    fewest = std::min(fewest, variant.loss.values.size());
+  }
+  return fewest;
+}
+
+std::size_t Results::shared_seeds(const PairRecord& pair) const {
+  std::size_t shared = seeds.size();
+  for (const std::string* name : {&pair.a, &pair.b}) {
+    const VariantResult* const variant = find_variant(*name);
+    if (variant != nullptr) shared = std::min(shared, variant->loss.values.size());
+  }
+  return shared;
+}
+
 std::string results_json(const Results& results) {
   return json_text(results_codec().write(results), 1) + "\n";
 }

@@ -38,6 +38,8 @@ std::string variants_table(const Results& results) {
   std::vector<std::vector<std::string>> rows = {{"variant", "parameters", "FLOPs/token", "memory",
                                                  "tokens/s", "lr", "loss", "95% interval",
                                                  "perplexity"}};
+  const bool unequal = results.fewest_seeds() < results.seeds.size();
+  if (unequal) rows.front().emplace_back("seeds");
   for (const VariantResult& variant : results.variants) {
     const double loss = variant.loss.mean;
     rows.push_back({variant.name, grouped(variant.parameters),
@@ -47,6 +49,7 @@ std::string variants_table(const Results& results) {
                     fmt::format("{:g}{}", variant.lr, variant.lr_at_edge ? "*" : ""),
                     loss_text(variant.loss), interval_text(variant.loss),
                     std::isfinite(loss) ? fmt::format("{:.2f}", std::exp(loss)) : "-"});
+    if (unequal) rows.back().push_back(fmt::format("{}", variant.loss.values.size()));
   }
   return table(rows);
 }
@@ -144,11 +147,13 @@ std::string pair_sentence(const PairRecord& pair) {
 
 std::string format_results(const Results& results) {
   const std::size_t seeds = results.seeds.size();
-  std::string text =
-      fmt::format("{}, over {} seed{}:\n\n", results.measure, seeds, seeds == 1 ? "" : "s");
+  const std::size_t fewest = results.fewest_seeds();
+  std::string text = fmt::format("{}, over {}{} seed{}:\n\n", results.measure,
+                                 fewest < seeds ? fmt::format("{} to ", fewest) : "", seeds,
+                                 seeds == 1 ? "" : "s");
   text += variants_table(results) + "\n";
   for (const PairRecord& pair : results.pairs) {
-    if (seeds > 1) text += pair_sentence(pair) + "\n";
+    if (results.shared_seeds(pair) > 1) text += pair_sentence(pair) + "\n";
   }
   if (seeds == 1) {
     text +=

@@ -38,6 +38,8 @@ Table variants_table(const Results& results) {
                   {"Time", "seconds"},
                   {"Memory", "memory"},
                   {"FLOP/token", "flops_per_token"}}};
+  const bool unequal = results.fewest_seeds() < results.seeds.size();
+  if (unequal) table.columns.push_back({"Seeds", "seeds"});
   for (const VariantResult& variant : results.variants) {
     const Summary& loss = variant.loss;
     const double perplexity = std::exp(loss.mean);
@@ -57,6 +59,9 @@ Table variants_table(const Results& results) {
                           {seconds, span_of_time(seconds)},
                           {variant.memory, bytes(static_cast<double>(variant.memory))},
                           whole(variant.flops_per_token)});
+    if (unequal) {
+      table.rows.back().push_back(whole(static_cast<std::int64_t>(loss.values.size())));
+    }
   }
   return table;
 }

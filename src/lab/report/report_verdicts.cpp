@@ -165,6 +165,7 @@ void say_verdicts(Page& page, const Results& results) {
     std::size_t said = 0;
     for (const PairRecord& pair : results.pairs) {
       if (!all && (best == nullptr || !pair.has(best->name))) continue;
+      if (results.shared_seeds(pair) < 2) continue;
       if (said++ < pairs_in_words) say_pair(page, pair);
     }
     if (!all) {
@@ -188,7 +189,12 @@ void add_facts(Page& page, const Results& results) {
   page.fact("Budget of each run", budget_text(results.budget));
   page.fact("Made equal", results.match == MatchBy::width ? "nothing: widths as asked for"
                                                           : name_of(results.match) + ", within 1%");
-  page.fact("Seeds", markup("{}, the same for each variant", results.seeds.size()));
+  const std::size_t fewest = results.fewest_seeds();
+  page.fact("Seeds", fewest == results.seeds.size()
+                         ? markup("{}, the same for each variant", fewest)
+                         : markup("{} to {}, more where a claim was still open; pairs are compared "
+                                  "on those that both have",
+                                  fewest, results.seeds.size()));
   SearchCost cost;
   for (const VariantResult& variant : results.variants) {
     cost.runs += variant.search.runs;

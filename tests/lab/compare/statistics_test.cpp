@@ -117,7 +117,18 @@ TEST(CompareAll, TestsOnlyWhatCanBe) {
   EXPECT_EQ(diverged[1].corrected_p, diverged[1].test.p);
   const auto single = compare_all({{1.0}, {2.0}});
   EXPECT_EQ(single[0].verdict, Verdict::untested);
-  EXPECT_THROW(compare_all({{1.0, 2.0}, {1.0}}), Error);
+}
+
+// Of two variants with different numbers of seeds the first ones count, which both have.
+TEST(CompareAll, TakesTheSeedsThatBothHave) {
+  const double infinite = std::numeric_limits<double>::infinity();
+  const auto pairs = compare_all({{1.0, 1.2, 1.1, infinite}, {2.0, 2.1, 2.2}, {3.0}});
+  const auto even = compare_all({{1.0, 1.2, 1.1}, {2.0, 2.1, 2.2}});
+  EXPECT_EQ(pairs[0].test.n, 3U);
+  EXPECT_EQ(pairs[0].test.p, even[0].test.p);
+  EXPECT_EQ(pairs[0].verdict, even[0].verdict);
+  EXPECT_EQ(pairs[1].verdict, Verdict::untested);
+  EXPECT_EQ(pairs[2].verdict, Verdict::untested);
 }
 
 // Pairs of seeds, not sets: with the seeds of one side shuffled the shared noise no longer cancels.

@@ -154,6 +154,22 @@ TEST_F(Report, SaysWhatIsDoubtful) {
   }
 }
 
+// A claim may give variants different numbers of seeds.
+TEST_F(Report, SaysHowManySeedsVariantsHave) {
+  json results = sample_results({"unit=glu", "unit=gtu", "unit=tanh"});
+  EXPECT_TRUE(has(html_of(results, nullptr, nullptr), "3, the same for each variant"));
+  results["variants"][0]["loss"]["values"].push_back(1.6);
+  results["variants"][2]["loss"]["values"] = {1.66};
+  results["seeds"] = {1, 2, 3, 4};
+  const std::string page = html_of(results, nullptr, nullptr);
+  EXPECT_TRUE(has(page, "1 to 4, more where a claim was still open"));
+  EXPECT_TRUE(has(data_of(page)["tables"]["variants"].dump(), "\"seeds\""));
+  // With one seed there is no verdict on a pair.
+  const std::string words = between(page, "<ul class=\"verdicts\">", "</ul>");
+  EXPECT_TRUE(has(words, "<b>unit=glu</b> than <b>unit=gtu</b>")) << words;
+  EXPECT_FALSE(has(words, "<b>unit=glu</b> than <b>unit=tanh</b>")) << words;
+}
+
 TEST_F(Report, ManyPairsAreNotAllTold) {
   std::vector<std::string> names;
   for (int i = 0; i < 20; ++i) names.push_back("dim=" + std::to_string(i));

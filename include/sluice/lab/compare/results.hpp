@@ -101,7 +101,7 @@ struct RunResult : RunRecord {
   std::string variant;
   double lr = 0;
   std::uint64_t seed = 0;
-  /// Whether its variant is judged by this learning rate.
+  /// Whether its variant is judged by it: by this learning rate, with this seed.
   bool chosen = false;
 };
 
@@ -142,6 +142,7 @@ struct Results {
   std::vector<std::string> varied;
   ResultBudget budget;
   MatchBy match = MatchBy::parameters;
+  /// All that any variant has: the variants' are the first of these.
   std::vector<std::uint64_t> seeds;
   std::int64_t threads = 0, jobs = 0;
   bool same_batches = true;
@@ -151,6 +152,10 @@ struct Results {
 
   /// The variant of that name; null when there is none.
   const VariantResult* find_variant(std::string_view name) const;
+  /// The seeds of the variant that has the fewest: less than all where a claim added some.
+  std::size_t fewest_seeds() const;
+  /// How many seeds both variants of a pair have.
+  std::size_t shared_seeds(const PairRecord& pair) const;
 };
 
 /// All of a comparison whose runs are done. Curves are read from the runs' directories.

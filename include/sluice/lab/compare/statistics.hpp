@@ -111,10 +111,9 @@ struct PairResult {
 };
 
 /// Compares every two of `values`, values[v][s] being the result of variant v with seed s (less is
-/// better): a paired t-test each, Holm's correction over all of them, and the verdict at
-/// 1 - confidence. A pair is untested when there are fewer than two seeds or a value is not finite.
-/// Pairs come in the order (0,1), (0,2), .. (1,2), ... Throws Error when the numbers of seeds
-/// differ.
+/// better): a paired t-test each on the seeds that both have, Holm's correction over all of them,
+/// and the verdict at 1 - confidence. A pair is untested when it shares fewer than two seeds or a
+/// value of these is not finite. Pairs come in the order (0,1), (0,2), .. (1,2), ...
 std::vector<PairResult> compare_all(const std::vector<std::vector<double>>& values,
                                     double confidence = default_confidence);
 
