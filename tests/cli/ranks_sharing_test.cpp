@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -156,6 +157,45 @@ TEST_F(Ranks, ShareTheRunsOfAComparison) {
   ASSERT_EQ(shared.status, 0) << shared.err << shared.out;
   EXPECT_EQ(results_of(path("shared")), results_of(path("one")));
   EXPECT_TRUE(fs::exists(path("shared") + "/report.html"));
+}
+
+// A claim with an open part about two of three variants: all processes agree on which get seeds.
+TEST_F(Ranks, AddSeedsToAClaimTogether) {
+  const std::string claim = write("open.json", R"({
+    "format_version": 1, "title": "t", "statement": "s", "source": "a test", "minutes": 1,
+    "text": {"tokenizer": "char", "validation": 1000}, "most_seeds": 4,
+    "comparisons": {"main": {
+      "model": {"layers": "[(8,2)]"}, "training": {"batch": 2, "context": 8}, "tokens": 128,
+      "vary": {"unit": ["glu", "tanh", "relu"]}, "match": "width",
+      "seeds": 2, "rates": [0.01, 0.02], "pilots": 1, "refine": 0}},
+    "parts": [
+      {"statement": "open", "measure": "final_loss", "expect": "less",
+       "a": {"variant": {"unit": ["glu", "tanh"]}}, "b": {"variant": {"unit": ["glu", "tanh"]}}},
+      {"statement": "clear", "measure": "final_loss", "expect": "greater", "threshold": -1e9,
+       "a": {"variant": {"unit": "relu"}}}]})");
+  const auto command = [&](const std::string& out) {
+    return std::vector<std::string>{"claims",    "run", claim,    "--until-decided",
+                                    "--data",    text_, "--out",  path(out),
+                                    "--threads", "1",   "--jobs", "1"};
+  };
+  ASSERT_EQ(run(command("one")).status, 0);
+  const Outcome shared = run_on(3, command("shared"));
+  ASSERT_EQ(shared.status, 0) << shared.err << shared.out;
+  EXPECT_EQ(results_of(path("shared") + "/open"), results_of(path("one") + "/open"));
+  const auto judging = [&](const std::string& out) {
+    std::map<std::string, int> runs;
+    const auto results = nlohmann::json::parse(read_file(path(out) + "/open/results.json"));
+    for (const auto& run : results.at("runs")) {
+      if (run.at("chosen").get<bool>()) ++runs[run.at("variant").get<std::string>()];
+    }
+    return runs;
+  };
+  EXPECT_EQ(judging("shared"),
+            (std::map<std::string, int>{{"unit=glu", 4}, {"unit=tanh", 4}, {"unit=relu", 2}}));
+  const auto parts = [&](const std::string& out) {
+    return nlohmann::json::parse(read_file(path(out) + "/claims.json"))["claims"][0]["parts"];
+  };
+  EXPECT_EQ(parts("shared"), parts("one"));
 }
 
 }  // namespace

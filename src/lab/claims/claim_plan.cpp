@@ -79,8 +79,8 @@ class Planner {
     for (const ClaimComparison& asked : claim_.comparisons) {
       auto comparison = plan_comparison(claim_, asked, request_, callbacks, stop_);
       found_.push_back(comparison->find());
-      add(asked, *comparison, timing);
       values_.add(asked.name, std::move(comparison));
+      add(asked, values_.comparison(asked.name), timing);
     }
     for (const ClaimPart& part : claim_.parts) plan_.parts.push_back(forecast_of(part));
     return plan_;
@@ -92,11 +92,14 @@ class Planner {
     const auto variants = comparison.variants().size();
     const std::int64_t pilots = asked.search.pilots;
     // Runs of a variant: those that choose its rate, unless they are among those that judge.
-    const auto runs_of = [&](const PlannedVariant& variant, std::int64_t seeds) {
+    const auto runs_of = [&](const PlannedVariant& variant) {
       const auto rates = static_cast<std::int64_t>(variant.rates.size());
-      if (pilots == 0) return rates * seeds;
-      return (rates + asked.search.refine - variant.refined) * pilots + seeds;
+      if (pilots == 0) return rates * asked.seeds;
+      return (rates + asked.search.refine - variant.refined) * pilots + asked.seeds;
     };
+    // What further looks may add seeds to.
+    ClaimArms read;
+    for (const ClaimPart& part : claim_.parts) read.merge(values_.arms(part, asked.name));
     plan_.seeds = std::max(plan_.seeds, asked.seeds);
     plan_.most_seeds = std::max(plan_.most_seeds, looks.seeds.back());
     for (std::size_t v = 0; v < variants; ++v) {
@@ -105,14 +108,17 @@ class Planner {
       const std::int64_t done =
           std::count_if(comparison.runs().begin(), comparison.runs().end(),
                         [&](const CompareRun& run) { return run.variant == v && run.done; });
-      const auto cost = [&](std::int64_t seeds) {
-        const std::int64_t left = std::max<std::int64_t>(0, runs_of(variant, seeds) - done);
+      const std::int64_t arms =
+          std::count_if(read.begin(), read.end(), [&](const auto& arm) { return arm.first == v; });
+      const auto cost = [&](std::int64_t runs) {
+        const std::int64_t left = std::max<std::int64_t>(0, runs - done);
         return static_cast<double>(left) * each / static_cast<double>(comparison.jobs());
       };
-      plan_.runs += runs_of(variant, asked.seeds);
+      const std::int64_t runs = runs_of(variant);
+      plan_.runs += runs;
       plan_.done += done;
-      plan_.seconds += cost(asked.seeds);
-      plan_.most_seconds += cost(looks.seeds.back());
+      plan_.seconds += cost(runs);
+      plan_.most_seconds += cost(runs + arms * (looks.seeds.back() - asked.seeds));
     }
   }
 

@@ -74,11 +74,19 @@ void check_search(const Claim& claim, const ClaimComparison& comparison) {
   }
 }
 
-/// What helpers are told: a claim, one of its comparisons and its seeds, a line each; at the end an
-/// empty line and a status.
+/// What helpers are told: a claim and one of its comparisons, a line each, then how many seeds
+/// which of its runs get; at the end an empty line and a status.
 void ask_for_help(Communicator& helpers, const std::string& claim, const std::string& comparison,
-                  std::int64_t seeds) {
-  static_cast<void>(helpers.broadcast(fmt::format("{}\n{}\n{}", claim, comparison, seeds)));
+                  std::int64_t seeds, const ClaimArms& arms) {
+  std::string task = fmt::format("{}\n{}\n{}", claim, comparison, seeds);
+  for (const auto& [variant, rate] : arms) task += fmt::format(" {} {}", variant, rate);
+  static_cast<void>(helpers.broadcast(task));
+}
+
+void set_seeds(Comparison& comparison, const ClaimArms& arms, std::int64_t seeds) {
+  for (const auto& [variant, rate] : arms) {
+    comparison.set_seeds(variant, comparison.variants().at(variant).rates.at(rate), seeds);
+  }
 }
 
 /// One claim being run.
@@ -128,15 +136,13 @@ class ClaimRun {
     return looks_.at(claim_.parts[part].a.of.comparison);
   }
 
-  /// Whether a part that is still open reads the comparison.
-  bool is_needed(const ClaimComparison& comparison) const {
+  /// Which runs of the comparison a part that is still open reads.
+  ClaimArms needed(const ClaimComparison& comparison) const {
+    ClaimArms all;
     for (std::size_t part = 0; part < results_.size(); ++part) {
-      if (!open(part)) continue;
-      for (const ClaimSelection* side : selections_of(claim_.parts[part])) {
-        if (side->comparison == comparison.name) return true;
-      }
+      if (open(part)) all.merge(values_.arms(claim_.parts[part], comparison.name));
     }
-    return false;
+    return all;
   }
 
   /// Trains the runs that `look` asks for. False when it was stopped.
@@ -144,15 +150,19 @@ class ClaimRun {
     const auto start = Clock::now();
     for (const ClaimComparison& asked : claim_.comparisons) {
       if (look >= looks_.at(asked.name).count()) continue;
-      if (look > 0 && !is_needed(asked)) continue;
+      // The first look is at the seeds that all are planned with.
+      ClaimArms arms;
       if (look == 0) {
         values_.add(asked.name, plan_comparison(claim_, asked, request_, callbacks_, stop_));
+      } else if (arms = needed(asked); arms.empty()) {
+        continue;
       }
       Comparison& comparison = values_.comparison(asked.name);
-      comparison.set_seeds(looks_.at(asked.name).seeds[look]);
+      const std::int64_t seeds = looks_.at(asked.name).seeds[look];
+      set_seeds(comparison, arms, seeds);
       if (callbacks_.planned) callbacks_.planned(claim_, asked, comparison);
       if (request_.helpers != nullptr) {
-        ask_for_help(*request_.helpers, claim_.name, asked.name, looks_.at(asked.name).seeds[look]);
+        ask_for_help(*request_.helpers, claim_.name, asked.name, seeds, arms);
       }
       if (!comparison.run(request_.helpers)) return false;
       const fs::path directory = request_.out / directory_of(asked);
@@ -222,7 +232,7 @@ class ClaimRun {
       const Comparison& comparison = values_.comparison(asked.name);
       for (const CompareRun& run : comparison.runs()) {
         ++result.runs;
-        if (comparison.choosing_seeds() == comparison.seeds() || comparison.judges(run)) continue;
+        if (asked.search.pilots == 0 || comparison.judges(run)) continue;
         ++result.search_runs;
         result.search_seconds += run.record.seconds;
       }
@@ -379,7 +389,9 @@ int help_claims(const std::vector<Claim>& claims, const ClaimRequest& request,
       if (plan || asked.name != comparison) continue;
       plan = plan_comparison(known.at(claim), asked, request, {}, stop);
     }
-    plan->set_seeds(number);
+    ClaimArms arms;
+    for (std::size_t variant = 0, rate = 0; task >> variant >> rate;) arms.emplace(variant, rate);
+    set_seeds(*plan, arms, number);
     // When it was stopped, the first process knows, and says what to do next.
     static_cast<void>(plan->run(request.helpers));
   }

@@ -59,19 +59,44 @@ std::vector<std::size_t> ClaimValues::variants_of(const ClaimSelection& selectio
   return found;
 }
 
-double ClaimValues::rate_of(const ClaimSelection& selection, std::size_t variant) const {
+std::size_t ClaimValues::rate_number(const ClaimSelection& selection, std::size_t variant) const {
   const std::vector<double>& rates = of(selection).variants()[variant].rates;
   switch (selection.rate.kind) {
     case ClaimRate::Kind::lowest:
-      return rates.front();
+      return 0;
     case ClaimRate::Kind::highest:
-      return rates.back();
+      return rates.size() - 1;
     case ClaimRate::Kind::given:
-      return selection.rate.value;
+      // It is one of them, which the claim's reader has seen to.
+      return static_cast<std::size_t>(std::find(rates.begin(), rates.end(), selection.rate.value) -
+                                      rates.begin());
     case ClaimRate::Kind::chosen:
       break;
   }
-  return rates[of(selection).chosen_rate(variant)];
+  return of(selection).chosen_rate(variant);
+}
+
+ClaimArms ClaimValues::arms(const ClaimPart& part, const std::string& comparison) const {
+  ClaimArms read;
+  for (const ClaimSelection* selection : selections_of(part)) {
+    if (selection->comparison != comparison) continue;
+    for (const std::size_t v : variants_of(*selection)) {
+      read.emplace(v, rate_number(*selection, v));
+    }
+  }
+  return read;
+}
+
+/// The seeds that all runs which the part reads have. All begin with the same one.
+std::vector<std::uint64_t> ClaimValues::seeds_of(const ClaimPart& part) const {
+  std::vector<std::uint64_t> shared = of(part.a.of).seeds();
+  for (const ClaimSelection* selection : selections_of(part)) {
+    for (const std::size_t v : variants_of(*selection)) {
+      const auto own = of(*selection).seeds_of(v, rate_of(*selection, v));
+      if (own.size() < shared.size()) shared = own;
+    }
+  }
+  return shared;
 }
 
 MeasuredRun ClaimValues::run_of(const ClaimSelection& selection, std::size_t variant,
@@ -100,7 +125,7 @@ double ClaimValues::value(const Measure& measure, const ClaimPart& part, const C
 PartResult ClaimValues::values(const ClaimPart& part) {
   const Measure& measure = find_measure(part.measure);
   PartResult result = described(part, measure);
-  for (const std::uint64_t seed : of(part.a.of).seeds()) {
+  for (const std::uint64_t seed : seeds_of(part)) {
     if (measure.of_pair) {
       const auto [a, b] =
           measure.of_pair(run_of(part.a.of, variants_of(part.a.of).front(), seed),
@@ -144,11 +169,12 @@ void ClaimValues::judge(PartResult& result, const LookPlan& looks, std::size_t l
 
 /// The measure of each block of the text, mean over a selection's variants and the seeds; empty
 /// when a run has none.
-std::vector<double> ClaimValues::blocks(const Measure& measure, const ClaimSelection& selection) {
+std::vector<double> ClaimValues::blocks(const Measure& measure, const ClaimSelection& selection,
+                                        const std::vector<std::uint64_t>& seeds) {
   std::vector<double> sums;
   double count = 0;
   for (const std::size_t variant : variants_of(selection)) {
-    for (const std::uint64_t seed : of(selection).seeds()) {
+    for (const std::uint64_t seed : seeds) {
       const std::vector<double> own =
           measure.of_blocks(measuring_, run_of(selection, variant, seed));
       if (own.empty()) return {};
@@ -166,9 +192,10 @@ void ClaimValues::add_text(PartResult& result, const ClaimPart& part) {
   // Blocks are averaged over the seeds: of another statistic of them it would be no interval.
   if (!measure.of_blocks || part.effect != EffectKind::difference) return;
   if (part.statistic != Statistic::mean) return;
-  std::vector<double> effect = blocks(measure, part.a.of);
+  const std::vector<std::uint64_t> seeds = seeds_of(part);
+  std::vector<double> effect = blocks(measure, part.a.of, seeds);
   const auto add = [&](const ClaimSelection& selection, double sign) {
-    const std::vector<double> own = blocks(measure, selection);
+    const std::vector<double> own = blocks(measure, selection, seeds);
     if (own.size() != effect.size()) return effect.clear();
     for (std::size_t i = 0; i < own.size(); ++i) effect[i] += sign * own[i];
   };

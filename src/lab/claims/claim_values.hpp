@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sluice/lab/claims/claim_results.hpp"
@@ -14,6 +16,9 @@
 #include "sluice/lab/claims/measures.hpp"
 
 namespace sluice {
+
+/// Some of a comparison's runs: a variant at one of its rates, each by its number.
+using ClaimArms = std::set<std::pair<std::size_t, std::size_t>>;
 
 /// The comparisons of a claim, and the values of its parts. It refers to the claim and to
 /// `measuring`.
@@ -27,8 +32,11 @@ class ClaimValues {
   /// A comparison that was added.
   Comparison& comparison(const std::string& name) const { return *comparisons_.at(name); }
 
-  /// What is claimed, of which sides, and the measure of each seed; no effect and no verdict yet.
-  /// Runs of all seeds must be there. Throws MeasuringStopped.
+  /// Which runs of a comparison the part reads.
+  ClaimArms arms(const ClaimPart& part, const std::string& comparison) const;
+
+  /// What is claimed, of which sides, and the measure of each seed that all runs which the part
+  /// reads have; no effect and no verdict yet. These runs must be there. Throws MeasuringStopped.
   PartResult values(const ClaimPart& part);
   /// Adds the effect and the verdict at `look`.
   void judge(PartResult& result, const LookPlan& looks, std::size_t look) const;
@@ -41,14 +49,19 @@ class ClaimValues {
   const Comparison& of(const ClaimSelection& selection) const {
     return comparison(selection.comparison);
   }
-  double rate_of(const ClaimSelection& selection, std::size_t variant) const;
+  std::size_t rate_number(const ClaimSelection& selection, std::size_t variant) const;
+  double rate_of(const ClaimSelection& selection, std::size_t variant) const {
+    return of(selection).variants()[variant].rates.at(rate_number(selection, variant));
+  }
+  std::vector<std::uint64_t> seeds_of(const ClaimPart& part) const;
   MeasuredRun run_of(const ClaimSelection& selection, std::size_t variant,
                      std::uint64_t seed) const;
   double value(const Measure& measure, const ClaimPart& part, const ClaimSelection& selection,
                std::uint64_t seed);
   double value(const Measure& measure, const ClaimPart& part, const ClaimSide& side,
                std::uint64_t seed);
-  std::vector<double> blocks(const Measure& measure, const ClaimSelection& selection);
+  std::vector<double> blocks(const Measure& measure, const ClaimSelection& selection,
+                             const std::vector<std::uint64_t>& seeds);
   PartResult described(const ClaimPart& part, const Measure& measure) const;
   SideRates rates_of_side(const ClaimSelection& selection) const;
 

@@ -56,6 +56,12 @@ void check_seeds(std::int64_t seeds) {
   throw UsageError(fmt::format("seeds: expected 1 to {}, got {}", most_compare_seeds, seeds));
 }
 
+std::vector<std::uint64_t> seeds_from(std::uint64_t first, std::int64_t count) {
+  std::vector<std::uint64_t> seeds(static_cast<std::size_t>(count));
+  std::iota(seeds.begin(), seeds.end(), first);
+  return seeds;
+}
+
 void check_search(const RateSearch& search) {
   if (search.pilots < 0 || search.pilots > most_rate_pilots) {
     throw UsageError(fmt::format("pilot seeds of the learning rate: expected 0 to {}, got {}",
@@ -221,24 +227,31 @@ void Comparison::check_plans() const {
   }
 }
 
+/// The first that judges.
+std::uint64_t Comparison::first_seed() const {
+  return variants_.front().training.seed + static_cast<std::uint64_t>(spec_.search.pilots);
+}
+
 std::vector<std::uint64_t> Comparison::seeds() const {
-  const std::uint64_t first =
-      variants_.front().training.seed + static_cast<std::uint64_t>(spec_.search.pilots);
-  std::vector<std::uint64_t> seeds(static_cast<std::size_t>(spec_.seeds));
-  std::iota(seeds.begin(), seeds.end(), first);
-  return seeds;
+  std::int64_t most = spec_.seeds;
+  for (const auto& more : more_seeds_) most = std::max(most, more.second);
+  return seeds_from(first_seed(), most);
 }
 
 std::vector<std::uint64_t> Comparison::choosing_seeds() const {
-  if (!searches()) return seeds();
-  std::vector<std::uint64_t> seeds(static_cast<std::size_t>(spec_.search.pilots));
-  std::iota(seeds.begin(), seeds.end(), variants_.front().training.seed);
-  return seeds;
+  if (!searches()) return seeds_from(first_seed(), spec_.seeds);
+  return seeds_from(variants_.front().training.seed, spec_.search.pilots);
 }
 
-void Comparison::set_seeds(std::int64_t seeds) {
+std::vector<std::uint64_t> Comparison::seeds_of(std::size_t variant, double rate) const {
+  const auto more = more_seeds_.find({variant, rate});
+  return seeds_from(first_seed(), more == more_seeds_.end() ? spec_.seeds : more->second);
+}
+
+void Comparison::set_seeds(std::size_t variant, double rate, std::int64_t seeds) {
   check_seeds(seeds);
-  spec_.seeds = seeds;
+  std::int64_t& own = more_seeds_.try_emplace({variant, rate}, spec_.seeds).first->second;
+  own = std::max(own, seeds);
 }
 
 bool Comparison::same_batches() const {
@@ -258,17 +271,20 @@ void Comparison::note(const std::string& text) const {
 }
 
 /// Adds the runs that are asked for and not there yet: those that choose rates, and once these are
-/// chosen those that judge.
+/// chosen those that judge, a seed of all variants after the other.
 void Comparison::add_runs() {
   for (const std::uint64_t seed : choosing_seeds()) {
     for (std::size_t v = 0; v < variants_.size(); ++v) {
       for (const double rate : variants_[v].rates) add_run(v, rate, seed);
     }
   }
-  if (!searches() || !rates_chosen_) return;
+  if (searches() && !rates_chosen_) return;
   for (const std::uint64_t seed : seeds()) {
     for (std::size_t v = 0; v < variants_.size(); ++v) {
-      add_run(v, variants_[v].rates[chosen_rate(v)], seed);
+      const std::vector<double>& rates = variants_[v].rates;
+      for (const double rate : searches() ? std::vector{rates[chosen_rate(v)]} : rates) {
+        if (seed <= seeds_of(v, rate).back()) add_run(v, rate, seed);
+      }
     }
   }
 }
@@ -418,7 +434,7 @@ std::size_t Comparison::chosen_rate(std::size_t variant) const {
 std::vector<double> Comparison::judged_losses(std::size_t variant) const {
   const double rate = variants_.at(variant).rates[chosen_rate(variant)];
   std::vector<double> losses;
-  for (const std::uint64_t seed : seeds()) {
+  for (const std::uint64_t seed : seeds_of(variant, rate)) {
     losses.push_back(run_of(variant, rate, seed).record.final_loss);
   }
   return losses;
@@ -431,9 +447,8 @@ bool Comparison::chosen_at_edge(std::size_t variant) const {
 }
 
 bool Comparison::judges(const CompareRun& run) const {
-  const std::uint64_t first = seeds().front();
-  return run.rate == variants_[run.variant].rates[chosen_rate(run.variant)] && run.seed >= first &&
-         run.seed < first + static_cast<std::uint64_t>(spec_.seeds);
+  return run.rate == variants_[run.variant].rates[chosen_rate(run.variant)] &&
+         run.seed >= first_seed() && run.seed <= seeds_of(run.variant, run.rate).back();
 }
 
 double Comparison::uniform_loss(std::size_t variant) const {

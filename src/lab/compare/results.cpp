@@ -34,7 +34,7 @@ using Runs = std::vector<const CompareRun*>;
 Runs chosen_runs(const Comparison& comparison, std::size_t variant) {
   const double rate = comparison.variants()[variant].rates[comparison.chosen_rate(variant)];
   Runs runs;
-  for (const std::uint64_t seed : comparison.seeds()) {
+  for (const std::uint64_t seed : comparison.seeds_of(variant, rate)) {
     runs.push_back(&comparison.run_of(variant, rate, seed));
   }
   return runs;
@@ -95,8 +95,10 @@ std::vector<RateResult> rates_of(const Comparison& comparison, std::size_t v) {
 
 SearchCost search_cost(const Comparison& comparison, std::size_t v) {
   SearchCost cost;
+  const std::uint64_t last = comparison.choosing_seeds().back();
   for (const CompareRun& run : comparison.runs()) {
-    if (run.variant != v || comparison.judges(run)) continue;
+    // Seeds that were added to a rate have had no part in its choice.
+    if (run.variant != v || run.seed > last || comparison.judges(run)) continue;
     ++cost.runs;
     cost.tokens += run.record.tokens;
     cost.seconds += run.record.seconds;

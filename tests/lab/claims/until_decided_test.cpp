@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+
 #include "claims_fixture.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/lab/claims/claim_plan.hpp"
@@ -9,7 +12,7 @@
 namespace sluice::lab_test {
 namespace {
 
-// Seeds are added to the comparisons of parts that are open, and to no others.
+// Seeds are added to what parts that are open read, and to nothing else.
 TEST_F(Claims, SeedsAreAddedUntilTheyAreDecided) {
   json text = tiny_claim();
   text["most_seeds"] = 5;
@@ -43,9 +46,9 @@ TEST_F(Claims, SeedsAreAddedUntilTheyAreDecided) {
   EXPECT_EQ(result->parts[1].n, 2);
   EXPECT_EQ(result->parts[1].looked, 1);
   EXPECT_NEAR(result->parts[1].confidence, 1 - 0.05 * 2 / 5, 1e-12);
-  // tanh and GLU with five seeds, ReLU with two; GLU's first two are shared.
-  EXPECT_EQ(counter.trained, 12);
-  EXPECT_EQ(result->runs, 14);
+  // GLU with five seeds, tanh and ReLU with two; GLU's first two are shared.
+  EXPECT_EQ(counter.trained, 9);
+  EXPECT_EQ(result->runs, 11);
   EXPECT_NE(format_claim(*result).find("at look 3 of 3"), std::string::npos);
   const json written = as_json(*result);
   EXPECT_EQ(written["parts"][0]["looks"], json({2, 3, 5}));
@@ -65,6 +68,97 @@ TEST_F(Claims, SeedsAreAddedUntilTheyAreDecided) {
   // Seeds that choose a rate are not to be added to.
   text["comparisons"]["main"]["rates"] = {0.01, 0.003};
   EXPECT_THROW(run_claim(claim(text), request), UsageError);
+}
+
+/// An open part about tanh and GLU, which are as good as themselves, and a clear one about ReLU, of
+/// one comparison.
+json open_and_clear() {
+  json text = tiny_claim();
+  text["most_seeds"] = 5;
+  text["comparisons"]["main"]["vary"]["unit"] = {"tanh", "glu", "relu"};
+  const json both = {{"variant", {{"unit", {"tanh", "glu"}}}}};
+  text["parts"] = {{{"statement", "open"},
+                    {"measure", "final_loss"},
+                    {"a", both},
+                    {"b", both},
+                    {"expect", "less"}},
+                   {{"statement", "clear"},
+                    {"measure", "final_loss"},
+                    {"a", {{"variant", {{"unit", "relu"}}}}},
+                    {"expect", "greater"},
+                    {"threshold", -1e9}}};
+  return text;
+}
+
+// Of one comparison, too: only variants that an open part reads get seeds, and only the rates that
+// it names. What was interrupted goes on, and what is kept gives the same verdict.
+TEST_F(Claims, SeedsAreOfTheVariantsThatOpenPartsRead) {
+  json text = open_and_clear();
+  for (const char* side : {"a", "b"}) text["parts"][0][side]["rate"] = "lowest";
+  text["parts"][1]["a"]["rate"] = "highest";
+  ClaimRequest request = this->request();
+  request.until_decided = true;
+  // 3 variants, 2 rates and 2 seeds; then tanh and GLU, lowest rate, three more.
+  constexpr int first = 12, all = 18;
+  std::atomic<int> stop{0};
+  ClaimCounter counter;
+  ClaimCallbacks callbacks = counter.callbacks();
+  callbacks.compare.trained = [&](const CompareRun&) {
+    if (++counter.trained == first + 3) stop = 2;
+  };
+  EXPECT_FALSE(run_claim(claim(text), request, callbacks, &stop));
+  EXPECT_EQ(counter.trained, first + 3);
+  stop = 0;
+  const auto result = run_claim(claim(text), request, callbacks, &stop);
+  ASSERT_TRUE(result);
+  EXPECT_EQ(counter.trained, all);
+  EXPECT_EQ(result->runs, all);
+  EXPECT_EQ(result->search_runs, 0);
+  EXPECT_EQ(result->parts[0].n, 5);
+  EXPECT_EQ(result->parts[0].values_a.size(), 5U);
+  EXPECT_EQ(result->parts[0].looked, 3);
+  EXPECT_EQ(result->parts[1].verdict, ClaimVerdict::holds);
+  EXPECT_EQ(result->parts[1].n, 2);
+
+  const Results results = parse_results(read_file(out() / "tiny" / "results.json"), "results");
+  EXPECT_EQ(results.seeds, (std::vector<std::uint64_t>{1, 2, 3, 4, 5}));
+  for (const VariantResult& variant : results.variants) {
+    const bool open = variant.name != "unit=relu";
+    EXPECT_EQ(std::count_if(results.runs.begin(), results.runs.end(),
+                            [&](const RunResult& run) {
+                              return run.variant == variant.name && run.lr == 0.003;
+                            }),
+              open ? 5 : 2);
+    EXPECT_EQ(variant.loss.values.size(), open && variant.lr == 0.003 ? 5U : 2U);
+    EXPECT_EQ(variant.search.runs, 2);
+  }
+
+  const auto again = run_claim(claim(text), request, callbacks);
+  EXPECT_EQ(counter.trained, all);
+  json before = as_json(*result), after = as_json(*again);
+  for (json* each : {&before, &after}) each->erase("seconds");
+  EXPECT_EQ(after, before);
+}
+
+TEST_F(Claims, SeedsOfSearchedVariants) {
+  json text = open_and_clear();
+  text["comparisons"]["main"]["pilots"] = 1;
+  text["comparisons"]["main"]["refine"] = 0;
+  ClaimRequest request = this->request();
+  request.until_decided = true;
+  const ClaimPlan plan = plan_claim(claim(text), request, PlanTiming::known);
+  // All three may be asked for more.
+  EXPECT_GT(plan.most_seconds, plan.seconds);
+  const auto result = run_claim(claim(text), request);
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->runs - result->search_runs, 5 + 5 + 2);
+  EXPECT_EQ(result->parts[0].n, 5);
+  EXPECT_EQ(result->parts[1].n, 2);
+  const Results results = parse_results(read_file(out() / "tiny" / "results.json"), "results");
+  EXPECT_EQ(results.variants[2].loss.values.size(), 2U);
+  EXPECT_EQ(results.shared_seeds(results.pairs[0]), 5U);
+  EXPECT_EQ(results.pairs[0].n, 5);
+  EXPECT_EQ(results.pairs[1].n, 2);
 }
 
 // A part that some run has no value for is never told: no seeds are spent on it.

@@ -285,16 +285,61 @@ TEST_F(Lab, PilotsChooseRates) {
   }
   EXPECT_EQ(parse_results(results_json(results), "results").variants.size(), 2U);
 
-  // More seeds judge at the same rates; nothing else is trained.
+  // More seeds judge one of them at the same rate; nothing else is trained.
   const std::vector<double> before = comparison.judged_losses(0);
-  comparison.set_seeds(3);
+  const double rate = comparison.variants()[0].rates[comparison.chosen_rate(0)];
+  comparison.set_seeds(0, rate, 4);
+  comparison.set_seeds(0, rate, 3);
   ASSERT_TRUE(comparison.run());
   EXPECT_EQ(counter.trained, static_cast<int>(runs) + 2);
+  EXPECT_EQ(comparison.seeds(), (std::vector<std::uint64_t>{3, 4, 5, 6}));
+  EXPECT_EQ(comparison.choosing_seeds(), (std::vector<std::uint64_t>{1, 2}));
+  EXPECT_EQ(comparison.judged_losses(0).size(), 4U);
   EXPECT_EQ(comparison.judged_losses(0)[1], before[1]);
+  EXPECT_EQ(comparison.judged_losses(1).size(), 2U);
   Comparison again(request, out());
   EXPECT_TRUE(again.find());
   EXPECT_EQ(again.judged_losses(0), before);
-  EXPECT_THROW(comparison.set_seeds(0), UsageError);
+  EXPECT_THROW(comparison.set_seeds(0, rate, 0), UsageError);
+
+  // The results say so, and compare what both have.
+  const Results more = results_of(comparison);
+  EXPECT_EQ(more.seeds, comparison.seeds());
+  EXPECT_EQ(more.fewest_seeds(), 2U);
+  EXPECT_EQ(more.variants[0].loss.values, comparison.judged_losses(0));
+  EXPECT_EQ(more.variants[0].search.runs, results.variants[0].search.runs);
+  EXPECT_EQ(more.variants[1].loss.values, results.variants[1].loss.values);
+  EXPECT_EQ(more.pairs[0].n, 2);
+  EXPECT_EQ(more.pairs[0].difference, results.pairs[0].difference);
+  EXPECT_EQ(std::count_if(more.runs.begin(), more.runs.end(),
+                          [](const RunResult& run) { return run.chosen; }),
+            6);
+  EXPECT_EQ(as_json(parse_results(results_json(more), "results")), as_json(more));
+  const std::string text = format_results(more);
+  EXPECT_NE(text.find("over 2 to 4 seeds:"), std::string::npos) << text;
+  EXPECT_NE(text.find("perplexity  seeds\n"), std::string::npos) << text;
+  EXPECT_EQ(format_results(results).find("perplexity  seeds"), std::string::npos);
+}
+
+// Without a search, seeds that one rate gets have no say in which is the best.
+TEST_F(Lab, AddedSeedsDoNotChoose) {
+  CompareSpec request = spec();
+  request.rates = {1e-6, 0.01};
+  Counter counter;
+  Comparison comparison(request, out(), counter.callbacks());
+  ASSERT_TRUE(comparison.run());
+  comparison.set_seeds(1, 1e-6, 3);
+  ASSERT_TRUE(comparison.run());
+  EXPECT_EQ(counter.trained, 9);
+  EXPECT_EQ(comparison.seeds_of(1, 1e-6).size(), 3U);
+  EXPECT_EQ(comparison.seeds_of(1, 0.01).size(), 2U);
+  EXPECT_EQ(comparison.choosing_seeds(), (std::vector<std::uint64_t>{1, 2}));
+  const Results results = results_of(comparison);
+  EXPECT_EQ(results.runs.size(), 9U);
+  EXPECT_EQ(results.variants[1].lr, 0.01);
+  EXPECT_EQ(results.variants[1].loss.values.size(), 2U);
+  EXPECT_EQ(results.variants[1].search.runs, 2);
+  EXPECT_FALSE(results.runs.back().chosen);
 }
 
 TEST_F(Lab, SizesAreMatched) {

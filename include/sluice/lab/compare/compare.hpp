@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sluice/base/api.hpp"
@@ -138,9 +140,10 @@ class Comparison {
   /// Takes over the runs that OUT/runs contains, as run() would, and trains none; whether all were
   /// there.
   bool find();
-  /// Seeds from now on, for another run(): those so far and more after them. Throws UsageError as
-  /// the constructor does.
-  void set_seeds(std::int64_t seeds);
+  /// Gives a variant's runs at one of its rates seeds up to this number, those so far and more
+  /// after them, for another run(); what has more keeps them. Of a search only the rate that it
+  /// chose gets any. The choice of rates stays as it is. Throws UsageError as the constructor does.
+  void set_seeds(std::size_t variant, double rate, std::int64_t seeds);
 
   const CompareSpec& spec() const { return spec_; }
   const std::filesystem::path& out() const { return out_; }
@@ -149,10 +152,12 @@ class Comparison {
   const DataFacts& data() const { return data_; }
   const std::vector<PlannedVariant>& variants() const { return variants_; }
   const std::vector<CompareRun>& runs() const { return runs_; }
-  /// The seeds that variants are compared by, and those that choose their rates: the same without a
-  /// search.
+  /// The seeds that variants are compared by, all that any of them has, and those that choose their
+  /// rates: without a search the ones that all have.
   std::vector<std::uint64_t> seeds() const;
   std::vector<std::uint64_t> choosing_seeds() const;
+  /// Those of seeds(), the first ones, that a variant has at one of its rates.
+  std::vector<std::uint64_t> seeds_of(std::size_t variant, double rate) const;
   std::int64_t threads() const { return spec_.base.threads; }
   std::int64_t jobs() const { return spec_.jobs; }
   /// Whether all variants read the same batches: batch and context are not varied.
@@ -164,11 +169,12 @@ class Comparison {
   /// done.
   std::vector<std::vector<double>> losses(std::size_t variant) const;
   std::size_t chosen_rate(std::size_t variant) const;
-  /// Final validation losses at that rate, by seeds().
+  /// Final validation losses at that rate, by its seeds_of().
   std::vector<double> judged_losses(std::size_t variant) const;
   /// Whether that rate is an end of several that were tried.
   bool chosen_at_edge(std::size_t variant) const;
-  /// Whether the run is one of those a variant is judged by: at its rate, with one of seeds().
+  /// Whether the run is one of those a variant is judged by: at its rate, with one of its
+  /// seeds_of().
   bool judges(const CompareRun& run) const;
   /// ln V, the loss of a uniform distribution: runs that end above it count as failed when the rate
   /// is chosen.
@@ -178,6 +184,7 @@ class Comparison {
  private:
   PlannedVariant plan_variant(const Variant& variant);
   void check_plans() const;
+  std::uint64_t first_seed() const;
   void add_runs();
   void add_run(std::size_t variant, double rate, std::uint64_t seed);
   void find_kept(bool by_others = false);
@@ -199,6 +206,8 @@ class Comparison {
   std::vector<CompareRun> runs_;
   /// Whether every variant's rate is chosen: without a search from the start.
   bool rates_chosen_ = false;
+  /// Seeds of a variant at a rate, where they are others than CompareSpec::seeds.
+  std::map<std::pair<std::size_t, double>, std::int64_t> more_seeds_;
 };
 
 }  // namespace sluice
