@@ -23,6 +23,7 @@ TEST(Decisions, LooksGrowByHalfAndSpendAllErrorOnce) {
   EXPECT_EQ(plan_looks(1, 3).seeds, (std::vector<std::int64_t>{1, 2, 3}));
   EXPECT_EQ(plan_looks(5, 5).seeds, one_look(5).seeds);
   EXPECT_EQ(plan_looks(5, 3).seeds, one_look(5).seeds);
+  EXPECT_EQ(looks_at(plan.seeds).alpha, plan.alpha);
   EXPECT_DOUBLE_EQ(one_look(5).confidence(0), default_confidence);
 }
 
@@ -135,9 +136,10 @@ TEST(Decisions, ForecastsSeeds) {
   EXPECT_EQ(forecast({}, looks, Values{0, 1, -1}, Values{0, 0, 0}).seeds, 0);
   EXPECT_EQ(forecast({.bound = 2}, looks, Values{0, 1, -1}, Values{0, 0, 0}).verdict,
             ClaimVerdict::equal);
-  EXPECT_EQ(forecast({}, looks, Values{1}, Values{0}).seeds, 0);
+  EXPECT_TRUE(forecast({}, looks, Values{0, 1, -1}, Values{0, 0, 0}).known);
+  EXPECT_FALSE(forecast({}, looks, Values{1}, Values{0}).known);
   const double infinity = std::numeric_limits<double>::infinity();
-  EXPECT_EQ(forecast({}, looks, Values{1, infinity}, Values{0, 0}).seeds, 0);
+  EXPECT_FALSE(forecast({}, looks, Values{1, infinity}, Values{0, 0}).known);
   EXPECT_EQ(forecast({.kind = EffectKind::share, .expect = Expect::greater}, looks, Values{1, 1, 1},
                      Values{0, 0, 0})
                 .verdict,
