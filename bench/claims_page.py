@@ -1,15 +1,19 @@
 #!/usr/bin/python3
 """Writes docs/claims/: a page and a picture for every claim that was run, and a table of all, from a directory of
-sluice claims run. Claims that have a page from an earlier run on the same text keep it.
+sluice claims run. Claims that have a page from an earlier run on the same text keep it, as long as their files ask
+for the same (Claim::design; --program tells it): what has been put into other words is said in the new ones.
 
     sluice claims run --all --until-decided --budget 2h --data wikitext-2/train.txt --out claims
     bench/claims_page.py claims [--note "what readers should know of the machine"]
+    bench/claims_page.py          # nothing new was run: the pages again, from docs/claims/verdicts.json
 """
 
 import argparse
 import json
 import pathlib
+import re
 import shlex
+import subprocess
 import sys
 import textwrap
 
@@ -18,6 +22,9 @@ from matplotlib.ticker import MaxNLocator
 from measure import ROOT, cpu_model
 
 PAGE = ROOT / "docs/claims"
+# What a page says before the claim, so that nobody takes for a fact what is none.
+LEADS = {"fails": "**Fails here.** ", "equal": "**Equal here, within a stated bound.** ",
+         "inconclusive": "**Not decided here.** "}
 VERDICTS = {"holds": COLOURS[2], "fails": COLOURS[5], "equal": COLOURS[0], "inconclusive": COLOURS[6]}
 DIGITS = 4
 # From gates to recurrent cells to training and speed; claims that are not here come behind, by name.
@@ -28,6 +35,8 @@ ORDER = ["gates-help", "linear-path", "glu-at-equal-time", "glu-beats-gtu", "glu
          "gru-on-xml", "gru-on-arithmetic", "small-batches", "batch-norm-speeds", "group-norm-groups",
          "initialisation", "dying-relu", "elu-mean", "relu-sparsity", "learned-slope", "gelu-smooth",
          "sigmoid-is-slow", "gated-feed-forward", "shazeer-table", "context-flattens", "parallel-speed"]
+# As the program's default_most_seeds.
+MOST_SEEDS = 40
 # The error that verdicts of all claims together may have.
 LEVEL = 0.05
 # Values of a ratio that are farther apart than this lie on a logarithmic axis.
@@ -79,8 +88,15 @@ def over_text(part):
     return f"; over blocks of the text {number(part['text_low'])} to {number(part['text_high'])}"
 
 
+def listed(program):
+    """What the program says of the claims' files, by name: their designs, and what they take."""
+    files = sorted(str(path) for path in (ROOT / "claims").glob("*.json"))
+    told = subprocess.run([program, "claims", "list", "--json", *files], stdout=subprocess.PIPE, check=True)
+    return {claim["name"]: claim for claim in json.loads(told.stdout)["claims"]}
+
+
 def asks_the_same(claim, shipped):
-    """Whether what was run is the claim as its file stands: the sentence, and the terms of its parts."""
+    """Whether the sentence and the terms of the parts are the file's."""
     def terms(part, threshold):
         return [part["statement"], part["measure"], part["expect"], threshold, part.get("bound"),
                 part.get("statistic", "mean")]
@@ -89,6 +105,52 @@ def asks_the_same(claim, shipped):
              for part, found in zip(shipped["parts"], claim["parts"])]
     return (claim["statement"] == shipped["statement"] and len(claim["parts"]) == len(shipped["parts"])
             and asked == [terms(part, part["threshold"]) for part in claim["parts"]])
+
+
+def took_as_much(claim, shipped, now):
+    """Whether tokens, pilots, runs and looks of a result could be the file's."""
+    tokens = re.search(r" of ([\d,]+)(?: to ([\d,]+))? tokens", claim["budget"])
+    ends = [int(end.replace(",", "")) for end in tokens.groups(tokens.group(1))]
+    pilots = {comparison.get("pilots", 0) for comparison in shipped["comparisons"].values()}
+    if ends != [min(now["tokens"]), max(now["tokens"])] or claim["runs"] < (now["runs"] if "--seeds" not in
+                                                                            claim["command"] else 0):
+        return False
+    if len(pilots) == 1 and (claim["search_runs"] % max(pilots) if max(pilots) else claim["search_runs"]):
+        return False
+    for part, asked in zip(claim["parts"], shipped["parts"]):
+        name = asked["a"].get("comparison", next(iter(shipped["comparisons"])))
+        seeds, looks = shipped["comparisons"][name]["seeds"], part["looks"]
+        if "--seeds" not in claim["command"] and looks[0] != seeds:
+            return False
+        if len(looks) > 1 and looks[-1] != shipped.get("most_seeds", MOST_SEEDS):
+            return False
+    return True
+
+
+def is_current(claim, shipped, now):
+    """Whether what was run is the claim as its file stands. Results of before there were designs are, unless one can
+    tell that they are not."""
+    if "design" in claim:
+        return claim["design"] == now["design"]
+    return asks_the_same(claim, shipped) and took_as_much(claim, shipped, now)
+
+
+def brought_up_to_date(claim, shipped, now):
+    """A result of the claim as it stands, in its file's words."""
+    if "design" not in claim:
+        for part in claim["parts"]:
+            # 0 said that no seeds would tell it, and that this was never asked.
+            if not part.get("seeds_to_tell"):
+                part["seeds_to_tell"] = None
+    claim["design"] = now["design"]
+    claim |= {key: shipped[key] for key in ("title", "statement", "source", "plain", "limits")}
+    for part, asked in zip(claim["parts"], shipped["parts"]):
+        part["statement"] = asked["statement"]
+    if " step" not in claim["budget"]:
+        ends = [f"{end:,}" for end in (min(now["steps"]), max(now["steps"]))]
+        claim["budget"] = claim["budget"].replace("tokens", f"tokens ({' to '.join(dict.fromkeys(ends))} steps)", 1)
+    claim["command"] = command_anywhere(claim["command"], claim["name"])
+    return claim
 
 
 def place(claim):
@@ -201,7 +263,7 @@ def draw(path, claim, out):
 def what_would_tell(part):
     if not part["n"]:
         return "some run has no such value, so that no number of seeds would tell it"
-    if "seeds_to_tell" not in part:
+    if part.get("seeds_to_tell") is None:
         return f"{part['n']} of at most {part['looks'][-1]} seeds"
     if not part["seeds_to_tell"]:
         return f"{part['looks'][-1]} seeds would hardly tell it"
@@ -249,9 +311,17 @@ def learning_rates(claim):
     return "; ".join(found)
 
 
+def opening(claim):
+    """The claim for newcomers, and what came of it where that is not that it holds."""
+    lead = LEADS.get(claim["verdict"])
+    if not lead:
+        return claim["plain"]
+    return f"{lead}{'The question' if claim['plain'].endswith('?') else 'The claim'}: {claim['plain']}"
+
+
 def page(claim):
     """The claim's own page: what it says, its picture, then what was found and how."""
-    lines = [f"# {claim['title']}", "", claim["plain"], "",
+    lines = [f"# {claim['title']}", "", opening(claim), "",
              f"![{claim['title']}: each seed's values, and learning curves]({claim['name']}.svg)", "",
              "A dot is a run, a grey line joins two runs of one seed, a bar is the mean; below, if there are curves, "
              "the seeds' mean and its 95% interval, each model at its best learning rate.", "",
@@ -274,26 +344,26 @@ def page(claim):
 
 
 def table_of(claims):
-    lines = ["| claim | in plain words | verdict | runs | minutes | from |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = ["| claim | what it says, in plain words | verdict | runs | minutes | from |", "| --- | --- | --- | --- | --- | --- |"]
     for claim in claims:
         lines.append(f"| [{claim['title']}]({claim['name']}.md) | {claim['plain']} | {claim['verdict']} | "
                      f"{claim['runs']} | {claim['seconds'] / 60:.0f} | {claim['source']} |")
     return lines
 
 
-def index(record, claims, waiting, note):
+def index(record, claims, waiting):
     # Those that are still to be run count: they are asked, too.
     stand = sum(p <= LEVEL and c["verdict"] != "inconclusive"
                 for c, p in zip(claims, corrected(claims + [{"p": 1}] * len(waiting))))
     counts = {v: sum(c["verdict"] == v for c in claims) for v in VERDICTS}
     lines = ["# Verdicts", "",
              "Written by `bench/claims_page.py` from what `sluice claims run` found "
-             f"({record['date'][:10]}, Sluice {record['version']}, {cpu_model()}). What "
+             f"({record['date'][:10]}, Sluice {record['version']}, {record['machine']}). What "
              "claims and verdicts are, and how they are reached, is in [claims.md](../claims.md); all "
              "numbers are in [verdicts.json](verdicts.json). A verdict is about this text, these "
              "sizes and this budget.", ""]
-    if note:
-        lines += [note, ""]
+    if record["note"]:
+        lines += [record["note"], ""]
     lines += [f"Of {len(claims) + len(waiting)} claims {len(claims)} have been run in full: "
               f"{counts['holds']} hold, {counts['fails']} fail, {counts['equal']} equal within a stated "
               f"bound, {counts['inconclusive']} inconclusive. {stand} of these verdicts stand when they "
@@ -301,7 +371,7 @@ def index(record, claims, waiting, note):
     if waiting:
         lines += ["## Not run in full yet", "", "This command runs them:", "",
                   "    sluice claims run --all --until-decided --budget 2h --data wikitext-2/train.txt --out claims", "",
-                  "| claim | in plain words | minutes, estimated | from |", "| --- | --- | --- | --- |"]
+                  "| claim | what it says, in plain words | minutes, estimated | from |", "| --- | --- | --- | --- |"]
         lines += [f"| {claim['title']} | {claim['plain']} | {claim['minutes']:g} | {claim['source']} |"
                   for claim in waiting] + [""]
     return "\n".join(lines)
@@ -309,50 +379,65 @@ def index(record, claims, waiting, note):
 
 def published(record):
     """The claims that have a page already and are not among those just run, on the same text by the same rules."""
-    path = PAGE / "verdicts.json"
-    if not path.exists():
-        return []
-    before = json.loads(path.read_text(encoding="utf-8"))
-    if any(before[key] != record[key] for key in ("data", "format_version", "version")):
+    before = verdicts()
+    if before is None or any(before[key] != record[key] for key in ("data", "format_version", "version")):
         return []
     ran = {claim["name"] for claim in record["claims"]}
     return [claim for claim in before["claims"] if claim["name"] not in ran]
 
 
+def verdicts():
+    """What is published; None before anything is."""
+    path = PAGE / "verdicts.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def results_of(out):
+    """What the directory says, or what is published."""
+    path = out / "claims.json" if out else PAGE / "verdicts.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if record["quick"]:
+        sys.exit(f"{path} is of a --quick run, whose verdicts are for trying "
+                 "things out: run the claims without --quick")
+    return record
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=pathlib.Path, help="--out of sluice claims run")
-    parser.add_argument("--note", default="", help="a paragraph for the table of all")
+    parser.add_argument("out", type=pathlib.Path, nargs="?", help="--out of sluice claims run")
+    parser.add_argument("--note", help="a paragraph for the table of all (default: the one it has)")
+    parser.add_argument("--program", default=str(ROOT / "build/release/cli/sluice"))
     flags = parser.parse_args()
-    out = flags.out
-    record = json.loads((out / "claims.json").read_text(encoding="utf-8"))
-    if record["quick"]:
-        sys.exit(f"{out / 'claims.json'} is of a --quick run, whose verdicts are for trying "
-                 "things out: run the claims without --quick")
+    record = results_of(flags.out)
     PAGE.mkdir(exist_ok=True)
     record["data"]["files"] = [pathlib.PurePath(file).name for file in record["data"]["files"]]
+    before = verdicts() or {}
+    record["note"] = flags.note if flags.note is not None else before.get("note", "")
+    record["machine"] = cpu_model() if flags.out else before.get("machine", cpu_model())
     shipped = {path.stem: json.loads(path.read_text(encoding="utf-8")) | {"name": path.stem}
                for path in (ROOT / "claims").glob("*.json")}
-    ran = {claim["name"] for claim in record["claims"]}
-    record["claims"] = [c for c in record["claims"] + published(record)
-                        if c["name"] in shipped and asks_the_same(c, shipped[c["name"]])]
-    for claim in record["claims"]:
-        claim["command"] = command_anywhere(claim["command"], claim["name"])
-        # What is said of it may have been put better since.
-        claim |= {key: shipped[claim["name"]][key] for key in ("plain", "limits")}
+    now = listed(flags.program)
+    ran = {claim["name"] for claim in record["claims"]} if flags.out else set()
+    found = [c for c in record["claims"] + published(record) if c["name"] in shipped]
+    claims = [c for c in found if is_current(c, shipped[c["name"]], now[c["name"]])]
+    for claim in found:
+        if claim not in claims:
+            print(f"{claim['name']}: was run when its file asked for something else, and is not shown",
+                  file=sys.stderr)
+    record["claims"] = [brought_up_to_date(c, shipped[c["name"]], now[c["name"]]) for c in claims]
     (PAGE / "verdicts.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     claims = sorted(record["claims"], key=place)
     for claim in claims:
         if claim["name"] in ran:
-            draw(PAGE / f"{claim['name']}.svg", claim, out)
+            draw(PAGE / f"{claim['name']}.svg", claim, flags.out)
         (PAGE / f"{claim['name']}.md").write_text(page(claim), encoding="utf-8")
     done = {claim["name"] for claim in claims}
     for name in shipped.keys() - done:  # pages of what has been changed since it was run
         for kind in ("md", "svg"):
             (PAGE / f"{name}.{kind}").unlink(missing_ok=True)
     waiting = sorted((c for name, c in shipped.items() if name not in done), key=place)
-    (PAGE / "README.md").write_text(index(record, claims, waiting, flags.note), encoding="utf-8")
+    (PAGE / "README.md").write_text(index(record, claims, waiting), encoding="utf-8")
 
 
 if __name__ == "__main__":

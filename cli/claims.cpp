@@ -6,6 +6,7 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,6 +39,7 @@ struct ClaimsFlags {
   bool all = false;
   bool quick = false;
   bool until_decided = false;
+  bool json = false;
   std::string budget;
   std::vector<std::string> data;
   std::string out;
@@ -46,11 +48,39 @@ struct ClaimsFlags {
   std::int64_t threads = 0;
 };
 
-void list_claims() {
+/// The object that docs/formats.md documents.
+nlohmann::ordered_json listed_json(const std::vector<Claim>& claims) {
+  auto list = nlohmann::ordered_json::array();
+  for (const Claim& claim : claims) {
+    const ClaimBudget budget = claim.budget();
+    list.push_back({{"name", claim.name},
+                    {"title", claim.title},
+                    {"source", claim.source},
+                    {"design", claim.design},
+                    {"runs", budget.runs},
+                    {"at_least", budget.at_least},
+                    {"tokens", budget.tokens},
+                    {"steps", budget.steps},
+                    {"minutes", claim.minutes}});
+  }
+  return {{"claims", list}};
+}
+
+void list_claims(const ClaimsFlags& flags) {
+  std::vector<Claim> claims;
+  for (const std::string& name : flags.names) claims.push_back(find_claim(name, flags.quick));
   for (const auto& shipped : shipped_claims()) {
-    const Claim claim = find_claim(shipped.first);
+    if (flags.names.empty()) claims.push_back(find_claim(shipped.first, flags.quick));
+  }
+  if (flags.json) {
+    print(
+        listed_json(claims).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
+        "\n");
+    return;
+  }
+  for (const Claim& claim : claims) {
     print(fmt::format("{}\n  {}\n  {}\n  {}; about {:g} minute{} on two cores\n", claim.name,
-                      claim.title, claim.source, claim.budget(), claim.minutes,
+                      claim.title, claim.source, claim.budget().text(), claim.minutes,
                       claim.minutes == 1 ? "" : "s"));
   }
 }
@@ -285,7 +315,7 @@ void add_claims_flags(CLI::App& app, ClaimsFlags& flags) {
            "")
       .required();
   add_texts(app, "NAME", flags.names,
-            "claims to run, plan or show: names, or files of your own (docs/claims.md)", "");
+            "claims to run, plan, show or list: names, or files of your own (docs/claims.md)", "");
   const std::string group = "Run";
   add_flag(app, "--all", flags.all, "run all that the program has").group(group);
   add_flag(app, "--quick", flags.quick,
@@ -306,10 +336,11 @@ void add_claims_flags(CLI::App& app, ClaimsFlags& flags) {
       .group(group);
   add_text(
       app, "--budget", flags.budget,
-      "with --until-decided: add no seeds to a claim that has taken this long, like 90s, 5m or "
-      "1h",
+      "with --until-decided: add no seeds to a claim on which this command has spent so long, like "
+      "90s, 5m or 1h; runs that were there cost nothing",
       "TIME")
       .group(group);
+  add_flag(app, "--json", flags.json, "list: print one JSON object instead (docs/formats.md)");
   add_integer(app, "--threads", flags.threads, "threads of each run (default 1)").group(group);
   add_integer(app, "--jobs", flags.jobs,
               "runs at the same time (default: the cores divided by --threads)")
@@ -317,6 +348,7 @@ void add_claims_flags(CLI::App& app, ClaimsFlags& flags) {
 }
 
 int run_action(const ClaimsFlags& flags) {
+  if (flags.json && flags.action != "list") throw UsageError("--json is for list");
   if (flags.action == "run") return ClaimsCommand(flags).run();
   if (Communicator::launched()) {
     throw UsageError(fmt::format("{} runs in one process: start it without mpirun or srun",
@@ -331,7 +363,7 @@ int run_action(const ClaimsFlags& flags) {
     throw UsageError(fmt::format("unknown action '{}'; {}", flags.action,
                                  suggestion(flags.action, {"list", "show", "plan", "run"})));
   }
-  list_claims();
+  list_claims(flags);
   return 0;
 }
 

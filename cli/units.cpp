@@ -16,6 +16,7 @@
 #include "sluice/base/file.hpp"
 #include "sluice/lab/units/gnuplot.hpp"
 #include "sluice/lab/units/unit_curves.hpp"
+#include "sluice/lab/units/unit_description.hpp"
 #include "sluice/lab/units/unit_text.hpp"
 
 namespace sluice::cli {
@@ -42,15 +43,15 @@ std::vector<UnitInfo> UnitsCommand::wanted() const {
   if (names.empty()) return unit_infos();
   std::vector<UnitInfo> infos;
   for (const std::string& name : names) {
-    const UnitInfo& info = unit_info(name);
+    const UnitInfo info = describe_unit(name);
     const bool known = std::any_of(infos.begin(), infos.end(),
-                                   [&](const UnitInfo& other) { return other.name == name; });
+                                   [&](const UnitInfo& other) { return other.name == info.name; });
     if (!known) infos.push_back(info);
   }
   return infos;
 }
 
-/// The second part of the title: an activation is drawn at its default parameters.
+/// The second part of the title: at which parameters an activation is drawn.
 std::string caption(const UnitInfo& info) {
   std::string text = info.formula;
   if (info.kind != UnitKind::activation || info.parameters.empty()) return text;
@@ -113,7 +114,8 @@ void add_units(CLI::App& program, int& status) {
   CLI::App& app =
       add_command(program, "units", "Show formula, range, cost and picture of every unit");
   add_footer(app, "", {"sluice units", "sluice units softsign glu"});
-  add_texts(app, "NAME", command->names, "units to tell all about (default: list all)", "");
+  add_texts(app, "NAME", command->names,
+            "units to tell all about, as --unit takes them: also relu6(5) (default: list all)", "");
   const Argument cost =
       add_flag(app, "--cost", command->cost,
                "measure what each unit costs on this machine, on one thread, in cache");

@@ -36,10 +36,21 @@ class Claims : public ScratchTest {
 TEST_F(Claims, AreListedAndShown) {
   const Outcome list = run({"claims", "list"});
   ASSERT_EQ(list.status, 0) << list.err;
-  for (const char* part : {"gates-help\n  Gates help\n", "van den Oord et al. 2016", "runs of",
-                           "minutes on two cores", "gated-feed-forward"}) {
+  for (const char* part : {"gates-help\n  Gates help\n", "van den Oord et al. 2016", "at least ",
+                           "runs of", "minutes on two cores", "gated-feed-forward"}) {
     EXPECT_NE(list.out.find(part), std::string::npos) << part << "\n" << list.out;
   }
+  const Outcome listed = run({"claims", "list", "--json", claim_, "gates-help"});
+  ASSERT_EQ(listed.status, 0) << listed.err;
+  const json claims = json::parse(listed.out)["claims"];
+  ASSERT_EQ(claims.size(), 2U);
+  EXPECT_EQ(claims[0]["name"], "tiny");
+  EXPECT_EQ(claims[0]["runs"], 8);
+  EXPECT_EQ(claims[0]["at_least"], false);
+  EXPECT_EQ(claims[0]["tokens"], json({640}));
+  EXPECT_EQ(claims[0]["steps"], json({20}));
+  EXPECT_EQ(claims[0]["design"].get<std::string>().size(), 16U);
+  EXPECT_EQ(claims[1]["at_least"], true);
   const Outcome shown = run({"claims", "show", "gates-help"});
   ASSERT_EQ(shown.status, 0) << shown.err;
   EXPECT_EQ(json::parse(shown.out)["title"], "Gates help");
@@ -125,6 +136,7 @@ TEST_F(Claims, RefusesInOneSentence) {
   refused(arguments({}), "name the claims to run, or give --all");
   refused(arguments({"gates-hlep"}), "did you mean gates-help");
   refused(arguments({claim_, "--budget", "1m"}), "--budget is for --until-decided");
+  refused(arguments({claim_, "--json"}), "--json is for list");
   refused(arguments({claim_, "--seeds", "-1"}), "--seeds: expected 1 to 1000");
   refused({"claims", "run", claim_, "--out", out()}, "--data is missing");
   refused({"claims", "run", claim_, "--data", text_}, "--out is missing");

@@ -52,6 +52,13 @@ TEST(Units, TellsAllAboutThoseNamed) {
     EXPECT_NE(told.out.find(part), std::string::npos) << part << '\n' << told.out;
   }
   EXPECT_EQ(told.out.find("leaky_relu (", 1), std::string::npos) << "said twice";
+  // As --unit takes them.
+  const Outcome own = run({"units", "relu6(5)", "gelu(stochastic)", "hard_sigmoid"});
+  EXPECT_EQ(own.status, 0) << own.err;
+  for (const char* part : {"relu6(5) (activation)", "max = 5 (", "\ngelu(stochastic) (layer)",
+                           "\nhardsigmoid (activation)"}) {
+    EXPECT_NE(own.out.find(part), std::string::npos) << part << '\n' << own.out;
+  }
 }
 
 TEST(Units, MeasuresCosts) {
@@ -88,6 +95,7 @@ TEST(Units, PrintsJson) {
 TEST(Units, RefusesWhatIsMalformed) {
   EXPECT_TRUE(complains(run({"units", "gul"}), 2, "units", "did you mean glu"));
   EXPECT_TRUE(complains(run({"units", "glu", "rellu", "--json"}), 2, "units", "relu"));
+  EXPECT_TRUE(complains(run({"units", "relu6(0)"}), 2, "units", "relu6 got max = 0"));
   EXPECT_TRUE(complains(run({"units", "--plot"}), 2, "units", "--plot"));
   EXPECT_TRUE(complains(run({"units", "--plot", ""}), 2, "units", "--plot: expected a directory"));
   EXPECT_TRUE(complains(run({"units", "--plot", "d", "--json"}), 2, "units", "--json"));

@@ -400,16 +400,6 @@ class Reader {
 
 }  // namespace
 
-std::int64_t ClaimComparison::first_runs() const {
-  const auto tried = static_cast<std::int64_t>(all_variants(vary).size() * rates.size());
-  return tried * (search.pilots > 0 ? search.pilots : seeds);
-}
-
-std::int64_t ClaimComparison::runs() const {
-  if (search.pilots == 0) return first_runs();
-  return first_runs() + static_cast<std::int64_t>(all_variants(vary).size()) * seeds;
-}
-
 const ClaimComparison& Claim::comparison(const std::string& which) const {
   std::vector<std::string> names;
   for (const ClaimComparison& each : comparisons) {
@@ -417,22 +407,6 @@ const ClaimComparison& Claim::comparison(const std::string& which) const {
     names.push_back(each.name);
   }
   throw UsageError(fmt::format("there is no comparison '{}'; {}", which, suggestion(which, names)));
-}
-
-std::string budget_text(std::int64_t runs, const std::set<std::int64_t>& tokens) {
-  return tokens.size() == 1 ? fmt::format("{} runs of {} tokens", runs, grouped(*tokens.begin()))
-                            : fmt::format("{} runs of {} to {} tokens", runs,
-                                          grouped(*tokens.begin()), grouped(*tokens.rbegin()));
-}
-
-std::string Claim::budget() const {
-  std::int64_t runs = 0;
-  std::set<std::int64_t> tokens;
-  for (const ClaimComparison& comparison : comparisons) {
-    runs += comparison.runs();
-    tokens.insert(comparison.tokens());
-  }
-  return budget_text(runs, tokens);
 }
 
 Claim parse_claim(std::string_view text, const std::string& file, bool quick) {
@@ -455,6 +429,7 @@ Claim parse_claim(std::string_view text, const std::string& file, bool quick) {
   claim.quick = quick;
   if (!quick) {
     Reader(claim, root).read(nullptr);
+    claim.design = claim_design(plain);
     return claim;
   }
   const ClaimNode override = root.at("quick");
@@ -465,6 +440,7 @@ Claim parse_claim(std::string_view text, const std::string& file, bool quick) {
   }
   const Value changed = with_quick(plain, override);
   Reader(claim, ClaimNode(changed, file)).read(&override.value());
+  claim.design = claim_design(changed);
   return claim;
 }
 

@@ -91,11 +91,14 @@ class Planner {
     const LookPlan looks = plan_looks(asked.seeds, claim_.most_seeds);
     const auto variants = comparison.variants().size();
     const std::int64_t pilots = asked.search.pilots;
+    plan_.at_least = plan_.at_least || (pilots > 0 && !found_.back());
     // Runs of a variant: those that choose its rate, unless they are among those that judge.
     const auto runs_of = [&](const PlannedVariant& variant) {
       const auto rates = static_cast<std::int64_t>(variant.rates.size());
       if (pilots == 0) return rates * asked.seeds;
-      return (rates + asked.search.refine - variant.refined) * pilots + asked.seeds;
+      const std::int64_t tried =
+          found_.back() ? rates : asked.search.least_rates(rates - variant.refined);
+      return tried * pilots + asked.seeds;
     };
     // What further looks may add seeds to.
     ClaimArms read;
@@ -169,8 +172,10 @@ std::string minutes_text(double seconds) {
 
 std::string forecast_text(const PartForecast& part) {
   if (part.pilot == 0) return "";
-  std::string text = fmt::format("  {}: from {} seeds, ", part.statement, part.pilot);
+  std::string text =
+      fmt::format("  {}: from {} seed{}, ", part.statement, part.pilot, part.pilot == 1 ? "" : "s");
   const SeedForecast& found = part.forecast;
+  if (!found.known) return text + "nothing is to be foreseen\n";
   if (found.seeds == 0) return text + "not decided within the seeds that it may have\n";
   text += fmt::format("{} with {} seeds", name_of(found.verdict), found.seeds);
   if (found.cautious == 0) return text + ", or not, few seeds telling little of their spread\n";
@@ -186,7 +191,8 @@ ClaimPlan plan_claim(const Claim& claim, const ClaimRequest& request, PlanTiming
 }
 
 std::string format_plan(const ClaimPlan& plan, bool until_decided) {
-  std::string text = fmt::format("{}: {} runs", plan.name, plan.runs);
+  std::string text =
+      fmt::format("{}: {}{} runs", plan.name, plan.at_least ? "at least " : "", plan.runs);
   if (plan.done > 0) text += fmt::format(", {} of them there", std::min(plan.done, plan.runs));
   text += fmt::format("; {}{}", plan.measured ? "" : "about ", minutes_text(plan.seconds));
   if (until_decided) {
@@ -202,13 +208,16 @@ std::string format_plans(const std::vector<ClaimPlan>& plans, bool until_decided
   std::int64_t runs = 0;
   double seconds = 0;
   double most = 0;
+  bool at_least = false;
   for (const ClaimPlan& plan : plans) {
     runs += plan.runs;
+    at_least = at_least || plan.at_least;
     seconds += plan.seconds;
     most += plan.most_seconds;
   }
-  std::string text = fmt::format("{} claim{}, {} runs: {}", plans.size(),
-                                 plans.size() == 1 ? "" : "s", runs, minutes_text(seconds));
+  std::string text =
+      fmt::format("{} claim{}, {}{} runs: {}", plans.size(), plans.size() == 1 ? "" : "s",
+                  at_least ? "at least " : "", runs, minutes_text(seconds));
   if (until_decided) text += fmt::format(", at most {}", minutes_text(most));
   return text + "\n";
 }

@@ -64,4 +64,7 @@ class ClaimNode {
 /// Throws UsageError with the line and column of a syntax error.
 Value parse_claim_json(std::string_view text, const std::string& file);
 
+/// Claim::design of a claim that has been read without a fault.
+std::string claim_design(const Value& claim);
+
 }  // namespace sluice

@@ -2,6 +2,7 @@
 
 #include "sluice/lab/claims/claim_results.hpp"
 
+#include "claims/claim_values.hpp"
 #include "codecs.hpp"
 #include "result_file.hpp"
 #include "sluice/base/detail/json.hpp"
@@ -70,6 +71,8 @@ FieldCodec<ClaimResult> claim_codec() {
           .only_if([](const C& claim) { return !claim.plain.empty(); })
           .add("limits", &C::limits, {.optional = true})
           .only_if([](const C& claim) { return !claim.limits.empty(); })
+          .add("design", &C::design, {.optional = true})
+          .only_if([](const C& claim) { return !claim.design.empty(); })
           .add("verdict", &C::verdict)
           .add("parts", &C::parts, list_of(part_codec()))
           .add("budget", &C::budget)
@@ -112,7 +115,14 @@ std::vector<double> corrected_p(const ClaimResults& results) {
 }
 
 ClaimResults parse_claim_results(std::string_view text, const std::string& name) {
-  return parse_result(text, name, claims_file, claims_codec());
+  ClaimResults results = parse_result(text, name, claims_file, claims_codec());
+  for (ClaimResult& claim : results.claims) {
+    // Older files have none, or 0 for it.
+    for (PartResult& part : claim.parts) {
+      part.seeds_to_tell = seeds_to_tell(part, claim.parts.size());
+    }
+  }
+  return results;
 }
 
 }  // namespace sluice

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cmath>
 #include <map>
-#include <set>
 #include <sstream>
 #include <utility>
 
@@ -117,7 +116,8 @@ class ClaimRun {
   /// Whether there is anything to find out at `look`.
   bool goes_on(std::size_t look) const {
     if (verdict() != ClaimVerdict::inconclusive) return false;
-    if (request_.minutes > 0 && seconds() > 60 * request_.minutes) return false;
+    // Not of runs that were there: how long they took then says nothing of what there is now.
+    if (request_.minutes > 0 && own_seconds_ > 60 * request_.minutes) return false;
     for (std::size_t part = 0; part < results_.size(); ++part) {
       if (open(part) && look < looks_of(part).count()) return true;
     }
@@ -221,15 +221,19 @@ class ClaimRun {
     result.source = claim_.source;
     result.plain = claim_.plain;
     result.limits = claim_.limits;
+    result.design = claim_.design;
     result.verdict = verdict();
     for (auto& part : results_) result.parts.push_back(std::move(*part));
     result.p = claim_p(result);
     result.seconds = seconds();
-    std::set<std::int64_t> tokens;
+    ClaimBudget budget;
     for (const ClaimComparison& asked : claim_.comparisons) {
       result.directories.push_back(directory_of(asked));
-      tokens.insert(asked.tokens());
+      budget.tokens.insert(asked.tokens());
       const Comparison& comparison = values_.comparison(asked.name);
+      for (const PlannedVariant& variant : comparison.variants()) {
+        budget.steps.insert(variant.training.total_steps(1));
+      }
       for (const CompareRun& run : comparison.runs()) {
         ++result.runs;
         if (asked.search.pilots == 0 || comparison.judges(run)) continue;
@@ -237,7 +241,8 @@ class ClaimRun {
         result.search_seconds += run.record.seconds;
       }
     }
-    result.budget = budget_text(result.runs, tokens);
+    budget.runs = result.runs;
+    result.budget = budget.text();
     if (result.search_runs > 0) {
       result.budget += fmt::format(", {} of them to choose learning rates", result.search_runs);
     }

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <utility>
 
 #include "json_values.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice {
 namespace {
@@ -157,9 +159,7 @@ void ClaimValues::judge(PartResult& result, const LookPlan& looks, std::size_t l
   result.looks = looks.seeds;
   result.looked = static_cast<std::int64_t>(look) + 1;
   if (verdict == ClaimVerdict::inconclusive) {
-    if (looks.count() > 1) {
-      result.seeds_to_tell = forecast(terms, looks, result.values_a, result.values_b).seeds;
-    }
+    result.seeds_to_tell = seeds_to_tell(result, claim_.parts.size());
     return;
   }
   const double correction = (1 - default_confidence) / looks.alpha[look];
@@ -248,6 +248,26 @@ PartTerms terms_of(const PartResult& result, std::size_t parts) {
           .threshold = result.threshold,
           .bound = result.bound,
           .parts = parts};
+}
+
+std::optional<std::int64_t> seeds_to_tell(const PartResult& part, std::size_t parts) {
+  if (part.verdict != ClaimVerdict::inconclusive || part.looked < 0) return {};
+  const std::vector<std::int64_t>& all = part.looks;
+  // Looks may be a file's.
+  const bool ascend =
+      std::adjacent_find(all.begin(), all.end(), std::greater_equal<>()) == all.end();
+  if (all.empty() || !ascend || all.front() < 1 || all.back() > most_compare_seeds) return {};
+  const auto gone = static_cast<std::size_t>(part.looked);
+  if (gone >= all.size()) return {};
+  LookPlan looks = looks_at(all);
+  looks.seeds.erase(looks.seeds.begin(), looks.seeds.begin() + part.looked);
+  looks.alpha.erase(looks.alpha.begin(), looks.alpha.begin() + part.looked);
+  try {
+    const SeedForecast found = forecast(terms_of(part, parts), looks, part.values_a, part.values_b);
+    return found.known ? std::optional(found.seeds) : std::nullopt;
+  } catch (const Error&) {
+    return {};  // values that are none of such a part
+  }
 }
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -72,5 +73,8 @@ class ClaimValues {
 
 /// What a part's result says of how it is judged, in a claim of `parts` parts.
 PartTerms terms_of(const PartResult& result, std::size_t parts);
+
+/// PartResult::seeds_to_tell, as its other fields say.
+std::optional<std::int64_t> seeds_to_tell(const PartResult& part, std::size_t parts);
 
 }  // namespace sluice

@@ -45,13 +45,13 @@ std::string sides(const PartResult& part) {
   return part.side_b ? fmt::format("{}, {} {}", a, *part.side_b, measured_text(part.b)) : a;
 }
 
-/// What more would tell a part that was not told: nothing when there is no telling, or no need.
+/// What more would tell a part that was not told: nothing where that cannot be said.
 std::string more_seeds(const PartResult& part) {
-  if (part.verdict != ClaimVerdict::inconclusive || part.looks.size() < 2) return "";
-  if (part.seeds_to_tell == 0) {
+  if (!part.seeds_to_tell || part.looks.empty()) return "";
+  if (*part.seeds_to_tell == 0) {
     return fmt::format(", {} seeds would hardly tell", part.looks.back());
   }
-  return fmt::format(", {} seeds would tell in four of five cases", part.seeds_to_tell);
+  return fmt::format(", {} seeds would tell in four of five cases", *part.seeds_to_tell);
 }
 
 }  // namespace

@@ -22,18 +22,15 @@ struct Spread {
   double middle = 0, deviation = 0;
 };
 
-std::optional<Spread> spread_of(const PartTerms& terms, std::span<const double> a,
-                                std::span<const double> b) {
+Spread spread_of(const PartTerms& terms, std::span<const double> a, std::span<const double> b) {
   std::vector<double> values(a.begin(), a.end());
   const auto scaled = [&](double x) { return terms.kind == EffectKind::ratio ? std::log(x) : x; };
   for (std::size_t i = 0; i < values.size(); ++i) {
     values[i] = scaled(values[i]) - (b.empty() ? 0 : scaled(b[i]));
-    if (!std::isfinite(values[i])) return {};
   }
-  if (values.size() < 2) return {};
   // A median of normal values spreads more than their mean.
   const double loss = terms.statistic == Statistic::median ? std::sqrt(std::numbers::pi / 2) : 1.0;
-  return Spread{center(values, terms.statistic), loss * standard_deviation(values)};
+  return {center(values, terms.statistic), loss * standard_deviation(values)};
 }
 
 /// The effect that `n` seeds would show, its interval so much wider that it shows it with `power`.
@@ -86,16 +83,21 @@ LookPlan one_look(std::int64_t seeds) { return {{seeds}, {1 - default_confidence
 
 LookPlan plan_looks(std::int64_t first, std::int64_t most) {
   if (most <= first) return one_look(first);
-  LookPlan plan;
+  std::vector<std::int64_t> seeds;
   for (std::int64_t n = first; n < most;
        n = static_cast<std::int64_t>(std::ceil(look_growth * static_cast<double>(n)))) {
-    plan.seeds.push_back(n);
+    seeds.push_back(n);
   }
-  plan.seeds.push_back(most);
+  seeds.push_back(most);
+  return looks_at(std::move(seeds));
+}
+
+LookPlan looks_at(std::vector<std::int64_t> seeds) {
+  LookPlan plan{std::move(seeds), {}};
   std::int64_t before = 0;
   for (const std::int64_t n : plan.seeds) {
     plan.alpha.push_back((1 - default_confidence) * static_cast<double>(n - before) /
-                         static_cast<double>(most));
+                         static_cast<double>(plan.seeds.back()));
     before = n;
   }
   return plan;
@@ -129,24 +131,25 @@ double verdict_p(const PartTerms& terms, ClaimVerdict verdict, std::span<const d
 
 SeedForecast forecast(const PartTerms& terms, const LookPlan& looks, std::span<const double> a,
                       std::span<const double> b) {
-  SeedForecast found;
+  // Checks the values.
+  const Effect pilot = effect_of(terms.kind, a, b);
+  if (pilot.n == 0) return {};
+  SeedForecast found{.known = true};
   if (terms.kind == EffectKind::share) {
-    if (a.empty()) return found;
     std::tie(found.seeds, found.verdict) = first_verdict(looks, [&](std::int64_t n, double sure) {
       return judge_values(terms, in_proportion(a, n), in_proportion(b, n), sure).verdict;
     });
     found.cautious = found.seeds;
     return found;
   }
-  std::optional<Spread> spread = spread_of(terms, a, b);
-  if (!spread) return found;
+  Spread spread = spread_of(terms, a, b);
   const auto verdict = [&](std::int64_t n, double sure) {
-    return judge(foreseen(terms, *spread, n, sure), terms.expect, terms.threshold, terms.bound);
+    return judge(foreseen(terms, spread, n, sure), terms.expect, terms.threshold, terms.bound);
   };
   std::tie(found.seeds, found.verdict) = first_verdict(looks, verdict);
   const auto freedom = static_cast<double>(a.size() - 1);
   const double low = boost::math::quantile(boost::math::chi_squared(freedom), 1 - power);
-  spread->deviation *= std::sqrt(freedom / low);
+  spread.deviation *= std::sqrt(freedom / low);
   found.cautious = first_verdict(looks, verdict).first;
   return found;
 }

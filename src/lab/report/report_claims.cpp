@@ -213,6 +213,29 @@ Html particulars(const ClaimResult& claim, const ReportedClaims::Directories& di
   return markup("<dl class=\"facts\">{}</dl>\n", list);
 }
 
+/// The claim in words, after what came of it where that is not that it holds.
+Html in_words(const ClaimResult& claim) {
+  Html lead;
+  switch (claim.verdict) {
+    case ClaimVerdict::fails:
+      lead = markup("<b>Fails here.</b> ");
+      break;
+    case ClaimVerdict::equal:
+      lead = markup("<b>Equal here, within a stated bound.</b> ");
+      break;
+    case ClaimVerdict::inconclusive:
+      lead = markup("<b>Not decided here.</b> ");
+      break;
+    case ClaimVerdict::holds:
+      break;
+  }
+  const std::string& sentence = claim.plain.empty() ? claim.statement : claim.plain;
+  if (!lead.empty()) lead += sentence.ends_with('?') ? "The question: " : "The claim: ";
+  Html words = markup("<p>{}{}</p>\n", lead, sentence);
+  if (!claim.plain.empty()) words += markup("<p>What was tested: {}</p>\n", claim.statement);
+  return words;
+}
+
 void add_claim(Page& page, const ClaimResult& claim,
                const ReportedClaims::Directories& directories) {
   const std::string id = "claim-" + slug(claim.name);
@@ -220,8 +243,7 @@ void add_claim(Page& page, const ClaimResult& claim,
       markup("<article class=\"claim\" id=\"{0}\" aria-labelledby=\"{0}-title\">\n"
              "<h3 id=\"{0}-title\">{1} {2}</h3>\n",
              id, claim.title, badge(name_of(claim.verdict))));
-  if (!claim.plain.empty()) page.add(markup("<p>{}</p>\n", claim.plain));
-  page.add(markup("<p>{}</p>\n", claim.statement));
+  page.add(in_words(claim));
   if (const Figure figure = effects(claim, id); !figure.views.empty()) page.add(figure);
   if (!claim.parts.empty()) page.add(parts_table(claim, id));
   page.add(particulars(claim, directories));

@@ -172,18 +172,18 @@ std::pair<double, double> x_range(std::string_view name) {
 }
 
 UnitPicture activation_picture(const UnitInfo& info) {
-  const Activation activation = parse_activation(info.name);
-  const ActivationParameters parameters = default_parameters(activation);
-  const Function value = value_of(activation, parameters);
-  const Function slope = slope_of(activation, parameters);
-  const auto [least, most] = x_range(info.name);
+  const Unit unit = parse_unit(info.name);
+  const Function value = value_of(unit.f, unit.f_parameters);
+  const Function slope = slope_of(unit.f, unit.f_parameters);
+  const auto [least, most] = x_range(activation_name(unit.f));
   UnitPanel panel{
       .x_label = "x", .y_label = "value and derivative", .x_least = least, .x_most = most};
   panel.curves.push_back(trace_curve("value", value, least, most));
   panel.curves.push_back(trace_curve("derivative", slope, least, most));
   mark_kinks(panel.curves[0], panel.curves[1], value);
   panel.flat = flat_stretches(slope, least, most);
-  fit(panel, usual_y.first, info.name == "relu6" ? 7 : usual_y.second);
+  fit(panel, usual_y.first,
+      unit.f == Activation::relu6 ? unit.f_parameters[0] + 1 : usual_y.second);
   return {.title = info.name, .columns = 1, .panels = {std::move(panel)}};
 }
 
@@ -313,28 +313,42 @@ UnitPicture difference_picture(const UnitInfo& info, Activation f, double sign) 
 }
 
 UnitPicture layer_picture(const UnitInfo& info) {
-  if (info.name == "prelu") {
+  // Without its arguments.
+  const std::string name = info.name.substr(0, info.name.find('('));
+  if (name == "prelu") {
     return slopes_picture(info, Activation::leaky_relu,
                           {{"α = 0.1", {0.1F}}, {"α = 0.25", {0.25F}}, {"α = 0.5", {0.5F}}});
   }
-  if (info.name == "rrelu") {
+  if (name == "rrelu" && name != info.name) {
+    const float lower = info.parameters.at(0).standard, upper = info.parameters.at(1).standard;
+    std::vector<std::pair<std::string, ActivationParameters>> choices;
+    for (const float s : {lower, (lower + upper) / 2, upper}) {
+      choices.push_back({"s = " + short_number(s), {s}});
+    }
+    return slopes_picture(info, Activation::leaky_relu, choices);
+  }
+  if (name == "rrelu") {
     return slopes_picture(
         info, Activation::leaky_relu,
         {{"s = 1/8", {1.0F / 8}}, {"s = 11/48", {11.0F / 48}}, {"s = 1/3", {1.0F / 3}}});
   }
-  if (info.name == "swish") {
+  if (name == "swish") {
     return slopes_picture(info, Activation::silu,
                           {{"β = 0.5", {0.5F}}, {"β = 1", {1}}, {"β = 2", {2}}});
   }
-  if (info.name == "maxout") {
+  if (name == "gelu") {
+    return slopes_picture(info, Activation::gelu,
+                          {{"otherwise", default_parameters(Activation::gelu)}});
+  }
+  if (name == "maxout") {
     return channels_picture(info, "y", [](double x1, double x2) {
       const bool first = x1 >= x2;
       return std::array<double, 3>{first ? x1 : x2, first ? 1.0 : 0.0, first ? 0.0 : 1.0};
     });
   }
-  if (info.name == "softmax") return difference_picture(info, Activation::sigmoid, 1);
-  if (info.name == "log_softmax") return difference_picture(info, Activation::logsigmoid, 1);
-  if (info.name == "softmin") return difference_picture(info, Activation::sigmoid, -1);
+  if (name == "softmax") return difference_picture(info, Activation::sigmoid, 1);
+  if (name == "log_softmax") return difference_picture(info, Activation::logsigmoid, 1);
+  if (name == "softmin") return difference_picture(info, Activation::sigmoid, -1);
   throw UsageError("Unit: there is no picture of '" + info.name +
                    "'; src/nn/unit_curves.cpp has those of layer units.");
 }

@@ -30,7 +30,7 @@ TEST(ClaimFile, IsRead) {
   EXPECT_EQ(comparison.rates, (std::vector<double>{0.003, 0.01}));
   EXPECT_EQ(comparison.match, MatchBy::parameters);
   EXPECT_EQ(comparison.runs(), 8);
-  EXPECT_EQ(claim.budget(), "8 runs of 640 tokens");
+  EXPECT_EQ(claim.budget().text(), "8 runs of 640 tokens (20 steps)");
   ASSERT_EQ(claim.parts.size(), 2U);
   const ClaimPart& part = claim.parts[0];
   EXPECT_EQ(part.measure, "final_loss");
@@ -50,7 +50,72 @@ TEST(ClaimFile, QuickFieldsTakeTheOthersPlaces) {
   EXPECT_EQ(claim.comparisons[0].rates, (std::vector<double>{0.01}));
   EXPECT_EQ(claim.comparisons[0].training.values.validate_every, 5);
   EXPECT_EQ(claim.comparisons[0].training.values.batch, 4);
-  EXPECT_EQ(claim.budget(), "4 runs of 320 tokens");
+  EXPECT_EQ(claim.budget().text(), "4 runs of 320 tokens (10 steps)");
+}
+
+// The same design in whatever words, order and way to write a number; another one with whatever a
+// run or a verdict hangs on.
+TEST(ClaimFile, DesignsAreWhatVerdictsHangOn) {
+  const auto design = [](const json& claim, bool quick = false) {
+    return parse_claim(claim.dump(), "mine.json", quick).design;
+  };
+  const json tiny = tiny_claim();
+  const std::string own = design(tiny);
+  EXPECT_EQ(own.size(), 16U);
+  json reworded = tiny;
+  for (const char* field : {"title", "statement", "plain", "source", "limits"}) {
+    reworded[field] = "in other words";
+  }
+  reworded["minutes"] = 77;
+  reworded["quick"]["seeds"] = 7;
+  reworded["parts"][1]["statement"] = "in other words";
+  reworded["comparisons"]["main"]["seeds"] = 2.0;
+  EXPECT_EQ(design(reworded), own);
+  json without = tiny;
+  without.erase("parts");
+  EXPECT_EQ(parse_claim(R"({"parts": )" + tiny["parts"].dump() + "," + without.dump().substr(1),
+                        "mine.json")
+                .design,
+            own);
+  EXPECT_NE(design(tiny, true), own);
+
+  for (const auto& [place, value] :
+       std::vector<std::pair<const char*, json>>{{"/comparisons/main/seeds", 3},
+                                                 {"/comparisons/main/tokens", 641},
+                                                 {"/comparisons/main/rates", {0.01}},
+                                                 {"/comparisons/main/pilots", 2},
+                                                 {"/comparisons/main/model/dropout", 0.1},
+                                                 {"/comparisons/main/vary/unit", {"glu", "tanh"}},
+                                                 {"/text/validation", 1501},
+                                                 {"/most_seeds", 41},
+                                                 {"/parts/0/bound", 0.1},
+                                                 {"/parts/0/statistic", "trimmed"},
+                                                 {"/parts/1/measure", "final_loss"}}) {
+    json other = tiny;
+    other[json::json_pointer(place)] = value;
+    EXPECT_NE(design(other), own) << place;
+  }
+}
+
+TEST(ClaimFile, BudgetsCountASearchToItsEnd) {
+  json text = tiny_claim();
+  json& main = text["comparisons"]["main"];
+  main["pilots"] = 3;
+  // Two variants: two rates, one more on a side, two between; three pilots; two seeds.
+  EXPECT_EQ(parse_claim(text.dump(), "mine.json").budget().text(),
+            "at least 34 runs of 640 tokens (20 steps)");
+  main["rates"] = {0.001, 0.003, 0.01, 0.03};
+  main["refine"] = 0;
+  EXPECT_EQ(parse_claim(text.dump(), "mine.json").budget().runs, 2 * (4 * 3 + 2));
+  main["vary"] = {{"batch", {4, 8}}};
+  text["parts"] = {{{"statement", "larger batches learn less"},
+                    {"measure", "final_loss"},
+                    {"a", {{"variant", {{"batch", 8}}}}},
+                    {"b", {{"variant", {{"batch", 4}}}}},
+                    {"expect", "greater"}}};
+  const ClaimBudget budget = parse_claim(text.dump(), "mine.json").budget();
+  EXPECT_EQ(budget.steps, (std::set<std::int64_t>{10, 20}));
+  EXPECT_EQ(budget.text(), "at least 28 runs of 640 tokens (10 to 20 steps)");
 }
 
 TEST(ClaimFile, SelectionsOfSeveralVariants) {

@@ -23,6 +23,7 @@ TEST(Decisions, LooksGrowByHalfAndSpendAllErrorOnce) {
   EXPECT_EQ(plan_looks(1, 3).seeds, (std::vector<std::int64_t>{1, 2, 3}));
   EXPECT_EQ(plan_looks(5, 5).seeds, one_look(5).seeds);
   EXPECT_EQ(plan_looks(5, 3).seeds, one_look(5).seeds);
+  EXPECT_EQ(looks_at(plan.seeds).alpha, plan.alpha);
   EXPECT_DOUBLE_EQ(one_look(5).confidence(0), default_confidence);
 }
 
@@ -41,10 +42,13 @@ double false_positives(const LookPlan& looks, std::size_t parts, Statistic stati
   return static_cast<double>(found) / claims;
 }
 
-// 10,000 claims each, so that a share of 5% is known to within 0.22%; three of these are granted.
+// 10,000 claims each, and what is found is to be 5% at most, nothing granted: the true share is
+// less, Bonferroni's inequality giving something away. The deviation of a share of 5% is √(0.05 ·
+// 0.95 / 10,000) = 0.22%, so that a rule that is wrong in 5% + 1.64 · 0.22% = 5.4% of all claims
+// passes once in twenty times.
 TEST(Decisions, LookingAddsNoFalsePositives) {
   constexpr int claims = 10'000;
-  constexpr double most = 0.05 + 3 * 0.0022;
+  constexpr double most = 0.05;
   for (const auto& [first, last] : {std::pair{3, 40}, {5, 40}, {5, 100}}) {
     const LookPlan looks = plan_looks(first, last);
     const double one = false_positives(looks, 1, Statistic::mean, claims);
@@ -132,9 +136,10 @@ TEST(Decisions, ForecastsSeeds) {
   EXPECT_EQ(forecast({}, looks, Values{0, 1, -1}, Values{0, 0, 0}).seeds, 0);
   EXPECT_EQ(forecast({.bound = 2}, looks, Values{0, 1, -1}, Values{0, 0, 0}).verdict,
             ClaimVerdict::equal);
-  EXPECT_EQ(forecast({}, looks, Values{1}, Values{0}).seeds, 0);
+  EXPECT_TRUE(forecast({}, looks, Values{0, 1, -1}, Values{0, 0, 0}).known);
+  EXPECT_FALSE(forecast({}, looks, Values{1}, Values{0}).known);
   const double infinity = std::numeric_limits<double>::infinity();
-  EXPECT_EQ(forecast({}, looks, Values{1, infinity}, Values{0, 0}).seeds, 0);
+  EXPECT_FALSE(forecast({}, looks, Values{1, infinity}, Values{0, 0}).known);
   EXPECT_EQ(forecast({.kind = EffectKind::share, .expect = Expect::greater}, looks, Values{1, 1, 1},
                      Values{0, 0, 0})
                 .verdict,

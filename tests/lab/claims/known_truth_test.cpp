@@ -12,9 +12,9 @@
 namespace sluice::lab_test {
 namespace {
 
+/// The deviation of a share of 5% among so many is √(0.05 · 0.95 / 2,000) = 0.49%: a world in which
+/// 5% + 1.64 · 0.49% = 5.8% of verdicts are wrong passes once in twenty times.
 constexpr int claims = 2'000;
-/// Three standard deviations of a share of 5% among so many.
-const double granted = 3 * std::sqrt(0.05 * 0.95 / claims);
 
 struct World {
   const char* name;
@@ -158,7 +158,7 @@ TEST(KnownTruth, VerdictsAreRightAtTheirRates) {
       ++(verdict == world.truth ? right : wrong);
     }
     const double total = claims;
-    EXPECT_LE(wrong / total, 0.05 + granted) << world.name;
+    EXPECT_LE(wrong / total, 0.05) << world.name;
     EXPECT_GE(right / total, world.power) << world.name;
     RecordProperty("world " + std::to_string(number),
                    std::to_string(right) + " right, " + std::to_string(wrong) + " wrong");

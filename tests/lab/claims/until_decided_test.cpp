@@ -161,6 +161,31 @@ TEST_F(Claims, SeedsOfSearchedVariants) {
   EXPECT_EQ(results.pairs[1].n, 2);
 }
 
+// Runs that were there cost nothing of a budget, whatever they took when they were trained.
+TEST_F(Claims, BudgetsAreOfWhatIsSpentNow) {
+  json text = tiny_claim();
+  text["most_seeds"] = 3;
+  text["comparisons"]["main"]["rates"] = {0.01};
+  text["parts"] = {text["parts"][0]};
+  // Nothing is below itself.
+  text["parts"][0]["b"] = text["parts"][0]["a"];
+  ClaimRequest request = this->request();
+  run_claim(claim(text), request);
+  constexpr double hour = 3600;
+  for (const auto& run : fs::directory_iterator(out() / "runs")) {
+    json record = json::parse(read_file(run.path() / "run.json"));
+    record["result"]["seconds"] = hour;
+    write_file(run.path() / "run.json", record.dump());
+  }
+  request.until_decided = true;
+  request.minutes = 60;
+  const auto result = run_claim(claim(text), request);
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->parts[0].n, 3);
+  // They are part of what the claim takes.
+  EXPECT_GT(result->seconds, 4 * hour);
+}
+
 // A part that some run has no value for is never told: no seeds are spent on it.
 TEST_F(Claims, NoSeedsForWhatTheyCannotDecide) {
   json text = tiny_claim();
@@ -198,12 +223,15 @@ TEST_F(Claims, RatesAreSearchedForByPilots) {
   ClaimRequest request = this->request();
   const Claim searching = claim(text);
   EXPECT_EQ(searching.comparisons[0].first_runs(), 4);
-  EXPECT_EQ(searching.comparisons[0].runs(), 8);
+  EXPECT_EQ(searching.comparisons[0].runs(), 2 * (4 + 2));
   EXPECT_EQ(claim(text, true).comparisons[0].search.pilots, 0);
 
   // What it will take, before and after.
   const ClaimPlan before = plan_claim(searching, request, PlanTiming::measured);
-  EXPECT_EQ(before.runs, 2 * (3 + 2));
+  // Both grids of two rates grow by one at least, and each gets one between.
+  EXPECT_EQ(before.runs, 2 * (4 + 2));
+  EXPECT_NE(format_plan(before, false).find("tiny: at least 12 runs; "), std::string::npos);
+  EXPECT_NE(format_plans({before}, false).find("1 claim, at least 12 runs: "), std::string::npos);
   EXPECT_EQ(before.done, 0);
   EXPECT_GT(before.seconds, 0);
   EXPECT_GT(before.most_seconds, before.seconds);
@@ -221,6 +249,8 @@ TEST_F(Claims, RatesAreSearchedForByPilots) {
   const ClaimPlan after = plan_claim(searching, request, PlanTiming::known);
   EXPECT_EQ(after.done, result->runs);
   EXPECT_EQ(after.runs, result->runs);
+  EXPECT_GE(after.runs, before.runs);
+  EXPECT_FALSE(after.at_least);
   EXPECT_EQ(after.seconds, 0);
   EXPECT_EQ(after.parts[0].pilot, 2);
   EXPECT_NE(format_plan(after, true).find("from 2 seeds"), std::string::npos);

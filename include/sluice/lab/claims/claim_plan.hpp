@@ -23,8 +23,10 @@ struct PartForecast {
 
 struct ClaimPlan {
   std::string name, title;
-  /// Runs that it takes (a search that extends its grid adds some), and those that are there.
+  /// Runs that it takes, and those that are there.
   std::int64_t runs = 0, done = 0;
+  /// Whether a search for rates that is still to come, or to go on, may add runs.
+  bool at_least = false;
   /// Of what is not there yet, on the jobs asked for: measures and validations included where they
   /// are known. And where seeds are added until the last look.
   double seconds = 0, most_seconds = 0;

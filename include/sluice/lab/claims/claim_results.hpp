@@ -67,9 +67,10 @@ struct PartResult {
   /// Numbers of seeds at which to look, and how many of these looks there were.
   std::vector<std::int64_t> looks;
   std::int64_t looked = 1;
-  /// Of a part that is inconclusive with looks to come: the seeds that would tell it in four of
-  /// five cases (forecast()); 0 when none of the looks would, or it is told.
-  std::int64_t seeds_to_tell = 0;
+  /// Of a part that is inconclusive with looks to come: the first of these that would tell it in
+  /// four of five cases (forecast()); 0: none would. None where that cannot be said. Computed from
+  /// the fields above when a file is read, whatever it says.
+  std::optional<std::int64_t> seeds_to_tell = {};
 };
 
 struct ClaimResult {
@@ -78,6 +79,8 @@ struct ClaimResult {
   std::string plain;
   /// What the verdict does not show; may be empty.
   std::string limits;
+  /// Claim::design of what was run; empty in older files.
+  std::string design;
   ClaimVerdict verdict = ClaimVerdict::inconclusive;
   std::vector<PartResult> parts;
   /// The least error of the verdict: the largest of its parts', of a claim that fails the smallest

@@ -27,8 +27,8 @@ struct ClaimRequest {
   /// Overrides the number of seeds of the claims; 0: leaves it.
   std::int64_t seeds = 0;
   /// Whether seeds are added, from that number to Claim::most_seeds, to the runs that undecided
-  /// parts read, until every part is decided (plan_looks()), and the minutes after which no more
-  /// are added to a claim; 0: any.
+  /// parts read, until every part is decided (plan_looks()), and the minutes of run_claim() after
+  /// which it adds no more to a claim; 0: any.
   bool until_decided = false;
   double minutes = 0;
   /// Threads per run (0: 1), and runs at the same time (0: as many as the cores allow).

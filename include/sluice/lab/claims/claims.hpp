@@ -86,10 +86,24 @@ struct ClaimComparison {
   RateSearch search;
 
   std::int64_t tokens() const { return training.values.tokens; }
-  /// The number of runs that it trains at least: a search for rates adds some. And those at its
-  /// beginning, which choose the rates.
+  /// The number of runs that it trains, at least where it searches for rates: these count with the
+  /// fewest that end a search. And those at its beginning, which choose the rates.
   std::int64_t runs() const;
   std::int64_t first_runs() const;
+  /// Steps of its runs, where the variants differ in batch or context several numbers.
+  std::set<std::int64_t> steps() const;
+};
+
+struct ClaimBudget {
+  std::int64_t runs = 0;
+  /// Whether a search for rates may add some.
+  bool at_least = false;
+  /// Of the runs, as different as they are.
+  std::set<std::int64_t> tokens = {}, steps = {};
+
+  /// "40 runs of 400,000 tokens (391 steps)", "at least 40 runs of 60,000 to 400,000 tokens (59 to
+  /// 391 steps)".
+  std::string text() const;
 };
 
 /// Claim::most_seeds unless a claim says otherwise.
@@ -117,14 +131,15 @@ struct Claim {
   std::int64_t most_seeds = default_most_seeds;
   std::vector<ClaimComparison> comparisons;
   std::vector<ClaimPart> parts;
+  /// XXH3 of all that the verdict hangs on, in hexadecimal: of text, comparisons, most_seeds and
+  /// parts as the file has them, whatever the order of its fields, without what they are called and
+  /// what is said of them (statements, plain, limits, minutes).
+  std::string design;
 
   const ClaimComparison& comparison(const std::string& which) const;
-  /// "40 runs of 400,000 tokens", summed over comparisons.
-  std::string budget() const;
+  /// Of all comparisons.
+  ClaimBudget budget() const;
 };
-
-/// "40 runs of 400,000 tokens", "40 runs of 60,000 to 400,000 tokens".
-std::string budget_text(std::int64_t runs, const std::set<std::int64_t>& tokens);
 
 /// Reads a claim, with its "quick" fields in place of the others when asked to. `file` is what
 /// messages call it, and where its name comes from. Throws UsageError naming `file` and the line

@@ -38,6 +38,8 @@ LookPlan one_look(std::int64_t seeds);
 /// Looks at `first` seeds, each one after at half as many again (rounded up), the last at `most`;
 /// one look where `most` is not above `first`.
 LookPlan plan_looks(std::int64_t first, std::int64_t most);
+/// Looks at these numbers of seeds, ascending from 1 on.
+LookPlan looks_at(std::vector<std::int64_t> seeds);
 
 /// What a part claims of an effect and how that is told, stated before its runs.
 struct PartTerms {
@@ -67,6 +69,8 @@ double verdict_p(const PartTerms& terms, ClaimVerdict verdict, std::span<const d
 
 /// What further seeds would tell if they resembled those of a pilot.
 struct SeedForecast {
+  /// Whether there is one: of a pilot of two values at least, all of them finite.
+  bool known = false;
   ClaimVerdict verdict = ClaimVerdict::inconclusive;
   /// The first look that gives the verdict with a probability of about 80%; 0: none does.
   std::int64_t seeds = 0;
@@ -76,7 +80,7 @@ struct SeedForecast {
 };
 
 /// The forecast from a pilot's values, without the pilot's share in them: `looks` count seeds from
-/// their first. With fewer than two values, or some that are not finite, all is 0 and inconclusive.
+/// their first. Throws Error when the lengths differ, or a share's value is neither 0 nor 1.
 SeedForecast forecast(const PartTerms& terms, const LookPlan& looks, std::span<const double> a,
                       std::span<const double> b);
 

@@ -32,6 +32,13 @@ struct RateSearch {
   std::int64_t pilots = 0;
   /// Rates that a golden-section search adds once the best of the grid is inside it.
   std::int64_t refine = 2;
+
+  /// The fewest rates of a variant that began with `given` when its search ends: one on either side
+  /// of the best, and those between.
+  std::int64_t least_rates(std::int64_t given) const {
+    constexpr std::int64_t around_the_best = 3;
+    return (given > around_the_best ? given : around_the_best) + refine;
+  }
 };
 
 /// The most pilots, and the most rates that a search adds between others.

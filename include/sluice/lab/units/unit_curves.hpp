@@ -49,7 +49,7 @@ struct UnitPicture {
 };
 
 /// The picture that explains a unit:
-///   activation  value and derivative in one panel, at the default parameters
+///   activation  value and derivative in one panel, at the parameters that its name gives
 ///   gate        value, ∂/∂a and ∂/∂b, in one row over a at some fixed b, in another over b at some
 ///               fixed a; curves that do not depend on what is fixed are one
 ///   layer       for a unit with a slope: value and derivative at some slopes; for one that reads
