@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -314,6 +315,24 @@ TEST(ClaimFile, UnknownNamesListTheNearest) {
         << error.what();
   }
   EXPECT_THROW(find_claim("./missing.json"), Error);
+}
+
+// Two sides that have learnt nothing of a task are equal, which says nothing: so that one has
+// learnt it comes first.
+TEST(ShippedClaims, OnTasksBeginWithWhatIsAboveGuessing) {
+  int tasks = 0;
+  for (const auto& [name, text] : shipped_claims()) {
+    const Claim claim = parse_claim(text, name);
+    if (!claim.task) continue;
+    ++tasks;
+    const ClaimPart& first = claim.parts.front();
+    EXPECT_EQ(first.measure, "above_guessing") << name;
+    EXPECT_EQ(first.expect, Expect::greater) << name;
+    EXPECT_GE(first.threshold, 0.1) << name;
+    EXPECT_FALSE(first.b) << name;
+    EXPECT_FALSE(first.bound) << name;
+  }
+  EXPECT_GE(tasks, 8);
 }
 
 TEST(Measures, AreNamedOnceAndDescribed) {
