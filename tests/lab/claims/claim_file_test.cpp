@@ -335,6 +335,28 @@ TEST(ShippedClaims, OnTasksBeginWithWhatIsAboveGuessing) {
   EXPECT_GE(tasks, 8);
 }
 
+// What no part reads is not trained; but for the narrow ReLU of glu-doubled-width's widths, which
+// is that of its units, trained once for both.
+TEST(ShippedClaims, ReadEveryVariantThatTheyTrain) {
+  for (const auto& [name, text] : shipped_claims()) {
+    const Claim claim = parse_claim(text, name);
+    for (const ClaimComparison& comparison : claim.comparisons) {
+      for (const Variant& variant : all_variants(comparison.vary)) {
+        const bool read =
+            std::any_of(claim.parts.begin(), claim.parts.end(), [&](const ClaimPart& part) {
+              const auto selections = selections_of(part);
+              return std::any_of(selections.begin(), selections.end(), [&](const auto* selection) {
+                return selection->comparison == comparison.name &&
+                       selects(selection->variant, variant);
+              });
+            });
+        if (name == "glu-doubled-width" && comparison.name == "widths") continue;
+        EXPECT_TRUE(read) << name << ", " << comparison.name << ": " << variant.name;
+      }
+    }
+  }
+}
+
 TEST(Measures, AreNamedOnceAndDescribed) {
   std::vector<std::string> names;
   for (const Measure& measure : measures()) {
