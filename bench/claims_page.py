@@ -240,22 +240,50 @@ def curve_of(variant):
     return curve if curve and len(curve["x"]) > 1 else None
 
 
+def has_lengths(results):
+    """Whether variants differ in the length of their chunks."""
+    return len({variant["fields"].get("context") for variant in results["variants"]}) > 1
+
+
+def draw_times(axes, results, title):
+    """The time of a training step against the length of its chunks, a line for each model."""
+    lines = {}
+    for variant in results["variants"]:
+        fields = dict(variant["fields"])
+        length = fields.pop("context")
+        step = variant["training"]["batch"] * length * 1000 / variant["tokens_per_second"]["mean"]
+        lines.setdefault(" ".join(f"{key}={value}" for key, value in fields.items()), []).append((length, step))
+    for (name, points), colour in zip(lines.items(), COLOURS):
+        axes.plot(*zip(*sorted(points)), color=colour, lw=1.3, marker="o", ms=3.5, label=name)
+    axes.set_title(title, loc="left", fontsize=9)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda x, _: f"{x:g}")
+    axes.set_xlabel("length of a chunk, in tokens", fontsize=7.5)
+    axes.set_ylabel("milliseconds a step", fontsize=7.5)
+    axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    tidy(axes)
+
+
 def draw(path, claim, out):
     comparisons = []
     for directory in claim["directories"]:
         results = json.loads((out / directory / "results.json").read_text(encoding="utf-8"))
+        name = pathlib.PurePath(directory).name
+        where = "" if name == claim["name"] else f", comparison {name}"
         if any(curve_of(variant) for variant in results["variants"]):
-            name = pathlib.PurePath(directory).name
-            comparisons.append((results, "Learning" if name == claim["name"]
-                                else f"Learning, comparison {name}"))
+            comparisons.append((draw_curves, results, f"Learning{where}"))
+        elif has_lengths(results):
+            comparisons.append((draw_times, results, f"Time against length{where}"))
     heights = [1.0] * len(claim["parts"]) + [2.2] * len(comparisons)
     fig, rows = plt.subplots(len(heights), 1, figsize=(6.4, sum(heights) + 0.75 * len(heights)),
                              height_ratios=heights, squeeze=False, layout="constrained")
     rows = rows[:, 0]
     for axes, part in zip(rows, claim["parts"]):
         draw_part(axes, part)
-    for axes, (results, title) in zip(rows[len(claim["parts"]):], comparisons):
-        draw_curves(axes, results, title)
+    for axes, (drawing, results, title) in zip(rows[len(claim["parts"]):], comparisons):
+        drawing(axes, results, title)
     fig.savefig(path, bbox_inches="tight", metadata={"Date": None})
     plt.close(fig)
 

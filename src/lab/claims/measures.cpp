@@ -227,23 +227,13 @@ double Measuring::unigram_loss(const MeasuredRun& run) {
   const auto [found, missing] = unigram_losses_.try_emplace(run.comparison.data(), 0.0);
   if (!missing) return found->second;
   std::vector<double> counts(static_cast<std::size_t>(text.tokenizer->size()), 1.0);
-  std::vector<TokenId> tokens(std::size_t{1} << 16);
-  const auto each = [&](const TokenShards& shards, const auto& visit) {
-    for (std::int64_t begin = 0; begin < shards.size();) {
-      const auto n =
-          std::min<std::int64_t>(shards.size() - begin, static_cast<std::int64_t>(tokens.size()));
-      shards.read(begin, n, tokens.data());
-      for (std::int64_t i = 0; i < n; ++i) {
-        visit(static_cast<std::size_t>(tokens[static_cast<std::size_t>(i)]));
-      }
-      begin += n;
-    }
-  };
-  each(text.train, [&](std::size_t token) { ++counts[token]; });
+  for_each_token(text.train, [&](TokenId token) { ++counts[static_cast<std::size_t>(token)]; });
   double total = 0;
   for (const double count : counts) total += count;
   double sum = 0;
-  each(*text.valid, [&](std::size_t token) { sum -= std::log(counts[token] / total); });
+  for_each_token(*text.valid, [&](TokenId token) {
+    sum -= std::log(counts[static_cast<std::size_t>(token)] / total);
+  });
   found->second = sum / static_cast<double>(text.valid->size());
   return found->second;
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "claims/answers.hpp"
 #include "claims/measure_groups.hpp"
 #include "codecs.hpp"
 #include "sluice/autograd/variable.hpp"
@@ -46,31 +47,21 @@ FieldCodec<std::vector<TextScore>> scores_codec() {
   return list_of(complete<TextScore>(score_fields()));
 }
 
-/// Which targets of a text belong to answers: what follows "=" up to the end of the line, and "/"
-/// up to ">", which included.
+/// Which tokens of a text belong to answers.
 std::vector<bool> answers_of(const Tokenizer& tokenizer, std::span<const TokenId> tokens) {
+  AnswerFinder finder(tokenizer);
   std::vector<bool> answers(tokens.size());
-  bool after_equals = false;
-  bool after_slash = false;
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    answers[i] = after_equals || after_slash;
-    const std::string token = tokenizer.token(tokens[i]);
-    if (tokens[i] == tokenizer.eos()) {
-      after_equals = after_slash = false;
-    } else if (token == "=") {
-      after_equals = true;
-    } else if (token == "/") {
-      after_slash = true;
-    } else if (token == ">") {
-      after_slash = false;
-    }
-  }
+  for (std::size_t i = 0; i < tokens.size(); ++i) answers[i] = finder.read(tokens[i]).has_value();
   return answers;
 }
 
-/// The number of blocks of a text, and which one a token is in.
+/// The number of blocks of a text, and the one that a token is in.
 std::int64_t blocks_of(std::int64_t tokens) {
   return std::clamp<std::int64_t>(tokens / least_block_tokens, 1, text_blocks);
+}
+TextScore& block_at(std::vector<TextScore>& blocks, std::int64_t place, std::int64_t tokens) {
+  return blocks[static_cast<std::size_t>(place * static_cast<std::int64_t>(blocks.size()) /
+                                         tokens)];
 }
 
 class TextReader {
@@ -129,9 +120,7 @@ class TextReader {
   }
 
   void add(std::int64_t place, double nll, bool right) {
-    const auto size = text_.size();
-    TextScore& block =
-        blocks_[static_cast<std::size_t>(place * static_cast<std::int64_t>(blocks_.size()) / size)];
+    TextScore& block = block_at(blocks_, place, text_.size());
     block.tokens += 1;
     block.nll += nll;
     block.right += right ? 1 : 0;
@@ -150,10 +139,31 @@ class TextReader {
 /// What the run's model reads of the validation text, kept; empty when it diverged.
 std::vector<TextScore> scores_of(Measuring& measuring, const MeasuredRun& run) {
   if (run.run.record.status == RunStatus::diverged) return {};
-  const Value kept = measuring.kept(run, "reading in blocks", [&] {
+  const Value kept = measuring.kept(run, "reading in blocks, ends of lines no answers", [&] {
     const ThreadCount threads(static_cast<int>(run.comparison.threads()));
     return scores_codec().write(
         TextReader(load_trained(run.directory()), *run.comparison.text().valid).read());
+  });
+  return scores_codec().read(kept, in_file("measured values"));
+}
+
+/// What the best guess without the question has right of the validation text's answers, kept.
+std::vector<TextScore> guesses_of(Measuring& measuring, const MeasuredRun& run) {
+  const Value kept = measuring.kept(run, "guesses in blocks", [&] {
+    const PreparedText& text = run.comparison.text();
+    const AnswerGuess guess(*text.tokenizer, text.train);
+    AnswerFinder finder(*text.tokenizer);
+    std::vector<TextScore> blocks(static_cast<std::size_t>(blocks_of(text.valid->size())));
+    std::int64_t place = 0;
+    for_each_token(*text.valid, [&](TokenId token) {
+      TextScore& block = block_at(blocks, place++, text.valid->size());
+      const auto found = finder.read(token);
+      block.tokens += 1;
+      if (!found) return;
+      block.answers += 1;
+      block.answers_right += guess.at(*found) == token ? 1 : 0;
+    });
+    return scores_codec().write(blocks);
   });
   return scores_codec().read(kept, in_file("measured values"));
 }
@@ -182,6 +192,38 @@ Measure share_measure(Measure measure, double TextScore::*part, double TextScore
     for (const TextScore& block : scores_of(measuring, run)) {
       if (!(block.*whole > 0)) return std::vector<double>();
       values.push_back(block.*part / (block.*whole));
+    }
+    return values;
+  };
+  return measure;
+}
+
+double answer_accuracy(const TextScore& score) {
+  return score.answers > 0 ? score.answers_right / score.answers : no_value;
+}
+
+/// answer_accuracy less that of the best guess, over the whole text and by block.
+Measure above_guessing() {
+  Measure measure{.name = "above_guessing",
+                  .unit = "share of tokens",
+                  .description =
+                      "answer_accuracy less that of the best guess without the question, by the "
+                      "place in the answer and the token before, counted on the training text",
+                  .of_run = {},
+                  .of_pair = {}};
+  measure.of_run = [](Measuring& measuring, const MeasuredRun& run, double) {
+    const double right = answer_accuracy(sum_of(scores_of(measuring, run)));
+    if (right == no_value) return no_value;
+    return right - answer_accuracy(sum_of(guesses_of(measuring, run)));
+  };
+  measure.of_blocks = [](Measuring& measuring, const MeasuredRun& run) {
+    const std::vector<TextScore> scores = scores_of(measuring, run);
+    if (scores.empty()) return std::vector<double>();
+    const std::vector<TextScore> guesses = guesses_of(measuring, run);
+    std::vector<double> values;
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      if (!(scores[i].answers > 0)) return std::vector<double>();
+      values.push_back(answer_accuracy(scores[i]) - answer_accuracy(guesses[i]));
     }
     return values;
   };
@@ -249,10 +291,10 @@ std::vector<Measure> text_measures() {
               measure("accuracy", "tokens of the validation text that are the most probable ones"),
               &TextScore::right, &TextScore::tokens),
           share_measure(measure("answer_accuracy",
-                                "the same of the tokens behind = up to the end of a line, and "
+                                "the same of the tokens behind = in a line, its end left out, and "
                                 "behind / up to >: the answers of tasks"),
                         &TextScore::answers_right, &TextScore::answers),
-          batch};
+          above_guessing(), batch};
 }
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -379,6 +380,46 @@ TEST(ClaimFile, UnknownNamesListTheNearest) {
         << error.what();
   }
   EXPECT_THROW(find_claim("./missing.json"), Error);
+}
+
+// Two sides that have learnt nothing of a task are equal, which says nothing: so that one has
+// learnt it comes first.
+TEST(ShippedClaims, OnTasksBeginWithWhatIsAboveGuessing) {
+  int tasks = 0;
+  for (const auto& [name, text] : shipped_claims()) {
+    const Claim claim = parse_claim(text, name);
+    if (!claim.task) continue;
+    ++tasks;
+    const ClaimPart& first = claim.parts.front();
+    EXPECT_EQ(first.measure, "above_guessing") << name;
+    EXPECT_EQ(first.expect, Expect::greater) << name;
+    EXPECT_GE(first.threshold, 0.1) << name;
+    EXPECT_FALSE(first.b) << name;
+    EXPECT_FALSE(first.bound) << name;
+  }
+  EXPECT_GE(tasks, 8);
+}
+
+// What no part reads is not trained; but for the narrow ReLU of glu-doubled-width's widths, which
+// is that of its units, trained once for both.
+TEST(ShippedClaims, ReadEveryVariantThatTheyTrain) {
+  for (const auto& [name, text] : shipped_claims()) {
+    const Claim claim = parse_claim(text, name);
+    for (const ClaimComparison& comparison : claim.comparisons) {
+      for (const Variant& variant : all_variants(comparison.vary)) {
+        const bool read =
+            std::any_of(claim.parts.begin(), claim.parts.end(), [&](const ClaimPart& part) {
+              const auto selections = selections_of(part);
+              return std::any_of(selections.begin(), selections.end(), [&](const auto* selection) {
+                return selection->comparison == comparison.name &&
+                       selects(selection->variant, variant);
+              });
+            });
+        if (name == "glu-doubled-width" && comparison.name == "widths") continue;
+        EXPECT_TRUE(read) << name << ", " << comparison.name << ": " << variant.name;
+      }
+    }
+  }
 }
 
 TEST(Measures, AreNamedOnceAndDescribed) {
