@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdlib>
 #include <map>
@@ -31,7 +32,7 @@ constexpr bool kCache = true;
 // Eight sizes per power of two: at most 12.5% of a buffer is unused.
 std::size_t size_class(std::size_t bytes) {
   if (bytes <= 512) return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  const std::size_t step = std::bit_floor(bytes - 1) / 8;
+  const std::size_t step = std::max(kAlignment, std::bit_floor(bytes - 1) / 8);
   return (bytes + step - 1) / step * step;
 }
 

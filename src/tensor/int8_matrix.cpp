@@ -69,8 +69,8 @@ kernels::Int8Rows Int8Matrix::view(const Rows& x) const {
 
 Int8Matrix::Rows Int8Matrix::rounded(const MatrixView& x) const {
   const auto bytes = kernels::int8_rows_bytes(size(x.rows), size(x.columns));
-  const Rows rows{Tensor(Shape{static_cast<std::int64_t>(bytes)}, DType::i8), Tensor(Shape{x.rows}),
-                  x.rows, x.columns};
+  Rows rows{Tensor(Shape{static_cast<std::int64_t>(bytes)}, DType::i8), Tensor(Shape{x.rows}),
+            x.rows, x.columns};
   const ProfileScope profile("to 16 bits", 0, 6.0 * static_cast<double>(x.rows * x.columns));
   parallel_for(x.rows, row_grain(x.columns), [&](std::int64_t begin, std::int64_t end) {
     kernels::int8_round_rows(view(rows), static_cast<const float*>(x.data), size(x.ld), size(begin),

@@ -72,7 +72,7 @@ void KeyPass::append(const Text& text, std::int64_t layer, const float* keys, st
 
 Tensor KeyPass::attend(const Tensor& qkv, std::int64_t layer, const Attention& options) const {
   const std::int64_t d = layout_.width, pitch = qkv.dim(1);
-  const Tensor y(Shape{qkv.dim(0), d});
+  Tensor y(Shape{qkv.dim(0), d});
   std::vector<AttentionText<float>> texts(texts_.size());
   for (std::size_t i = 0; i < texts_.size(); ++i) {
     const float* const rows = qkv.data<float>() + rows_.first(i) * pitch;

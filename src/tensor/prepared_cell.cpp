@@ -120,7 +120,7 @@ class PreparedIndRnn final : public PreparedCell {
         bias_(frozen_tensor(w.bias_ih, options)) {}
 
   Tensor forward(const Tensor& x, const Steps& steps, std::span<Tensor> state) const override {
-    const Tensor h = inputs_by().product(x);
+    Tensor h = inputs_by().product(x);
     state[0] =
         state[0].defined() ? state[0].clone() : Tensor::zeros(Shape{steps.texts(), hidden()});
     recurrent::indrnn_steps<float>(h, state[0], u_, bias_, steps);

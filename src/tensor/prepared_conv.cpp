@@ -102,7 +102,7 @@ Tensor PreparedConv::transformed(const FastConv& conv, int tile) const {
 Tensor PreparedConv::forward(const ConvInput& input, const PackedRows& rows,
                              const ConvEnd& end) const {
   const std::int64_t m = widths_.outputs, n = end.unit.gated ? m / 2 : m;
-  const Tensor y(Shape{rows.rows(), n});
+  Tensor y(Shape{rows.rows(), n});
   const Ready ready = [&](const ConvRows& part) {
     const double bytes = static_cast<double>(part.rows * (m + n)) * sizeof(float);
     const ProfileScope profile("unit", 0, bytes);

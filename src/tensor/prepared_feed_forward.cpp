@@ -40,7 +40,7 @@ Tensor PreparedFeedForward::forward(const Tensor& x, const Unit& unit) const {
   in.product(z.data<float>(), z.dim(1), matrix(x));
   const Tensor h(Shape{x.dim(0), feed_forward_pitch(out.inputs())}, out.operand());
   activate(h, z, in_bias, unit, out.inputs());
-  const Tensor y(Shape{x.dim(0), out.outputs()});
+  Tensor y(Shape{x.dim(0), out.outputs()});
   out.product(y.data<float>(), out.outputs(), matrix(h).column_range(0, out.inputs()));
   add_bias(y, out_bias);
   return y;

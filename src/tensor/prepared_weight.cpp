@@ -191,7 +191,7 @@ void PreparedWeight::product(float* y, std::int64_t ldy, const MatrixView& x,
 }
 
 Tensor PreparedWeight::product(const Tensor& x) const {
-  const Tensor y(Shape{x.dim(0), outputs()});
+  Tensor y(Shape{x.dim(0), outputs()});
   product(y.data<float>(), outputs(), matrix(x));
   return y;
 }
@@ -212,7 +212,7 @@ Tensor PreparedWeight::pick(std::span<const std::int32_t> index, const char* wha
       throw Error(fmt::format("{}: index {} is outside a table of {} rows", what, i, outputs()));
     }
   }
-  const Tensor out(Shape{static_cast<std::int64_t>(index.size()), inputs()});
+  Tensor out(Shape{static_cast<std::int64_t>(index.size()), inputs()});
   const ProfileScope profile("embedding", 0, 1.5 * static_cast<double>(out.bytes()));
   parallel_for(out.dim(0), row_grain(inputs()), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {

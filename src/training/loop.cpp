@@ -172,7 +172,7 @@ Variable Loop::loss_of(const Variable& hidden, std::int64_t step, const ForwardO
     targets.push_back(targets_[i]);
   }
   const bool all = rows.size() == targets_.size();
-  const Variable loss = model_.loss(all ? hidden : gather_rows(hidden, rows), targets, forward);
+  Variable loss = model_.loss(all ? hidden : gather_rows(hidden, rows), targets, forward);
   if (config_.accumulate == 1 || workers_) return loss;
   const std::int64_t of_step = stream_.targets_of(step, {0, stream_.batch()});
   return scale(loss, static_cast<double>(rows.size()) * static_cast<double>(config_.accumulate) /

@@ -312,6 +312,7 @@ void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
   }
   if (n == 0) return;
   std::vector<std::size_t> slices;
+  slices.reserve(static_cast<std::size_t>(size));
   for (int rank = 0; rank < size; ++rank) {
     slices.push_back(static_cast<std::size_t>(slice_of(n, rank, size).size()) *
                      wire_.scalar_bytes());

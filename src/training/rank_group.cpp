@@ -37,7 +37,7 @@ void RankGroup::send(const Tensor& tensor) const {
 }
 
 Tensor RankGroup::receive(int from, const Shape& shape, DType dtype) const {
-  const Tensor tensor = Tensor::zeros(shape, dtype);
+  Tensor tensor = Tensor::zeros(shape, dtype);
   std::future<void> done = ranks_->post([&](Collectives& with) {
     with.receive(
         std::as_writable_bytes(std::span(static_cast<std::byte*>(tensor.raw()), tensor.bytes())),

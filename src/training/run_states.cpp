@@ -82,7 +82,7 @@ SavedState OptimizerState::save() const {
 }
 
 Tensor OptimizerState::whole(std::size_t p, const Tensor& part) const {
-  const Tensor all(optimizer_.parameters()[p].variable.shape());
+  Tensor all(optimizer_.parameters()[p].variable.shape());
   for (int rank = 0; rank < ranks_.size(); ++rank) {
     const ScalarRange range = optimizer_.range(p, rank);
     if (range.size() == 0) continue;

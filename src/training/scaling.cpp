@@ -59,10 +59,12 @@ TokenTimes token_times(const Metrics& metrics) {
 
 double expected_largest(std::int64_t n) {
   // The integral of x d(F^n) by parts, F being the normal distribution function.
-  constexpr double step = 0.01, end = 9;
+  constexpr double step = 0.01;
+  constexpr int steps = 900;  // to nine standard deviations
   const auto power = static_cast<double>(n);
   double sum = 0;
-  for (double x = step / 2; x < end; x += step) {
+  for (int i = 0; i < steps; ++i) {
+    const double x = (i + 0.5) * step;
     const double above = 0.5 * std::erfc(x / std::sqrt(2.0));
     sum += 1 - std::pow(1 - above, power) - std::pow(above, power);
   }

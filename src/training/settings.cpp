@@ -13,8 +13,8 @@ namespace {
 
 /// A section of the settings that remembers which of its fields were given.
 template <class S>
-Field section(std::string name, Given<S> Settings::*member) {
-  return {.name = std::move(name),
+Field section(const std::string& name, Given<S> Settings::*member) {
+  return {.name = name,
           .spec = {},
           .expected = "an object",
           .set =

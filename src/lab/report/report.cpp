@@ -51,7 +51,7 @@ report::Page make_page(const Reported& reported) {
 /// directories above.
 fs::path run_directory(const fs::path& directory, const std::string& hash) {
   for (const char* above : {"", "..", "../.."}) {
-    const fs::path run = LabDirectory(directory / above).run(hash);
+    fs::path run = LabDirectory(directory / above).run(hash);
     if (fs::exists(run)) return run;
   }
   return LabDirectory(directory).run(hash);
