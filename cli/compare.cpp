@@ -120,9 +120,11 @@ int CompareCommand::run(const CompareFlags& flags) {
                           group.leads() ? display_.callbacks() : CompareCallbacks{},
                           &StopSignals::received());
     if (!group.leads()) {
+      comparison.check_same(group);
       return comparison.run(&group) ? 0 : 128 + std::max(StopSignals::received().load(), 1);
     }
     group.barrier();
+    comparison.check_same(group);
     display_.show(comparison);
     announce(comparison);
     (*directory).keep();

@@ -17,6 +17,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/parallel.hpp"
+#include "sluice/base/version.hpp"
 #include "sluice/comm/detail/patience.hpp"
 #include "sluice/comm/rank_work.hpp"
 #include "stop_signals.hpp"
@@ -61,6 +62,9 @@ Communicator& ranks(const Communicator::Options& options) {
   if (!joined()) {
     joined() =
         Communicator::launched() ? Communicator::open(options) : std::make_unique<Communicator>();
+    Facts facts = {{"version", std::string(library_version())}};
+    for (auto& flag : given_flags()) facts.push_back(std::move(flag));
+    joined()->check_same(facts);
   }
   return *joined();
 }
@@ -70,7 +74,9 @@ bool speaks() { return Communicator::launched_rank() == 0; }
 std::optional<std::string> complainer(bool of_another) {
   // Who was stopped and finds the others gone was given up by them.
   if (of_another && joined() && joined()->was_missed()) return std::nullopt;
-  if (speaks()) return "";
+  // Of another the sentence itself says which; of itself it must, where there are others.
+  const bool several = joined() && !joined()->alone();
+  if (speaks()) return several && !of_another ? joined()->title(0) + ": " : "";
   if (!joined()) return std::nullopt;
   const auto now = [] { return std::chrono::steady_clock::now(); };
   SpeakingTurn turn(joined()->rank(), of_another, now());

@@ -17,7 +17,8 @@ namespace sluice::cli {
 void check_command_for_ranks(std::string_view command);
 
 /// Joins the processes that were started together; this one alone when none were. The first call
-/// decides on the options.
+/// decides on the options, and throws RankError where another is of another version or was given
+/// other flags (given_flags()).
 Communicator& ranks(const Communicator::Options& options = {});
 
 /// Makes the directory of a run in the first process, and joins it in the others.

@@ -15,6 +15,7 @@
 
 #include "sluice/base/api.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/pieces.hpp"
 
 SLUICE_API_BEGIN
 namespace sluice {
@@ -109,6 +110,9 @@ class Communicator {
   /// The r-th of the leader's parts, of which there are at most size(), for process r; those beyond
   /// get nothing. What others give as `parts` does not matter.
   Scattered scatter(std::span<const std::string> parts);
+  /// Throws RankError in all processes unless each has the facts of the first: it names the first
+  /// process that is not alike, and the first fact in which it is not. One exchange.
+  void check_same(const Facts& facts);
   /// Returns when all have called it.
   void barrier() { static_cast<void>(all_gather({})); }
   /// What each has, of a type without pointers.
