@@ -11,8 +11,6 @@
 namespace sluice {
 namespace {
 
-/// Bytes of the first bucket, which goes early.
-constexpr std::int64_t first_bucket_bytes = std::int64_t{1} << 20;
 /// Slices begin at multiples of this many scalars, a line of the cache.
 constexpr std::int64_t slice_grain = 16;
 
@@ -121,17 +119,18 @@ void RankExchange::fill_buckets() {
   const std::string first = ranks_.broadcast(
       {reinterpret_cast<const char*>(order_.data()), order_.size() * sizeof order_[0]});
   std::memcpy(order_.data(), first.data(), first.size());
-  std::int64_t room = 0, most = first_bucket_bytes;
+  std::vector<std::int64_t> bytes;
   for (const std::size_t leaf : order_) {
-    const Shape& shape = leaves_[leaf].part->shape();
-    const std::int64_t bytes = shape.elements() * static_cast<std::int64_t>(sizeof(float));
-    if (buckets_.empty() || room + bytes > most) {
-      if (!buckets_.empty()) most = bucket_bytes;
-      buckets_.emplace_back();
-      room = 0;
+    bytes.push_back(leaves_[leaf].part->shape().elements() *
+                    static_cast<std::int64_t>(sizeof(float)));
+  }
+  auto leaf = order_.begin();
+  for (const std::size_t leaves : leaves_of_buckets(bytes)) {
+    Bucket& bucket = buckets_.emplace_back();
+    for (std::size_t i = 0; i < leaves; ++i, ++leaf) {
+      bucket.items.push_back(
+          {.leaf = *leaf, .shape = leaves_[*leaf].part->shape(), .own = {}, .kinds = {}});
     }
-    room += bytes;
-    buckets_.back().items.push_back({.leaf = leaf, .shape = shape, .own = {}, .kinds = {}});
   }
 }
 
