@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "sluice/base/profile.hpp"
@@ -161,6 +162,7 @@ void RankExchange::post(Bucket& bucket) {
     }
   }
   bucket.done = ranks_.post([this, &bucket](Collectives& with) {
+    const ProfileScope scope(ProfileScope::Beside(), "gradients exchanged");
     std::vector<std::int64_t> mine, all;
     std::vector<std::size_t> counts;
     for (const Bucket::Item& item : bucket.items) {
@@ -294,6 +296,7 @@ void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
     totals.emplace_back(part.size(), to);
   }
   float* next = incoming.data();
+  std::optional<ProfileScope> adding(std::in_place, ProfileScope::Beside(), "gradients added");
   for_each_node([&](const SumNode& node, std::size_t leaf, const float* here, std::size_t comes) {
     totals[leaf].push(node.level, node.index,
                       comes > 0 ? SpanSum::Numbers{next, next} : SpanSum::Numbers{here, nullptr});
@@ -304,11 +307,13 @@ void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
     const ScalarRange part = part_of(placed[leaf], with.rank());
     if (part.size() == 0) continue;
     const Bucket::Item& item = *placed[leaf].item;
+    // Adds what is left to add.
     const float* const total = totals[leaf].total();
     if (!all_travel || placed[leaf].divided()) continue;
     wire_.append(total, part.size(),
                  {item.leaf, wire_.slots() - 1, part.begin, item.shape.elements()});
   }
+  adding.reset();
   if (n == 0) return;
   std::vector<std::size_t> slices;
   for (int rank = 0; rank < size; ++rank) {

@@ -133,6 +133,18 @@ TEST_F(Ranks, AskAModelTogether) {
   }
 }
 
+TEST_F(Ranks, AProfileHasTheThreadThatSpeaks) {
+  const Outcome outcome = run_on(2, six("out", {"--steps", "6", "--profile", "2"}));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const std::size_t whole = outcome.out.find("\nwhole step ");
+  ASSERT_NE(whole, std::string::npos) << outcome.out;
+  for (const char* row : {"\ngradients exchanged ", "\ngradients added "}) {
+    const std::size_t at = outcome.out.find(row);
+    EXPECT_NE(at, std::string::npos) << outcome.out;
+    EXPECT_GT(at, whole);
+  }
+}
+
 /// runs.csv without what takes time, and the verdicts.
 std::string results_of(const std::string& directory) {
   auto results = nlohmann::json::parse(read_file(directory + "/results.json"));
