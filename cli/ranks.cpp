@@ -8,12 +8,15 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <system_error>
 #include <thread>
 
 #include "options.hpp"
+#include "output.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/parallel.hpp"
@@ -46,6 +49,16 @@ std::unique_ptr<Communicator>& joined() {
   return communicator;
 }
 
+/// A log of this process, where one was asked for and it is not the one that speaks anyway.
+void begin_log() {
+  const char* const directory = std::getenv(logs_variable);
+  const Communicator& all = *joined();
+  if (directory == nullptr || *directory == '\0' || all.leads()) return;
+  keep_log(std::filesystem::path(directory) / fmt::format("rank-{}.log", all.rank()));
+  add_to_log(fmt::format("sluice {}: {} of {}, process {}\n", library_version(),
+                         all.title(all.rank()), all.size(), getpid()));
+}
+
 }  // namespace
 
 void check_command_for_ranks(std::string_view command) {
@@ -62,12 +75,15 @@ Communicator& ranks(const Communicator::Options& options) {
   if (!joined()) {
     joined() =
         Communicator::launched() ? Communicator::open(options) : std::make_unique<Communicator>();
+    begin_log();
     Facts facts = {{"version", std::string(library_version())}};
     for (auto& flag : given_flags()) facts.push_back(std::move(flag));
     joined()->check_same(facts);
   }
   return *joined();
 }
+
+bool has_voice() { return speaks() || keeps_log(); }
 
 bool speaks() { return Communicator::launched_rank() == 0; }
 

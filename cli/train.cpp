@@ -82,7 +82,7 @@ void TrainRun::prepare_text_of_all() {
     if (const int signal = StopSignals::received()) throw Interrupted{signal};
   };
   text_.emplace(prepare_text(settings_, directory_.files().cache(), notes_,
-                             ranks_.leads() ? until_interrupted(display_) : silent,
+                             has_voice() ? until_interrupted(display_) : silent,
                              std::move(tokenizer), &shared_work()));
 }
 
@@ -168,11 +168,11 @@ Error TrainRun::wrecked(const TrainResult& result) const {
 }
 
 int TrainRun::finish(const TrainResult& result) {
-  if (!ranks_.leads()) {
+  if (!has_voice()) {
     if (result.wrecked()) throw wrecked(result);
     return result.status == TrainStatus::interrupted ? 128 + result.stop : 0;
   }
-  if (profile_steps_ > 0 && !profiled_) {
+  if (ranks_.leads() && profile_steps_ > 0 && !profiled_) {
     display_.say(
         fmt::format("no profile: the training ended within its first {} steps, which warm up",
                     profile_warmup_steps));
@@ -205,11 +205,11 @@ int TrainRun::run() {
   options.resume = resume_;
   options.stop = &StopSignals::received();
   options.ranks = &ranks_;
-  if (ranks_.leads()) {
+  if (has_voice()) {
     announce();
     options.callbacks = callbacks();
-    options.profile_steps = profile_steps_;
   }
+  if (ranks_.leads()) options.profile_steps = profile_steps_;
   return finish(train_model(*plan_, *text_, directory_.files(), options));
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ranks.hpp"
+#include "sluice/base/file.hpp"
 
 namespace sluice::cli_test {
 namespace {
@@ -53,6 +54,35 @@ TEST_F(RanksAlike, OfTraining) {
   expect_other(by_config("a.json", "3"), by_config("b.json", "4"), "configuration");
 }
 
+// What the others have to say is in a file for each, on request; what ends a job is said all the
+// same.
+TEST_F(RanksAlike, OthersKeepLogsOnRequest) {
+  ProcessOptions logging = options();
+  logging.environment.push_back("SLUICE_RANK_LOGS=" + path("logs/of"));
+  const Command plain = six("out", {"--steps", "3"});
+  const Outcome trained = run(on(3, plain), logging);
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  EXPECT_EQ(trained.out.find("finished: "), trained.out.rfind("finished: "));
+  EXPECT_FALSE(fs::exists(path("logs/of/rank-0.log")));
+  for (const std::string rank : {"1", "2"}) {
+    const std::string log = read_file(path("logs/of/rank-" + rank + ".log"));
+    EXPECT_EQ(log.rfind("sluice ", 0), 0U) << log;
+    for (const std::string& said :
+         {": rank " + rank + " on ", std::string("\nmodel: "), std::string("validation loss "),
+          std::string("\nfinished: 3 steps")}) {
+      EXPECT_NE(log.find(said), std::string::npos) << said << log;
+    }
+  }
+  // One of them fails, and says so where the user looks, too.
+  const Outcome failed =
+      run(beside({"eval", path("out"), text_}, {"eval", path("nothing"), text_}), logging);
+  EXPECT_EQ(failed.status, 1);
+  EXPECT_NE(failed.err.find("sluice eval: rank 1 on "), std::string::npos) << failed.err;
+  const std::string log = read_file(path("logs/of/rank-1.log"));
+  EXPECT_NE(log.find("sluice eval: no model at ", log.find("\nfinished: ")), std::string::npos)
+      << log;
+}
+
 TEST_F(RanksAlike, OfAModelThatIsAsked) {
   ASSERT_EQ(run(six("a", {"--steps", "2"})).status, 0);
   ASSERT_EQ(run(six("b", {"--steps", "2", "--seed", "2"})).status, 0);
@@ -77,7 +107,7 @@ TEST_F(RanksAlike, OfAComparison) {
         "compare", "--data",    text,       "--out",     path("out"),   "--vary", "unit=glu,tanh",
         "--steps", "4",         "--layers", "[(8,2)]",   "--tokenizer", "byte",   "--batch",
         "2",       "--context", "8",        "--threads", "1",           "--jobs", "1",
-        "--seeds", "1"};
+        "--seeds", "1",         "--match",  "width"};
   };
   expect_other(compare(text_), compare(write("other.txt", sample_text(300))), "text");
 }
