@@ -82,7 +82,8 @@ const CLI::App* chosen = nullptr;
 
 /// Whether what an argument takes is in files, or a machine's own.
 bool may_differ(const CLI::Option& option) {
-  constexpr std::array<std::string_view, 5> of_files = {"FILE", "PATH", "PATH..", "PATH...", "DIR"};
+  constexpr std::array<std::string_view, 6> of_files = {"FILE",   "FILE.json", "PATH",
+                                                        "PATH..", "PATH...",   "DIR"};
   constexpr std::array<std::string_view, 3> of_machines = {"--threads", "--jobs", "--timeout"};
   const auto has = [](const auto& names, const std::string& name) {
     return std::find(names.begin(), names.end(), name) != names.end();

@@ -229,7 +229,14 @@ void share_out(Settings& settings, const Communicator& ranks, bool resume) {
 
 int train_command(TrainFlags flags) {
   if (!(flags.timeout > 0)) throw UsageError("--timeout: expected seconds above 0");
-  Communicator& group = ranks({.timeout = flags.timeout, .stop = &StopSignals::received()});
+  const auto say_waiting = [](const std::string& process, double seconds) {
+    tell(fmt::format(
+        "sluice train: {} has kept the others waiting for {:g} seconds and lives: it computes, or "
+        "waits for a disk or for input\n",
+        process, seconds));
+  };
+  Communicator& group =
+      ranks({.timeout = flags.timeout, .stop = &StopSignals::received(), .waits_for = say_waiting});
   Notes notes;
   Settings settings = settings_from(flags, notes);
   if (flags.resume_if_possible) {

@@ -1,12 +1,16 @@
 // Several processes under a real mpirun end together: at a signal, where one dies or hangs.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <regex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ranks.hpp"
@@ -93,6 +97,34 @@ TEST_F(Ranks, TheFirstOneHangs) {
       outcome.err, std::regex("sluice train: rank [12] on .*: rank 0 on .* has shown no sign of "
                               "life for 12 seconds")))
       << outcome.err;
+}
+
+// The first one's thread that speaks is well; the one that computes waits for input. That may be in
+// order: the job goes on, and the user hears for whom it waits.
+TEST_F(Ranks, WhoIsWaitedForIsNamed) {
+  const std::string text = read_file(text_), input = path("input");
+  text_ = "-";
+  ASSERT_EQ(::mkfifo(input.c_str(), 0600), 0);
+  // For reading, too, so that opening it waits for nobody.
+  const int pipe = ::open(input.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(pipe, 0);
+  ProcessOptions told = options();
+  told.error_file = path("told");
+  const std::string mpirun = std::exchange(told.program, "/bin/sh");
+  std::vector<std::string> command = {"-c", "exec " + mpirun + " \"$@\" <" + input, "sh"};
+  for (std::string& word : on(2, six("out", {"--steps", "3", "--timeout", "4"}))) {
+    command.push_back(std::move(word));
+  }
+  Process job(command, told);
+  const std::regex sentence(
+      "sluice train: rank 0 on .* has kept the others waiting for 4 seconds and lives");
+  EXPECT_TRUE(eventually([&] {
+    return fs::exists(told.error_file) && std::regex_search(read_file(told.error_file), sentence);
+  }));
+  EXPECT_FALSE(job.ended_within(0));
+  EXPECT_EQ(::write(pipe, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  ::close(pipe);
+  EXPECT_EQ(job.wait().status, 0) << read_file(told.error_file);
 }
 
 }  // namespace

@@ -69,6 +69,11 @@ class Communicator {
     /// quarter of the timeout is enough, 5 seconds at least (unless that is shorter itself) and 30
     /// at most. May be null.
     const std::atomic<int>* stop = nullptr;
+    /// Told, on a thread of the communicator's, of a process ("rank 2 on node7") that shows signs
+    /// of life and has kept others waiting for `seconds`, the timeout; in the first process. What
+    /// it does may be in order (a long validation, a slow disk), so that this ends nothing. May be
+    /// empty; throws nothing.
+    std::function<void(const std::string& process, double seconds)> waits_for = {};
   };
 
   /// One process.
