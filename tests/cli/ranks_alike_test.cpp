@@ -21,7 +21,7 @@ class RanksAlike : public Ranks {
  protected:
   void expect_other(const Command& first, const Command& second, const std::string& what) const {
     SCOPED_TRACE(first[0] + ": " + what);
-    const Outcome outcome = run(beside(first, second), options());
+    const Outcome outcome = run(beside(first, second), options(0));
     EXPECT_EQ(outcome.status, 1);
     if (first[0] != "train") {
       EXPECT_EQ(outcome.out, "");
@@ -57,7 +57,7 @@ TEST_F(RanksAlike, OfTraining) {
 // What the others have to say is in a file for each, on request; what ends a job is said all the
 // same.
 TEST_F(RanksAlike, OthersKeepLogsOnRequest) {
-  ProcessOptions logging = options();
+  ProcessOptions logging = options(0);
   logging.environment.push_back("SLUICE_RANK_LOGS=" + path("logs/of"));
   const Command plain = six("out", {"--steps", "3"});
   const Outcome trained = run(on(3, plain), logging);
