@@ -79,11 +79,11 @@ std::vector<double> gradient_buckets(const LanguageModel& model);
 ///   with workers synchronised every H steps, all at once   T = t + s / √H + (w + Σ b_k) / H + a
 /// and efficiency t / T. Every gradient counts as dense; 2/3 and o are estimates.
 ///
-/// The 0.6 ns per byte are from two processes on one machine, where 2 (N - 1)/N is 1: the share of
-/// samples (`perf record -F 997 -g -- mpirun --bind-to core -n 2 sluice train`, 8 layers of width
-/// 256 and 512, before large leaves were sent from where they are) that packing, moving and adding
-/// had, on the thread that speaks and on the one that computes (docs/cluster.md, "What to expect"),
-/// by the time of a step, over G.
+/// The 0.6 ns per byte are from two processes on one machine, where 2 (N - 1)/N is 1, a core each,
+/// training 8 layers of width 256 and 512, before large leaves were sent from where they are: the
+/// share of samples by perf (997 a second) that packing, moving and adding had, on the thread that
+/// speaks and on the one that computes, of the time of a step, over G (docs/cluster.md, "What to
+/// expect").
 ScalingPoint predict_scaling(const StepCost& cost, const Network& network, std::int64_t processes);
 
 }  // namespace sluice
