@@ -78,7 +78,7 @@ CLI::App& add_command(CLI::App& program, const std::string& name, const std::str
 
 namespace {
 
-const CLI::App* chosen = nullptr;
+const CLI::App* chosen_app = nullptr;
 
 /// Whether what an argument takes is in files, or a machine's own.
 bool may_differ(const CLI::Option& option) {
@@ -96,16 +96,16 @@ bool may_differ(const CLI::Option& option) {
 
 void when_chosen(CLI::App& app, std::function<void()> run) {
   app.callback([&app, run = std::move(run)] {
-    chosen = &app;
+    chosen_app = &app;
     run();
   });
 }
 
 Facts given_flags() {
   Facts facts;
-  if (chosen == nullptr) return facts;
-  facts.emplace_back("command", chosen->get_name());
-  for (const CLI::Option* option : chosen->get_options()) {
+  if (chosen_app == nullptr) return facts;
+  facts.emplace_back("command", chosen_app->get_name());
+  for (const CLI::Option* option : chosen_app->get_options()) {
     if (option->count() == 0) continue;
     const std::vector<std::string> values = option->results();
     const bool input = std::find(values.begin(), values.end(), "-") != values.end();

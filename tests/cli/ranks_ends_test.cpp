@@ -110,8 +110,8 @@ TEST_F(Ranks, WhoIsWaitedForIsNamed) {
   ASSERT_GE(pipe, 0);
   ProcessOptions told = options();
   told.error_file = path("told");
-  const std::string mpirun = std::exchange(told.program, "/bin/sh");
-  std::vector<std::string> command = {"-c", "exec " + mpirun + " \"$@\" <" + input, "sh"};
+  const std::string launcher = std::exchange(told.program, "/bin/sh");
+  std::vector<std::string> command = {"-c", "exec " + launcher + " \"$@\" <" + input, "sh"};
   for (std::string& word : on(2, six("out", {"--steps", "3", "--timeout", "4"}))) {
     command.push_back(std::move(word));
   }
