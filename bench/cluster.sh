@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # Data parallelism measured on one machine of two cores or more, with a real mpirun:
-#   bench/cluster.sh threads TEXT          2 processes × 1 thread, and so with --shard-optimizer, against
-#                                          1 × 2 and 1 × 1, same batch; and two that do not speak, half
-#                                          of it each: what the machine allows
+#   bench/cluster.sh threads TEXT          2 processes × 1 thread, so with --shard-optimizer, and so
+#                                          without gradients (quiet: --sync-every longer than the run,
+#                                          losses and clocks alone), against 1 × 2 and 1 × 1, same
+#                                          batch; and two that do not speak, half of it each: what the
+#                                          machine allows
 #   bench/cluster.sh net TEXT RATE DELAY   2 processes in network namespaces joined by a link of RATE
 #                                          ("1gbit") and DELAY ("200us", one way), against no shaping;
 #                                          needs root, and removes what it makes
 # SLUICE: the program (build/release/cli/sluice). ROUNDS: how often each is measured (3). STEPS: steps
 # each time (24; 102 and more with --sync-every 50). MODEL: its flags, --communicate and --sync-every
 # among them. Prints tokens/s of every measurement and of what `sluice plan` makes of a process beside
-# another that it does not speak with, medians and their ratios; `threads` also the largest
-# share of the processors that other programs had: with more than a few percent figures mean little.
+# another that it does not speak with, medians, quartiles and the ratios of medians; `threads` also the
+# ceiling of each ratio, two that do not speak, and the largest share of the processors that other
+# programs had: with more than a few percent figures mean little.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -21,8 +24,9 @@ model=${MODEL:---layers [(256,4)]*8 --dim 256 --dropout 0}
 batch=${BATCH:-16}
 work=$(mktemp -d)
 declare -A speeds
-# Open MPI as root, and processes that share cores where they must.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
+# Open MPI as root. Threads wait as the user's environment has them wait: two spin at joins by default,
+# one waits for nobody.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 names=(sluice-a sluice-b)
 carrier=
@@ -40,7 +44,7 @@ own() { awk '{ print $14 + $15 + $16 + $17 }' /proc/$$/stat; }
 others=0
 
 die() { printf 'bench/cluster.sh: %s\n' "$*" >&2; exit 1; }
-[ $# -ge 2 ] || { sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 2; }
 text=$(realpath "$2")
 
 # measure NAME COMMAND...: trains by COMMAND, and notes its tokens/s.
@@ -72,7 +76,13 @@ note_speed() {
     awk 'NR == 2 { s0 = $1; t0 = $2 } { s = $1; t = $2 } END { printf "%.0f", (t - t0) / (s - s0) }') "
 }
 
-median() { tr ' ' '\n' <<<"${speeds[$1]}" | grep . | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+# quantile NAME SHARE: that of its speeds, between two neighbours in proportion.
+quantile() {
+  tr ' ' '\n' <<<"${speeds[$1]}" | grep . | sort -g | awk -v share="$2" '{ v[NR] = $1 }
+    END { at = 1 + share * (NR - 1); low = int(at); high = low < NR ? low + 1 : NR
+          printf "%.0f", v[low] + (at - low) * (v[high] - v[low]) }'
+}
+median() { quantile "$1" 0.5; }
 
 # Two processes that do not speak, on a core each: what the machine allows. Notes what `sluice plan` makes
 # of one of them for two processes: NAME=RATE,DELAY...
@@ -88,12 +98,23 @@ train_apart() {
   done
 }
 
-# report A B...: each one's speeds, and the first's median over those of the others.
+# ratio OF NAME [TIMES]: of two medians, the first so many times.
+ratio() { awk -v a="$(median "$1")" -v b="$(median "$2")" -v n="${3:-1}" 'BEGIN { printf "%.3f", n * a / b }'; }
+
+# report A B...: each one's speeds, and the first's median over those of the others; beside it, where it
+# was measured, what two that do not speak would have.
 report() {
   local name
-  for name in "$@"; do printf '%-24s %s tokens/s, median %s\n' "$name" "${speeds[$name]}" "$(median "$name")"; done
+  for name in "$@"; do
+    printf '%-24s %s tokens/s, median %s, quartiles %s to %s\n' "$name" "${speeds[$name]}" "$(median "$name")" \
+      "$(quantile "$name" 0.25)" "$(quantile "$name" 0.75)"
+  done
   for name in "${@:2}"; do
-    printf '%s / %s = %.3f\n' "$1" "$name" "$(awk -v a="$(median "$1")" -v b="$(median "$name")" 'BEGIN { print a / b }')"
+    printf '%s / %s = %s' "$1" "$name" "$(ratio "$1" "$name")"
+    case $1,$name in
+      2x1,1x* | sharded,1x* | quiet,1x*) printf ', two that do not speak %s' "$(ratio half "$name" 2)" ;;
+    esac
+    echo
   done
 }
 
@@ -103,9 +124,12 @@ case $1 in
     flags=([2x1]="--accumulate 2 --batch $batch --threads 1" [1x2]="--batch $((2 * batch)) --threads 2"
       [1x1]="--accumulate 2 --batch $batch --threads 1" [half]="--batch $batch --threads 1")
     flags[sharded]="${flags[2x1]} --shard-optimizer"
+    flags[quiet]="${flags[2x1]} --sync-every 1000000"
     for ((i = 0; i < rounds; ++i)); do
       measure 2x1 mpirun --bind-to core -n 2 "$sluice"
       measure sharded mpirun --bind-to core -n 2 "$sluice"
+      # With a --sync-every of its own 2x1 is as quiet.
+      [[ $model == *--sync-every* ]] || measure quiet mpirun --bind-to core -n 2 "$sluice"
       measure 1x2 "$sluice"
       measure 1x1 "$sluice"
       # Memory for a network.
@@ -113,9 +137,9 @@ case $1 in
     done
     report 2x1 1x2 1x1
     report sharded 1x2 1x1
+    [[ $model == *--sync-every* ]] || report quiet 2x1 1x2 1x1
+    report half
     report 'plan 2x1' 2x1
-    printf 'two that do not speak / 1x1 = %.3f\n' \
-      "$(awk -v a="$(median half)" -v b="$(median 1x1)" 'BEGIN { print 2 * a / b }')"
     echo "other programs had up to $others% of the processors meanwhile" ;;
   net)
     [ "$(id -u)" -eq 0 ] || die "namespaces need root"

@@ -117,12 +117,15 @@ int CompareCommand::run(const CompareFlags& flags) {
     // The first process prepares the text, and the others find it prepared.
     if (!group.leads()) group.barrier();
     Comparison comparison(std::move(spec), out,
-                          group.leads() ? display_.callbacks() : CompareCallbacks{},
+                          has_voice() ? display_.callbacks() : CompareCallbacks{},
                           &StopSignals::received());
     if (!group.leads()) {
+      comparison.check_same(group);
+      display_.show(comparison);
       return comparison.run(&group) ? 0 : 128 + std::max(StopSignals::received().load(), 1);
     }
     group.barrier();
+    comparison.check_same(group);
     display_.show(comparison);
     announce(comparison);
     (*directory).keep();

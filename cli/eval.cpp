@@ -35,7 +35,9 @@ void EvalCommand::run() const {
   if (!text.condition.empty() && !model.condition.empty()) {
     throw UsageError("--condition and --label: a text has labels of its own or one for all of it");
   }
+  divide_cores();
   const LoadedPredictor loaded = model.load(parse_enum<ConvPath>(conv));
+  check_same_model(model.model);
   const TextEvaluation evaluation = evaluate_text(loaded, text, "eval");
   if (!speaks()) return;
   const EvalResult& result = evaluation.result;

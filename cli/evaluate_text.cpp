@@ -9,8 +9,13 @@
 #include "sluice/base/numbers.hpp"
 #include "sluice/text/corpus.hpp"
 #include "sluice/text/labels.hpp"
+#include "sluice/training/detail/data_fingerprint.hpp"
 
 namespace sluice::cli {
+
+void check_same_text(const TokenShards& corpus) {
+  if (!ranks().alone()) shared_work().check_same({{"text", data_fingerprint(corpus)}});
+}
 
 TextEvaluation evaluate_text(const LoadedPredictor& loaded, const TextFlags& text,
                              const std::string& command) {
@@ -28,6 +33,7 @@ TextEvaluation evaluate_text(const LoadedPredictor& loaded, const TextFlags& tex
   if (!text.condition.empty() && loaded.model && !loaded.model->config().labels.empty()) {
     corpus = with_labels(corpus, inputs.sources(), loaded.model->config().labels);
   }
+  check_same_text(corpus);
   options.progress = [&](std::int64_t done, std::int64_t all) {
     progress(static_cast<double>(done) / static_cast<double>(all),
              fmt::format("{} of {} tokens", grouped(done), grouped(all)));

@@ -16,6 +16,9 @@ struct TextEvaluation {
   TextExtent extent;
 };
 
+/// Throws RankError when the processes that share a command's work have other texts.
+void check_same_text(const TokenShards& corpus);
+
 /// Says on standard error, in the name of `command`, what was skipped. Throws Error as
 /// TextFlags::open(), tokenize_corpus() and evaluate() do.
 TextEvaluation evaluate_text(const LoadedPredictor& loaded, const TextFlags& text,

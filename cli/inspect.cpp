@@ -11,6 +11,8 @@
 #include <string_view>
 
 #include "commands.hpp"
+#include "evaluate_text.hpp"
+#include "model_argument.hpp"
 #include "options.hpp"
 #include "output.hpp"
 #include "ranks.hpp"
@@ -64,6 +66,7 @@ int InspectCommand::run() const {
   PieceWork& work = shared_work();
   const StopSignals signals;
   const LoadedModel loaded = load_model(model);
+  check_same_model(model);
   ProgressDisplay display;
   const Progress shown = until_interrupted(display);
   const Progress progress = [&](double fraction, std::string_view what) {
@@ -79,6 +82,7 @@ int InspectCommand::run() const {
     const TokenShards corpus =
         tokenize_uncached(inputs.sources(), *loaded.tokenizer, progress,
                           documents.document_rule({&loaded.model->config()}, *loaded.tokenizer));
+    check_same_text(corpus);
     std::optional<RunDirectory> directory;
     if (work.leads()) directory.emplace(out, Existing::resume);
     InspectOptions options;

@@ -126,11 +126,15 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
 
 /// Says `what` in one line on standard error.
 int complain(const CLI::App* command, std::string_view what, int status, bool of_another = false) {
+  const std::string name = command ? command->get_name() : "";
+  // The library begins with the operation, which may be the command's.
+  if (command && what.starts_with(name + ": ")) what.remove_prefix(name.size() + 2);
+  const auto sentence = [&](const std::string& who) {
+    return fmt::format("sluice{}{}: {}{}\n", command ? " " : "", name, who, what);
+  };
+  sluice::cli::add_to_log(sentence(""));
   if (const auto who = sluice::cli::complainer(of_another)) {
-    const std::string name = command ? command->get_name() : "";
-    // The library begins with the operation, which may be the command's.
-    if (command && what.starts_with(name + ": ")) what.remove_prefix(name.size() + 2);
-    sluice::cli::tell(fmt::format("sluice{}{}: {}{}\n", command ? " " : "", name, *who, what));
+    sluice::cli::tell_user(sentence(*who));
   }
   return sluice::cli::fail_ranks(status);
 }

@@ -5,8 +5,11 @@
 #include <filesystem>
 #include <string_view>
 
+#include "ranks.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
 #include "sluice/inference/ngram.hpp"
+#include "sluice/models/model_directory.hpp"
 #include "sluice/training/config.hpp"
 
 namespace sluice::cli {
@@ -100,6 +103,25 @@ LoadedPredictor load_predictor(const std::string& text, const FreezeOptions& opt
     models.insert(models.end(), loaded[i].models.begin(), loaded[i].models.end());
   }
   return {make_mixture(std::move(parts)), loaded.front().tokenizer, nullptr, std::move(models)};
+}
+
+void check_same_model(const std::string& text) {
+  if (ranks().alone()) return;
+  Facts facts;
+  const std::vector<ModelShare> shares = parse_model_shares(text);
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    const std::string number = i == 0 ? "" : fmt::format(" {}", i + 1);
+    if (std::filesystem::is_regular_file(shares[i].path)) {
+      facts.emplace_back("model" + number, file_checksum(shares[i].path));
+    } else {
+      for (const auto& [name, value] : ModelDirectory(shares[i].path).fingerprints()) {
+        facts.emplace_back(name + number, value);
+      }
+    }
+    if (shares[i].weight)
+      facts.emplace_back("share" + number, fmt::format("{}", *shares[i].weight));
+  }
+  shared_work().check_same(facts);
 }
 
 std::shared_ptr<const FrozenModel> conditioned(const std::shared_ptr<const FrozenModel>& model,

@@ -48,6 +48,11 @@ LoadedPredictor load_predictor(const std::string& text, const FreezeOptions& opt
 std::shared_ptr<const FrozenModel> conditioned(const std::shared_ptr<const FrozenModel>& model,
                                                const std::string& label);
 
+/// Throws RankError when the processes that share a command's work were given other models, or none
+/// that are alike: other weights, configurations, tokenizers, n-grams or shares. Nothing that is
+/// large is read for it, n-grams apart.
+void check_same_model(const std::string& text);
+
 /// What every command that asks a model takes besides the model itself.
 struct ModelFlags {
   std::string model;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <sstream>
 #include <string_view>
@@ -74,7 +76,44 @@ CLI::App& add_command(CLI::App& program, const std::string& name, const std::str
   return *program.add_subcommand(name, description);
 }
 
-void when_chosen(CLI::App& app, std::function<void()> run) { app.callback(std::move(run)); }
+namespace {
+
+const CLI::App* chosen_app = nullptr;
+
+/// Whether what an argument takes is in files, or a machine's own.
+bool may_differ(const CLI::Option& option) {
+  constexpr std::array<std::string_view, 6> of_files = {"FILE",   "FILE.json", "PATH",
+                                                        "PATH..", "PATH...",   "DIR"};
+  constexpr std::array<std::string_view, 3> of_machines = {"--threads", "--jobs", "--timeout"};
+  const auto has = [](const auto& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  return option.get_positional() || has(of_files, option.get_type_name()) ||
+         has(of_machines, option.get_name());
+}
+
+}  // namespace
+
+void when_chosen(CLI::App& app, std::function<void()> run) {
+  app.callback([&app, run = std::move(run)] {
+    chosen_app = &app;
+    run();
+  });
+}
+
+Facts given_flags() {
+  Facts facts;
+  if (chosen_app == nullptr) return facts;
+  facts.emplace_back("command", chosen_app->get_name());
+  for (const CLI::Option* option : chosen_app->get_options()) {
+    if (option->count() == 0) continue;
+    const std::vector<std::string> values = option->results();
+    const bool input = std::find(values.begin(), values.end(), "-") != values.end();
+    if (may_differ(*option) && !input) continue;
+    facts.emplace_back(option->get_name(), input ? "-" : fmt::format("{}", fmt::join(values, " ")));
+  }
+  return facts;
+}
 
 void add_footer(CLI::App& app, const std::string& text,
                 std::initializer_list<const char*> examples) {

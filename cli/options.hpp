@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sluice/base/fields.hpp"
+#include "sluice/base/pieces.hpp"
 
 namespace CLI {
 class App;
@@ -40,6 +41,10 @@ double parse_minutes(const std::string& flag, const std::string& text);
 CLI::App& add_command(CLI::App& program, const std::string& name, const std::string& description);
 /// `run` is called when the command was chosen, its arguments being set.
 void when_chosen(CLI::App& app, std::function<void()> run);
+/// What the chosen command was given that processes which share its work must have alike: its name
+/// and its flags, but for those that name files or say how much of a machine to use. Of files,
+/// whether they are standard input.
+Facts given_flags();
 /// Ends --help with a paragraph, if there is one, and with command lines to start from.
 void add_footer(CLI::App& app, const std::string& text,
                 std::initializer_list<const char*> examples);

@@ -31,8 +31,12 @@ std::size_t terminal_width() {
   return size.ws_col;
 }
 
+/// The log; null: there is none.
+std::FILE* kept_log = nullptr;
+
 /// Whether standard error is a terminal on which a line can be wiped.
 bool redraws_lines() {
+  if (keeps_log()) return false;
   const char* const kind = std::getenv("TERM");
   return isatty(STDERR_FILENO) == 1 && kind != nullptr && std::string_view(kind) != "dumb";
 }
@@ -40,15 +44,38 @@ bool redraws_lines() {
 }  // namespace
 
 void print(std::string_view text) {
+  if (keeps_log()) return add_to_log(text);
   check_output(std::fwrite(text.data(), 1, text.size(), stdout) == text.size());
 }
 
 void tell(std::string_view text) {
+  if (keeps_log()) return add_to_log(text);
+  tell_user(text);
+}
+
+void tell_user(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
 }
 
 void flush_output() { check_output(std::fflush(stdout) == 0); }
+
+void keep_log(const std::filesystem::path& file) {
+  std::error_code error;
+  std::filesystem::create_directories(file.parent_path(), error);
+  kept_log = std::fopen(file.c_str(), "ae");
+  if (kept_log != nullptr) return;
+  throw Error(fmt::format("cannot write the log '{}': {}", file.string(),
+                          std::generic_category().message(errno)));
+}
+
+bool keeps_log() { return kept_log != nullptr; }
+
+void add_to_log(std::string_view text) {
+  if (!keeps_log()) return;
+  std::fwrite(text.data(), 1, text.size(), kept_log);
+  std::fflush(kept_log);
+}
 
 std::string counted(std::int64_t number, std::string_view one) {
   return fmt::format("{} {}{}", grouped(number), one, number == 1 ? "" : "s");

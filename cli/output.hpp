@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,15 @@ void flush_output();
 
 /// Writes to standard error. What cannot be said there is not said: that fails nothing.
 void tell(std::string_view text);
+
+/// From now on this process, one of several that is not the first, says to the end of `file` what
+/// it would say to its user. Throws Error when it cannot be written.
+void keep_log(const std::filesystem::path& file);
+bool keeps_log();
+/// To the log, where there is one.
+void add_to_log(std::string_view text);
+/// As tell(), and past the log: for the sentence that ends a job.
+void tell_user(std::string_view text);
 
 /// How many of something: "1 layer", "1,234 layers"; `one` is what a single one is called, of a
 /// word whose plural takes an s.

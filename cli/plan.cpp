@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "output.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
+#include "sluice/models/language_model.hpp"
 #include "sluice/models/memory.hpp"
 #include "sluice/models/model_directory.hpp"
 #include "sluice/training/metrics.hpp"
@@ -86,25 +88,25 @@ int plan(const PlanFlags& flags) {
   const double seconds = static_cast<double>(tokens) * times.seconds;
   const double deviation = measured ? times.deviation / times.seconds : flags.deviation / 100;
   const double gradients = 4 * static_cast<double>(model.parameter_count());
-  const StepCost cost{
-      .seconds = seconds,
-      .tokens = tokens,
-      .deviation = deviation * seconds,
-      .gradient_bytes = gradients,
-      .sent_bytes = training.communicate == Precision::bf16 ? gradients / 2 : gradients,
-      .sync_every = training.sync_every};
+  const StepCost cost{.seconds = seconds,
+                      .tokens = tokens,
+                      .deviation = deviation * seconds,
+                      .buckets = gradient_buckets(*make_model(model, std::nullopt)),
+                      .sent_share = training.communicate == Precision::bf16 ? 0.5 : 1.0,
+                      .sync_every = training.sync_every};
   const double memory = static_cast<double>(training_memory_estimate(
                             model, training.batch, training.context, training.kept_per_parameter(),
                             training.recompute)) +
-                        2 * cost.gradient_bytes;
+                        2 * gradients;
   constexpr double giga = 1e9;
   std::string text = fmt::format(
       "a micro-batch of {} tokens takes {:.4g} s in one process (measured: {} tokens/s), "
-      "give or take {:.2g}%; {} parameters; {} and {}\n\n"
+      "give or take {:.2g}%; {} parameters, in {}; {} and {}\n\n"
       "{:>9} {:>13} {:>8}  {:<25} {:>9} {:>9}\n",
       grouped(tokens), seconds, grouped(std::llround(1 / times.seconds)), 100 * deviation,
-      grouped(model.parameter_count()), flags.bandwidth, flags.latency, "processes", "tokens/s",
-      "hours", "efficiency", "GB each", "limit");
+      grouped(model.parameter_count()),
+      counted(static_cast<std::int64_t>(cost.buckets.size()), "bucket"), flags.bandwidth,
+      flags.latency, "processes", "tokens/s", "hours", "efficiency", "GB each", "limit");
   ScalingPoint best;
   for (std::int64_t n = 1; n <= most_processes; n *= 2) {
     const ScalingPoint point = predict_scaling(cost, network, n);
@@ -115,7 +117,7 @@ int plan(const PlanFlags& flags) {
                         grouped(std::llround(point.tokens_per_second)),
                         static_cast<double>(flags.tokens) / point.tokens_per_second / 3600,
                         100 * point.efficiency, std::string(bar, '='),
-                        n == 1 ? memory / giga - 2 * cost.gradient_bytes / giga : memory / giga,
+                        n == 1 ? memory / giga - 2 * gradients / giga : memory / giga,
                         name_of_limit(point.limit));
   }
   const ScalingPoint next = predict_scaling(cost, network, 2 * best.processes);

@@ -8,15 +8,19 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <system_error>
 #include <thread>
 
 #include "options.hpp"
+#include "output.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/parallel.hpp"
+#include "sluice/base/version.hpp"
 #include "sluice/comm/detail/patience.hpp"
 #include "sluice/comm/rank_work.hpp"
 #include "stop_signals.hpp"
@@ -45,6 +49,16 @@ std::unique_ptr<Communicator>& joined() {
   return communicator;
 }
 
+/// A log of this process, where one was asked for and it is not the one that speaks anyway.
+void begin_log() {
+  const char* const directory = std::getenv(logs_variable);
+  const Communicator& all = *joined();
+  if (directory == nullptr || *directory == '\0' || all.leads()) return;
+  keep_log(std::filesystem::path(directory) / fmt::format("rank-{}.log", all.rank()));
+  add_to_log(fmt::format("sluice {}: {} of {}, process {}\n", library_version(),
+                         all.title(all.rank()), all.size(), getpid()));
+}
+
 }  // namespace
 
 void check_command_for_ranks(std::string_view command) {
@@ -61,16 +75,24 @@ Communicator& ranks(const Communicator::Options& options) {
   if (!joined()) {
     joined() =
         Communicator::launched() ? Communicator::open(options) : std::make_unique<Communicator>();
+    begin_log();
+    Facts facts = {{"version", std::string(library_version())}};
+    for (auto& flag : given_flags()) facts.push_back(std::move(flag));
+    joined()->check_same(facts);
   }
   return *joined();
 }
+
+bool has_voice() { return speaks() || keeps_log(); }
 
 bool speaks() { return Communicator::launched_rank() == 0; }
 
 std::optional<std::string> complainer(bool of_another) {
   // Who was stopped and finds the others gone was given up by them.
   if (of_another && joined() && joined()->was_missed()) return std::nullopt;
-  if (speaks()) return "";
+  // Of another the sentence itself says which; of itself it must, where there are others.
+  const bool several = joined() && !joined()->alone();
+  if (speaks()) return several && !of_another ? joined()->title(0) + ": " : "";
   if (!joined()) return std::nullopt;
   const auto now = [] { return std::chrono::steady_clock::now(); };
   SpeakingTurn turn(joined()->rank(), of_another, now());

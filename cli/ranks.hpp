@@ -12,12 +12,17 @@
 
 namespace sluice::cli {
 
+/// The variable of the environment that names a directory for the logs of all processes but the
+/// first: rank-1.log and so on, which go on where they end.
+inline constexpr const char* logs_variable = "SLUICE_RANK_LOGS";
+
 /// Throws UsageError when several processes were started together to run `command`, which is none
 /// of those that can share their work; empty: no command, as for --version.
 void check_command_for_ranks(std::string_view command);
 
 /// Joins the processes that were started together; this one alone when none were. The first call
-/// decides on the options.
+/// decides on the options, and throws RankError where another is of another version or was given
+/// other flags (given_flags()).
 Communicator& ranks(const Communicator::Options& options = {});
 
 /// Makes the directory of a run in the first process, and joins it in the others.
@@ -43,6 +48,9 @@ class SharedRunDirectory {
 
 /// Whether this process is the one that speaks: the first of those that were started together.
 bool speaks();
+
+/// Whether what this process says goes anywhere: it speaks, or keeps a log.
+bool has_voice();
 
 /// To be called before a complaint: what it begins with, "" or "rank 2 on node7: "; none when it is
 /// not to be made: of several processes that complain of the same the first one speaks, and of

@@ -117,6 +117,7 @@ int RescoreCommand::run() {
   PieceWork& work = shared_work();
   const std::unique_ptr<std::istream> input = leading_text(file);
   const LoadedPredictor loaded = model.load();
+  check_same_model(model.model);
   const Rescorer rescorer(loaded.predictor, *loaded.tokenizer, options);
   FaultyLines faults("rescore");
   const LineOutput output{.line = [](const std::string& line) { print(line + "\n"); },

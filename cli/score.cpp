@@ -91,6 +91,7 @@ int ScoreCommand::run() {
         "sluice score: one of the processes reads all of the lines: each continues those before\n");
   }
   const LoadedPredictor loaded = model.load();
+  if (!options.running) check_same_model(model.model);
   if (options.running) options.documents = texts.document_rule(loaded.configs(), *loaded.tokenizer);
   LineScorer scorer(loaded.predictor, *loaded.tokenizer, options);
   FaultyLines faults("score");

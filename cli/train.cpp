@@ -82,7 +82,7 @@ void TrainRun::prepare_text_of_all() {
     if (const int signal = StopSignals::received()) throw Interrupted{signal};
   };
   text_.emplace(prepare_text(settings_, directory_.files().cache(), notes_,
-                             ranks_.leads() ? until_interrupted(display_) : silent,
+                             has_voice() ? until_interrupted(display_) : silent,
                              std::move(tokenizer), &shared_work()));
 }
 
@@ -168,11 +168,11 @@ Error TrainRun::wrecked(const TrainResult& result) const {
 }
 
 int TrainRun::finish(const TrainResult& result) {
-  if (!ranks_.leads()) {
+  if (!has_voice()) {
     if (result.wrecked()) throw wrecked(result);
     return result.status == TrainStatus::interrupted ? 128 + result.stop : 0;
   }
-  if (profile_steps_ > 0 && !profiled_) {
+  if (ranks_.leads() && profile_steps_ > 0 && !profiled_) {
     display_.say(
         fmt::format("no profile: the training ended within its first {} steps, which warm up",
                     profile_warmup_steps));
@@ -205,11 +205,11 @@ int TrainRun::run() {
   options.resume = resume_;
   options.stop = &StopSignals::received();
   options.ranks = &ranks_;
-  if (ranks_.leads()) {
+  if (has_voice()) {
     announce();
     options.callbacks = callbacks();
-    options.profile_steps = profile_steps_;
   }
+  if (ranks_.leads()) options.profile_steps = profile_steps_;
   return finish(train_model(*plan_, *text_, directory_.files(), options));
 }
 
@@ -229,7 +229,14 @@ void share_out(Settings& settings, const Communicator& ranks, bool resume) {
 
 int train_command(TrainFlags flags) {
   if (!(flags.timeout > 0)) throw UsageError("--timeout: expected seconds above 0");
-  Communicator& group = ranks({.timeout = flags.timeout, .stop = &StopSignals::received()});
+  const auto say_waiting = [](const std::string& process, double seconds) {
+    tell(fmt::format(
+        "sluice train: {} has kept the others waiting for {:g} seconds and lives: it computes, or "
+        "waits for a disk or for input\n",
+        process, seconds));
+  };
+  Communicator& group =
+      ranks({.timeout = flags.timeout, .stop = &StopSignals::received(), .waits_for = say_waiting});
   Notes notes;
   Settings settings = settings_from(flags, notes);
   if (flags.resume_if_possible) {

@@ -18,6 +18,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/// What a thread beside the profiled one is called in traces.
+constexpr int number_beside = 1000;
+
 struct TraceEvent {
   const char* name;
   int thread;
@@ -91,7 +94,8 @@ class ThreadStore {
   void collect(Gathered& to) {
     const std::lock_guard<std::mutex> guard(mutex_);
     for (const auto& [name, entry] : gathered_.entries) {
-      add(to.entries.try_emplace(name, ProfileEntry{.name = entry.name}).first->second, entry);
+      const ProfileEntry none{.name = entry.name, .beside = entry.beside};
+      add(to.entries.try_emplace(name, none).first->second, entry);
     }
     to.events.insert(to.events.end(), gathered_.events.begin(), gathered_.events.end());
   }
@@ -100,6 +104,7 @@ class ThreadStore {
     if (profile != gathered_.profile) return;  // another one has begun meanwhile
     ProfileEntry& entry = gathered_.entries[event.name];
     if (entry.calls == 0) entry.name = event.name;
+    entry.beside = event.thread == number_beside;
     ++entry.calls;
     entry.seconds += seconds;
     entry.flops += event.flops;
@@ -257,11 +262,18 @@ void write_chrome_trace(const std::filesystem::path& path) {
 }
 
 ProfileScope::ProfileScope(const char* name, double flops, double bytes)
-    : profile_(current_profile()) {
+    : profile_(current_profile()), name_(name), flops_(flops), bytes_(bytes) {
+  begin();
+}
+
+ProfileScope::ProfileScope(Beside /*beside*/, const char* name)
+    : profile_(running.load(std::memory_order_relaxed)), name_(name) {
+  place.thread = number_beside;
+  begin();
+}
+
+void ProfileScope::begin() {
   if (profile_ == 0) return;
-  name_ = name;
-  flops_ = flops;
-  bytes_ = bytes;
   outer_ = place.innermost;
   place.innermost = this;
   start_ = Clock::now();

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "mpi_module.hpp"
+#include "sluice/comm/detail/other_fact.hpp"
 #include "thread.hpp"
 
 namespace sluice {
@@ -189,6 +190,16 @@ std::string Communicator::broadcast(std::string_view mine, int root) {
     with.broadcast(bytes_of(out), root);
   });
   return out;
+}
+
+void Communicator::check_same(const Facts& facts) {
+  if (alone()) return;
+  const std::optional<OtherFact> other = find_other(all_gather(bytes_of_facts(facts)));
+  if (!other) return;
+  throw RankError(
+      fmt::format("{} has another {} than {}: {}, got {}; all processes of a job need the same "
+                  "program, the same settings and the same files",
+                  title(other->rank), other->name, title(0), other->first, other->there));
 }
 
 std::int64_t Communicator::next_number() { return thread_ ? thread_->next_number() : count_++; }

@@ -4,8 +4,12 @@ namespace sluice {
 namespace {
 
 constexpr int heartbeat_tag = 1;
-constexpr std::int64_t living_sign = 1;
-constexpr std::int64_t failing_sign = 2;
+/// A sign: twice what was begun, and one more of a process that is about to end the job.
+constexpr std::int64_t sign_of(std::int64_t begun, bool failing) {
+  return 2 * begun + (failing ? 1 : 0);
+}
+constexpr std::int64_t begun_of(std::int64_t sign) { return sign / 2; }
+constexpr bool is_failing(std::int64_t sign) { return sign % 2 == 1; }
 constexpr std::chrono::milliseconds between_beats{1000};
 constexpr std::chrono::milliseconds between_looks{100};
 /// By then a job whose other processes gave this one up has been ended.
@@ -13,7 +17,7 @@ constexpr std::chrono::seconds being_missed{30};
 
 }  // namespace
 
-Heartbeat::Heartbeat(const MpiTable& mpi, int rank, int size) : mpi_(mpi) {
+Heartbeat::Heartbeat(const MpiTable& mpi, int rank, int size) : mpi_(mpi), straggler_(size) {
   const Clock::time_point now = Clock::now();
   if (rank != 0) {
     peers_.push_back({.rank = 0, .heard = now});
@@ -39,15 +43,17 @@ void Heartbeat::show(Peer& peer, Clock::time_point now) {
   const bool news = failing_ && !peer.told;
   if (peer.sending != nullptr || (now - peer.sent < between_beats && !news)) return;
   peer.told = failing_;
-  peer.out = failing_ ? failing_sign : living_sign;
+  peer.out = sign_of(begun_, failing_);
   peer.sent = now;
   peer.sending = mpi_.send(&peer.out, sizeof peer.out, peer.rank, heartbeat_tag);
 }
 
-std::optional<int> Heartbeat::beat(double timeout) {
+std::optional<int> Heartbeat::beat(double timeout, std::int64_t begun) {
   const Clock::time_point now = Clock::now();
   if (now < next_) return std::nullopt;
   next_ = now + between_looks;
+  begun_ = begun;
+  straggler_.saw(0, begun);
   // A process that was stopped itself for a while has not listened: it hears the others first.
   const bool slept = std::chrono::duration<double>(now - looked_).count() > timeout / 2;
   looked_ = now;
@@ -57,7 +63,8 @@ std::optional<int> Heartbeat::beat(double timeout) {
   for (Peer& peer : peers_) {
     while (peer.receiving != nullptr && mpi_.test(peer.receiving) != 0) {
       peer.heard = now;
-      if (peer.rank == 0 && peer.in == failing_sign) first_failed_ = true;
+      if (peer.rank == 0 && is_failing(peer.in)) first_failed_ = true;
+      straggler_.saw(peer.rank, begun_of(peer.in));
       peer.receiving = mpi_.receive(&peer.in, sizeof peer.in, peer.rank, heartbeat_tag);
     }
     if (slept) peer.heard = now;

@@ -10,10 +10,12 @@
 #include <vector>
 
 #include "mpi_table.hpp"
+#include "sluice/comm/detail/patience.hpp"
 
 namespace sluice {
 
-/// Every process shows the first one a sign of life each second, and the first one all others.
+/// Every process shows the first one a sign of life each second, and the first one all others: how
+/// many exchanges it has begun.
 class Heartbeat {
  public:
   using Clock = std::chrono::steady_clock;
@@ -22,9 +24,12 @@ class Heartbeat {
   Heartbeat(const Heartbeat&) = delete;
   Heartbeat& operator=(const Heartbeat&) = delete;
 
-  /// Shows a sign when it is time, and sees those of others. The first of them that has shown none
-  /// for `timeout` seconds. To be called often; costs next to nothing in between.
-  std::optional<int> beat(double timeout);
+  /// Shows a sign when it is time, and sees those of others; `begun` is what this process's says.
+  /// The first of them that has shown none for `timeout` seconds. To be called often; costs next to
+  /// nothing in between.
+  std::optional<int> beat(double timeout, std::int64_t begun);
+  /// In the first process: who has kept others waiting for `patience` seconds, itself included.
+  std::optional<int> straggler(double patience) { return straggler_.look(looked_, patience); }
 
   /// Forgets what is under way.
   void end();
@@ -52,6 +57,8 @@ class Heartbeat {
   void show(Peer& peer, Clock::time_point now);
 
   std::vector<Peer> peers_;
+  Straggler straggler_;
+  std::int64_t begun_ = 0;
   std::atomic<bool> failing_{false}, first_failed_{false}, missed_{false};
   Clock::time_point next_ = Clock::now();
   Clock::time_point looked_ = Clock::now();

@@ -29,6 +29,22 @@ SpeakingTurn::Answer SpeakingTurn::look(Time now, const Seen& seen) {
   return seen.stopping ? Answer::silent : Answer::speak;
 }
 
+void Straggler::saw(int rank, std::int64_t begun) {
+  Seen& seen = seen_[static_cast<std::size_t>(rank)];
+  if (seen.begun != begun) seen = {.begun = begun};
+}
+
+std::optional<int> Straggler::look(Time now, double patience) {
+  const auto [last, first] = std::minmax_element(
+      seen_.begin(), seen_.end(), [](const Seen& a, const Seen& b) { return a.begun < b.begun; });
+  if (last->begun == first->begun) return std::nullopt;
+  if (!last->behind_since) last->behind_since = now;
+  const double waited = std::chrono::duration<double>(now - *last->behind_since).count();
+  if (last->told || waited < patience) return std::nullopt;
+  last->told = true;
+  return static_cast<int>(last - seen_.begin());
+}
+
 double timeout_when_stopping(double timeout) {
   return std::min(timeout, std::clamp(timeout / 4, 5.0, 30.0));
 }

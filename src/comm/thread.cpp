@@ -88,7 +88,20 @@ void Communicator::Thread::abort(int status) noexcept {
 
 std::optional<int> Communicator::Thread::attend() {
   count_->serve();
-  return heartbeat_->beat(patience());
+  const std::optional<int> silent = heartbeat_->beat(patience(), begun_);
+  if (rank_ == 0 && options_.waits_for && !silent) tell_straggler();
+  return silent;
+}
+
+void Communicator::Thread::tell_straggler() {
+  if (const auto rank = heartbeat_->straggler(options_.timeout)) {
+    options_.waits_for(title_of(*rank), options_.timeout);
+  }
+}
+
+std::string Communicator::Thread::title_of(int rank) {
+  const std::lock_guard lock(mutex_);
+  return title_ ? title_(rank) : fmt::format("rank {}", rank);
 }
 
 std::int64_t Communicator::Thread::next_number() {
@@ -186,11 +199,10 @@ void Communicator::Thread::finish(void* request) {
     if (state == 1) return;
     if (state < 0) throw RankError("another process has gone: MPI lost its connection");
     if (const std::optional<int> silent = attend()) {
-      const std::lock_guard lock(mutex_);
       throw RankError(fmt::format(
           "{} has shown no sign of life for {:g} seconds: it hangs, its machine does, or the "
           "network is down; what was saved last is whole",
-          title_ ? title_(*silent) : fmt::format("rank {}", *silent), patience()));
+          title_of(*silent), patience()));
     }
     if (waiting_.load(std::memory_order_relaxed) == 0) {
       std::unique_lock lock(mutex_);
@@ -208,6 +220,7 @@ void Communicator::Thread::finish(void* request) {
 void Communicator::Thread::all_gather(std::span<const std::byte> mine,
                                       std::span<const std::size_t> counts,
                                       std::span<std::byte> all) {
+  ++begun_;
   const Parts parts(counts);
   const bool in_place =
       mine.data() == all.data() + parts.offsets[static_cast<std::size_t>(rank_)] && !all.empty();
@@ -220,12 +233,14 @@ void Communicator::Thread::all_gather(std::span<const std::byte> mine,
 void Communicator::Thread::all_to_all(std::span<const std::byte> from,
                                       std::span<const Part> from_parts, std::span<std::byte> to,
                                       std::span<const std::size_t> to_counts) {
+  ++begun_;
   const Parts out(from_parts), in(to_counts);
   finish(mpi_.all_to_all(from.data(), out.counts.data(), out.offsets.data(), to.data(),
                          in.counts.data(), in.offsets.data()));
 }
 
 void Communicator::Thread::broadcast(std::span<std::byte> data, int root) {
+  ++begun_;
   finish(mpi_.broadcast(data.data(), count_of(data.size()), root));
 }
 

@@ -64,11 +64,16 @@ class Communicator::Thread final : private Collectives {
   const MpiTable& mpi_;
   /// What others want of this process between its own work; the first that is silent.
   std::optional<int> attend();
+  /// Tells who keeps others waiting.
+  void tell_straggler();
+  std::string title_of(int rank);
   /// Seconds of silence after which another process is lost.
   double patience() const;
 
   const Options options_;
   int rank_ = 0, size_ = 1;
+  /// Exchanges of all processes, that this one has begun.
+  std::int64_t begun_ = 0;
   std::unique_ptr<Heartbeat> heartbeat_;
   std::unique_ptr<SharedCount> count_;
   std::mutex mutex_;

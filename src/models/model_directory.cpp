@@ -174,6 +174,17 @@ ModelConfig ModelDirectory::model_config() const {
   }
 }
 
+Facts ModelDirectory::fingerprints() const {
+  const SafetensorsFile weights(has_runtime() ? runtime_file() : weights_file());
+  ModelConfig config = model_config();
+  config.dropout = 0;
+  const std::string fields = json_text(write_model(config));
+  return {
+      {"model", weights.checksum().empty() ? file_checksum(weights.path()) : weights.checksum()},
+      {"model configuration", checksum_hex(fields.data(), fields.size())},
+      {"tokenizer", file_checksum(tokenizer_file(path_))}};
+}
+
 LoadedModel ModelDirectory::load(Weights weights) const {
   check_trained();
   const ModelConfig config = model_config();
@@ -226,7 +237,7 @@ void ModelDirectory::save_weights(const LanguageModel& model, Weights weights) c
 PendingSafetensors ModelDirectory::prepare_weights(const LanguageModel& model,
                                                    Weights weights) const {
   return prepare_parameters(weights_file(weights), model,
-                            fingerprints(model.config(), tokenizer_file(path_)));
+                            sluice::fingerprints(model.config(), tokenizer_file(path_)));
 }
 
 void ModelDirectory::save(const LanguageModel& model, const Tokenizer& tokenizer) const {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/models/detail/changed_vocabulary.hpp"
 #include "sluice/models/language_model.hpp"
@@ -14,6 +15,7 @@
 #include "sluice/models/model_directory.hpp"
 #include "sluice/text/batches.hpp"
 #include "sluice/text/detail/holdout.hpp"
+#include "sluice/text/detail/text_fingerprint.hpp"
 #include "sluice/text/detail/vocabulary_change.hpp"
 #include "sluice/text/inputs.hpp"
 #include "sluice/text/labels.hpp"
@@ -76,6 +78,10 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
     auto inputs = std::make_unique<TextInputs>(
         paths, reading, work.leads() ? cache : std::filesystem::path(), progress);
     if (!inputs->skipped().empty()) notes.push_back(inputs->skipped_note());
+    // Each process reads blocks of its own text, at the places that the first one found in its.
+    if (work.processes() > 1) {
+      work.check_same({{"text", text_fingerprint(inputs->sources())}});
+    }
     return inputs;
   };
   const auto inputs = open(data.train);
@@ -97,6 +103,10 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
     options.document_mark = asked.document_mark;
     tokenizer = train_tokenizer(options, parts.train, progress, work);
     change_vocabulary_of(settings, parts.train, notes, progress, tokenizer);
+  }
+  if (work.processes() > 1) {
+    const std::uint64_t sum = tokenizer->fingerprint();
+    work.check_same({{"tokenizer", checksum_hex(&sum, sizeof sum)}});
   }
   settings.tokenizer.become(options);
   const DocumentRule rule = document_rule(asked.documents, asked.document_mark, *tokenizer);

@@ -112,13 +112,17 @@ std::string format_profile(const StepProfile& profile, const Ceilings& ceilings)
   text += table.header();
   ProfileEntry whole;
   whole.seconds = profile.seconds;
+  std::string beside;
   for (const ProfileEntry& entry : profile.entries) {
-    text += table.row(row_name(entry.name), entry, entry.name.ends_with("bf16"));
+    std::string& rows = entry.beside ? beside : text;
+    rows += table.row(row_name(entry.name), entry, entry.name.ends_with("bf16"));
+    if (entry.beside) continue;
     whole.flops += entry.flops;
     whole.bytes += entry.bytes;
   }
   const bool bf16 = profile.precision == Precision::bf16 && ceilings.gemm_bf16 > 0;
-  return text + table.row("whole step", whole, bf16);
+  text += table.row("whole step", whole, bf16);
+  return beside.empty() ? text : text + "\nmeanwhile, on a thread of its own\n" + beside;
 }
 
 }  // namespace sluice

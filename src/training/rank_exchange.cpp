@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "sluice/base/profile.hpp"
@@ -11,8 +12,6 @@
 namespace sluice {
 namespace {
 
-/// Bytes of the first bucket, which goes early.
-constexpr std::int64_t first_bucket_bytes = std::int64_t{1} << 20;
 /// Slices begin at multiples of this many scalars, a line of the cache.
 constexpr std::int64_t slice_grain = 16;
 
@@ -121,17 +120,18 @@ void RankExchange::fill_buckets() {
   const std::string first = ranks_.broadcast(
       {reinterpret_cast<const char*>(order_.data()), order_.size() * sizeof order_[0]});
   std::memcpy(order_.data(), first.data(), first.size());
-  std::int64_t room = 0, most = first_bucket_bytes;
+  std::vector<std::int64_t> bytes;
   for (const std::size_t leaf : order_) {
-    const Shape& shape = leaves_[leaf].part->shape();
-    const std::int64_t bytes = shape.elements() * static_cast<std::int64_t>(sizeof(float));
-    if (buckets_.empty() || room + bytes > most) {
-      if (!buckets_.empty()) most = bucket_bytes;
-      buckets_.emplace_back();
-      room = 0;
+    bytes.push_back(leaves_[leaf].part->shape().elements() *
+                    static_cast<std::int64_t>(sizeof(float)));
+  }
+  auto leaf = order_.begin();
+  for (const std::size_t leaves : leaves_of_buckets(bytes)) {
+    Bucket& bucket = buckets_.emplace_back();
+    for (std::size_t i = 0; i < leaves; ++i, ++leaf) {
+      bucket.items.push_back(
+          {.leaf = *leaf, .shape = leaves_[*leaf].part->shape(), .own = {}, .kinds = {}});
     }
-    room += bytes;
-    buckets_.back().items.push_back({.leaf = leaf, .shape = shape, .own = {}, .kinds = {}});
   }
 }
 
@@ -162,6 +162,7 @@ void RankExchange::post(Bucket& bucket) {
     }
   }
   bucket.done = ranks_.post([this, &bucket](Collectives& with) {
+    const ProfileScope scope(ProfileScope::Beside(), "gradients exchanged");
     std::vector<std::int64_t> mine, all;
     std::vector<std::size_t> counts;
     for (const Bucket::Item& item : bucket.items) {
@@ -295,6 +296,7 @@ void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
     totals.emplace_back(part.size(), to);
   }
   float* next = incoming.data();
+  std::optional<ProfileScope> adding(std::in_place, ProfileScope::Beside(), "gradients added");
   for_each_node([&](const SumNode& node, std::size_t leaf, const float* here, std::size_t comes) {
     totals[leaf].push(node.level, node.index,
                       comes > 0 ? SpanSum::Numbers{next, next} : SpanSum::Numbers{here, nullptr});
@@ -305,11 +307,13 @@ void RankExchange::sum_dense(Collectives& with, Bucket& bucket) {
     const ScalarRange part = part_of(placed[leaf], with.rank());
     if (part.size() == 0) continue;
     const Bucket::Item& item = *placed[leaf].item;
+    // Adds what is left to add.
     const float* const total = totals[leaf].total();
     if (!all_travel || placed[leaf].divided()) continue;
     wire_.append(total, part.size(),
                  {item.leaf, wire_.slots() - 1, part.begin, item.shape.elements()});
   }
+  adding.reset();
   if (n == 0) return;
   std::vector<std::size_t> slices;
   slices.reserve(static_cast<std::size_t>(size));

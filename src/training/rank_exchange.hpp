@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "buckets.hpp"
 #include "gradient_exchange.hpp"
 #include "rank_group.hpp"
 #include "sluice/comm/communicator.hpp"
@@ -96,10 +97,6 @@ class RankExchange final : public GradientExchange {
   SumWire wire_;
   Tensor incoming_;
 };
-
-/// Bytes of gradients in a bucket: enough that a network's latency does not count, little enough
-/// that the first goes early.
-inline constexpr std::int64_t bucket_bytes = std::int64_t{4} << 20;
 
 /// Values as they travel.
 template <class T>

@@ -65,18 +65,7 @@ void RankGroup::gather(std::span<double> values) const {
 }
 
 void RankGroup::check_same(const Fingerprint& facts) const {
-  if (!several()) return;
-  for (const auto& [name, value] : facts) {
-    const std::vector<std::string> all = ranks_->all_gather(value);
-    for (int rank = 1; rank < size(); ++rank) {
-      const std::string& there = all[static_cast<std::size_t>(rank)];
-      if (there == all.front()) continue;
-      throw RankError(
-          fmt::format("{} has another {} than {}: {}, got {}; all processes of a job need the same "
-                      "program and the same files",
-                      ranks_->title(rank), name, ranks_->title(0), all.front(), there));
-    }
-  }
+  if (several()) ranks_->check_same(Facts(facts.begin(), facts.end()));
 }
 
 std::string RankGroup::other_processor() const {

@@ -45,6 +45,7 @@ void RankExchange::share_updates(std::span<const Tensor> values) {
   std::size_t bytes = 0;
   const auto send_small = [&] {
     done.push_back(ranks_.post([this, updates = std::exchange(small, {})](Collectives& with) {
+      const ProfileScope beside(ProfileScope::Beside(), "updates exchanged");
       gather_small(with, updates);
     }));
     bytes = 0;
@@ -52,8 +53,10 @@ void RankExchange::share_updates(std::span<const Tensor> values) {
   for (std::size_t leaf = 0; leaf < values.size(); ++leaf) {
     const Tensor& value = values[leaf];
     if (value.bytes() >= large_update_bytes) {
-      done.push_back(ranks_.post(
-          [this, update = Update{leaf, value}](Collectives& with) { gather_large(with, update); }));
+      done.push_back(ranks_.post([this, update = Update{leaf, value}](Collectives& with) {
+        const ProfileScope beside(ProfileScope::Beside(), "updates exchanged");
+        gather_large(with, update);
+      }));
       continue;
     }
     if (bytes + value.bytes() > bucket_bytes) send_small();

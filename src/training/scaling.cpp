@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
+
+#include "buckets.hpp"
 
 namespace sluice {
 namespace {
 
-constexpr double bucket_size = 4 << 20;
 constexpr double seconds_per_message = 2e-6;
+/// With two processes; each handles 2 (N - 1)/N of the bytes.
 constexpr double seconds_per_byte = 0.6e-9;
 constexpr double backward_share = 2.0 / 3;
 constexpr int exchanges = 3;
@@ -71,26 +74,67 @@ double expected_largest(std::int64_t n) {
   return sum * step;
 }
 
+std::vector<double> gradient_buckets(const LanguageModel& model) {
+  std::vector<std::int64_t> bytes;
+  for (const Parameter& parameter : model.parameters()) {
+    if (!parameter.variable.requires_grad()) continue;
+    bytes.push_back(parameter.variable.shape().elements() *
+                    static_cast<std::int64_t>(sizeof(float)));
+  }
+  std::reverse(bytes.begin(), bytes.end());
+  std::vector<double> buckets;
+  auto next = bytes.begin();
+  for (const std::size_t leaves : leaves_of_buckets(bytes)) {
+    const auto end = next + static_cast<std::ptrdiff_t>(leaves);
+    buckets.push_back(static_cast<double>(std::accumulate(next, end, std::int64_t{0})));
+    next = end;
+  }
+  return buckets;
+}
+
+namespace {
+
+/// What the exchanges of a step take: all of them, and what of that the backward pass does not
+/// hide.
+struct ExchangeTime {
+  double all = 0, waited = 0;
+};
+
+ExchangeTime exchange_time(const StepCost& cost, double gradients, double round, double per_byte) {
+  const double backward = backward_share * cost.seconds;
+  ExchangeTime time;
+  double completed = 0, there = 0;
+  for (const double bytes : cost.buckets) {
+    const double takes = exchanges * round + bytes * per_byte;
+    completed += bytes;
+    there = std::max(there, backward * completed / gradients) + takes;
+    time.all += takes;
+  }
+  time.waited = cost.buckets.empty() ? 0 : there - backward;
+  return time;
+}
+
+}  // namespace
+
 ScalingPoint predict_scaling(const StepCost& cost, const Network& network, std::int64_t processes) {
   ScalingPoint point{.processes = processes};
   point.step_seconds = cost.seconds;
   if (processes > 1) {
     const auto n = static_cast<double>(processes);
-    const double buckets = std::max(1.0, std::ceil(cost.gradient_bytes / bucket_size));
+    const double gradients = std::accumulate(cost.buckets.begin(), cost.buckets.end(), 0.0);
+    // Of each byte: of another's slice to its owner, and of one's own to the others.
+    const double handled = 2 * (n - 1) / n;
     const double round = network.latency + (n - 1) * seconds_per_message;
-    const double transfer = 2 * (n - 1) / n * cost.sent_bytes / network.bandwidth;
-    const double each = exchanges * round + transfer / buckets;
+    const double per_byte = handled * cost.sent_share / network.bandwidth;
+    const ExchangeTime exchange = exchange_time(cost, gradients, round, per_byte);
     const bool in_every_step = cost.sync_every == 0;
-    const double hidden =
-        in_every_step ? backward_share * cost.seconds * (buckets - 1) / buckets : 0;
     const double steps = in_every_step ? 1 : static_cast<double>(cost.sync_every);
-    const double waited = std::max(each, buckets * each - hidden) / steps;
-    const double work = cost.gradient_bytes * seconds_per_byte / steps;
+    const double waited = in_every_step ? exchange.waited : exchange.all / steps;
+    const double work = handled * gradients * seconds_per_byte / steps;
     const double slowest = cost.deviation * expected_largest(processes) / std::sqrt(steps);
     point.step_seconds += slowest + work + waited + agreements * round;
     // What is waited for is waited for in the proportion in which it takes time.
-    const double rounds = buckets * exchanges * round;
-    const double in_transfer = waited * transfer / (transfer + rounds);
+    const double in_transfer = exchange.all > 0 ? waited * gradients * per_byte / exchange.all : 0;
     const double in_rounds = waited - in_transfer + agreements * round;
     const double most = std::max({slowest, work, in_transfer, in_rounds});
     point.limit = most == slowest       ? ScalingLimit::slowest

@@ -35,6 +35,7 @@ TEST(Pieces, OneProcessDoesThemInOrder) {
       [&](std::string_view piece) { return "w" + std::string(piece); },
       [&](std::string_view result) { log += result; });
   EXPECT_EQ(log, "rw3rw2rw1");
+  own.check_same({{"model", "a"}});
   EXPECT_EQ(own.map(3, [](std::int64_t i) { return std::to_string(i * i); }),
             (std::vector<std::string>{"0", "1", "4"}));
 }

@@ -69,6 +69,34 @@ class ProfileTest : public testing::Test {
   const int before_ = thread_count();
 };
 
+TEST_F(ProfileTest, AThreadBesideCountsByItself) {
+  start_profile();
+  start_trace();
+  {
+    const ProfileScope step("step");
+    std::thread other([] {
+      const ProfileScope unseen("unseen");
+      const ProfileScope outer(ProfileScope::Beside(), "outer");
+      const ProfileScope inner(ProfileScope::Beside(), "inner");
+      pass(30);
+    });
+    other.join();
+  }
+  stop_profile();
+  stop_trace();
+  const auto entries = by_name();
+  EXPECT_EQ(entries.size(), 3U);
+  EXPECT_TRUE(entries.at("inner").beside);
+  EXPECT_TRUE(entries.at("outer").beside);
+  EXPECT_FALSE(entries.at("step").beside);
+  EXPECT_GE(entries.at("inner").seconds, 0.03);
+  EXPECT_LE(entries.at("outer").seconds + entries.at("inner").seconds, entries.at("step").seconds);
+  EXPECT_GE(entries.at("step").seconds, 0.03) << "what is beside takes nothing of it";
+  for (const json& event : trace()) {
+    EXPECT_EQ(event.at("tid"), event.at("name") == "step" ? 0 : 1000) << event;
+  }
+}
+
 TEST_F(ProfileTest, CountsSelfTimeCallsAndWork) {
   start_profile();
   const auto start = Clock::now();

@@ -45,6 +45,14 @@ std::vector<std::string> Ranks::on(int ranks, const std::vector<std::string>& co
   return all;
 }
 
+std::vector<std::string> Ranks::beside(const std::vector<std::string>& first,
+                                       const std::vector<std::string>& second) {
+  std::vector<std::string> all = on(1, first);
+  all.insert(all.end(), {":", "-n", "1", SLUICE_BINARY});
+  all.insert(all.end(), second.begin(), second.end());
+  return all;
+}
+
 Outcome Ranks::run_on(int ranks, const std::vector<std::string>& command) {
   return run(on(ranks, command), options());
 }

@@ -23,6 +23,9 @@ class Ranks : public ScratchTest {
   static ProcessOptions options(int grace = 2);
   /// What has mpirun run `command` in so many processes.
   static std::vector<std::string> on(int ranks, const std::vector<std::string>& command);
+  /// What has it run a command in the first of two processes and another in the second.
+  static std::vector<std::string> beside(const std::vector<std::string>& first,
+                                         const std::vector<std::string>& second);
   static Outcome run_on(int ranks, const std::vector<std::string>& command);
   /// A run of six micro-batches a step.
   std::vector<std::string> six(const std::string& out, const std::vector<std::string>& more) const;

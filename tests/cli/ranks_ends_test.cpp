@@ -1,13 +1,16 @@
-// Several processes under a real mpirun end together: at a signal, where one differs, dies or
-// hangs.
+// Several processes under a real mpirun end together: at a signal, where one dies or hangs.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <regex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ranks.hpp"
@@ -40,21 +43,6 @@ TEST_F(Ranks, OneSignalSavesOnceAndEndsAll) {
   EXPECT_EQ(run({"train", "--resume", "--out", path("out"), "--steps", "1"}).status, 0);
 }
 
-TEST_F(Ranks, OneThatDiffersIsNamed) {
-  const std::string other = write("other.txt", sample_text(300));
-  std::vector<std::string> command = on(1, six("out", {"--steps", "3"}));
-  const std::vector<std::string> second = {":", "-n", "1", SLUICE_BINARY};
-  command.insert(command.end(), second.begin(), second.end());
-  std::vector<std::string> differing = six("out", {"--steps", "3", "--seed", "7"});
-  command.insert(command.end(), differing.begin(), differing.end());
-  const Outcome outcome = run(command, options());
-  EXPECT_EQ(outcome.status, 1);
-  EXPECT_NE(outcome.err.find("sluice train: rank 1 on "), std::string::npos) << outcome.err;
-  EXPECT_NE(outcome.err.find(" has another configuration than rank 0 on "), std::string::npos)
-      << outcome.err;
-  EXPECT_FALSE(fs::exists(path("out")));
-}
-
 TEST_F(Ranks, RefuseWhatTheyCannotShare) {
   std::vector<std::string> two = six("out", {"--steps", "3"});
   *std::find(two.begin(), two.end(), "6") = "2";
@@ -62,6 +50,7 @@ TEST_F(Ranks, RefuseWhatTheyCannotShare) {
   EXPECT_NE(many.err.find("3 processes cannot share the 2 micro-batches of a step"),
             std::string::npos)
       << many.err;
+  EXPECT_EQ(many.err.rfind("sluice train: rank 0 on ", 0), 0U) << many.err;
   EXPECT_FALSE(fs::exists(path("out")));
   const Outcome info = run_on(2, {"info", path("nothing")});
   EXPECT_EQ(info.status, 2);
@@ -108,6 +97,34 @@ TEST_F(Ranks, TheFirstOneHangs) {
       outcome.err, std::regex("sluice train: rank [12] on .*: rank 0 on .* has shown no sign of "
                               "life for 12 seconds")))
       << outcome.err;
+}
+
+// The first one's thread that speaks is well; the one that computes waits for input. That may be in
+// order: the job goes on, and the user hears for whom it waits.
+TEST_F(Ranks, WhoIsWaitedForIsNamed) {
+  const std::string text = read_file(text_), input = path("input");
+  text_ = "-";
+  ASSERT_EQ(::mkfifo(input.c_str(), 0600), 0);
+  // For reading, too, so that opening it waits for nobody.
+  const int pipe = ::open(input.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(pipe, 0);
+  ProcessOptions told = options();
+  told.error_file = path("told");
+  const std::string launcher = std::exchange(told.program, "/bin/sh");
+  std::vector<std::string> command = {"-c", "exec " + launcher + " \"$@\" <" + input, "sh"};
+  for (std::string& word : on(2, six("out", {"--steps", "3", "--timeout", "4"}))) {
+    command.push_back(std::move(word));
+  }
+  Process job(command, told);
+  const std::regex sentence(
+      "sluice train: rank 0 on .* has kept the others waiting for 4 seconds and lives");
+  EXPECT_TRUE(eventually([&] {
+    return fs::exists(told.error_file) && std::regex_search(read_file(told.error_file), sentence);
+  }));
+  EXPECT_FALSE(job.ended_within(0));
+  EXPECT_EQ(::write(pipe, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  ::close(pipe);
+  EXPECT_EQ(job.wait().status, 0) << read_file(told.error_file);
 }
 
 }  // namespace

@@ -2,14 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <system_error>
 #include <vector>
 
+#include "lab/claims/claim_support.hpp"
 #include "ranks.hpp"
 #include "sluice/base/file.hpp"
+#include "support/eventually.hpp"
 
 namespace sluice::cli_test {
 namespace {
@@ -17,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // The vocabulary, the tokens and so the model are those of one process, of texts of several rounds
-// of blocks, as they are and packed in JSON lines.
+// of blocks: in a directory of files, large and small, and packed in JSON lines.
 TEST_F(Ranks, CountAndTokeniseTogether) {
   std::string text, lines;
   for (int i = 0; text.size() < 5'000'000; ++i) {
@@ -27,7 +31,13 @@ TEST_F(Ranks, CountAndTokeniseTogether) {
     text += line + "\n";
     lines += R"({"said": ")" + line + "\"}\n";
   }
-  const std::string plain = write("plain.txt", text), packed = write("packed.jsonl", lines);
+  const std::string packed = write("packed.jsonl", lines), plain = path("plain");
+  fs::create_directories(plain);
+  const std::size_t second = text.find('\n', 1'700'000) + 1, third = text.find('\n', 4'000'000) + 1;
+  write("plain/a.txt", text.substr(0, second));
+  write("plain/b.txt", "a small one\n");
+  write("plain/c.txt", text.substr(second, third - second));
+  write("plain/d.txt", text.substr(third));
   const std::vector<std::vector<std::string>> kinds = {
       {"--data", plain, "--tokenizer", "word", "--vocab", "3000"},
       {"--data", packed, "--field", "said", "--tokenizer", "bpe", "--vocab", "300"}};
@@ -65,13 +75,13 @@ TEST_F(Ranks, CountAndTokeniseTogether) {
 TEST_F(Ranks, AskAModelTogether) {
   ASSERT_EQ(run(six("model", {"--steps", "6"})).status, 0);
   const std::string model = path("model");
-  // Several blocks of lines, some of which are no good.
+  // Two blocks, of 4,096 lines and of 2,048 hypotheses at most; some are no good in each.
   std::string plain, table = "id\ttext\n", lists;
-  for (int i = 0; i < 4600; ++i) {
-    const std::string text = "a line " + std::to_string(i % 700) + (i % 5000 == 77 ? "\xff" : "");
+  for (int i = 0; i < 4150; ++i) {
+    const std::string text = std::to_string(i % 700) + (i == 77 || i == 4120 ? "\xff" : "");
     plain += text + "\n";
-    table += std::to_string(i) + (i == 4400 ? " " : "\t") + text + "\n";
-    lists += std::to_string(i / 7) + " ||| " + text + " ||| f= 1 ||| -3\n";
+    table += std::to_string(i) + (i == 4100 ? " " : "\t") + text + "\n";
+    if (i < 2100) lists += std::to_string(i / 7) + " ||| " + text + " ||| f= 1 ||| -3\n";
   }
   const std::string lines = write("lines.txt", plain), rows = write("rows.tsv", table),
                     nbest = write("nbest", lists), long_text = write("long.txt", sample_text(900));
@@ -131,6 +141,18 @@ TEST_F(Ranks, AskAModelTogether) {
   ASSERT_EQ(inspected.status, 0) << inspected.err;
   for (const char* name : {"layers.csv", "lags.csv", "context.csv", "surprisal.csv"}) {
     EXPECT_EQ(read_file(path("inspect3") + "/" + name), read_file(path("inspect1") + "/" + name));
+  }
+}
+
+TEST_F(Ranks, AProfileHasTheThreadThatSpeaks) {
+  const Outcome outcome = run_on(2, six("out", {"--steps", "6", "--profile", "2"}));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const std::size_t whole = outcome.out.find("\nwhole step ");
+  ASSERT_NE(whole, std::string::npos) << outcome.out;
+  for (const char* row : {"\ngradients exchanged ", "\ngradients added "}) {
+    const std::size_t at = outcome.out.find(row);
+    EXPECT_NE(at, std::string::npos) << outcome.out;
+    EXPECT_GT(at, whole);
   }
 }
 
@@ -196,6 +218,61 @@ TEST_F(Ranks, AddSeedsToAClaimTogether) {
     return nlohmann::json::parse(read_file(path(out) + "/claims.json"))["claims"][0]["parts"];
   };
   EXPECT_EQ(parts("shared"), parts("one"));
+}
+
+// What was finished before one of them died stays as it is, and what was not is gone on with.
+TEST_F(Ranks, AComparisonGoesOnAfterOneDied) {
+  std::string steps;
+  const auto compare = [&](const std::string& out) {
+    return std::vector<std::string>{
+        "compare",   "--data",      text_,     "--out",   path(out),   "--vary",    "unit=glu,tanh",
+        "--steps",   steps,         "--seeds", "2",       "--lr-grid", "0.01,0.02", "--layers",
+        "[(8,2)]",   "--tokenizer", "char",    "--batch", "2",         "--context", "8",
+        "--threads", "1",           "--jobs",  "1",       "--match",   "width"};
+  };
+  const auto finished = [&] {
+    std::map<std::string, std::string> runs;
+    std::error_code none;
+    for (const auto& run : fs::directory_iterator(path("out") + "/runs", none)) {
+      const fs::path record = run.path() / "run.json";
+      if (fs::exists(record)) runs[record] = read_file(record);
+    }
+    return runs;
+  };
+  // Where the system lets the test wait until all runs have ended, they were too short.
+  for (const char* length : {"200", "2000", "20000"}) {
+    steps = length;
+    fs::remove_all(path("out"));
+    Process job(on(2, compare("out")), options(0));
+    ASSERT_TRUE(eventually([&] { return !finished().empty() || job.ended_within(0); }));
+    signal_rank(1, SIGKILL);
+    ASSERT_TRUE(job.ends());
+    if (job.wait().status != 0) break;
+  }
+  const auto before = finished();
+  EXPECT_LT(before.size(), 8U);
+  EXPECT_FALSE(fs::exists(path("out") + "/results.json"));
+  const Outcome rest = run_on(3, compare("out"));
+  ASSERT_EQ(rest.status, 0) << rest.err;
+  for (const auto& [record, text] : before) EXPECT_EQ(read_file(record), text) << record;
+  ASSERT_EQ(run(compare("one")).status, 0);
+  EXPECT_EQ(results_of(path("out")), results_of(path("one")));
+}
+
+TEST_F(Ranks, CheckClaimsTogether) {
+  const std::string claim = write("tiny.json", lab_test::tiny_claim().dump());
+  const auto claims = [&](const std::string& out) {
+    return std::vector<std::string>{"claims", "run",     claim,       "--quick", "--data", text_,
+                                    "--out",  path(out), "--threads", "1",       "--jobs", "1"};
+  };
+  const auto parts = [&](const std::string& out) {
+    return nlohmann::json::parse(read_file(path(out) + "/claims.json")).at("claims")[0].at("parts");
+  };
+  ASSERT_EQ(run(claims("one")).status, 0);
+  const Outcome shared = run_on(2, claims("shared"));
+  ASSERT_EQ(shared.status, 0) << shared.err;
+  EXPECT_EQ(parts("shared"), parts("one"));
+  EXPECT_EQ(results_of(path("shared") + "/tiny"), results_of(path("one") + "/tiny"));
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ TEST(Communicator, OfOneProcess) {
   EXPECT_EQ(alone.broadcast("mine"), "mine");
   EXPECT_EQ(alone.gather(2.5), std::vector<double>{2.5});
   alone.barrier();
+  alone.check_same({{"model", "a"}});
   EXPECT_EQ(alone.collect("mine"), std::vector<std::string>{"mine"});
   const std::vector<std::string> parts{"a part"};
   EXPECT_EQ(alone.scatter(parts).part, "a part");

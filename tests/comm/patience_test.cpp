@@ -131,6 +131,43 @@ TEST(SpeakingTurn, WhoIsToldToStopLeavesItToTheFirst) {
   EXPECT_EQ(spoken(living({1, 2}), true, true), Spoken{});
 }
 
+// Processes tell how many exchanges they have begun; three of them here.
+TEST(Straggler, IsWhoHasBegunNothingWhileOthersWait) {
+  const Straggler::Time start{};
+  Straggler all(3);
+  const auto at = [&](int seconds, std::vector<std::int64_t> begun) {
+    for (int rank = 0; rank < 3; ++rank) all.saw(rank, begun[static_cast<std::size_t>(rank)]);
+    return all.look(start + std::chrono::seconds(seconds), 60).value_or(-1);
+  };
+  EXPECT_EQ(at(0, {5, 5, 5}), -1);
+  // All are busy, however long it takes.
+  EXPECT_EQ(at(1000, {5, 5, 5}), -1);
+  EXPECT_EQ(at(1001, {6, 5, 6}), -1);
+  EXPECT_EQ(at(1060, {6, 5, 6}), -1);
+  EXPECT_EQ(at(1061, {6, 5, 6}), 1);
+  EXPECT_EQ(at(2000, {6, 5, 6}), -1) << "once";
+  // It goes on, and is slow again.
+  EXPECT_EQ(at(2001, {6, 6, 6}), -1);
+  EXPECT_EQ(at(2500, {7, 6, 7}), -1);
+  EXPECT_EQ(at(2560, {7, 6, 7}), 1);
+  // The one that hears the others may be it; the furthest behind counts.
+  EXPECT_EQ(at(2561, {7, 9, 8}), -1);
+  EXPECT_EQ(at(2621, {7, 9, 8}), 0);
+}
+
+TEST(Straggler, TheTimeBeforeOthersWaitedDoesNotCount) {
+  const Straggler::Time start{};
+  Straggler both(2);
+  both.saw(0, 1);
+  EXPECT_FALSE(both.look(start, 10));
+  both.saw(1, 1);
+  EXPECT_FALSE(both.look(start + 9s, 10));
+  both.saw(0, 2);
+  EXPECT_FALSE(both.look(start + 19s, 10));
+  EXPECT_FALSE(both.look(start + 28s, 10));
+  EXPECT_EQ(both.look(start + 29s, 10), 1);
+}
+
 TEST(TimeoutWhenStopping, IsAQuarterWithinBounds) {
   const std::vector<std::pair<double, double>> rows = {{0.5, 0.5}, {2, 2},   {5, 5},   {12, 5},
                                                        {20, 5},    {24, 6},  {60, 15}, {120, 30},

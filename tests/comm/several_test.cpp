@@ -52,6 +52,24 @@ TEST_F(Several, TellEachOther) {
   EXPECT_EQ(ranks_->scatter({}).parts, 0);
 }
 
+TEST_F(Several, SayWhoIsNotAlike) {
+  RankWork work(*ranks_);
+  work.check_same({{"version", "1"}, {"model", "a"}});
+  const std::string model = ranks_->rank() == 1 ? "b" : "a";
+  try {
+    work.check_same({{"version", "1"}, {"model", model}});
+    ADD_FAILURE() << "another model went unseen";
+  } catch (const RankError& error) {
+    const std::string said = error.what();
+    EXPECT_EQ(
+        said.rfind(
+            ranks_->title(1) + " has another model than " + ranks_->title(0) + ": a, got b; ", 0),
+        0U)
+        << said;
+  }
+  work.check_same({{"model", "a"}});
+}
+
 TEST_F(Several, StreamsComeBackInOrder) {
   RankWork work(*ranks_);
   EXPECT_EQ(work.leads(), ranks_->rank() == 0);

@@ -115,6 +115,7 @@ class Backwards final : public PieceWork {
   void stream(const Read&, const Work&, const Write&) override {}
   std::vector<std::string> collect(std::string_view) override { return {}; }
   std::string share(const std::function<std::string()>&) override { return {}; }
+  void check_same(const Facts&) override {}
   std::vector<std::string> map(std::int64_t n,
                                const std::function<std::string(std::int64_t)>& work) override {
     pieces = n;

@@ -171,6 +171,29 @@ TEST_F(ModelDirectoryTest, SavingIsTheInverseOfLoading) {
   EXPECT_EQ(other.model_config(), config_);
 }
 
+TEST_F(ModelDirectoryTest, FingerprintsTellModelsApart) {
+  const ModelDirectory files(directory_);
+  const auto found = [&] {
+    const Facts facts = files.fingerprints();
+    return std::map<std::string, std::string>(facts.begin(), facts.end());
+  };
+  const auto first = found();
+  EXPECT_EQ(first.size(), 3U);
+  EXPECT_EQ(first.at("model"), SafetensorsFile(weights_).checksum());
+  ModelConfig config = config_;
+  config.dropout = 0.25;  // for training alone
+  files.write_config(config);
+  EXPECT_EQ(found(), first);
+  config.vocabulary += 1;
+  files.write_config(config);
+  EXPECT_NE(found().at("model configuration"), first.at("model configuration"));
+  EXPECT_EQ(found().at("model"), first.at("model"));
+  model_->parameters()[0].variable.value().data<float>()[0] = 42;
+  files.save_weights(*model_);
+  EXPECT_NE(found().at("model"), first.at("model"));
+  EXPECT_EQ(found().at("tokenizer"), first.at("tokenizer"));
+}
+
 TEST_F(ModelDirectoryTest, OneTextSaysWhatAModelIs) {
   const ModelDirectory files(directory_), other(directory_ / "other");
   std::filesystem::create_directory(other.path());

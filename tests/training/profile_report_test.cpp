@@ -38,6 +38,19 @@ whole step         200.000  100.0%             35.000     175.0   43.8%       4.
 )");
 }
 
+TEST(ProfileReport, WhatIsBesideTheStepIsNoPartOfIt) {
+  StepProfile profile{.steps = 10, .tokens = 2048, .seconds = 2, .entries = {}};
+  profile.entries = {entry("gradients exchanged", 1.5, 0, 0), entry("step", 2, 0, 0)};
+  profile.entries[0].beside = true;
+  const std::string text = format_profile(profile, {});
+  const std::size_t whole = text.find("whole step             200.000  100.0%\n");
+  const std::size_t beside = text.find(
+      "\nmeanwhile, on a thread of its own\ngradients exchanged   150.000   75.0%      2.0\n");
+  EXPECT_NE(whole, std::string::npos) << text;
+  EXPECT_NE(beside, std::string::npos) << text;
+  EXPECT_LT(whole, beside);
+}
+
 TEST(ProfileReport, NothingToShowIsNoDivisionByZero) {
   const std::string text = format_profile({}, {});
   EXPECT_EQ(text.find("nan"), std::string::npos) << text;

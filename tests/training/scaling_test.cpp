@@ -4,11 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <optional>
+#include <vector>
+
+#include "sluice/models/language_model.hpp"
+#include "training/shapes.hpp"
 
 namespace sluice {
 namespace {
 
-constexpr StepCost cost{.seconds = 0.2, .tokens = 2048, .gradient_bytes = 16e6, .sent_bytes = 16e6};
+const StepCost cost{.seconds = 0.2, .tokens = 2048, .buckets = {4e6, 4e6, 4e6, 4e6}};
 
 TEST(Scaling, OneProcessIsWhatWasMeasured) {
   const ScalingPoint alone = predict_scaling(cost, {}, 1);
@@ -40,11 +45,49 @@ TEST(Scaling, SaysWhatLimits) {
             ScalingLimit::work);
 }
 
-// By hand: 16 MB in 4 buckets at 100 MB/s: 40 ms each with 2 processes, of which 100 ms hide.
+// By hand: 16 MB in 4 buckets at 100 MB/s: 40 ms each with 2 processes, from when a quarter of the
+// backward pass (133 ms) has made the first, so that 100 ms hide.
 TEST(Scaling, HidesExchangesBehindTheBackwardPass) {
   const ScalingPoint point = predict_scaling(cost, {.latency = 0, .bandwidth = 1e8}, 2);
   const double each = 3 * 2e-6 + 0.04;
   EXPECT_NEAR(point.step_seconds, 0.2 + 0.0096 + (4 * each - 0.1) + 2 * 2e-6, 1e-9);
+}
+
+// By hand, with no latency: buckets of 1, 8 and 3 MB are complete at 10, 90 and 120 ms of a
+// backward pass of 120, and take 10, 80 and 30 ms: they are there at 20, 170 and 200.
+TEST(Scaling, BucketsAreAsLargeAsTheyAre) {
+  const StepCost uneven{.seconds = 0.18, .tokens = 1, .buckets = {1e6, 8e6, 3e6}};
+  const double rounds = 3 * 2e-6;  // of the second and the third; the first is there in time
+  EXPECT_NEAR(predict_scaling(uneven, {.latency = 0, .bandwidth = 1e8}, 2).step_seconds,
+              0.18 + 0.0072 + 0.08 + 2 * rounds + 2 * 2e-6, 1e-9);
+  // The same bytes in a single bucket have nothing to hide behind.
+  const StepCost whole{.seconds = 0.18, .tokens = 1, .buckets = {12e6}};
+  EXPECT_NEAR(predict_scaling(whole, {.latency = 0, .bandwidth = 1e8}, 2).step_seconds,
+              0.18 + 0.0072 + 0.12 + rounds + 2 * 2e-6, 1e-9);
+}
+
+// A process handles 2 (N - 1)/N of the bytes: 16 MB with two, 31.94 with 256.
+TEST(Scaling, WorkGrowsWithTheBytesThatAreHandled) {
+  const auto step = [&](std::int64_t n) {
+    return predict_scaling(cost, {.latency = 0, .bandwidth = 1e15}, n).step_seconds;
+  };
+  const auto rounds = [](double n) { return (3 + 2) * (n - 1) * 2e-6; };  // of the last bucket
+  EXPECT_NEAR(step(2), 0.2 + 0.0096 + rounds(2), 1e-7);
+  EXPECT_NEAR(step(4), 0.2 + 0.0144 + rounds(4), 1e-7);
+  EXPECT_NEAR(step(256), 0.2 + 0.019125 + rounds(256), 1e-7);
+}
+
+TEST(Scaling, BucketsOfAModelAreThoseOfTheExchange) {
+  const auto model = make_model(training_test::tiny_config(), std::nullopt);
+  const std::vector<double> buckets = gradient_buckets(*model);
+  ASSERT_EQ(buckets.size(), 1U);  // far below a megabyte
+  double bytes = 0;
+  for (const Parameter& parameter : model->parameters()) {
+    if (parameter.variable.requires_grad()) {
+      bytes += 4 * static_cast<double>(parameter.variable.shape().elements());
+    }
+  }
+  EXPECT_EQ(buckets[0], bytes);
 }
 
 // Tippett 1925 (of 2, 10, 100 and 1000), and two values' by hand: 1/√π.
@@ -96,7 +139,7 @@ TEST(Scaling, TimesAreThoseBetweenLines) {
 
 TEST(Scaling, SendsHalfOrNowAndThen) {
   StepCost half = cost;
-  half.sent_bytes = 8e6;
+  half.sent_share = 0.5;
   const Network slow{.latency = 0, .bandwidth = 1e8};
   // One bucket's 20 ms: the others hide behind the backward pass.
   EXPECT_NEAR(predict_scaling(half, slow, 2).step_seconds,

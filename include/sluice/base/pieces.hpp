@@ -9,12 +9,16 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "sluice/base/api.hpp"
 
 SLUICE_API_BEGIN
 namespace sluice {
+
+/// What must be alike in all processes of a job, by name; what matters most comes first.
+using Facts = std::vector<std::pair<std::string, std::string>>;
 
 /// Who does pieces of work. What a piece needs and what comes of it are bytes, so that it may be
 /// done in another process; its result must depend on these bytes alone, so that all is the same
@@ -50,6 +54,9 @@ class PieceWork {
   virtual std::vector<std::string> collect(std::string_view mine) = 0;
   /// What the process that leads makes, in all of them.
   virtual std::string share(const std::function<std::string()>& make) = 0;
+  /// Throws Error in all processes, naming the first that has another fact than the one that leads,
+  /// and the fact.
+  virtual void check_same(const Facts& facts) = 0;
 };
 
 /// This process does all, one piece after the other, on the thread that calls. It has no state: any
@@ -63,6 +70,7 @@ class OwnWork final : public PieceWork {
                                const std::function<std::string(std::int64_t)>& work) override;
   std::vector<std::string> collect(std::string_view mine) override { return {std::string(mine)}; }
   std::string share(const std::function<std::string()>& make) override { return make(); }
+  void check_same(const Facts& /*facts*/) override {}
 };
 
 /// Texts as one, and back. Throws Error for bytes that pack() did not make.

@@ -26,10 +26,13 @@ struct ProfileEntry {
   /// so.
   double flops = 0;
   double bytes = 0;
+  /// Of a thread beside the profiled one (ProfileScope::Beside): no part of that sum.
+  bool beside = false;
 };
 
 /// Starts gathering, forgetting what was gathered. Counted are the scopes that begin from now on on
-/// the calling thread, and on any thread inside a parallel_for of the calling thread.
+/// the calling thread, and on any thread inside a parallel_for of the calling thread; and those
+/// beside it.
 void start_profile();
 /// Goes on gathering after stop_profile() without forgetting, for the calling thread as above.
 void resume_profile();
@@ -44,7 +47,8 @@ void start_trace();
 void stop_trace();
 /// Replaces `path` with the events in the Trace Event Format, which chrome://tracing and Perfetto
 /// show: complete events ("ph": "X") in microseconds with "args" flops and bytes where not 0; "tid"
-/// 0 is the profiled thread, i the i-th other thread of a parallel_for. Throws Error when the file
+/// 0 is the profiled thread, i the i-th other thread of a parallel_for, 1000 threads beside. Throws
+/// Error when the file
 /// cannot be written.
 /// Source: "Trace Event Format", Google, 2016, section "Complete Events".
 void write_chrome_trace(const std::filesystem::path& path);
@@ -56,12 +60,17 @@ void write_chrome_trace(const std::filesystem::path& path);
 class ProfileScope {
  public:
   explicit ProfileScope(const char* name, double flops = 0, double bytes = 0);
+  /// Of a thread that works for the profiled one meanwhile, whichever that is: the seconds inside
+  /// count in full, scopes nested in it left out.
+  struct Beside {};
+  ProfileScope(Beside beside, const char* name);
   ~ProfileScope();
   ProfileScope(const ProfileScope&) = delete;
   ProfileScope& operator=(const ProfileScope&) = delete;
 
  private:
   friend class ProfiledRanges;
+  void begin();
   using Clock = std::chrono::steady_clock;
   std::uint64_t profile_ = 0;  // the profile it counts for; 0: none
   const char* name_ = nullptr;

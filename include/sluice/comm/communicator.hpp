@@ -15,6 +15,7 @@
 
 #include "sluice/base/api.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/base/pieces.hpp"
 
 SLUICE_API_BEGIN
 namespace sluice {
@@ -68,6 +69,11 @@ class Communicator {
     /// quarter of the timeout is enough, 5 seconds at least (unless that is shorter itself) and 30
     /// at most. May be null.
     const std::atomic<int>* stop = nullptr;
+    /// Told, on a thread of the communicator's, of a process ("rank 2 on node7") that shows signs
+    /// of life and has kept others waiting for `seconds`, the timeout; in the first process. What
+    /// it does may be in order (a long validation, a slow disk), so that this ends nothing. May be
+    /// empty; throws nothing.
+    std::function<void(const std::string& process, double seconds)> waits_for = {};
   };
 
   /// One process.
@@ -109,6 +115,9 @@ class Communicator {
   /// The r-th of the leader's parts, of which there are at most size(), for process r; those beyond
   /// get nothing. What others give as `parts` does not matter.
   Scattered scatter(std::span<const std::string> parts);
+  /// Throws RankError in all processes unless each has the facts of the first: it names the first
+  /// process that is not alike, and the first fact in which it is not. One exchange.
+  void check_same(const Facts& facts);
   /// Returns when all have called it.
   void barrier() { static_cast<void>(all_gather({})); }
   /// What each has, of a type without pointers.

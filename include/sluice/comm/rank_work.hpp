@@ -33,6 +33,7 @@ class RankWork final : public PieceWork {
   std::string share(const std::function<std::string()>& make) override {
     return ranks_.broadcast(leads() ? make() : std::string());
   }
+  void check_same(const Facts& facts) override { ranks_.check_same(facts); }
 
  private:
   Communicator& ranks_;

@@ -7,6 +7,7 @@
 
 #include "sluice/base/api.hpp"
 #include "sluice/base/file.hpp"
+#include "sluice/base/pieces.hpp"
 #include "sluice/base/value.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/models/safetensors.hpp"
@@ -98,6 +99,10 @@ class ModelDirectory {
   /// Its "model" section, checked. Throws Error as config() does and for values out of range.
   ModelConfig model_config() const;
   std::unique_ptr<Tokenizer> tokenizer() const { return load_tokenizer(path_); }
+  /// What tells models apart that would answer otherwise: checksums of the weights (as their file
+  /// says: they are not read), of the configuration, dropout apart, and of the tokenizer. Throws
+  /// Error as config() does and when a file is missing.
+  Facts fingerprints() const;
   /// The model with its tokenizer. Weights::last takes the best ones where no others are kept.
   /// Throws Error for a runtime model, when a file is missing or damaged, when a weight is not
   /// finite, or when the files do not belong together: another vocabulary, other parameters than

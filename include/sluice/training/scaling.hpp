@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/models/language_model.hpp"
 #include "sluice/training/metrics.hpp"
 
 SLUICE_API_BEGIN
@@ -23,9 +25,10 @@ struct StepCost {
   std::int64_t tokens = 0;
   /// By how much such seconds differ: their standard deviation.
   double deviation = 0;
-  /// Of all gradients, and what of them travels (TrainConfig::communicate).
-  double gradient_bytes = 0;
-  double sent_bytes = 0;
+  /// Bytes of gradients in each bucket, in the order in which they go (gradient_buckets()), and the
+  /// share of them that travels: half where TrainConfig::communicate rounds them.
+  std::vector<double> buckets;
+  double sent_share = 1;
   /// TrainConfig::sync_every.
   std::int64_t sync_every = 0;
 };
@@ -57,18 +60,30 @@ struct ScalingPoint {
   ScalingLimit limit = ScalingLimit::nothing;
 };
 
+/// Bytes of the buckets that the model's gradients travel in, cut as training does. Each counts as
+/// dense, and as completed from the last of the file to the first, which is how a backward pass
+/// mostly goes.
+std::vector<double> gradient_buckets(const LanguageModel& model);
+
 /// A step of N processes with a micro-batch each (weak scaling), of t seconds alone, whose G bytes
-/// of gradients go in K = ⌈G / 4 MB⌉ buckets (training/rank_exchange), S bytes in all. With d the
+/// of gradients go in buckets of G_1, G_2, .. bytes, of which the share S travels. With d the
 /// deviation of t, latency L and bandwidth B, and o = 2 µs to begin a message:
-///   a bucket's three exchanges   b = 3 (L + (N - 1) o) + 2 (N - 1)/N · (S/K) / B
-///   packing and adding           w = G · 0.6 ns, on the core that computes
+///   a bucket's three exchanges   b_k = 3 (L + (N - 1) o) + 2 (N - 1)/N · S G_k / B
+///   packing and adding           w = 2 (N - 1)/N · G · 0.6 ns, on the core that computes
 ///   waiting for the slowest      s = d · expected_largest(N)
-///   what has time to hide        h = 2/3 t · (K - 1)/K, the backward pass but for the last bucket
+///   the backward pass            p = 2/3 t; it completes a bucket when p has gone by in proportion
+///                                to the bytes: r_k = p (G_1 + .. + G_k) / G
+///   a bucket is there            e_k = max(e_(k-1), r_k) + b_k
 ///   agreeing                     a = 2 (L + (N - 1) o)
-///   step                         T = t + s + w + max(b, K b - h) + a
-///   with workers synchronised every H steps, all at once   T = t + s / √H + (w + K b) / H + a
-/// and efficiency t / T. Every gradient counts as dense; the 0.6 ns are what two processes on one
-/// machine took (docs/results.md, "Several processes"), 2/3 and o are estimates.
+///   step                         T = t + s + w + (e_K - p) + a
+///   with workers synchronised every H steps, all at once   T = t + s / √H + (w + Σ b_k) / H + a
+/// and efficiency t / T. Every gradient counts as dense; 2/3 and o are estimates.
+///
+/// The 0.6 ns per byte are from two processes on one machine, where 2 (N - 1)/N is 1, a core each,
+/// training 8 layers of width 256 and 512, before large leaves were sent from where they are: the
+/// share of samples by perf (997 a second) that packing, moving and adding had, on the thread that
+/// speaks and on the one that computes, of the time of a step, over G (docs/cluster.md, "What to
+/// expect").
 ScalingPoint predict_scaling(const StepCost& cost, const Network& network, std::int64_t processes);
 
 }  // namespace sluice

@@ -375,8 +375,19 @@ bool Comparison::all_done() const {
   return std::all_of(runs_.begin(), runs_.end(), [](const CompareRun& run) { return run.done; });
 }
 
+void Comparison::check_same(Communicator& ranks) const {
+  std::string hashes;
+  for (const CompareRun& run : runs_) hashes += run.plan.hash;
+  ranks.check_same({{"version", std::string(library_version())},
+                    {"text", data_.train},
+                    {"validation text", data_.valid.value_or("none")},
+                    {"tokenizer", data_.tokenizer},
+                    {"list of runs", checksum_hex(hashes.data(), hashes.size())}});
+}
+
 bool Comparison::run(Communicator* ranks) {
   if (ranks != nullptr && ranks->alone()) ranks = nullptr;
+  if (ranks != nullptr) check_same(*ranks);
   const ThreadCount count(static_cast<int>(threads()));
   do {
     add_runs();

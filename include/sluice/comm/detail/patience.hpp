@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 namespace sluice {
 
@@ -36,6 +38,29 @@ class SpeakingTurn {
   int rank_;
   std::chrono::nanoseconds patience_, waited_{};
   Time looked_;
+};
+
+/// Who keeps others waiting, as the process knows that hears how many exchanges each has begun,
+/// which is the same number for all when all are as far. A value, of one thread at a time.
+class Straggler {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  explicit Straggler(int size) : seen_(static_cast<std::size_t>(size)) {}
+
+  /// Process `rank` has begun so many.
+  void saw(int rank, std::int64_t begun);
+  /// The process that is furthest behind, when some other has been ahead of it for `patience`
+  /// seconds in which it has begun nothing; once for each time.
+  std::optional<int> look(Time now, double patience);
+
+ private:
+  struct Seen {
+    std::int64_t begun = 0;
+    std::optional<Time> behind_since = {};
+    bool told = false;
+  };
+  std::vector<Seen> seen_;
 };
 
 /// Seconds without a sign of life after which a process that was told to stop gives another up,

@@ -144,6 +144,9 @@ class Comparison {
   /// With `ranks` the runs go to these processes as they become free: all call it, on the same
   /// comparison in the same directory, and it returns the same for all when all runs are done.
   bool run(Communicator* ranks = nullptr);
+  /// Throws RankError unless all processes have made the same comparison: of the same version, on
+  /// the same text, with the same runs. run() begins with it.
+  void check_same(Communicator& ranks) const;
   /// Takes over the runs that OUT/runs contains, as run() would, and trains none; whether all were
   /// there.
   bool find();
