@@ -95,6 +95,7 @@ void ClassifyCommand::print_line(const std::vector<std::string>& labels,
   if (json) {
     Json line = {{"label", labels[order.front()]}, {"probability", probabilities[order.front()]}};
     if (all) {
+      line["labels"] = Json::object();
       for (const std::size_t i : order) line["labels"][labels[i]] = probabilities[i];
     }
     print(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
