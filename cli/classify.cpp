@@ -95,6 +95,7 @@ void ClassifyCommand::print_line(const std::vector<std::string>& labels,
   if (json) {
     Json line = {{"label", labels[order.front()]}, {"probability", probabilities[order.front()]}};
     if (all) {
+      line["labels"] = Json::object();
       for (const std::size_t i : order) line["labels"][labels[i]] = probabilities[i];
     }
     print(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
@@ -232,8 +233,10 @@ void ClassifyCommand::run() {
   const LoadedFrozenModel loaded =
       load_frozen_model(model, {.precision = parse_enum<WeightPrecision>(precision)});
   const Classifier classifier(loaded.model, *loaded.tokenizer);
-  posterior_.temperature =
-      std::isnan(temperature) ? read_calibration(ModelDirectory(model)).temperature : temperature;
+  // One that is of other weights, or damaged, does not bar its own replacement.
+  posterior_.temperature = !std::isnan(temperature) ? temperature
+                           : calibrate              ? 1
+                                       : read_calibration(ModelDirectory(model)).temperature;
   read_prior(classifier.labels());
   posterior_.validate(classifier.labels().size());
   if (condition.empty()) {

@@ -5,13 +5,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <exception>
-#include <filesystem>
 #include <memory>
-#include <new>
 #include <string>
 #include <string_view>
-#include <system_error>
-#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -139,19 +135,13 @@ int complain(const CLI::App* command, std::string_view what, int status, bool of
   return sluice::cli::fail_ranks(status);
 }
 
-/// What to say of an exception that is none of the library's own: nothing of its text, which is not
-/// written for users.
+/// What to say of an exception that is none of the library's own.
 std::string description(const std::exception& error) {
-  if (dynamic_cast<const std::bad_alloc*>(&error)) return "there is not enough memory";
-  if (const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&error)) {
-    return sluice::presentable(
-        fmt::format("cannot use '{}': {}", file->path1().string(), file->code().message()));
+  std::string reason = sluice::reason_of(error);
+  if (reason.starts_with("an internal error")) {
+    reason += "; please report it with the command that led to it";
   }
-  if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
-    return "the system refused something: " + system->code().message();
-  }
-  return fmt::format("an internal error ({}); please report it with the command that led to it",
-                     typeid(error).name());
+  return reason;
 }
 
 int run(CLI::App& program, CLI::App* command, int& status, std::vector<std::string> arguments) {

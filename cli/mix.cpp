@@ -80,8 +80,10 @@ void MixCommand::run() {
   }
   const std::string mixture = fmt::format("{}", fmt::join(parts, "+"));
   if (json) {
-    nlohmann::ordered_json object = {
-        {"mixture", mixture}, {"perplexity", found.perplexity}, {"iterations", found.iterations}};
+    nlohmann::ordered_json object = {{"mixture", mixture},
+                                     {"perplexity", found.perplexity},
+                                     {"iterations", found.iterations},
+                                     {"models", nlohmann::ordered_json::array()}};
     for (std::size_t i = 0; i < models.size(); ++i) {
       object["models"].push_back(
           {{"model", models[i]}, {"weight", found.weights[i]}, {"perplexity", perplexities[i]}});

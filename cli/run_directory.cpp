@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
 
 namespace sluice::cli {
 
@@ -32,14 +33,16 @@ RunDirectory::RunDirectory(fs::path directory, Existing existing) : files_(std::
         "directory",
         path().string(), files_.has_checkpoint() ? "--resume to continue its run, " : ""));
   }
-  std::error_code error;
-  for (fs::path missing = fs::absolute(path()).lexically_normal(); !fs::exists(missing, error);
+  // Whose presence cannot be found out is not taken for absent: it would be removed in the end.
+  for (fs::path missing = fs::absolute(path()).lexically_normal(); !is_there(missing);
        missing = missing.parent_path()) {
     if (missing.has_filename()) made_.insert(made_.begin(), missing);
   }
+  std::error_code error;
   fs::create_directories(path(), error);
   if (error) {
-    throw Error(fmt::format("cannot make --out '{}': {}", path().string(), error.message()));
+    throw SystemError(fmt::format("cannot make --out '{}': {}", path().string(), error.message()),
+                      error.value());
   }
   lock_ = std::make_unique<DirectoryLock>(path());
 }

@@ -71,8 +71,9 @@ int ServeCommand::run() {
     try {
       server.reload();
       tell("sluice serve: models and keys were loaded anew\n");
-    } catch (const Error& error) {
-      tell(fmt::format("sluice serve: not loaded anew, all stays as it was: {}\n", error.what()));
+    } catch (const std::exception& error) {
+      tell(fmt::format("sluice serve: not loaded anew, all stays as it was: {}\n",
+                       reason_of(error)));
     }
   }
   tell("sluice serve: ending; a second signal ends it at once\n");

@@ -230,7 +230,7 @@ void TrainTokenizerCommand::run() {
     return AtomicFile::is_temporary(entry.path().filename().string());
   };
   std::error_code ignored;
-  if (fs::exists(out, ignored) &&
+  if (is_there(out) &&
       !(fs::is_directory(out, ignored) &&
         std::all_of(fs::directory_iterator(out, ignored), fs::directory_iterator(), left_behind))) {
     throw Error(

@@ -8,7 +8,7 @@
 
 namespace sluice {
 
-/// Throws Error, "cannot OPERATION 'PATH': CAUSE", of an errno.
+/// Throws SystemError, "cannot OPERATION 'PATH': CAUSE", of an errno.
 [[noreturn]] void fail_at(const char* operation, const std::filesystem::path& path, int cause);
 
 /// Closes a descriptor unless released.

@@ -91,6 +91,13 @@ bool is_plain_name(std::string_view name) {
          name.find_first_of(std::string_view("/\0", 2)) == std::string_view::npos;
 }
 
+bool is_there(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) return true;
+  if (errno != ENOENT && errno != ENOTDIR) fail_at("read", path, errno);
+  return false;
+}
+
 const char* mapped_file_at(const void* address) noexcept {
   const auto wanted = reinterpret_cast<std::uintptr_t>(address);
   for (const Mapping& mapping : mappings) {

@@ -39,7 +39,9 @@ std::filesystem::path directory_of(const std::filesystem::path& path) {
 std::string random_name() {
   std::uint64_t bits = 0;
   if (::getrandom(&bits, sizeof bits, 0) != static_cast<ssize_t>(sizeof bits)) {
-    throw Error(fmt::format("cannot get random bytes: {}", std::generic_category().message(errno)));
+    const int cause = errno;
+    throw SystemError(
+        fmt::format("cannot get random bytes: {}", std::generic_category().message(cause)), cause);
   }
   return fmt::format("{:016x}", bits);
 }
@@ -102,8 +104,9 @@ std::string holder_of(int descriptor) {
 }  // namespace
 
 void fail_at(const char* operation, const std::filesystem::path& path, int cause) {
-  throw Error(fmt::format("cannot {} '{}': {}", operation, path.string(),
-                          std::generic_category().message(cause)));
+  throw SystemError(fmt::format("cannot {} '{}': {}", operation, path.string(),
+                                std::generic_category().message(cause)),
+                    cause);
 }
 
 OutputFile::~OutputFile() {
@@ -207,8 +210,10 @@ ScratchFile::ScratchFile() : OutputFile({}) {
     if (descriptor_ >= 0) ::unlink(name.c_str());
   }
   if (descriptor_ < 0) {
-    throw Error(fmt::format("cannot make a temporary file in '{}': {}", directory.string(),
-                            std::generic_category().message(errno)));
+    const int cause = errno;
+    throw SystemError(fmt::format("cannot make a temporary file in '{}': {}", directory.string(),
+                                  std::generic_category().message(cause)),
+                      cause);
   }
 }
 
@@ -232,7 +237,7 @@ AppendFile::AppendFile(const std::filesystem::path& path, std::size_t size)
 void AppendFile::append(std::string_view text) {
   try {
     write(text);
-  } catch (const Error&) {
+  } catch (const Error&) {  // thrown on
     // A failed repair leaves a part of it, which readers of such files pass over.
     [[maybe_unused]] const int repaired = ::ftruncate(descriptor_, static_cast<off_t>(size_));
     throw;

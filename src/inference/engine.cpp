@@ -12,6 +12,7 @@
 #include "engine_queue.hpp"
 #include "engine_scheduler.hpp"
 #include "engine_task.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice {
 
@@ -133,7 +134,7 @@ std::vector<std::unique_ptr<EngineTask>> Engine::Impl::step() {
   try {
     return scheduler.step();
   } catch (const std::exception& error) {
-    return scheduler.end_all(EndReason::error, error.what());
+    return scheduler.end_all(EndReason::error, reason_of(error));
   }
 }
 

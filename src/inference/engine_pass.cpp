@@ -21,16 +21,6 @@ namespace {
 /// Rows whose whole distributions exist at once.
 constexpr std::size_t most_distributions = 32;
 
-std::string sentence(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const std::exception& error) {
-    return error.what();
-  } catch (...) {
-    return "engine: something failed that does not say what it is";
-  }
-}
-
 }  // namespace
 
 std::vector<EnginePass::Told> EnginePass::run(std::span<const Part> parts) {
@@ -109,7 +99,7 @@ void EnginePass::read_together(std::span<const Part> parts, std::size_t padding)
     return;
   } catch (...) {
     if (parts.size() == 1) {
-      parts.front().task->end(EndReason::error, sentence(std::current_exception()));
+      parts.front().task->end(EndReason::error, reason_of(std::current_exception()));
       return;
     }
   }
@@ -164,7 +154,7 @@ void EnginePass::evaluate(std::span<Output* const> outputs) {
                    }
                  });
   } catch (...) {
-    for (Output* const output : outputs) output->error = sentence(std::current_exception());
+    for (Output* const output : outputs) output->error = reason_of(std::current_exception());
   }
 }
 
@@ -199,7 +189,7 @@ void EnginePass::choose(Output& output, std::span<float> log_probabilities) {
     }
     if (alternatives) output.token.rank = rank_of(log_probabilities, output.token.id);
   } catch (...) {
-    output.error = sentence(std::current_exception());
+    output.error = reason_of(std::current_exception());
   }
 }
 
@@ -221,7 +211,7 @@ void EnginePass::evaluate_scores(std::span<Output* const> outputs) {
         part[i]->token.log_probability = static_cast<float>(-nll[i]);
       }
     } catch (...) {
-      for (Output* const output : part) output->error = sentence(std::current_exception());
+      for (Output* const output : part) output->error = reason_of(std::current_exception());
     }
   }
 }

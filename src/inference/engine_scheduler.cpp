@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <exception>
+#include "sluice/base/error.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -234,7 +235,7 @@ void EngineScheduler::tell(const EnginePass::Told& told) {
     }
     if (task.complete()) task.end(EndReason::length);
   } catch (const std::exception& error) {
-    task.end(EndReason::error, error.what());
+    task.end(EndReason::error, reason_of(error));
   } catch (...) {
     task.end(EndReason::error, "engine: the request's listener failed");
   }

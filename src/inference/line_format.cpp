@@ -42,6 +42,8 @@ Json json_of(const LineScore& score) {
                {"word_perplexity", score.word_perplexity},
                {"byte_perplexity", score.byte_perplexity},
                {"known_perplexity", score.known_perplexity}};
+  // A null that becomes a list when it is added to does not survive memory running out then.
+  if (!score.words.empty()) json["words"] = Json::array();
   for (const WordScore& word : score.words) {
     json["words"].push_back({{"text", word.text},
                              {"log_probability", word.log_probability},
@@ -50,6 +52,7 @@ Json json_of(const LineScore& score) {
                              {"begin", word.begin},
                              {"end", word.end}});
   }
+  if (!score.pieces.empty()) json["pieces"] = Json::array();
   for (const TokenScore& piece : score.pieces) {
     json["pieces"].push_back({{"text", piece.text},
                               {"log_probability", piece.log_probability},

@@ -110,8 +110,7 @@ std::string stamp_of(const fs::path& file, const std::string& checksum) {
 }
 
 std::string kept_stamp(const fs::path& file) {
-  std::error_code none;
-  return fs::exists(file, none) ? read_file(file, 4096) : std::string();
+  return is_there(file) ? read_file(file, 4096) : std::string();
 }
 
 void check_data(const ModelDirectory& files, const SafetensorsFile& file, Verify verify) {
@@ -170,13 +169,13 @@ void write_runtime_model(const fs::path& directory, const ModelDirectory& source
   }
   const ModelDirectory files(directory);
   std::error_code none;
-  if (fs::exists(files.weights_file(), none) || files.has_checkpoint()) {
+  if (is_there(files.weights_file()) || files.has_checkpoint()) {
     throw Error(fmt::format("'{}' holds a trained model; write the runtime model elsewhere",
                             directory.string()));
   }
   // A runtime model, or what is left of one that was not finished, is replaced; nothing else is.
-  if (fs::is_directory(directory, none) && !fs::is_empty(directory, none) && !files.has_runtime() &&
-      !files.holds_only_preparations()) {
+  if (is_there(directory) && fs::is_directory(directory) && !fs::is_empty(directory) &&
+      !files.has_runtime() && !files.holds_only_preparations()) {
     throw Error(fmt::format(
         "'{}' is not empty and holds no runtime model; write into an empty directory or a new one",
         directory.string()));
@@ -185,8 +184,9 @@ void write_runtime_model(const fs::path& directory, const ModelDirectory& source
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) {
-    throw Error(
-        fmt::format("cannot make the directory '{}': {}", directory.string(), error.message()));
+    throw SystemError(
+        fmt::format("cannot make the directory '{}': {}", directory.string(), error.message()),
+        error.value());
   }
   const DirectoryLock lock = files.lock();
   RecordedParts parts;

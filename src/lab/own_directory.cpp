@@ -22,8 +22,9 @@ void make_own_directory(const fs::path& directory, int own) {
   std::error_code cause;
   fs::create_directories(directory, cause);
   if (cause) {
-    throw Error(
-        fmt::format("cannot make the directory '{}': {}", directory.string(), cause.message()));
+    throw SystemError(
+        fmt::format("cannot make the directory '{}': {}", directory.string(), cause.message()),
+        cause.value());
   }
 }
 

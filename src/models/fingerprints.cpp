@@ -39,26 +39,30 @@ std::optional<Difference> first_difference(const ModelConfig& given, const Model
 
 Metadata fingerprints(const ModelConfig& config, const std::filesystem::path& tokenizer_file) {
   Metadata metadata = {{config_key, json_text(write_model(config))}};
-  if (std::filesystem::exists(tokenizer_file)) {
+  if (is_there(tokenizer_file)) {
     metadata[tokenizer_key] = file_checksum(tokenizer_file);
   }
   return metadata;
 }
 
+std::optional<ModelConfig> config_in(const std::filesystem::path& file, const Metadata& metadata) {
+  const auto found = metadata.find(config_key);
+  if (found == metadata.end()) return std::nullopt;
+  const std::string where = fmt::format("'{}', metadata {}", file.string(), config_key);
+  try {
+    // As this version has it: a field that the writer did not know has its default.
+    return read_model(
+        parse_json(found->second, {.where = where, .origin = FieldPlace::Origin::file}),
+        {.where = "model config", .origin = FieldPlace::Origin::file});
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}: {}", where, error.what()));
+  }
+}
+
 void check_fingerprints(const std::filesystem::path& file, const Metadata& metadata,
                         const ModelConfig& config, const std::filesystem::path& tokenizer_file) {
   const std::string directory = file.parent_path().string();
-  if (const auto found = metadata.find(config_key); found != metadata.end()) {
-    const std::string where = fmt::format("'{}', metadata {}", file.string(), config_key);
-    std::optional<ModelConfig> saved;
-    try {
-      // As this version has it: a field that the writer did not know has its default.
-      saved = read_model(
-          parse_json(found->second, {.where = where, .origin = FieldPlace::Origin::file}),
-          {.where = "model config", .origin = FieldPlace::Origin::file});
-    } catch (const Error& error) {
-      throw Error(fmt::format("{}: {}", where, error.what()));
-    }
+  if (const auto saved = config_in(file, metadata)) {
     if (const auto other = first_difference(config, *saved)) {
       throw Error(
           fmt::format("the files in '{}' do not belong together: {} says that {} is {}, and the "

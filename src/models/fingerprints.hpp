@@ -2,6 +2,7 @@
 // What a file of weights says of the files that it goes with.
 
 #include <filesystem>
+#include <optional>
 
 #include "sluice/models/config.hpp"
 #include "sluice/models/safetensors.hpp"
@@ -13,6 +14,10 @@ namespace sluice {
 /// ("tokenizer_xxh3_64"), which is left out when there is no such file. Throws Error when the file
 /// cannot be read.
 Metadata fingerprints(const ModelConfig& config, const std::filesystem::path& tokenizer_file);
+
+/// The configuration that the weights in `file` were saved with; none where the metadata have none.
+/// Throws Error for one that is damaged.
+std::optional<ModelConfig> config_in(const std::filesystem::path& file, const Metadata& metadata);
 
 /// Throws Error when the weights in `file`, whose metadata is given, were saved with another
 /// configuration, naming the first field that differs with both values, or with another tokenizer.

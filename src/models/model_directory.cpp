@@ -92,15 +92,9 @@ void check_parameters(const SafetensorsFile& file, const LanguageModel& model) {
   file.check_data();
 }
 
-bool ModelDirectory::has_checkpoint() const {
-  std::error_code ignored;
-  return fs::exists(checkpoint_file(), ignored);
-}
+bool ModelDirectory::has_checkpoint() const { return is_there(checkpoint_file()); }
 
-bool ModelDirectory::has_runtime() const {
-  std::error_code ignored;
-  return fs::exists(runtime_file(), ignored);
-}
+bool ModelDirectory::has_runtime() const { return is_there(runtime_file()); }
 
 void ModelDirectory::check_trained() const {
   if (!has_runtime()) return;
@@ -128,12 +122,12 @@ bool ModelDirectory::holds_only_preparations() const {
 Value ModelDirectory::config() const {
   std::error_code ignored;
   if (!fs::is_directory(path_, ignored)) {
-    throw Error(fmt::format(
-        "no model at '{}': {}", path_.string(),
-        fs::exists(path_, ignored) ? "it is not a directory" : "there is no such directory"));
+    throw Error(
+        fmt::format("no model at '{}': {}", path_.string(),
+                    is_there(path_) ? "it is not a directory" : "there is no such directory"));
   }
   const fs::path file = config_file();
-  if (!fs::exists(file, ignored)) {
+  if (!is_there(file)) {
     throw Error(
         fmt::format("no model at '{}': the directory has no {}", path_.string(), config_name));
   }
@@ -185,6 +179,11 @@ Facts ModelDirectory::fingerprints() const {
       {"tokenizer", file_checksum(tokenizer_file(path_))}};
 }
 
+std::optional<ModelConfig> ModelDirectory::saved_config() const {
+  const SafetensorsFile file(weights_file());
+  return config_in(file.path(), file.metadata());
+}
+
 LoadedModel ModelDirectory::load(Weights weights) const {
   check_trained();
   const ModelConfig config = model_config();
@@ -196,7 +195,7 @@ LoadedModel ModelDirectory::load(Weights weights) const {
                     "and the model {}",
                     path_.string(), loaded.tokenizer->size(), config.vocabulary));
   }
-  if (!fs::exists(weights_file(weights))) weights = Weights::best;
+  if (!is_there(weights_file(weights))) weights = Weights::best;
   // Reading the file's header, which is checked against its size, before building bounds what a
   // damaged config can make this allocate. Running statistics are not among a config's parameters.
   const SafetensorsFile file(weights_file(weights));

@@ -8,6 +8,7 @@
 #include "answers.hpp"
 #include "routes.hpp"
 #include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 
 namespace sluice::server {
@@ -107,6 +108,14 @@ Value body_of(const Route& route, const HttpRequest& request) {
   }
 }
 
+/// What is answered when something is thrown that no client is to blame for.
+HttpResponse failure_response(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    return error_response(503, "there is not enough memory for the request");
+  }
+  return error_response(500, reason_of(error));
+}
+
 /// Calls the handler; whatever it throws is the answer.
 void answer(Call call, const Route& route) {
   try {
@@ -116,11 +125,9 @@ void answer(Call call, const Route& route) {
     call.exchange->respond(error_response(error));
   } catch (const UsageError& error) {
     call.exchange->respond(error_response(400, error.what()));
-  } catch (const std::bad_alloc&) {
-    call.exchange->respond(error_response(503, "there is not enough memory for the request"));
   } catch (const std::exception& error) {
-    call.services.log.say("error", fmt::format("{}: {}", route.path, error.what()));
-    call.exchange->respond(error_response(500, error.what()));
+    call.services.log.say("error", fmt::format("{}: {}", route.path, reason_of(error)));
+    call.exchange->respond(failure_response(error));
   }
 }
 
@@ -229,7 +236,7 @@ void dispatch(Services& services, std::shared_ptr<Exchange> exchange) {
   } catch (const RequestError& error) {
     exchange->respond(error_response(error));
   } catch (const std::exception& error) {
-    exchange->respond(error_response(500, error.what()));
+    exchange->respond(failure_response(error));
   }
 }
 

@@ -8,6 +8,7 @@
 #include "answers.hpp"
 #include "request_fields.hpp"
 #include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice::server {
 namespace {
@@ -106,9 +107,9 @@ void ScoreJob::ended(const EngineResult& result) {
   if (status_ == 0 && handles_.size() < texts_.size()) {
     try {
       submit();
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {  // the engine drops what is thrown here
       status_ = 503;
-      error_ = error.what();
+      error_ = reason_of(error);
     }
   }
   if (!started_ || ended_ < handles_.size()) return;

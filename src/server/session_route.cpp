@@ -7,6 +7,7 @@
 #include "request_fields.hpp"
 #include "routes.hpp"
 #include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
 #include "sluice/text/detail/utf8.hpp"
 #include "websocket.hpp"
 
@@ -121,7 +122,7 @@ class Keyboard : public std::enable_shared_from_this<Keyboard> {
     } catch (const RequestError& error) {
       frame = text_frame(error_body(error));
     } catch (const std::exception& error) {
-      frame = text_frame(error_body(RequestError(500, error.what())));
+      frame = text_frame(error_body(RequestError(500, reason_of(error))));
     }
     const std::lock_guard lock(mutex_);
     if (!exchange_->gone()) exchange_->write(std::move(frame));

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <dnnl.hpp>
 #include <functional>
+#include <new>
 #include <unordered_map>
 #include <utility>
 
@@ -211,9 +212,9 @@ void gemm(float* c, std::int64_t ldc, const MatrixView& a, const MatrixView& b, 
       multiply(c, ldc, a, b, accumulate);
     }
   } catch (const dnnl::error& error) {
-    throw Error(fmt::format("gemm: [{}, {}] by [{}, {}] failed: {}{}", a.rows, a.columns, b.rows,
-                            b.columns, error.what(),
-                            error.status == dnnl_out_of_memory ? " (out of memory)" : ""));
+    if (error.status == dnnl_out_of_memory) throw std::bad_alloc();
+    throw Error(fmt::format("gemm: [{}, {}] by [{}, {}] failed: oneDNN refuses it (status {})",
+                            a.rows, a.columns, b.rows, b.columns, static_cast<int>(error.status)));
   }
 }
 

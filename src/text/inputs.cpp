@@ -60,8 +60,9 @@ void list_directory(const fs::path& directory, const std::vector<std::string>& i
       if (matches(entry->path(), directory, include)) below.push_back(entry->path());
     }
   } catch (const fs::filesystem_error& failure) {
-    throw Error(fmt::format("cannot list the files in '{}': {}", directory.string(),
-                            failure.code().message()));
+    throw SystemError(fmt::format("cannot list the files in '{}': {}", directory.string(),
+                                  failure.code().message()),
+                      failure.code().value());
   }
   if (below.empty()) {
     throw Error(fmt::format("cannot read text from the directory '{}': {}", directory.string(),
@@ -82,7 +83,8 @@ std::vector<Found> list_inputs(const std::vector<fs::path>& paths,
     std::error_code error;
     const fs::file_status status = fs::status(path, error);
     if (!fs::exists(status)) {
-      throw Error(fmt::format("cannot read '{}': {}", path.string(), error.message()));
+      throw SystemError(fmt::format("cannot read '{}': {}", path.string(), error.message()),
+                        error.value());
     }
     if (fs::is_directory(status)) {
       list_directory(path, include, found);
@@ -323,8 +325,9 @@ TextInputs::TextInputs(const std::vector<fs::path>& paths, const InputOptions& o
       std::error_code error;
       fs::create_directories(directory, error);
       if (error) {
-        throw Error(
-            fmt::format("cannot make the directory '{}': {}", directory.string(), error.message()));
+        throw SystemError(
+            fmt::format("cannot make the directory '{}': {}", directory.string(), error.message()),
+            error.value());
       }
       std::string key = fmt::format("{}\n{}", fs::absolute(found.path).lexically_normal().string(),
                                     options.field);

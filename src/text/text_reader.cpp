@@ -31,15 +31,17 @@ bool is_no_text(int descriptor, const struct stat& status) {
 
 TextReader::TextReader(const std::filesystem::path& path)
     : title_(path == standard_input ? "standard input" : path.string()) {
-  const auto refuse = [this](const std::string& why) {
+  const auto refuse = [this](const std::string& why, int cause = 0) {
     if (descriptor_ >= 0) ::close(descriptor_);
-    throw Error(fmt::format("cannot read '{}': {}", title_, why));
+    const std::string said = fmt::format("cannot read '{}': {}", title_, why);
+    if (cause != 0) throw SystemError(said, cause);
+    throw Error(said);
   };
   descriptor_ = path == standard_input ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
                                        : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat status {};
   if (descriptor_ < 0 || ::fstat(descriptor_, &status) != 0) {
-    refuse(std::generic_category().message(errno));
+    refuse(std::generic_category().message(errno), errno);
   }
   if (S_ISDIR(status.st_mode)) refuse("it is a directory, expected a file");
   if (is_no_text(descriptor_, status)) refuse("it is a device, expected a file or a pipe");
@@ -74,8 +76,9 @@ bool TextReader::fill() {
     got = ::read(descriptor_, more.data() + had, more.size() - had);
   } while (got < 0 && errno == EINTR);
   if (got < 0) {
-    throw Error(
-        fmt::format("cannot read '{}': {}", title_, std::generic_category().message(errno)));
+    const int cause = errno;
+    throw SystemError(
+        fmt::format("cannot read '{}': {}", title_, std::generic_category().message(cause)), cause);
   }
   more.resize(had + static_cast<std::size_t>(got));
   buffer_.swap(more);

@@ -151,7 +151,8 @@ std::optional<UnitCosts> unit_costs(const std::vector<TextSource>& sources, std:
   try {
     subwords =
         train_tokenizer({.kind = "bpe", .vocabulary = vocabulary}, sample.seen_sources, progress);
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    rethrow_if_refused(error);
     return {};
   }
   return UnitCosts{

@@ -67,7 +67,9 @@ std::shared_ptr<const UnpackedText> BackgroundUnpacker::add(std::unique_ptr<Text
   try {
     thread_ = std::thread([this] { work(); });
   } catch (const std::system_error& failure) {
-    throw Error(fmt::format("cannot start a thread to unpack texts: {}", failure.what()));
+    throw SystemError(
+        fmt::format("cannot start a thread to unpack texts: {}", failure.code().message()),
+        failure.code().value());
   }
   return text;
 }

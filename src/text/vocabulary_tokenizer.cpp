@@ -245,7 +245,8 @@ const FieldTable& vocabulary_file_fields() {
 
 std::string vocabulary_json(std::string_view kind, const std::vector<std::string>& tokens,
                             const VocabularyRules& rules) {
-  nlohmann::ordered_json json;
+  // A null that becomes an object when it is written to does not survive memory running out then.
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
   json["format"] = file_format;
   json["version"] = file_version;
   json["kind"] = kind;

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "metrics_lines.hpp"
+#include "sluice/base/file.hpp"
 
 namespace sluice {
 
@@ -12,7 +13,7 @@ MetricsLog::MetricsLog(const std::filesystem::path& path) { file_.emplace(path, 
 
 MetricsLog::MetricsLog(const std::filesystem::path& path, const Kept& kept) {
   std::size_t size = 0;
-  if (std::filesystem::exists(path)) size = keep(path, kept);
+  if (is_there(path)) size = keep(path, kept);
   file_.emplace(path, size);
 }
 

@@ -130,6 +130,21 @@ PreparedText prepare_text(Settings& settings, const std::filesystem::path& cache
   return text;
 }
 
+namespace {
+
+/// Training is all that dropout counts for, so that load() lets it differ: a run that was resumed
+/// with another one may not have saved weights since. Whoever trains on must know which is meant.
+void check_dropout(const std::filesystem::path& directory, const ModelConfig& config) {
+  const std::optional<ModelConfig> saved = ModelDirectory(directory).saved_config();
+  if (!saved || saved->dropout == config.dropout) return;
+  throw Error(fmt::format(
+      "'{}' says that dropout is {}, and the weights beside it were saved with {}: say "
+      "which the new run is to have",
+      ModelDirectory(directory).config_file().string(), config.dropout, saved->dropout));
+}
+
+}  // namespace
+
 void adopt_model(Settings& settings) {
   ModelDirectory(settings.from).check_trained();
   ModelConfig config = ModelDirectory(settings.from).model_config();
@@ -156,7 +171,11 @@ void adopt_model(Settings& settings) {
                     settings.from.string()));
   }
   const ModelConfig& given = settings.model.fields.values;
-  if (settings.model.has("dropout")) config.dropout = given.dropout;
+  if (settings.model.has("dropout")) {
+    config.dropout = given.dropout;
+  } else {
+    check_dropout(settings.from, config);
+  }
   if (settings.model.has("documents")) {
     config.documents = given.documents;
     config.document_mark.clear();

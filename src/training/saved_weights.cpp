@@ -23,6 +23,8 @@ std::string SavedWeights::fault() const {
       return fmt::format("'{}' is not what the run saved", files_.weights_file().string());
     }
   } catch (const Error& error) {
+    // What cannot be read now may be whole: nothing is to be written over it.
+    rethrow_if_refused(error);
     return error.what();
   }
   return "";

@@ -29,7 +29,8 @@ class SavedWeights {
   /// For a run that is resumed, its state and weights being those of its checkpoint: when the
   /// weights that it has saved cannot be read, or are others, they are saved again if they are
   /// those of the checkpoint; else the state forgets the best validation, so that the next one is
-  /// the best, and what is wrong is returned. Empty when nothing is lost.
+  /// the best, and what is wrong is returned. Empty when nothing is lost. Throws SystemError when
+  /// the system refuses to read them: they may be whole.
   std::string recover(bool validated);
 
   /// Throws Error unless the weights and `checkpoint` can be read.

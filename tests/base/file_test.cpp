@@ -7,11 +7,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <cstring>
+#include <exception>
+#include <filesystem>
 #include <fstream>
+#include <new>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -129,6 +135,58 @@ TEST_F(FileTest, SaysWhyAFileCannotBeRead) {
   EXPECT_EQ(message_of([&] { read_file(directory_); }), directory);
   EXPECT_NE(message_of([&] { MappedFile file("/dev/null"); }).find("not a regular file"),
             std::string::npos);
+}
+
+// A link to itself is refused to everybody, root too.
+TEST_F(FileTest, WhatTheSystemRefusesIsNotMissing) {
+  std::filesystem::create_symlink(path("loop"), path("loop"));
+  const auto cause_of = [&](const std::filesystem::path& file, const auto& open) {
+    try {
+      open(file);
+    } catch (const SystemError& error) {
+      EXPECT_EQ(error.missing(), error.cause() == ENOENT || error.cause() == ENOTDIR);
+      return error.cause();
+    } catch (const Error&) {
+      return 0;
+    }
+    return 0;
+  };
+  const auto mapped = [](const auto& file) { MappedFile{file}; };
+  const auto there = [](const auto& file) { static_cast<void>(is_there(file)); };
+  EXPECT_EQ(cause_of(path("missing"), mapped), ENOENT);
+  EXPECT_EQ(cause_of(path("loop"), mapped), ELOOP);
+  EXPECT_EQ(cause_of(path("loop"), [](const auto& file) { read_file(file); }), ELOOP);
+  EXPECT_EQ(cause_of(path("loop"), there), ELOOP);
+  EXPECT_TRUE(is_there(directory_));
+  EXPECT_FALSE(is_there(path("missing")));
+  write_file(path("file"), "x");
+  EXPECT_TRUE(is_there(path("file")));
+  EXPECT_FALSE(is_there(path("file") / "below"));
+  EXPECT_EQ(cause_of(directory_, mapped), 0) << "what is no file is not refused by the system";
+
+  const auto taken_for_damage = [&](const std::filesystem::path& file) {
+    try {
+      MappedFile{file};
+    } catch (const Error& error) {
+      rethrow_if_refused(error);
+    }
+  };
+  EXPECT_NO_THROW(taken_for_damage(path("missing")));
+  EXPECT_NO_THROW(taken_for_damage(directory_));
+  EXPECT_THROW(taken_for_damage(path("loop")), SystemError);
+}
+
+TEST(Reason, IsSaidWithoutTheTextOfExceptions) {
+  EXPECT_EQ(reason_of(Error("a sentence")), "a sentence");
+  EXPECT_EQ(reason_of(std::bad_alloc()), "there is not enough memory");
+  const std::error_code full(ENOSPC, std::generic_category());
+  EXPECT_EQ(reason_of(std::filesystem::filesystem_error("raw", "a\nb", full)),
+            "cannot use 'a\\nb': No space left on device");
+  EXPECT_EQ(reason_of(std::system_error(full, "raw")),
+            "the system refused something: No space left on device");
+  EXPECT_EQ(reason_of(std::logic_error("raw")).find("raw"), std::string::npos);
+  EXPECT_EQ(reason_of(std::make_exception_ptr(std::bad_alloc())), "there is not enough memory");
+  EXPECT_EQ(reason_of(std::make_exception_ptr(5)), "an internal error");
 }
 
 TEST_F(FileTest, UncommittedWritesChangeNothing) {

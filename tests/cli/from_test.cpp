@@ -72,6 +72,18 @@ TEST_F(From, StartsWithWeightsAndTokenizerOfAnother) {
   EXPECT_EQ(run({"train", "--out", path("second"), "--resume", "--steps", "2"}).status, 0);
 }
 
+// What a run's configuration says alone, without a checksum, is not followed in silence.
+TEST_F(From, ADropoutThatTheWeightsWereNotSavedWithIsNamed) {
+  json config = json::parse(read_file(path("first") + "/config.json"));
+  config["model"]["dropout"] = 0.875;
+  write("first/config.json", config.dump());
+  EXPECT_TRUE(complains(train({"--from", path("first")}), 1, "train", "dropout is 0.875"));
+  EXPECT_FALSE(std::filesystem::exists(path("second")));
+  EXPECT_EQ(train({"--from", path("first"), "--dropout", "0.25"}).status, 0);
+  const json after = json::parse(read_file(path("second") + "/config.json"));
+  EXPECT_EQ(after["model"]["dropout"], 0.25);
+}
+
 TEST_F(From, MayReplaceItself) {
   const double before = perplexity("first");
   std::vector<std::string> arguments = {

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <filesystem>
 #include <numeric>
+#include <string>
 
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
@@ -137,11 +138,35 @@ TEST(Calibration, IsKeptInTheModelsDirectory) {
   std::filesystem::create_directories(directory);
   const ModelDirectory files(directory);
   EXPECT_EQ(read_calibration(files).temperature, 1);
+  const auto model = testing_support::model("[(4,2)]", 5);
+  files.save_weights(*model);
   write_calibration(files, {.temperature = 2.5, .lines = 77});
   EXPECT_EQ(read_calibration(files).temperature, 2.5);
   EXPECT_EQ(read_calibration(files).lines, 77);
-  write_file(files.calibration_file(), R"({"temperature": -1, "lines": 3})");
+  const std::string text = read_file(files.calibration_file());
+  // Every bit: refused, or without effect.
+  for (std::size_t bit = 0; bit < 8 * text.size(); ++bit) {
+    std::string flipped = text;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << bit % 8));
+    write_file(files.calibration_file(), flipped);
+    try {
+      const Calibration found = read_calibration(files);
+      EXPECT_EQ(found.temperature, 2.5) << flipped;
+      EXPECT_EQ(found.lines, 77) << flipped;
+    } catch (const Error&) {  // refused
+    }
+  }
+  // One of other weights, one of the format before, one that cannot be looked at.
+  write_file(files.calibration_file(), text);
+  files.save_weights(*testing_support::model("[(4,2)]*2", 5));
   EXPECT_THROW((void)read_calibration(files), Error);
+  files.save_weights(*model);
+  EXPECT_EQ(read_calibration(files).temperature, 2.5);
+  write_file(files.calibration_file(), R"({"temperature": 2, "lines": 3})");
+  EXPECT_THROW((void)read_calibration(files), Error);
+  std::filesystem::remove(files.calibration_file());
+  std::filesystem::create_symlink(files.calibration_file(), files.calibration_file());
+  EXPECT_THROW((void)read_calibration(files), SystemError);
   std::filesystem::remove_all(directory);
 }
 

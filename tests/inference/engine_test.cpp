@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <new>
 
 #include "engine_support.hpp"
 #include "sluice/base/error.hpp"
@@ -161,6 +162,12 @@ TEST_F(EngineTest, EndsWhereItIsTold) {
   engine.submit(asked, told);
   EXPECT_EQ(told->wait().reason, EndReason::error);
   EXPECT_EQ(told->result.error, "enough");
+
+  told = std::make_shared<Recorder>();
+  told->on_token = [&](const EngineToken&) -> bool { throw std::bad_alloc(); };
+  engine.submit(asked, told);
+  EXPECT_EQ(told->wait().reason, EndReason::error);
+  EXPECT_EQ(told->result.error, "there is not enough memory");
 
   // Nothing to make: the prompt is read, and that is all.
   asked.tokens = 0;

@@ -288,6 +288,18 @@ TEST(ModelDirectoryNames, StandNowhereElse) {
   EXPECT_GT(files, 100);
 }
 
+// A link to itself is refused to everybody, root too.
+TEST_F(ModelDirectoryTest, WhatCannotBeLookedAtIsNotAbsent) {
+  const ModelDirectory files(directory_);
+  EXPECT_FALSE(files.has_checkpoint());
+  EXPECT_FALSE(files.has_runtime());
+  for (const auto& file : {files.checkpoint_file(), files.runtime_file()}) {
+    std::filesystem::create_symlink(file, file);
+  }
+  EXPECT_THROW((void)files.has_checkpoint(), SystemError);
+  EXPECT_THROW((void)files.has_runtime(), SystemError);
+}
+
 TEST_F(ModelDirectoryTest, MissingPartsAreErrors) {
   std::filesystem::remove(weights_);
   expect_error("model.safetensors");

@@ -270,6 +270,32 @@ TEST(Resume, BestWeightsThatAreLostAreNotSaidToBeSaved) {
   }
 }
 
+// Weights that the system refuses to open may be whole. A link to itself is refused to everybody,
+// root too.
+TEST(Resume, BestWeightsThatCannotBeReadNowAreKept) {
+  TrainConfig config = tiny_training(OptimizerKind::adam, ScheduleKind::constant);
+  config.schedule.lr = 0.03;
+  config.steps = 400;
+  config.validate_every = 20;
+  const Directory directory;
+  StopAt stopper(390);
+  run(directory.path(), config, stopper.options);
+  const std::filesystem::path weights = directory / "model.safetensors";
+  const std::string before = read_file(weights);
+  std::filesystem::rename(weights, directory / "aside");
+  std::filesystem::create_symlink(weights, weights);
+  TrainOptions options;
+  options.resume = true;
+  EXPECT_THROW(run(directory.path(), config, options), SystemError);
+  EXPECT_TRUE(std::filesystem::is_symlink(weights)) << "they were written over";
+  std::filesystem::rename(directory / "aside", weights);
+  std::vector<std::string> notes;
+  options.callbacks.note = [&](const std::string& note) { notes.push_back(note); };
+  EXPECT_EQ(run(directory.path(), config, options).status, TrainStatus::finished);
+  EXPECT_TRUE(notes.empty()) << notes[0];
+  EXPECT_EQ(read_file(weights), before) << "another best was sought";
+}
+
 // The best step is the last one: the checkpoint has the weights, and nothing is lost.
 TEST(Resume, BestWeightsThatTheCheckpointHasAreSavedAgain) {
   const TrainConfig config = tiny_training();

@@ -1,6 +1,7 @@
 #pragma once
 // Errors: one sentence saying operation, argument, expected, got, remedy.
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -28,6 +29,31 @@ class UsageError : public Error {
  public:
   using Error::Error;
 };
+
+/// What the system refused: a file that cannot be opened, read, mapped or written. It says nothing
+/// of what the file holds, nor, unless missing(), that there is none: another time it may be
+/// granted.
+class SystemError : public Error {
+ public:
+  /// `cause` is an errno.
+  SystemError(std::string_view what, int cause) : Error(what), cause_(cause) {}
+  int cause() const noexcept { return cause_; }
+  /// Whether it was refused because there is no such file.
+  bool missing() const noexcept;
+
+ private:
+  int cause_;
+};
+
+/// In the handler of an Error that is to be taken for damage or absence: throws it on when it is a
+/// SystemError that is not missing().
+void rethrow_if_refused(const Error& error);
+
+/// What a person may be told of any exception: what() of an Error; of others what they mean, but
+/// nothing of their text, which is not written for users.
+std::string reason_of(const std::exception& error);
+/// The same of one that is kept, of whatever type it is.
+std::string reason_of(const std::exception_ptr& failure);
 
 }  // namespace sluice
 SLUICE_API_END

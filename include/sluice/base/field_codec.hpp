@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/base/value.hpp"
 
@@ -112,13 +114,16 @@ Value bool_of_text(std::string_view text);
 /// What commas separate, perhaps in brackets and quotes as JSON has lists; none for "" and "none".
 std::vector<std::string> parts_of(std::string_view text);
 
-/// `read()`; a UsageError it throws becomes a fault of `place`.
+/// `read()`; an Error or a std::logic_error (std::stoi() has such) that it throws becomes a fault of
+/// `place`. What else it throws, for want of memory, say, is none of it.
 template <class Read>
 auto read_at(const FieldPlace& place, Read&& read) {
   try {
     return read();
-  } catch (const std::exception& error) {
+  } catch (const Error& error) {
     place.refuse(std::string(error.what()));
+  } catch (const std::logic_error&) {
+    place.refuse("it cannot be understood");
   }
 }
 
@@ -213,7 +218,7 @@ FieldCodec<M> field_codec(const FieldSpec& spec) {
               for (const Value& element : elements) {
                 try {
                   list.push_back(inner.read(element, p));
-                } catch (const std::exception&) {  // again, to say which it is
+                } catch (const Error&) {  // again, to say which it is
                   (void)inner.read(element, p.element(list.size()));
                   throw;
                 }

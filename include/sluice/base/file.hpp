@@ -17,9 +17,10 @@
 SLUICE_API_BEGIN
 namespace sluice {
 
-/// A file mapped read-only. Throws Error naming the path and the cause (missing, a directory,
-/// unreadable, a pipe). Whoever makes the file shorter while it is mapped makes reading it raise
-/// SIGBUS: see mapped_file_at(). Any number of threads may read one at once.
+/// A file mapped read-only. Throws Error naming the path and the cause: SystemError where the
+/// system refuses it (missing, unreadable), else for what is no regular file. Whoever makes the
+/// file shorter while it is mapped makes reading it raise SIGBUS: see mapped_file_at(). Any number
+/// of threads may read one at once.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);
@@ -44,8 +45,8 @@ class ReadableFile;
 /// signal handler.
 const char* mapped_file_at(const void* address) noexcept;
 
-/// A file that is being written. Every call throws Error naming the path and the cause (a full disk
-/// included). One thread at a time.
+/// A file that is being written. Every call throws SystemError naming the path and the cause (a
+/// full disk included). One thread at a time.
 class OutputFile {
  public:
   OutputFile(const OutputFile&) = delete;
@@ -115,6 +116,10 @@ class AppendFile : public OutputFile {
 /// Whether `name`, which a file or a person gave, names an entry of a directory and nothing
 /// outside: neither empty nor "." or "..", without a slash.
 bool is_plain_name(std::string_view name);
+
+/// Whether there is anything at `path`, or where a link there leads. Throws SystemError where that
+/// cannot be found out: what cannot be looked at is not absent.
+bool is_there(const std::filesystem::path& path);
 
 /// Replaces `path` with `text` atomically.
 void write_file(const std::filesystem::path& path, std::string_view text);

@@ -17,9 +17,10 @@ struct Calibration {
   std::int64_t lines = 0;
 };
 
-/// Replaces the directory's, atomically.
+/// Replaces the directory's, atomically. It is good for the weights that are there: their checksum
+/// is kept with it. Throws Error when they cannot be read.
 void write_calibration(const ModelDirectory& files, const Calibration& calibration);
-/// Calibration{} where there is none. Throws Error for a damaged file.
+/// Calibration{} where there is none. Throws Error for a damaged file and for one of other weights.
 Calibration read_calibration(const ModelDirectory& files);
 
 }  // namespace sluice

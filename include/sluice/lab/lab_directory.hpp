@@ -24,6 +24,8 @@ class LabDirectory {
   static constexpr const char* report_tables_name = "report";
   static constexpr const char* runs_name = "runs";
   static constexpr const char* measured_name = "measured";
+  /// Behind the name of a run: its files were damaged and were put aside, perhaps with a number.
+  static constexpr const char* damaged_mark = ".damaged";
   /// Tables of an inspection.
   static constexpr const char* layers_name = "layers.csv";
   static constexpr const char* lags_name = "lags.csv";

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "sluice/base/api.hpp"
@@ -79,7 +80,8 @@ class ModelDirectory {
   /// How far its classification is to be believed (inference/calibration.hpp).
   std::filesystem::path calibration_file() const { return path_ / calibration_name; }
 
-  /// Whether it holds a runtime model, which is good for use alone.
+  /// Whether it holds a runtime model, which is good for use alone. This and has_checkpoint() throw
+  /// SystemError where that cannot be found out.
   bool has_runtime() const;
   /// Throws Error in one sentence when it does: for whoever would train or look inside.
   void check_trained() const;
@@ -98,6 +100,9 @@ class ModelDirectory {
   Value config() const;
   /// Its "model" section, checked. Throws Error as config() does and for values out of range.
   ModelConfig model_config() const;
+  /// The configuration that its weights were saved with; none where they do not say. Throws Error
+  /// as load() does for a file that cannot be read.
+  std::optional<ModelConfig> saved_config() const;
   std::unique_ptr<Tokenizer> tokenizer() const { return load_tokenizer(path_); }
   /// What tells models apart that would answer otherwise: checksums of the weights (as their file
   /// says: they are not read), of the configuration, dropout apart, and of the tokenizer. Throws

@@ -1,5 +1,11 @@
 #include "sluice/base/error.hpp"
 
+#include <cerrno>
+#include <filesystem>
+#include <new>
+#include <system_error>
+#include <typeinfo>
+
 #include "visible.hpp"
 
 namespace sluice {
@@ -55,6 +61,35 @@ std::string presentable(std::string_view text) {
   std::size_t tail = out.size() - most_of_end;
   while (tail < out.size() && continues(out[tail])) ++tail;
   return out.substr(0, end) + std::string(left_out) + out.substr(tail);
+}
+
+bool SystemError::missing() const noexcept { return cause_ == ENOENT || cause_ == ENOTDIR; }
+
+void rethrow_if_refused(const Error& error) {
+  const auto* const refused = dynamic_cast<const SystemError*>(&error);
+  if (refused != nullptr && !refused->missing()) throw;
+}
+
+std::string reason_of(const std::exception& error) {
+  if (dynamic_cast<const Error*>(&error) != nullptr) return error.what();
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return "there is not enough memory";
+  if (const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&error)) {
+    return presentable("cannot use '" + file->path1().string() + "': " + file->code().message());
+  }
+  if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
+    return presentable("the system refused something: " + system->code().message());
+  }
+  return presentable("an internal error (" + std::string(typeid(error).name()) + ")");
+}
+
+std::string reason_of(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& error) {
+    return reason_of(error);
+  } catch (...) {
+    return "an internal error";
+  }
 }
 
 }  // namespace sluice

@@ -41,7 +41,7 @@ ClaimRequest with_text(const Claim& claim, ClaimRequest request) {
   if (!claim.task) return request;
   const fs::path directory = ModelDirectory(request.out).cache();
   request.data = {fs::absolute(directory / task_file_name(*claim.task))};
-  if (!fs::exists(request.data.front())) {
+  if (!is_there(request.data.front())) {
     fs::create_directories(directory);
     write_task(*claim.task, request.data.front());
   }
@@ -295,14 +295,16 @@ ClaimData data_of(const ClaimRequest& request) {
   return data;
 }
 
-/// claims.json in `directory`; nothing when there is none, or it cannot be read.
+/// claims.json in `directory`; nothing when there is none. Throws Error for one that cannot be
+/// read: its verdicts would be written over.
 std::optional<ClaimResults> earlier_results(const fs::path& directory) {
   const fs::path file = LabDirectory(directory).claims_file();
-  if (!fs::exists(file)) return std::nullopt;
+  if (!is_there(file)) return std::nullopt;
+  const std::string text = read_file(file, most_json_bytes);
   try {
-    return parse_claim_results(read_file(file, most_json_bytes), file.string());
-  } catch (const Error&) {
-    return std::nullopt;
+    return parse_claim_results(text, file.string());
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}; to begin anew here, move that file away", error.what()));
   }
 }
 

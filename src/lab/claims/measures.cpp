@@ -197,7 +197,7 @@ Value Measuring::kept(const MeasuredRun& run, const std::string& key,
     return checksum_hex(all.data(), all.size());
   };
   Value values = Value::Object{};
-  if (fs::exists(file)) {
+  if (is_there(file)) {
     const Value read = parse_or_null(read_file(file, most_json_bytes));
     const Value* const found = read.find("values");
     const Value* const checksum = read.find("checksum");

@@ -45,6 +45,9 @@ std::map<std::string, int> other_versions(const fs::path& runs) {
   std::map<std::string, int> found;
   if (!fs::is_directory(runs)) return found;
   for (const fs::directory_entry& entry : fs::directory_iterator(runs)) {
+    if (entry.path().filename().native().find(LabDirectory::damaged_mark) != std::string::npos) {
+      continue;
+    }
     const auto version = recorded_version(entry.path());
     if (version && *version != library_version()) ++found[*version];
   }
@@ -311,7 +314,8 @@ void Comparison::find_kept(bool by_others) {
     FoundRun found = find_run(directory_of(run), run.plan.hash);
     if (found.state == RunState::damaged) {
       note(fmt::format(
-          "run {} ({}, learning rate {:g}, seed {}) is damaged and is trained again: {}",
+          "run {} ({}, learning rate {:g}, seed {}) is damaged; it is put aside and trained again: "
+          "{}",
           run.plan.hash, variants_[run.variant].variant.name, run.rate, run.seed, found.fault));
     }
     if (found.state != RunState::whole) continue;

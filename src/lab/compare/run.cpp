@@ -88,7 +88,7 @@ std::map<std::string, std::string> checksums(const ModelDirectory& files) {
   std::map<std::string, std::string> sums;
   for (const fs::path& file : {files.config_file(), files.metrics_file(), files.weights_file(),
                                files.weights_file(Weights::last)}) {
-    if (fs::exists(file)) sums[file.filename().string()] = file_checksum(file);
+    if (is_there(file)) sums[file.filename().string()] = file_checksum(file);
   }
   return sums;
 }
@@ -180,6 +180,16 @@ RunRecord finished_record(const fs::path& directory, const TrainResult& result) 
   return record;
 }
 
+/// A free name beside the directory of a damaged run, to put it aside.
+fs::path place_for_damaged(const fs::path& directory) {
+  for (int n = 1;; ++n) {
+    fs::path place = directory;
+    place += LabDirectory::damaged_mark;
+    if (n > 1) place += fmt::format("-{}", n);
+    if (!is_there(place)) return place;
+  }
+}
+
 }  // namespace
 
 const EnumNames<RunStatus>& enum_names(RunStatus) {
@@ -217,6 +227,7 @@ std::optional<std::string> recorded_version(const fs::path& directory) {
     const auto* text = version != nullptr ? version->as<std::string>() : nullptr;
     return text != nullptr ? std::optional(*text) : std::nullopt;
   } catch (const Error&) {
+    // Only the user is told of the versions of other runs: one that cannot be read is left out.
     return std::nullopt;
   }
 }
@@ -246,17 +257,19 @@ std::string run_hash(const ModelConfig& model, const TrainConfig& training, std:
 }
 
 FoundRun find_run(const fs::path& directory, const std::string& hash) {
-  if (!fs::exists(directory)) return {};
+  if (!is_there(directory)) return {};
   const ModelDirectory files(directory);
   try {
-    if (fs::exists(run_record_file(directory))) {
+    if (is_there(run_record_file(directory))) {
       return {RunState::whole, read_record(directory, hash), ""};
     }
-    if (!files.has_checkpoint() || !fs::exists(files.metrics_file())) return {};
+    if (!files.has_checkpoint() || !is_there(files.metrics_file())) return {};
     read_checkpoint_state(files.checkpoint_file());
     SafetensorsFile(files.checkpoint_file()).check_data();
     return {RunState::partial, {}, ""};
-  } catch (const std::exception& error) {
+  } catch (const Error& error) {
+    // What cannot be read now may be whole.
+    rethrow_if_refused(error);
     return {RunState::damaged, {}, error.what()};
   }
 }
@@ -264,7 +277,8 @@ FoundRun find_run(const fs::path& directory, const std::string& hash) {
 std::optional<RunRecord> train_run(const RunPlan& plan, const PreparedText& text,
                                    const fs::path& directory, const RunOptions& options) {
   const RunState state = find_run(directory, plan.hash).state;
-  if (state == RunState::damaged) fs::remove_all(directory);
+  // Somebody may want to look what is left of it.
+  if (state == RunState::damaged) fs::rename(directory, place_for_damaged(directory));
   make_own_directory(directory, 2);  // runs/HASH
   const ModelDirectory files(directory);
   const DirectoryLock lock = files.lock();

@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 /// The file as `parse` reads it; nothing when there is none.
 template <class S>
 std::optional<S> read_part(const fs::path& file, S (*parse)(std::string_view, const std::string&)) {
-  if (!fs::exists(file)) return std::nullopt;
+  if (!is_there(file)) return std::nullopt;
   return parse(read_file(file, most_json_bytes), file.string());
 }
 
@@ -52,7 +52,7 @@ report::Page make_page(const Reported& reported) {
 fs::path run_directory(const fs::path& directory, const std::string& hash) {
   for (const char* above : {"", "..", "../.."}) {
     fs::path run = LabDirectory(directory / above).run(hash);
-    if (fs::exists(run)) return run;
+    if (is_there(run)) return run;
   }
   return LabDirectory(directory).run(hash);
 }
@@ -67,6 +67,7 @@ report::ReportedResults with_histories(Results results, const fs::path& director
       reported.histories.back() =
           read_curves(run_directory(directory, run.run), variant->tokens_per_step());
     } catch (const Error& error) {
+      rethrow_if_refused(error);
       reported.missing.emplace_back(error.what());
     }
   }
@@ -109,6 +110,7 @@ report::ReportedClaims::Directories report_directories(const ClaimResult& claim,
       write_page(directory / name, reported);
       directories.found.push_back(name);
     } catch (const Error& error) {
+      rethrow_if_refused(error);
       directories.unread.emplace_back(error.what());
     }
   }
@@ -125,7 +127,8 @@ std::vector<std::string> earlier_csvs(const fs::path& list) {
     for (const Value& name : fields_detail::read_list(listed, place)) {
       names.push_back(fields_detail::read_text(name, place));
     }
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    rethrow_if_refused(error);
     names.clear();
   }
   return names;
@@ -165,7 +168,7 @@ std::string report_html(const ReportParts& parts) {
 }
 
 void write_report(const fs::path& directory) {
-  if (!fs::exists(directory)) throw Error(fmt::format("'{}' does not exist", directory.string()));
+  if (!is_there(directory)) throw Error(fmt::format("'{}' does not exist", directory.string()));
   Reported reported = read_reported(directory);
   if (auto claims =
           read_part<ClaimResults>(LabDirectory(directory).claims_file(), parse_claim_results)) {

@@ -237,7 +237,7 @@ std::string units_json(const std::vector<ListedUnit>& units) {
     }
     list.push_back(std::move(entry));
   }
-  nlohmann::ordered_json all;
+  nlohmann::ordered_json all = nlohmann::ordered_json::object();
   all["units"] = std::move(list);
   return all.dump();
 }

@@ -4,9 +4,12 @@
 
 #include <atomic>
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "claims_fixture.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/base/file.hpp"
 #include "sluice/inference/evaluate.hpp"
 #include "sluice/lab/claims/measures.hpp"
 #include "sluice/lab/inspect/inspection.hpp"
@@ -365,15 +368,39 @@ TEST_F(Claims, ResultsOfSeveralClaimsAreKept) {
   EXPECT_EQ(all["claims"], claims({result("a", 3), result("b", 2)}));
   EXPECT_EQ(all["quick"], false);
   EXPECT_EQ(all["format_version"], claims_format_version);
-  // Quick ones are not mixed with others, nor are texts, nor what is damaged.
+  // Quick ones are not mixed with others, nor are texts.
   add(true, "c", 4);
   EXPECT_EQ(claims_file()["claims"], claims({result("c", 4)}));
   std::ofstream(directory_ / "text.txt", std::ios::app) << sample_text(5);
   add(true, "d", 5);
   EXPECT_EQ(claims_file()["claims"], claims({result("d", 5)}));
-  std::ofstream(out() / "claims.json") << "{";
-  add(true, "e", 6);
-  EXPECT_EQ(claims_file()["claims"], claims({result("e", 6)}));
+}
+
+TEST_F(Claims, VerdictsThatCannotBeReadAreNotReplaced) {
+  const fs::path file = out() / "claims.json";
+  ClaimResult result;
+  result.name = "a";
+  add_claim_result(request(), false, result);
+  json newer = claims_file();
+  newer["format_version"] = 999;
+  for (const std::string& text : {std::string("{"), newer.dump()}) {
+    write_file(file, text);
+    for (const auto& use :
+         {std::function<void()>([&] { check_claim_results(request(), false); }),
+          std::function<void()>([&] { add_claim_result(request(), false, result); })}) {
+      try {
+        use();
+        FAIL() << "replaced " << text;
+      } catch (const Error& error) {
+        EXPECT_NE(std::string(error.what()).find("claims.json"), std::string::npos);
+      }
+    }
+    EXPECT_EQ(read_file(file), text);
+  }
+  fs::remove(file);
+  fs::create_symlink(file, file);  // refused to everybody, root too
+  EXPECT_THROW(add_claim_result(request(), false, result), SystemError);
+  EXPECT_TRUE(fs::is_symlink(file));
 }
 
 TEST_F(Claims, VerdictsOfFullRunsAreNotLostToOthers) {

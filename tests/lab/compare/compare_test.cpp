@@ -1,6 +1,7 @@
 // Comparisons: pairing, caching, resuming, damage, divergence, and what is refused.
 
 #include "sluice/lab/compare/compare.hpp"
+#include "sluice/base/error.hpp"
 
 #include <atomic>
 #include <cmath>
@@ -160,6 +161,26 @@ TEST_F(Lab, AnInterruptedComparisonGoesOnWhereItStopped) {
   EXPECT_EQ(all_losses(rest), all_losses(whole));
 }
 
+// A link to itself is refused to everybody, root too.
+TEST_F(Lab, ARunThatCannotBeReadNowIsLeftAlone) {
+  Comparison first(spec(), out());
+  ASSERT_TRUE(first.run());
+  const fs::path run = first.directory_of(first.runs()[1]);
+  for (const char* name : {"run.json", "model.safetensors", "metrics.jsonl"}) {
+    SCOPED_TRACE(name);
+    fs::rename(run / name, run / "aside");
+    fs::create_symlink(run / name, run / name);
+    Counter counter;
+    EXPECT_THROW(Comparison(spec(), out(), counter.callbacks()).run(), SystemError);
+    EXPECT_EQ(counter.trained, 0);
+    fs::rename(run / "aside", run / name);
+  }
+  Counter again;
+  Comparison second(spec(), out(), again.callbacks());
+  ASSERT_TRUE(second.run());
+  EXPECT_EQ(again.trained, 0);
+}
+
 TEST_F(Lab, ADamagedRunIsNamedAndTrainedAnew) {
   Comparison first(spec(), out());
   ASSERT_TRUE(first.run());
@@ -178,6 +199,10 @@ TEST_F(Lab, ADamagedRunIsNamedAndTrainedAnew) {
   EXPECT_NE(again.notes[1].find("model.safetensors is not what the run wrote"), std::string::npos);
   EXPECT_NE(again.notes[1].find("unit=tanh, learning rate 0.01, seed 2"), std::string::npos);
   EXPECT_EQ(all_losses(second), all_losses(first));
+  // What is left of it is put aside.
+  fs::path aside = first.directory_of(first.runs()[0]);
+  aside += ".damaged";
+  EXPECT_TRUE(fs::exists(aside / "model.safetensors"));
 
   // A partial run whose checkpoint is broken.
   const fs::path run = first.directory_of(first.runs()[0]);
@@ -187,6 +212,8 @@ TEST_F(Lab, ADamagedRunIsNamedAndTrainedAnew) {
   Comparison(spec(), out(), third.callbacks()).run();
   EXPECT_EQ(third.trained, 1);
   EXPECT_EQ(third.notes.size(), 1U);
+  aside += "-2";
+  EXPECT_EQ(read_file(aside / "checkpoint.safetensors"), "no checkpoint");
 
   // What another run left, whole as it is.
   fs::remove_all(run);

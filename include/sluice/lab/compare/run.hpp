@@ -87,7 +87,8 @@ struct FoundRun {
 
 /// Looks at `directory`, where the run `hash` belongs: `whole` when run.json is of that run and the
 /// files it lists still have the checksums it gives; `partial` when there is no run.json but a
-/// sound checkpoint to continue from. Never throws for what the files hold.
+/// sound checkpoint to continue from. Never throws for what the files hold; SystemError where the
+/// system refuses to read them, which may be whole.
 FoundRun find_run(const std::filesystem::path& directory, const std::string& hash);
 
 struct RunOptions {
@@ -98,10 +99,10 @@ struct RunOptions {
 
 /// Trains `plan` in `directory`, made when missing: an ordinary model directory, the weights at the
 /// end in last.safetensors unless they are the best ones, and run.json, which is written last. A
-/// partial run is continued, a damaged one trained again. A finished run's checkpoint is removed:
-/// it is not to be continued beyond its budget. A run that diverges is a result, and keeps its last
-/// checkpoint. None when *stop ended it; the same call continues it. Throws Error when a file
-/// cannot be written.
+/// partial run is continued, a damaged one put aside (LabDirectory::damaged_mark) and trained
+/// again. A finished run's checkpoint is removed: it is not to be continued beyond its budget. A
+/// run that diverges is a result, and keeps its last checkpoint. None when *stop ended it; the same
+/// call continues it. Throws Error when a file cannot be written.
 std::optional<RunRecord> train_run(const RunPlan& plan, const PreparedText& text,
                                    const std::filesystem::path& directory,
                                    const RunOptions& options = {});
