@@ -12,6 +12,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/base/progress.hpp"
@@ -42,6 +43,8 @@ bool redraws_lines() {
 void print(std::string_view text) {
   check_output(std::fwrite(text.data(), 1, text.size(), stdout) == text.size());
 }
+
+void print_json(const Value& value) { print(json_text(value, -1, JsonNames::as_given) + "\n"); }
 
 void tell(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stderr);

@@ -3,7 +3,6 @@
 // users of the library.
 
 #include <cstddef>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -29,12 +28,11 @@ struct JsonLimits {
 /// is too large for a double or too small to be told from 0, and a text beyond the limits.
 Value parse_json(std::string_view text, const FieldPlace& place, const JsonLimits& limits = {});
 
-/// The value as a JSON text, names in alphabetical order, `indent` blanks a level (-1: on one
-/// line). Bytes that are no UTF-8 become U+FFFD.
-std::string json_text(const Value& value, int indent = -1);
+/// How the names of an object's fields are ordered.
+enum class JsonNames { sorted, as_given };
 
-/// To and from the library's type.
-Value value_of(const nlohmann::json& document);
-nlohmann::json document_of(const Value& value);
+/// The value as a JSON text, `indent` blanks a level (-1: on one line). Bytes that are no UTF-8
+/// become U+FFFD, numbers that are not finite null.
+std::string json_text(const Value& value, int indent = -1, JsonNames names = JsonNames::sorted);
 
 }  // namespace sluice
