@@ -228,6 +228,7 @@ void ClassifyCommand::judge(const Classifier& classifier) {
 
 void ClassifyCommand::run() {
   check_flags();
+  if (!plot.empty()) require_replaceable(plot);
   const LoadedFrozenModel loaded =
       load_frozen_model(model, {.precision = parse_enum<WeightPrecision>(precision)});
   const Classifier classifier(loaded.model, *loaded.tokenizer);

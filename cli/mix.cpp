@@ -104,9 +104,7 @@ struct ArpaCommand {
 };
 
 void ArpaCommand::run() const {
-  if (std::filesystem::is_directory(out)) {
-    throw Error(fmt::format("--out '{}' is a directory, expected a file", out));
-  }
+  require_replaceable(out);
   ProgressDisplay display;
   const auto model = NgramModel::read_arpa(
       file, [&](double fraction, std::string_view what) { display.update(fraction, what); });

@@ -124,6 +124,19 @@ TEST_F(Hostile, ReadingDoesNotWaitForPipes) {
   }
 }
 
+TEST_F(Hostile, APipeIsNotReplacedByAFileAndIsRefusedBeforeAnythingIsRead) {
+  train();
+  const std::string pipe = path("pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"arpa", path("missing"), "--out", pipe},
+           {"tasks", "copy", "--lines", "10", "--out", pipe},
+           {"classify", path("missing"), text_, "--condition", "1", "--plot", pipe}}) {
+    EXPECT_TRUE(complains(run(command), 1, command.front(), "it is a pipe, expected a file"));
+    EXPECT_TRUE(fs::is_fifo(pipe)) << command.front();
+  }
+}
+
 TEST_F(Hostile, AReportIsWrittenThroughNoLink) {
   train();
   const std::string out = path("inspection");
