@@ -249,7 +249,7 @@ class JsonlCodec final : public LineCodec {
   explicit JsonlCodec(const LineFormatOptions& options) : options_(options) {}
   FormattedLine parse(const std::string& line, const std::string& where) const override {
     const FieldPlace place{.where = where, .origin = FieldPlace::Origin::file};
-    const Value value = parse_json(line, place);
+    const Value value = parse_json(line, place, json_line);
     if (value.as<Value::Object>() == nullptr) place.refuse("an object", value);
     const auto text = [&](const std::string& name) {
       const Value* const field = value.find(name);

@@ -121,7 +121,7 @@ class JsonList final : public NbestCodec {
  public:
   Hypothesis parse(const std::string& line, const std::string& where) const override {
     const FieldPlace place{.where = where, .origin = FieldPlace::Origin::file};
-    const Value value = parse_json(line, place);
+    const Value value = parse_json(line, place, json_line);
     const auto needed = [&](const char* name) -> const Value& {
       const Value* const field = value.find(name);
       if (field == nullptr) {

@@ -293,8 +293,11 @@ std::unique_ptr<Tokenizer> parse_vocabulary_tokenizer(std::string_view bytes,
   };
   const FieldPlace place{.where = fmt::format("cannot load the tokenizer '{}'", name),
                          .origin = FieldPlace::Origin::file};
-  // A vocabulary of words may be long.
-  const Value json = parse_json(bytes, place, {.bytes = std::size_t{1} << 28, .values = 8'000'000});
+  // A vocabulary of words may be long. The longest string is a table of normalisation, of some
+  // hundred kilobytes.
+  const Value json = parse_json(
+      bytes, place,
+      {.bytes = std::size_t{1} << 28, .values = 8'000'000, .text = std::size_t{1} << 22});
   if (is_hugging_face(json)) return parse_hugging_face_tokenizer(json, bytes, name);
   const Value* const format = json.find("format");
   if (format == nullptr || *format != Value(file_format)) {
