@@ -9,7 +9,6 @@
 #include <istream>
 #include <limits>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -29,8 +28,6 @@
 
 namespace sluice::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 /// Lines that are scored together.
 constexpr std::size_t kBlock = 1024;
@@ -93,12 +90,14 @@ void ClassifyCommand::print_line(const std::vector<std::string>& labels,
     return probabilities[a] > probabilities[b];
   });
   if (json) {
-    Json line = {{"label", labels[order.front()]}, {"probability", probabilities[order.front()]}};
+    Value::Object line = {{"label", labels[order.front()]},
+                          {"probability", probabilities[order.front()]}};
     if (all) {
-      line["labels"] = Json::object();
-      for (const std::size_t i : order) line["labels"][labels[i]] = probabilities[i];
+      Value::Object each;
+      for (const std::size_t i : order) each.emplace_back(labels[i], probabilities[i]);
+      line.emplace_back("labels", std::move(each));
     }
-    print(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    print_json(std::move(line));
     return;
   }
   order.resize(all ? order.size() : 1);
@@ -179,30 +178,29 @@ std::vector<LabelledLine> ClassifyCommand::labelled_lines(const Classifier& clas
 
 void ClassifyCommand::print_report(const ClassificationReport& report) const {
   if (!json) return print(format_classification(report));
-  Json labels = Json::array(), bins = Json::array();
+  Value::List labels, bins;
   for (const auto& label : report.labels) {
-    labels.push_back({{"label", label.name},
-                      {"lines", label.lines},
-                      {"right", label.right},
-                      {"taken", label.taken}});
+    labels.emplace_back(Value::Object{{"label", label.name},
+                                      {"lines", label.lines},
+                                      {"right", label.right},
+                                      {"taken", label.taken}});
   }
   for (const ReliabilityBin& bin : report.reliability) {
-    bins.push_back({{"low", bin.low},
-                    {"high", bin.high},
-                    {"lines", bin.lines},
-                    {"confidence", bin.confidence},
-                    {"accuracy", bin.accuracy}});
+    bins.emplace_back(Value::Object{{"low", bin.low},
+                                    {"high", bin.high},
+                                    {"lines", bin.lines},
+                                    {"confidence", bin.confidence},
+                                    {"accuracy", bin.accuracy}});
   }
-  const Json document = {{"lines", report.lines},
-                         {"accuracy", report.accuracy},
-                         {"accuracy_low", report.accuracy_low},
-                         {"accuracy_high", report.accuracy_high},
-                         {"log_loss", report.log_loss},
-                         {"calibration_error", report.calibration_error},
-                         {"temperature", report.temperature},
-                         {"labels", labels},
-                         {"reliability", bins}};
-  print(document.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  print_json(Value::Object{{"lines", report.lines},
+                           {"accuracy", report.accuracy},
+                           {"accuracy_low", report.accuracy_low},
+                           {"accuracy_high", report.accuracy_high},
+                           {"log_loss", report.log_loss},
+                           {"calibration_error", report.calibration_error},
+                           {"temperature", report.temperature},
+                           {"labels", std::move(labels)},
+                           {"reliability", std::move(bins)}});
 }
 
 void ClassifyCommand::judge(const Classifier& classifier) {
@@ -230,6 +228,7 @@ void ClassifyCommand::judge(const Classifier& classifier) {
 
 void ClassifyCommand::run() {
   check_flags();
+  if (!plot.empty()) require_replaceable(plot);
   const LoadedFrozenModel loaded =
       load_frozen_model(model, {.precision = parse_enum<WeightPrecision>(precision)});
   const Classifier classifier(loaded.model, *loaded.tokenizer);

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -47,21 +46,20 @@ void EvalCommand::run() const {
   const double byte_perplexity = std::exp(result.nll / static_cast<double>(size.bytes));
 
   if (json) {
-    const nlohmann::ordered_json line = {{"perplexity", result.perplexity},
-                                         {"bits_per_character", result.bits_per_character},
-                                         {"tokens", result.tokens},
-                                         {"oov", result.oov},
-                                         {"vocabulary", result.vocabulary},
-                                         {"nll", result.nll},
-                                         {"seconds", result.seconds},
-                                         {"tokens_per_second", result.tokens_per_second},
-                                         {"word_perplexity", word_perplexity},
-                                         {"byte_perplexity", byte_perplexity},
-                                         {"known_perplexity", result.known_perplexity},
-                                         {"words", size.words},
-                                         {"lines", size.lines},
-                                         {"bytes", size.bytes}};
-    print(line.dump() + "\n");
+    print_json(Value::Object{{"perplexity", result.perplexity},
+                             {"bits_per_character", result.bits_per_character},
+                             {"tokens", result.tokens},
+                             {"oov", result.oov},
+                             {"vocabulary", result.vocabulary},
+                             {"nll", result.nll},
+                             {"seconds", result.seconds},
+                             {"tokens_per_second", result.tokens_per_second},
+                             {"word_perplexity", word_perplexity},
+                             {"byte_perplexity", byte_perplexity},
+                             {"known_perplexity", result.known_perplexity},
+                             {"words", size.words},
+                             {"lines", size.lines},
+                             {"bytes", size.bytes}});
     return;
   }
   print(

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <limits>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "model_argument.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/inference/frozen_model.hpp"
 #include "sluice/inference/generate.hpp"
@@ -24,8 +24,6 @@
 
 namespace sluice::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 /// The token of that name.
 TokenId token_named(const Tokenizer& tokenizer, const std::string& flag, const std::string& name) {
@@ -152,28 +150,28 @@ void GenerateCommand::print_made(const Tokenizer& tokenizer, const std::string& 
 
 std::string GenerateCommand::as_json(const Tokenizer& tokenizer, const std::string& of,
                                      const Generation& made) const {
-  Json line = {{"prompt", made.prompt + 1}, {"sample", made.sample + 1}};
-  if (options.echo) line["prompt_text"] = of;
+  Value::Object line = {{"prompt", made.prompt + 1}, {"sample", made.sample + 1}};
+  if (options.echo) line.emplace_back("prompt_text", of);
   if (!made.error.empty()) {
-    line["error"] = made.error;
-    return line.dump(-1, ' ', false, Json::error_handler_t::replace);
+    line.emplace_back("error", made.error);
+    return json_text(std::move(line), -1, JsonNames::as_given);
   }
   const auto tokens = [&](const std::vector<EngineToken>& all) {
-    Json list = Json::array();
+    Value::List list;
     for (const EngineToken& token : all) {
-      list.push_back(
-          {{"text", tokenizer.token(token.id)}, {"log_probability", token.log_probability}});
+      list.emplace_back(Value::Object{{"text", tokenizer.token(token.id)},
+                                      {"log_probability", token.log_probability}});
     }
     return list;
   };
-  line["text"] = made.text;
-  line["reason"] = made.reason == StopReason::stop_text ? "stop" : "length";
-  if (!made.stop.empty()) line["stop"] = made.stop;
-  line["log_probability"] = made.log_probability;
-  if (options.beam > 0) line["score"] = made.score;
-  line["tokens"] = tokens(made.tokens);
-  if (options.echo) line["prompt_tokens"] = tokens(made.prompt_tokens);
-  return line.dump(-1, ' ', false, Json::error_handler_t::replace);
+  line.emplace_back("text", made.text);
+  line.emplace_back("reason", made.reason == StopReason::stop_text ? "stop" : "length");
+  if (!made.stop.empty()) line.emplace_back("stop", made.stop);
+  line.emplace_back("log_probability", made.log_probability);
+  if (options.beam > 0) line.emplace_back("score", made.score);
+  line.emplace_back("tokens", tokens(made.tokens));
+  if (options.echo) line.emplace_back("prompt_tokens", tokens(made.prompt_tokens));
+  return json_text(std::move(line), -1, JsonNames::as_given);
 }
 
 void add_sampling_flags(CLI::App& app, GenerateCommand& command) {

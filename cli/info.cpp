@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,7 +15,6 @@
 #include "commands.hpp"
 #include "options.hpp"
 #include "output.hpp"
-#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/inference/runtime_model.hpp"
@@ -26,8 +24,6 @@
 
 namespace sluice::cli {
 namespace {
-
-using nlohmann::ordered_json;
 
 struct TensorShape {
   std::string name;
@@ -104,43 +100,42 @@ ReadingCost cost_of(const std::string& directory, std::int64_t length) {
   return measure_reading(load_frozen_model(directory).model, length);
 }
 
-ordered_json json_of(const ReadingCost& cost) {
-  ordered_json object = {
-      {"length", cost.length},           {"flop", cost.flop},
-      {"sequential", nullptr},           {"depending", nullptr},
-      {"seconds_at_once", cost.at_once}, {"seconds_one_by_one", cost.one_by_one}};
+Value json_of(const ReadingCost& cost) {
+  Value sequential, depending;
   if (cost.sequential) {
-    object["sequential"] = cost.sequential->reading;
-    object["depending"] = cost.sequential->depending;
+    sequential = cost.sequential->reading;
+    depending = cost.sequential->depending;
   }
-  return object;
+  return Value::Object{{"length", cost.length},           {"flop", cost.flop},
+                       {"sequential", sequential},        {"depending", depending},
+                       {"seconds_at_once", cost.at_once}, {"seconds_one_by_one", cost.one_by_one}};
 }
 
-ordered_json json_of(const ModelInfo& info) {
-  ordered_json tensors = ordered_json::array(), validations = ordered_json::array();
+Value json_of(const ModelInfo& info) {
+  Value::List tensors, validations;
   for (const TensorShape& tensor : info.tensors) {
-    tensors.push_back({{"name", tensor.name}, {"shape", tensor.sizes}});
+    tensors.emplace_back(Value::Object{
+        {"name", tensor.name}, {"shape", Value::List(tensor.sizes.begin(), tensor.sizes.end())}});
   }
   for (const ValidationLine& line : info.validations) {
-    validations.emplace_back(document_of(metrics_value(line)));
+    validations.emplace_back(metrics_value(line));
   }
-  ordered_json last = nullptr;
-  if (info.last) last = document_of(metrics_value(*info.last));
-  ordered_json object = {
-      {"model", document_of(info.model)},
+  Value last;
+  if (info.last) last = metrics_value(*info.last);
+  Value::Object object = {
+      {"model", info.model},
       {"summary", info.config.summary()},
       {"parameters", info.parameters},
-      {"receptive_field",
-       info.receptive_field ? ordered_json(*info.receptive_field) : ordered_json()},
-      {"tokenizer", {{"kind", info.tokenizer}, {"vocabulary", info.vocabulary}}},
+      {"receptive_field", info.receptive_field ? Value(*info.receptive_field) : Value()},
+      {"tokenizer", Value::Object{{"kind", info.tokenizer}, {"vocabulary", info.vocabulary}}},
       {"tensors", tensors},
-      {"training", document_of(info.training)},
-      {"history", {{"last", last}, {"validations", validations}}}};
+      {"training", info.training},
+      {"history", Value::Object{{"last", last}, {"validations", std::move(validations)}}}};
   if (info.runtime) {
-    object["runtime"] = {{"precision", name_of(info.runtime->precision)},
-                         {"bytes", info.runtime->bytes}};
+    object.emplace_back("runtime", Value::Object{{"precision", name_of(info.runtime->precision)},
+                                                 {"bytes", info.runtime->bytes}});
   }
-  if (info.cost) object["cost"] = json_of(*info.cost);
+  if (info.cost) object.emplace_back("cost", json_of(*info.cost));
   return object;
 }
 
@@ -244,9 +239,11 @@ void add_info(CLI::App& program, int& status) {
   when_chosen(app, [command, length, &status] {
     ModelInfo info = describe(command->model, command->verify);
     if (length.given()) info.cost = cost_of(command->model, command->length);
-    print(command->json
-              ? json_of(info).dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n"
-              : as_text(info));
+    if (command->json) {
+      print_json(json_of(info));
+    } else {
+      print(as_text(info));
+    }
     status = 0;
   });
 }

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -80,16 +79,15 @@ void MixCommand::run() {
   }
   const std::string mixture = fmt::format("{}", fmt::join(parts, "+"));
   if (json) {
-    nlohmann::ordered_json object = {{"mixture", mixture},
-                                     {"perplexity", found.perplexity},
-                                     {"iterations", found.iterations},
-                                     {"models", nlohmann::ordered_json::array()}};
+    Value::Object object = {
+        {"mixture", mixture}, {"perplexity", found.perplexity}, {"iterations", found.iterations}};
+    Value::List list;
     for (std::size_t i = 0; i < models.size(); ++i) {
-      object["models"].push_back(
-          {{"model", models[i]}, {"weight", found.weights[i]}, {"perplexity", perplexities[i]}});
+      list.emplace_back(Value::Object{
+          {"model", models[i]}, {"weight", found.weights[i]}, {"perplexity", perplexities[i]}});
     }
-    print(object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
-    return;
+    object.emplace_back("models", std::move(list));
+    return print_json(std::move(object));
   }
   for (std::size_t i = 0; i < models.size(); ++i) {
     print(fmt::format("{:.4f}  perplexity {:10.3f}  {}\n", found.weights[i], perplexities[i],
@@ -106,9 +104,7 @@ struct ArpaCommand {
 };
 
 void ArpaCommand::run() const {
-  if (std::filesystem::is_directory(out)) {
-    throw Error(fmt::format("--out '{}' is a directory, expected a file", out));
-  }
+  require_replaceable(out);
   ProgressDisplay display;
   const auto model = NgramModel::read_arpa(
       file, [&](double fraction, std::string_view what) { display.update(fraction, what); });

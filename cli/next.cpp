@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <istream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -47,12 +46,13 @@ void NextCommand::answer(const NextText& next, const std::string& about) const {
     found = next.words(about, options);
   }
   if (json) {
-    nlohmann::ordered_json object = {{"next", nlohmann::ordered_json::array()}};
+    Value::List list;
     for (const Continuation& one : found.words) {
-      object["next"].push_back({{"text", one.text}, {"probability", one.probability}});
+      list.emplace_back(Value::Object{{"text", one.text}, {"probability", one.probability}});
     }
-    if (!found.exact) object["exact"] = false;
-    print(object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+    Value::Object object = {{"next", std::move(list)}};
+    if (!found.exact) object.emplace_back("exact", false);
+    print_json(std::move(object));
   } else {
     for (const Continuation& one : found.words) {
       print(fmt::format("{:.6f}\t{}\n", one.probability,

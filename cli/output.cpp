@@ -12,6 +12,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/numbers.hpp"
 #include "sluice/base/progress.hpp"
@@ -47,6 +48,8 @@ void print(std::string_view text) {
   if (keeps_log()) return add_to_log(text);
   check_output(std::fwrite(text.data(), 1, text.size(), stdout) == text.size());
 }
+
+void print_json(const Value& value) { print(json_text(value, -1, JsonNames::as_given) + "\n"); }
 
 void tell(std::string_view text) {
   if (keeps_log()) return add_to_log(text);

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "sluice/base/value.hpp"
+
 namespace sluice::cli {
 
 /// Writes to standard output. Throws Error when it cannot be written (a full disk); a closed
@@ -14,6 +16,9 @@ namespace sluice::cli {
 void print(std::string_view text);
 /// Flushes standard output; throws like print().
 void flush_output();
+/// Writes a value as a line of JSON to standard output, names in the value's order; throws like
+/// print().
+void print_json(const Value& value);
 
 /// Writes to standard error. What cannot be said there is not said: that fails nothing.
 void tell(std::string_view text);

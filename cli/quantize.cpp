@@ -4,7 +4,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "commands.hpp"
@@ -48,12 +47,12 @@ void QuantizeCommand::run() const {
   const EvalResult before = measured(model);  // before anything is written: the text may be bad
   write_runtime_model(out, source, precision);
   const RuntimeInfo info = runtime_info(ModelDirectory(out));
-  nlohmann::ordered_json line = {{"to", name_of(precision)},
-                                 {"bytes", info.bytes},
-                                 {"parameters", source.model_config().parameter_count()}};
+  const std::int64_t parameters = source.model_config().parameter_count();
+  Value::Object line = {
+      {"to", name_of(precision)}, {"bytes", info.bytes}, {"parameters", parameters}};
   std::string table = fmt::format("weights             {:.1f} MB of {}, {:.1f} MB of f32\n",
                                   static_cast<double>(info.bytes) * 1e-6, name_of(precision),
-                                  line["parameters"].get<double>() * 4e-6);
+                                  static_cast<double>(parameters) * 4e-6);
   if (!check.empty()) {
     const EvalResult after = measured(out);
     const double lost = 100 * (after.perplexity / before.perplexity - 1);
@@ -61,10 +60,11 @@ void QuantizeCommand::run() const {
         "perplexity before   {:.4f}\n"
         "perplexity after    {:.4f} ({:+.3f}%)\n",
         before.perplexity, after.perplexity, lost);
-    line["perplexity_before"] = before.perplexity;
-    line["perplexity_after"] = after.perplexity;
+    line.emplace_back("perplexity_before", before.perplexity);
+    line.emplace_back("perplexity_after", after.perplexity);
   }
-  print(json ? line.dump() + "\n" : table);
+  if (json) return print_json(std::move(line));
+  print(table);
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 
 #include <istream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -85,13 +84,14 @@ void RescoreCommand::print_tuning(const std::vector<RatedList>& rated) const {
   const double least = least_error_rate(rated);
   if (json) {
     const auto rate = [](const ErrorRate& error) {
-      return nlohmann::ordered_json{{"rate", error.rate}, {"low", error.low}, {"high", error.high}};
+      return Value::Object{{"rate", error.rate}, {"low", error.low}, {"high", error.high}};
     };
-    const nlohmann::ordered_json object = {
-        {"weight", found.weight},         {"word_reward", found.word_reward},
-        {"lists", rated.size()},          {"word_error_rate", rate(with)},
-        {"without_model", rate(without)}, {"least", least}};
-    print(object.dump() + "\n");
+    print_json(Value::Object{{"weight", found.weight},
+                             {"word_reward", found.word_reward},
+                             {"lists", rated.size()},
+                             {"word_error_rate", rate(with)},
+                             {"without_model", rate(without)},
+                             {"least", least}});
     return;
   }
   const auto rate = [](const ErrorRate& error) {

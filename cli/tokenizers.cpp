@@ -7,7 +7,6 @@
 #include <functional>
 #include <istream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -186,19 +185,19 @@ void VocabularyCommand::run() const {
   const double length = static_cast<double>(info.characters) / static_cast<double>(info.tokens);
   const auto shares = coverage(counts);
   if (json) {
-    nlohmann::ordered_json object = {{"kind", words->kind()},
-                                     {"size", words->size()},
-                                     {"tokens", info.tokens},
-                                     {"lines", info.lines},
-                                     {"used", used},
-                                     {"oov", info.oov},
-                                     {"oov_rate", rate},
-                                     {"characters", info.characters},
-                                     {"coverage", nlohmann::ordered_json::array()}};
+    Value::List covered;
     for (const auto& [size, share] : shares) {
-      object["coverage"].push_back({{"size", size}, {"share", share}});
+      covered.emplace_back(Value::Object{{"size", size}, {"share", share}});
     }
-    print(object.dump() + "\n");
+    print_json(Value::Object{{"kind", std::string(words->kind())},
+                             {"size", words->size()},
+                             {"tokens", info.tokens},
+                             {"lines", info.lines},
+                             {"used", used},
+                             {"oov", info.oov},
+                             {"oov_rate", rate},
+                             {"characters", info.characters},
+                             {"coverage", std::move(covered)}});
     return;
   }
   print(fmt::format(

@@ -235,11 +235,6 @@ std::string checksum_hex(const void* data, std::size_t size) {
   return fmt::format("{:016x}", checksum(data, size));
 }
 
-std::string file_checksum(const std::filesystem::path& path) {
-  const MappedFile file(path);
-  return checksum_hex(file.bytes().data(), file.bytes().size());
-}
-
 struct RunningChecksum::State {
   XXH3_state_t* xxh3 = XXH3_createState();
   State() {
@@ -260,6 +255,18 @@ void RunningChecksum::add(const void* data, std::size_t size) {
 
 std::string RunningChecksum::hex() const {
   return fmt::format("{:016x}", XXH3_64bits_digest(state_->xxh3));
+}
+
+// In parts: a file that is refused for its sum takes no memory.
+std::string file_checksum(const std::filesystem::path& path) {
+  const Descriptor file(open_to_read(path));
+  static_cast<void>(status_of(file.get(), path));
+  std::string block(std::size_t{1} << 16, '\0');
+  RunningChecksum sum;
+  while (const std::size_t count = read_some(file.get(), block.data(), block.size(), path)) {
+    sum.add(block.data(), count);
+  }
+  return sum.hex();
 }
 
 }  // namespace sluice

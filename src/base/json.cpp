@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "json_scan.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/base/numbers.hpp"
@@ -21,9 +23,17 @@ using nlohmann::json;
 class Builder {
  public:
   Builder(std::string_view text, const FieldPlace& place, const JsonLimits& limits)
-      : text_(text), place_(place), limits_(limits) {}
+      : all_(text), place_(place), limits_(limits), fault_(scan_json(text, limits.text)) {
+    text_ = fault_ ? text.substr(0, fault_->token) : text;
+  }
 
-  Value take() { return std::move(root_); }
+  /// What the parser is to read: all of it, or what stands before a fault.
+  std::string_view text() const { return text_; }
+
+  Value take() {
+    if (fault_) refuse_fault();
+    return std::move(root_);
+  }
 
   bool null() { return put({}); }
   bool boolean(bool value) { return put(value); }
@@ -48,17 +58,9 @@ class Builder {
   bool end_array() { return close(); }
 
   bool parse_error(std::size_t position, const std::string&, const json::exception& error) {
-    const std::size_t byte = std::clamp<std::size_t>(position, 1, text_.size() + 1) - 1;
-    const std::string_view before = text_.substr(0, byte);
-    const std::size_t start = before.rfind('\n');
-    FieldPlace at = place_;
-    const std::size_t column = start == std::string_view::npos ? byte + 1 : byte - start;
-    // A line of a file is named by whoever reads lines.
-    const bool line_is_named = place_.where.find(", line ") != std::string::npos;
-    at.where += line_is_named
-                    ? fmt::format(", column {}", column)
-                    : fmt::format(", line {}, column {}",
-                                  1 + std::count(before.begin(), before.end(), '\n'), column);
+    // The text was cut before what it must not have.
+    if (fault_ && position > text_.size()) refuse_fault();
+    const FieldPlace at = place_of(std::max<std::size_t>(position, 1) - 1);
     // What the parser says behind its own account of the place, without all it read last.
     std::string fault = error.what();
     // The only fault that is none of the syntax.
@@ -83,6 +85,21 @@ class Builder {
   }
 
  private:
+  /// The place of a byte of the text.
+  FieldPlace place_of(std::size_t byte) const {
+    const std::string_view before = all_.substr(0, byte);
+    const std::size_t start = before.rfind('\n');
+    const std::size_t column =
+        before.size() - (start == std::string_view::npos ? 0 : start + 1) + 1;
+    FieldPlace at = place_;
+    if (!limits_.one_line) {
+      at.where += fmt::format(", line {}", 1 + std::count(before.begin(), before.end(), '\n'));
+    }
+    at.where += fmt::format(", column {}", column);
+    return at;
+  }
+  [[noreturn]] void refuse_fault() const { place_of(fault_->byte).refuse(fault_->what); }
+
   Value* add(Value value) {
     if (++values_ > limits_.values) {
       place_.refuse(
@@ -138,9 +155,10 @@ class Builder {
     object = std::move(kept);
   }
 
-  std::string_view text_;
+  std::string_view all_, text_;
   const FieldPlace& place_;
   JsonLimits limits_;
+  std::optional<JsonFault> fault_;
   std::size_t values_ = 0;
   Value root_;
   /// Lists and objects that are not complete, each within the one before. An element is complete
@@ -158,65 +176,8 @@ Value parse_json(std::string_view text, const FieldPlace& place, const JsonLimit
                              grouped(static_cast<std::int64_t>(limits.bytes))));
   }
   Builder builder(text, place, limits);
-  json::sax_parse(text, &builder);
+  json::sax_parse(builder.text(), &builder);
   return builder.take();
-}
-
-std::string json_text(const Value& value, int indent) {
-  return document_of(value).dump(indent, ' ', false, json::error_handler_t::replace);
-}
-
-Value value_of(const json& document) {
-  switch (document.type()) {
-    case json::value_t::boolean:
-      return document.get<bool>();
-    case json::value_t::number_integer:
-      return document.get<std::int64_t>();
-    case json::value_t::number_unsigned:
-      return document.get<std::uint64_t>();
-    case json::value_t::number_float:
-      return document.get<double>();
-    case json::value_t::string:
-      return document.get<std::string>();
-    case json::value_t::array: {
-      Value::List list;
-      for (const json& element : document) list.push_back(value_of(element));
-      return list;
-    }
-    case json::value_t::object: {
-      Value::Object object;
-      for (const auto& field : document.items()) {
-        object.emplace_back(field.key(), value_of(field.value()));
-      }
-      return object;
-    }
-    default:
-      return {};
-  }
-}
-
-json document_of(const Value& value) {
-  return std::visit(
-      [](const auto& held) -> json {
-        using T = std::decay_t<decltype(held)>;
-        if constexpr (std::is_same_v<T, std::monostate>) {
-          return nullptr;
-        } else if constexpr (std::is_same_v<T, Value::List>) {
-          json list = json::array();
-          for (const Value& element : held) list.push_back(document_of(element));
-          return list;
-        } else if constexpr (std::is_same_v<T, Value::Object>) {
-          json object = json::object();
-          for (const auto& [name, element] : held) object[name] = document_of(element);
-          return object;
-        } else if constexpr (std::is_same_v<T, std::int64_t>) {
-          // As the parser has it: what is not negative is unsigned.
-          return held >= 0 ? json(static_cast<std::uint64_t>(held)) : json(held);
-        } else {
-          return held;
-        }
-      },
-      value.data);
 }
 
 }  // namespace sluice

@@ -132,7 +132,34 @@ void OutputFile::write(const void* data, std::size_t size) {
   }
 }
 
+void require_replaceable(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return;  // making it says what is wrong
+    fail_at("write", path, errno);
+  }
+  // A link is replaced, but not one that is part of the system, as /dev/stdout is.
+  const bool link = S_ISLNK(status.st_mode);
+  if (link) {
+    if (::stat(path.c_str(), &status) != 0) return;  // it leads nowhere
+    std::error_code ignored;
+    const auto target = std::filesystem::read_symlink(path, ignored);
+    const bool opened = target.native().starts_with("/proc/");
+    if (S_ISDIR(status.st_mode) || (S_ISREG(status.st_mode) && !opened)) return;
+  } else if (S_ISREG(status.st_mode)) {
+    return;
+  }
+  const char* const kind = S_ISDIR(status.st_mode)    ? "directory"
+                           : S_ISFIFO(status.st_mode) ? "pipe"
+                           : S_ISSOCK(status.st_mode) ? "socket"
+                           : S_ISREG(status.st_mode)  ? "file that is open"
+                                                      : "device";
+  throw Error(fmt::format("cannot write '{}': it is a {}{}, expected a file or none", path.string(),
+                          link ? "link to a " : "", kind));
+}
+
 AtomicFile::AtomicFile(const std::filesystem::path& path) : OutputFile(path) {
+  require_replaceable(path);
   const std::filesystem::path directory = directory_of(path);
   remove_abandoned(directory, path.filename().native());
   // Another process may be in the way once or twice, not for ever.
@@ -186,6 +213,7 @@ void AtomicFile::overwrite(std::size_t offset, std::string_view text) {
 void AtomicFile::commit() {
   require_open();
   if (::fsync(descriptor_) != 0) fail_at("write", path_, errno);
+  require_replaceable(path_);  // put there meanwhile
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_at("replace", path_, errno);
   ::close(std::exchange(descriptor_, -1));
   const std::filesystem::path directory = directory_of(path_);

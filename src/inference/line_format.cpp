@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <istream>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,8 +20,6 @@
 namespace sluice {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr const char* four_columns = "log_probability\ttokens\toov\tperplexity";
 /// What JSON objects get; words and pieces where they are asked for.
 constexpr std::array score_fields = {"log_probability",  "tokens",          "oov",
@@ -30,37 +27,40 @@ constexpr std::array score_fields = {"log_probability",  "tokens",          "oov
                                      "known_perplexity", "words",           "pieces"};
 constexpr const char* four_failed = "nan\t0\t0\tnan";
 
-std::string dumped(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+std::string dumped(Value::Object object) {
+  return json_text(std::move(object), -1, JsonNames::as_given);
 }
 
-Json json_of(const LineScore& score) {
-  Json json = {{"log_probability", score.log_probability},
-               {"tokens", score.tokens},
-               {"oov", score.oov},
-               {"perplexity", score.perplexity},
-               {"word_perplexity", score.word_perplexity},
-               {"byte_perplexity", score.byte_perplexity},
-               {"known_perplexity", score.known_perplexity}};
-  // A null that becomes a list when it is added to does not survive memory running out then.
-  if (!score.words.empty()) json["words"] = Json::array();
+/// Adds the fields of a score to an object.
+Value::Object with_score(Value::Object object, const LineScore& score) {
+  const Value::Object fields = {{"log_probability", score.log_probability},
+                                {"tokens", score.tokens},
+                                {"oov", score.oov},
+                                {"perplexity", score.perplexity},
+                                {"word_perplexity", score.word_perplexity},
+                                {"byte_perplexity", score.byte_perplexity},
+                                {"known_perplexity", score.known_perplexity}};
+  object.insert(object.end(), fields.begin(), fields.end());
+  Value::List words, pieces;
   for (const WordScore& word : score.words) {
-    json["words"].push_back({{"text", word.text},
-                             {"log_probability", word.log_probability},
-                             {"tokens", word.tokens},
-                             {"oov", word.oov},
-                             {"begin", word.begin},
-                             {"end", word.end}});
+    words.emplace_back(Value::Object{{"text", word.text},
+                                     {"log_probability", word.log_probability},
+                                     {"tokens", word.tokens},
+                                     {"oov", word.oov},
+                                     {"begin", word.begin},
+                                     {"end", word.end}});
   }
   if (!score.pieces.empty()) json["pieces"] = Json::array();
   for (const TokenScore& piece : score.pieces) {
-    json["pieces"].push_back({{"text", piece.text},
-                              {"log_probability", piece.log_probability},
-                              {"oov", piece.oov},
-                              {"begin", piece.begin},
-                              {"end", piece.end}});
+    pieces.emplace_back(Value::Object{{"text", piece.text},
+                                      {"log_probability", piece.log_probability},
+                                      {"oov", piece.oov},
+                                      {"begin", piece.begin},
+                                      {"end", piece.end}});
   }
-  return json;
+  if (!words.empty()) object.emplace_back("words", std::move(words));
+  if (!pieces.empty()) object.emplace_back("pieces", std::move(pieces));
+  return object;
 }
 
 std::string four(const LineScore& score) {
@@ -85,17 +85,16 @@ class ObjectCodec : public LineCodec {
   explicit ObjectCodec(bool json) : json_(json) {}
   std::string write(const FormattedLine& line, const LineScore& score) const final {
     if (!json_) return write_text(line, score);
-    Json object = Json::object();
-    if (!line.id.empty()) object["id"] = line.id;
-    object.update(json_of(score));
-    return dumped(object);
+    Value::Object object;
+    if (!line.id.empty()) object.emplace_back("id", line.id);
+    return dumped(with_score(std::move(object), score));
   }
   std::string failed(const FormattedLine& line, const std::string& fault) const final {
     if (!json_) return failed_text(line);
-    Json object = Json::object();
-    if (!line.id.empty()) object["id"] = line.id;
-    object["error"] = fault;
-    return dumped(object);
+    Value::Object object;
+    if (!line.id.empty()) object.emplace_back("id", line.id);
+    object.emplace_back("error", fault);
+    return dumped(std::move(object));
   }
 
  protected:
@@ -251,7 +250,7 @@ class JsonlCodec final : public LineCodec {
   explicit JsonlCodec(const LineFormatOptions& options) : options_(options) {}
   FormattedLine parse(const std::string& line, const std::string& where) const override {
     const FieldPlace place{.where = where, .origin = FieldPlace::Origin::file};
-    const Value value = parse_json(line, place);
+    const Value value = parse_json(line, place, json_line);
     if (value.as<Value::Object>() == nullptr) place.refuse("an object", value);
     const auto text = [&](const std::string& name) {
       const Value* const field = value.find(name);
@@ -383,7 +382,7 @@ const EnumNames<LineFormat>& enum_names(LineFormat /*format*/) {
 
 std::string LineCodec::header(const std::string& line) { return line; }
 
-std::string score_json(const LineScore& score) { return dumped(json_of(score)); }
+std::string score_json(const LineScore& score) { return dumped(with_score({}, score)); }
 
 std::string escaped_text(std::string_view text) {
   std::string out;

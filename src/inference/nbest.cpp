@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <istream>
-#include <nlohmann/json.hpp>
 
 #include "nbest_fields.hpp"
 #include "sluice/base/detail/json.hpp"
@@ -122,7 +121,7 @@ class JsonList final : public NbestCodec {
  public:
   Hypothesis parse(const std::string& line, const std::string& where) const override {
     const FieldPlace place{.where = where, .origin = FieldPlace::Origin::file};
-    const Value value = parse_json(line, place);
+    const Value value = parse_json(line, place, json_line);
     const auto needed = [&](const char* name) -> const Value& {
       const Value* const field = value.find(name);
       if (field == nullptr) {
@@ -156,13 +155,12 @@ class JsonList final : public NbestCodec {
     return hypothesis;
   }
   std::string write(const Hypothesis& hypothesis, std::optional<double> total) const override {
-    nlohmann::ordered_json fields = {{"log_probability", hypothesis.log_probability}};
-    if (total) fields["total"] = *total;
-    return with_json_fields(hypothesis.line, fields.dump());
+    Value::Object fields = {{"log_probability", hypothesis.log_probability}};
+    if (total) fields.emplace_back("total", *total);
+    return with_json_fields(hypothesis.line, json_text(std::move(fields), -1, JsonNames::as_given));
   }
   std::string failed(const Hypothesis& hypothesis) const override {
-    const nlohmann::ordered_json fault = {{"error", hypothesis.fault}};
-    return fault.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    return json_text(Value::Object{{"error", hypothesis.fault}});
   }
 };
 

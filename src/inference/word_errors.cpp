@@ -250,7 +250,8 @@ std::map<std::string, std::string> read_references(std::istream& in, LineFormat 
       list = fields.id;
       text = fields.rest;
     } else if (format == LineFormat::jsonl) {
-      const Value value = parse_json(line, {.where = where, .origin = FieldPlace::Origin::file});
+      const Value value =
+          parse_json(line, {.where = where, .origin = FieldPlace::Origin::file}, json_line);
       const Value* const id = value.find("id");
       const Value* const said = value.find("text");
       if (id == nullptr || said == nullptr || said->as<std::string>() == nullptr) {

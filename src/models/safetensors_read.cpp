@@ -76,8 +76,8 @@ struct SafetensorsFile::Contents {
   }
 
   void parse() {
-    // An object of objects with lists in them.
-    const JsonLimits limits{.levels = 3, .repeated_fields = false};
+    // An object of objects with lists in them. What is said of a model besides may be long.
+    const JsonLimits limits{.levels = 3, .text = std::size_t{1} << 22, .repeated_fields = false};
     const FieldPlace place{
         .where = fmt::format("cannot read '{}': its header is damaged", file_.path().string()),
         .origin = FieldPlace::Origin::file};

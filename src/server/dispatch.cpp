@@ -14,7 +14,8 @@
 namespace sluice::server {
 namespace {
 
-constexpr JsonLimits json_limits{.bytes = std::size_t{1} << 28, .levels = 16};
+constexpr JsonLimits json_limits{
+    .bytes = std::size_t{1} << 28, .levels = 16, .text = std::size_t{1} << 28};
 
 struct Found {
   const Route* route = nullptr;

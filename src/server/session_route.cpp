@@ -71,7 +71,8 @@ class Keyboard : public std::enable_shared_from_this<Keyboard> {
     try {
       message = read_request<KeyMessage>(
           key_message(),
-          parse_json(json, {.where = "the message"}, {.bytes = most_message_bytes, .levels = 4}));
+          parse_json(json, {.where = "the message"},
+                     {.bytes = most_message_bytes, .levels = 4, .text = most_message_bytes}));
     } catch (const RequestError& error) {
       exchange_->write(text_frame(error_body(error)));
       return;

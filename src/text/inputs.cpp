@@ -156,7 +156,7 @@ const Value& field_of(const Value& record, const std::string& field, const Field
 }
 
 Record json_record(std::string_view line, const InputOptions& options, const FieldPlace& place) {
-  const Value object = parse_json(line, place);
+  const Value object = parse_json(line, place, json_line);
   if (object.as<Value::Object>() == nullptr) place.refuse("a JSON object", object);
   const Value& text = field_of(object, options.field, place);
   if (text.as<std::string>() == nullptr) place.field(options.field).refuse("text", text);

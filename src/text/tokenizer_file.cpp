@@ -1,6 +1,9 @@
 // Tokenizers from files that users bring.
 #include <fmt/format.h>
 
+#include <optional>
+#include <string_view>
+
 #include "decoder.hpp"
 #include "kinds.hpp"
 #include "sluice/base/error.hpp"
@@ -21,13 +24,22 @@ std::unique_ptr<Tokenizer> read_tokenizer(const std::filesystem::path& path,
   if (!options.symbols.empty()) refuse("symbols");
   std::error_code ignored;
   const bool directory = std::filesystem::is_directory(path, ignored);
-  const std::string bytes = directory ? "" : read_file(path, std::size_t{1} << 28);
+  // Mapped: what is refused at its beginning is not taken into memory.
+  std::optional<MappedFile> file;
+  if (!directory) file.emplace(path);
+  const std::string_view bytes = file ? file->text() : std::string_view();
+  if (constexpr std::size_t most = std::size_t{1} << 28; bytes.size() > most) {
+    throw Error(
+        fmt::format("cannot load the tokenizer '{}': it has {} bytes, more than the {} of any",
+                    path.string(), bytes.size(), most));
+  }
   if (decoder_for(bytes.substr(0, 16))) {
     throw Error(fmt::format("cannot load the tokenizer '{}': it is compressed; unpack it first",
                             path.string()));
   }
-  const bool text = valid_text_length(bytes) == bytes.size();
-  const bool list = !directory && text && !bytes.starts_with("{");
+  const bool json = bytes.starts_with("{");
+  const bool text = json || valid_text_length(bytes) == bytes.size();
+  const bool list = !directory && text && !json;
   if (list) return parse_word_list(bytes, path.string(), options);
   if (options.normalize != Normalization::none) refuse("normal form");
   if (options.byte_fallback) refuse("byte fallback");

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <unordered_map>
 #include <utility>
 
@@ -245,21 +244,20 @@ const FieldTable& vocabulary_file_fields() {
 
 std::string vocabulary_json(std::string_view kind, const std::vector<std::string>& tokens,
                             const VocabularyRules& rules) {
-  // A null that becomes an object when it is written to does not survive memory running out then.
-  nlohmann::ordered_json json = nlohmann::ordered_json::object();
-  json["format"] = file_format;
-  json["version"] = file_version;
-  json["kind"] = kind;
-  json["checksum"] = tokens_checksum(tokens);
+  Value::Object json;
+  json.emplace_back("format", file_format);
+  json.emplace_back("version", file_version);
+  json.emplace_back("kind", std::string(kind));
+  json.emplace_back("checksum", tokens_checksum(tokens));
   // Files of tokenizers that need none of it are as they always were.
-  if (kind == "word") json["white_space"] = name_of(rules.space);
-  if (rules.form != Normalization::none) json["normalize"] = name_of(rules.form);
-  if (rules.byte_fallback) json["byte_fallback"] = true;
+  if (kind == "word") json.emplace_back("white_space", name_of(rules.space));
+  if (rules.form != Normalization::none) json.emplace_back("normalize", name_of(rules.form));
+  if (rules.byte_fallback) json.emplace_back("byte_fallback", true);
   const VocabularyRules usual = usual_rules(kind == "word");
-  if (kind != "byte" && rules.eos != usual.eos) json["eos"] = rules.eos;
-  if (kind != "byte" && rules.unk != usual.unk) json["unk"] = rules.unk;
-  json["tokens"] = tokens;
-  return json.dump(0) + "\n";
+  if (kind != "byte" && rules.eos != usual.eos) json.emplace_back("eos", rules.eos);
+  if (kind != "byte" && rules.unk != usual.unk) json.emplace_back("unk", rules.unk);
+  json.emplace_back("tokens", Value::List(tokens.begin(), tokens.end()));
+  return json_text(std::move(json), 0, JsonNames::as_given) + "\n";
 }
 
 }  // namespace
@@ -295,8 +293,11 @@ std::unique_ptr<Tokenizer> parse_vocabulary_tokenizer(std::string_view bytes,
   };
   const FieldPlace place{.where = fmt::format("cannot load the tokenizer '{}'", name),
                          .origin = FieldPlace::Origin::file};
-  // A vocabulary of words may be long.
-  const Value json = parse_json(bytes, place, {.bytes = std::size_t{1} << 28, .values = 8'000'000});
+  // A vocabulary of words may be long. The longest string is a table of normalisation, of some
+  // hundred kilobytes.
+  const Value json = parse_json(
+      bytes, place,
+      {.bytes = std::size_t{1} << 28, .values = 8'000'000, .text = std::size_t{1} << 22});
   if (is_hugging_face(json)) return parse_hugging_face_tokenizer(json, bytes, name);
   const Value* const format = json.find("format");
   if (format == nullptr || *format != Value(file_format)) {

@@ -117,7 +117,7 @@ std::string metrics_text(const Value& line) {
 
 MetricsLine parse_metrics_line(std::string_view text, const std::string& where) {
   const FieldPlace place{where, FieldPlace::Origin::file};
-  const Value object = parse_json(without_check(text, where), place);
+  const Value object = parse_json(without_check(text, where), place, json_line);
   if (object.as<Value::Object>() == nullptr) place.refuse("an object", object);
   const Value* event = object.find("event");
   if (event != nullptr && *event == Value(train_event)) {

@@ -7,15 +7,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
+#include "sluice/base/one_of.hpp"
 #include "sluice/base/value.hpp"
 #include "sluice/training/metrics.hpp"
 
 namespace sluice {
 
-using MetricsLine = std::variant<TrainLine, ValidationLine>;
+using MetricsLine = OneOf<TrainLine, ValidationLine>;
 
 /// A line as it is written, without its end: the object's last field is a check of all before it.
 std::string metrics_text(const Value& line);

@@ -1,9 +1,11 @@
 #include "sluice/base/file.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -321,8 +323,55 @@ TEST_F(FileTest, SaysWhyAFileCannotBeWritten) {
   EXPECT_NE(message_of([&] { write_file(path("no/such/x"), "text"); }).find("No such file"),
             std::string::npos);
   fs::create_directory(path("d"));
-  EXPECT_NE(message_of([&] { write_file(path("d"), "text"); }).find("Is a directory"),
+  EXPECT_NE(message_of([&] { write_file(path("d"), "text"); }).find("it is a directory"),
             std::string::npos);
+}
+
+// Who is root could replace a device by a file.
+TEST_F(FileTest, OnlyRegularFilesAndLinksAreReplaced) {
+  const auto kind_of = [&](const std::string& name) {
+    struct stat status {};
+    return ::lstat(path(name).c_str(), &status) == 0 ? status.st_mode & S_IFMT : 0;
+  };
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  ASSERT_EQ(::mknod(path("socket").c_str(), S_IFSOCK | 0600, 0), 0);
+  // The null device, under a name of the test's own: only root may make one, and not everywhere.
+  const bool devices = ::mknod(path("device").c_str(), S_IFCHR | 0600, ::makedev(1, 3)) == 0;
+  for (const auto& [name, mode] :
+       {std::pair("pipe", S_IFIFO), {"socket", S_IFSOCK}, {"device", S_IFCHR}}) {
+    if (mode == S_IFCHR && !devices) continue;
+    const std::string message =
+        "cannot write '" + path(name).string() + "': it is a " + name + ", expected a file or none";
+    EXPECT_EQ(message_of([&] { AtomicFile file(path(name)); }), message);
+    EXPECT_EQ(message_of([&] { require_replaceable(path(name)); }), message);
+    EXPECT_EQ(kind_of(name), static_cast<mode_t>(mode)) << name;
+  }
+  // What comes meanwhile is not replaced, either.
+  {
+    AtomicFile file(path("late"));
+    ASSERT_EQ(::mkfifo(path("late").c_str(), 0600), 0);
+    EXPECT_NE(message_of([&] { file.commit(); }).find("it is a pipe"), std::string::npos);
+  }
+  EXPECT_EQ(entries(), devices ? 4U : 3U) << "no temporaries";
+  // A link to one is left, any other is replaced by the file.
+  write_file(path("other"), "kept");
+  for (const auto& [target, refused] : {std::pair(path("pipe"), true),
+                                        {path("other"), false},
+                                        {path("nowhere"), false},
+                                        {directory_, false}}) {
+    fs::create_symlink(target, path("link"));
+    const std::string message = message_of([&] { write_file(path("link"), "new"); });
+    EXPECT_EQ(message.find("it is a link to a pipe") != std::string::npos, refused) << message;
+    EXPECT_EQ(kind_of("link"), static_cast<mode_t>(refused ? S_IFLNK : S_IFREG)) << target;
+    fs::remove(path("link"));
+  }
+  EXPECT_EQ(read_file(path("other")), "kept");
+  // As /dev/stdout is, whatever it is that is open.
+  const int open = ::open(path("other").c_str(), O_RDONLY | O_CLOEXEC);
+  fs::create_symlink("/proc/self/fd/" + std::to_string(open), path("link"));
+  EXPECT_NE(message_of([&] { write_file(path("link"), "new"); }).find("a file that is open"),
+            std::string::npos);
+  ::close(open);
 }
 
 TEST_F(FileTest, LocksExcludeAndNameTheHolder) {

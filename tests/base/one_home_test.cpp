@@ -1,4 +1,5 @@
-// Flags and commands are the program's: what the library says names settings by their fields.
+// Flags and commands are the program's: what the library says names settings by their fields. Where
+// what is dangerous stands.
 
 #include <gtest/gtest.h>
 
@@ -89,6 +90,19 @@ TEST(OneHome, TheLibrarysManualNamesNoFlagsAndNoCommands) {
       const std::size_t comment = line.find("//");
       if (comment == std::string::npos) continue;
       EXPECT_FALSE(std::regex_search(line.substr(comment), pattern)) << file << ": " << line;
+    }
+  }
+}
+
+TEST(OneHome, WhatFailsWhereMemoryRunsOutIsKeptInItsPlace) {
+  // Copies of the one may destroy what was never made; destructors of the other allocate.
+  for (const fs::path& file : test::sources_of(SLUICE_SOURCE_DIR, {"src", "include", "cli"})) {
+    const std::string text = read_file(file);
+    if (file.filename() != "one_of.hpp") {
+      EXPECT_EQ(text.find("std::variant<"), std::string::npos) << file << ": see base/one_of.hpp";
+    }
+    if (file.filename() != "json.cpp" && file.filename() != "json_text.cpp") {
+      EXPECT_EQ(text.find("<nlohmann/"), std::string::npos) << file << ": see base/value.hpp";
     }
   }
 }

@@ -124,6 +124,19 @@ TEST_F(Hostile, ReadingDoesNotWaitForPipes) {
   }
 }
 
+TEST_F(Hostile, APipeIsNotReplacedByAFileAndIsRefusedBeforeAnythingIsRead) {
+  train();
+  const std::string pipe = path("pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"arpa", path("missing"), "--out", pipe},
+           {"tasks", "copy", "--lines", "10", "--out", pipe},
+           {"classify", path("missing"), text_, "--condition", "1", "--plot", pipe}}) {
+    EXPECT_TRUE(complains(run(command), 1, command.front(), "it is a pipe, expected a file"));
+    EXPECT_TRUE(fs::is_fifo(pipe)) << command.front();
+  }
+}
+
 TEST_F(Hostile, AReportIsWrittenThroughNoLink) {
   train();
   const std::string out = path("inspection");
@@ -257,6 +270,49 @@ TEST_F(Hostile, RefusingFilesWithoutEndTakesLittleMemory) {
     write(std::string("copy/") + name, "");
     fs::resize_file(fs::path(copy) / name, std::uintmax_t{200} << 30);
     EXPECT_TRUE(is_message(run({"report", copy}))) << name;
+  }
+  EXPECT_LT(most_memory() - usual, 64 << 10) << usual << " kB are usual";
+}
+
+TEST_F(Hostile, RefusingOneLongNumberOrStringTakesLittleMemory) {
+  train();
+  const std::string copy = path("copy");
+  ASSERT_EQ(run({"score", model_, text_}).status, 0);
+  const long usual = most_memory();
+  // Written in parts: a child counts the memory of this program at its start.
+  const auto write_long = [&](const std::string& name, const std::string& before, char fill,
+                              std::size_t megabytes, const std::string& after) {
+    std::ofstream file(path(name), std::ios::binary);
+    file << before;
+    for (std::size_t i = 0; i < megabytes; ++i) file << std::string(1'000'000, fill);
+    file << after;
+  };
+  const auto refuses = [&](const std::string& name, const std::string& before, char fill,
+                           std::size_t megabytes, const std::string& after) {
+    fs::remove_all(copy);
+    fs::copy(model_, copy, fs::copy_options::recursive);
+    write_long("copy/" + name, before, fill, megabytes, after);
+    const Outcome outcome = run({"info", copy});
+    EXPECT_TRUE(is_message(outcome)) << name;
+    EXPECT_NE(outcome.err.find("is longer than"), std::string::npos) << outcome.err;
+  };
+  const auto header = [](std::uint64_t size) {
+    return std::string(reinterpret_cast<const char*>(&size), sizeof size);
+  };
+  refuses("tokenizer.json", "\"", 'a', 200, "\"");
+  refuses("tokenizer.json", "[", '1', 60, "]");
+  refuses("tokenizer.json", R"({"model":{"vocab":{")", 'a', 60, R"(":0}}})");
+  refuses("config.json", R"({"format_version":)", '1', 15, "}");
+  refuses("config.json", R"({"format_version":1,"model":{"unit":")", 'a', 15, "\"}}");
+  refuses("model.safetensors", header(15'000'006) + R"({"a":)", '1', 15, "}");
+  refuses("model.safetensors", header(15'000'007) + "{\"", 'a', 15, R"(":{}})");
+  for (const bool number : {true, false}) {
+    write_long("list", number ? R"({"text":)" : R"({"text":")", number ? '1' : 'a', 15,
+               number ? "}\n" : "\\x\"}\n");
+    const Outcome outcome = run({"score", model_, path("list"), "--format", "jsonl"});
+    EXPECT_EQ(outcome.status, 1) << outcome.err;
+    EXPECT_NE(outcome.err.find("line 1, column "), std::string::npos) << outcome.err;
+    EXPECT_EQ(outcome.err.find("line 1, line"), std::string::npos) << outcome.err;
   }
   EXPECT_LT(most_memory() - usual, 64 << 10) << usual << " kB are usual";
 }

@@ -320,7 +320,7 @@ TEST_F(Import, OtherFilesAreRefused) {
     EXPECT_EQ(fault_of(bytes).find("cannot import '"), 0U) << bytes;
   }
   // A length of 2^63 before the header.
-  EXPECT_NE(fault_of("\0\0\0\0\0\0\0\x80{}"s).find("larger than 100 MB"), std::string::npos);
+  EXPECT_NE(fault_of("\0\0\0\0\0\0\0\x80{}"s).find("larger than 16 MiB"), std::string::npos);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/models/language_model.hpp"
+#include "support/json_documents.hpp"
 
 namespace sluice {
 namespace {

@@ -14,6 +14,7 @@
 #include "sluice/base/file.hpp"
 #include "sluice/models/architecture.hpp"
 #include "sluice/models/recurrent.hpp"
+#include "support/json_documents.hpp"
 #include "support/model_configs.hpp"
 
 namespace sluice {

@@ -7,6 +7,7 @@
 
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/error.hpp"
+#include "support/json_documents.hpp"
 
 namespace sluice {
 namespace {

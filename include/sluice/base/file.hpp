@@ -65,8 +65,14 @@ class OutputFile {
   int descriptor_ = -1;
 };
 
+/// Throws Error when something is at `path` that AtomicFile does not replace: a device, pipe,
+/// socket or directory, a link to one of the first three, or to what a process has open
+/// (/dev/stdout). For asking before long work.
+void require_replaceable(const std::filesystem::path& path);
+
 /// Writes a file beside `path` and moves it into place on commit(): write, fsync, rename, fsync of
-/// the directory. Without commit() the temporary is removed and `path` is untouched.
+/// the directory. Without commit() the temporary is removed and `path` is untouched. Throws Error
+/// as require_replaceable() does, at the beginning and at commit().
 ///
 /// The temporary's name ("PATH.tmp" and 16 random digits) cannot be foreseen, and it is made anew:
 /// no link or pipe that somebody put there is followed, and a link at `path` is replaced, not what

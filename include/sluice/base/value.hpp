@@ -7,10 +7,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/base/one_of.hpp"
 
 SLUICE_API_BEGIN
 namespace sluice {
@@ -47,8 +47,7 @@ struct Value {
 
   bool operator==(const Value&) const = default;
 
-  std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, List, Object>
-      data;
+  OneOf<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, List, Object> data;
 };
 
 /// "null", "an object", "a number": what kind of value it is.

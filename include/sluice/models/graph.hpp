@@ -7,10 +7,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "sluice/base/api.hpp"
+#include "sluice/base/one_of.hpp"
 #include "sluice/kernels/units.hpp"
 #include "sluice/nn/module.hpp"
 #include "sluice/tensor/tensor.hpp"
@@ -26,8 +26,8 @@ using GraphValue = std::string;
 /// What an operator is given besides values.
 struct GraphAttribute {
   std::string name;
-  std::variant<std::int64_t, float, std::string, std::vector<std::int64_t>,
-               std::vector<std::string>, std::shared_ptr<const Graph>>
+  OneOf<std::int64_t, float, std::string, std::vector<std::int64_t>, std::vector<std::string>,
+        std::shared_ptr<const Graph>>
       value;
 };
 using GraphAttributes = std::vector<GraphAttribute>;
@@ -48,7 +48,7 @@ struct GraphConstant {
 };
 
 /// The size of a dimension, or the name of one that callers choose.
-using GraphDim = std::variant<std::int64_t, std::string>;
+using GraphDim = OneOf<std::int64_t, std::string>;
 
 /// What enters or leaves a graph: float32, or int64.
 struct GraphPort {

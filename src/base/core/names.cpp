@@ -41,7 +41,8 @@ std::string shown_byte(unsigned char c) {
   return {'\\', 'x', digits[c >> 4], digits[c & 15]};
 }
 
-/// Bytes of the UTF-8 character that `text` begins with; 0 when it begins with none.
+}  // namespace
+
 std::size_t character_bytes(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
@@ -59,8 +60,6 @@ std::size_t character_bytes(std::string_view text) {
   }
   return size;
 }
-
-}  // namespace
 
 std::size_t append_visible(std::string& out, std::string_view text, std::size_t at) {
   constexpr unsigned char del = 0x7f;

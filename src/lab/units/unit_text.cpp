@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string_view>
 
+#include "sluice/base/detail/json.hpp"
 #include "sluice/base/numbers.hpp"
 
 namespace sluice {
@@ -70,10 +70,10 @@ std::string parameters_text(const UnitInfo& info) {
 /// A float as the number it was written as, not as the nearest double.
 double shortest(float value) { return std::stod(fmt::format("{}", value)); }
 
-nlohmann::ordered_json bound_json(const ErrorBound& bound) {
-  return {{"ulp", shortest(bound.ulp)},
-          {"absolute", shortest(bound.absolute)},
-          {"relative_below", shortest(bound.relative_below)}};
+Value bound_json(const ErrorBound& bound) {
+  return Value::Object{{"ulp", shortest(bound.ulp)},
+                       {"absolute", shortest(bound.absolute)},
+                       {"relative_below", shortest(bound.relative_below)}};
 }
 
 // ---- Markdown ----
@@ -207,39 +207,38 @@ std::string unit_text(const ListedUnit& unit) {
 }
 
 std::string units_json(const std::vector<ListedUnit>& units) {
-  auto list = nlohmann::ordered_json::array();
+  Value::List list;
   for (const ListedUnit& unit : units) {
     const UnitInfo& info = unit.info;
-    auto parameters = nlohmann::ordered_json::array();
+    Value::List parameters;
     for (const UnitParameter& parameter : info.parameters) {
-      parameters.push_back({{"name", parameter.name},
-                            {"default", shortest(parameter.standard)},
-                            {"least", shortest(parameter.least)},
-                            {"most", shortest(parameter.most)}});
+      parameters.emplace_back(Value::Object{{"name", parameter.name},
+                                            {"default", shortest(parameter.standard)},
+                                            {"least", shortest(parameter.least)},
+                                            {"most", shortest(parameter.most)}});
     }
-    nlohmann::ordered_json entry = {{"name", info.name},
-                                    {"kind", name_of(info.kind)},
-                                    {"formula", info.formula},
-                                    {"derivative", info.derivative},
-                                    {"range", info.range},
-                                    {"saturation", info.saturation},
-                                    {"source", info.source},
-                                    {"accuracy", info.accuracy},
-                                    {"parameters", std::move(parameters)}};
+    Value::Object entry = {{"name", info.name},
+                           {"kind", name_of(info.kind)},
+                           {"formula", info.formula},
+                           {"derivative", info.derivative},
+                           {"range", info.range},
+                           {"saturation", info.saturation},
+                           {"source", info.source},
+                           {"accuracy", info.accuracy},
+                           {"parameters", std::move(parameters)}};
     if (info.kind == UnitKind::activation) {
-      entry["value_error"] = bound_json(info.value_error);
-      entry["derivative_error"] = bound_json(info.slope_error);
+      entry.emplace_back("value_error", bound_json(info.value_error));
+      entry.emplace_back("derivative_error", bound_json(info.slope_error));
     }
     if (unit.cost) {
-      entry["cost"] = {{"elements", unit_cost_elements},
-                       {"forward_ns", unit.cost->forward_ns},
-                       {"forward_backward_ns", unit.cost->forward_backward_ns}};
+      entry.emplace_back("cost",
+                         Value::Object{{"elements", unit_cost_elements},
+                                       {"forward_ns", unit.cost->forward_ns},
+                                       {"forward_backward_ns", unit.cost->forward_backward_ns}});
     }
-    list.push_back(std::move(entry));
+    list.emplace_back(std::move(entry));
   }
-  nlohmann::ordered_json all = nlohmann::ordered_json::object();
-  all["units"] = std::move(list);
-  return all.dump();
+  return json_text(Value::Object{{"units", std::move(list)}}, -1, JsonNames::as_given);
 }
 
 std::string units_markdown(const std::vector<UnitInfo>& units) {

@@ -17,7 +17,6 @@ namespace sluice {
 namespace {
 
 constexpr std::uint64_t most_pickle_bytes = std::uint64_t{64} << 20U;
-constexpr std::uint64_t most_header_bytes = 100'000'000;
 
 /// A type by the name of torch's storages, and the bytes of an element.
 struct NamedType {
@@ -276,7 +275,7 @@ class ForeignReader {
   void read_safetensors_header() {
     std::uint64_t size = 0;
     out_.file_.read(0, &size, sizeof size);
-    if (size > most_header_bytes) fail("its header is larger than 100 MB");
+    if (size > most_json_bytes) fail("its header is larger than 16 MiB");
     if (size > out_.file_.size() - 8) fail("it is cut short");
     std::string header(size, '\0');
     out_.file_.read(8, header.data(), size);

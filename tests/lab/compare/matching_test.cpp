@@ -13,6 +13,7 @@
 #include "sluice/lab/compare/variants.hpp"
 #include "sluice/models/language_model.hpp"
 #include "sluice/training/defaults.hpp"
+#include "support/json_documents.hpp"
 #include "support/model_configs.hpp"
 
 namespace sluice {

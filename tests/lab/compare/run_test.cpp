@@ -9,6 +9,7 @@
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/version.hpp"
+#include "support/json_documents.hpp"
 
 namespace sluice {
 namespace {
