@@ -50,7 +50,6 @@ Value::Object with_score(Value::Object object, const LineScore& score) {
                                      {"begin", word.begin},
                                      {"end", word.end}});
   }
-  if (!score.pieces.empty()) json["pieces"] = Json::array();
   for (const TokenScore& piece : score.pieces) {
     pieces.emplace_back(Value::Object{{"text", piece.text},
                                       {"log_probability", piece.log_probability},
