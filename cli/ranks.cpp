@@ -64,7 +64,7 @@ void begin_log() {
 void check_command_for_ranks(std::string_view command) {
   constexpr std::array<std::string_view, 7> shared = {"train", "compare", "claims", "eval",
                                                       "score", "rescore", "inspect"};
-  if (!Communicator::launched() || command.empty() ||
+  if (command.empty() || !Communicator::launched() ||
       std::find(shared.begin(), shared.end(), command) != shared.end()) {
     return;
   }
@@ -85,7 +85,13 @@ Communicator& ranks(const Communicator::Options& options) {
 
 bool has_voice() { return speaks() || keeps_log(); }
 
-bool speaks() { return Communicator::launched_rank() == 0; }
+bool speaks() {
+  try {
+    return Communicator::launched_rank() == 0;
+  } catch (const Error&) {
+    return true;  // of the environment itself, which no process can be told from others by
+  }
+}
 
 std::optional<std::string> complainer(bool of_another) {
   // Who was stopped and finds the others gone was given up by them.

@@ -16,18 +16,18 @@ constexpr std::size_t most_blanks = std::size_t{1} << 20;
 constexpr std::size_t long_string = std::size_t{1} << 16;
 
 /// What a character may belong to outside of strings.
-enum class Kind : unsigned char { other, number, blank };
-constexpr auto kinds = [] {
-  std::array<Kind, 256> table{};
+enum class CharacterClass : unsigned char { other, number, blank };
+constexpr auto classes = [] {
+  std::array<CharacterClass, 256> table{};
   for (const char c : std::string_view("+-.0123456789Ee")) {
-    table[static_cast<unsigned char>(c)] = Kind::number;
+    table[static_cast<unsigned char>(c)] = CharacterClass::number;
   }
   for (const char c : std::string_view(" \t\r\n")) {
-    table[static_cast<unsigned char>(c)] = Kind::blank;
+    table[static_cast<unsigned char>(c)] = CharacterClass::blank;
   }
   return table;
 }();
-constexpr Kind kind_of(char c) { return kinds[static_cast<unsigned char>(c)]; }
+constexpr CharacterClass class_of(char c) { return classes[static_cast<unsigned char>(c)]; }
 
 /// The end of the string whose quote stands at `begin`: behind its other quote, or the text's.
 std::size_t string_end(std::string_view text, std::size_t begin, std::size_t most) {
@@ -88,10 +88,10 @@ std::optional<JsonFault> scan_json(std::string_view text, std::size_t most_text)
       if (end - at > long_string) {
         if (auto fault = string_fault(text, at, end)) return fault;
       }
-    } else if (const Kind kind = kind_of(first); kind != Kind::other) {
-      const bool number = kind == Kind::number;
+    } else if (const CharacterClass run = class_of(first); run != CharacterClass::other) {
+      const bool number = run == CharacterClass::number;
       const std::size_t most = number ? longest_number : most_blanks;
-      while (end < text.size() && end - at <= most && kind_of(text[end]) == kind) ++end;
+      while (end < text.size() && end - at <= most && class_of(text[end]) == run) ++end;
       if (end - at > most) return too_long(number ? "a number" : "white space", most);
     }
     at = end;

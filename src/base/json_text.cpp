@@ -1,5 +1,5 @@
-// JSON texts written. Without nlohmann's documents, whose destructors allocate: where memory runs
-// out, they end the program.
+// JSON texts written. Without nlohmann's documents, which end the program where memory runs out:
+// their destructors allocate, and a list that could not be made is destroyed all the same.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <vector>

@@ -7,8 +7,11 @@
 #include <array>
 #include <cstdlib>
 #include <numeric>
+#include <optional>
 
 #include "mpi_module.hpp"
+#include "sluice/base/names.hpp"
+#include "sluice/base/numbers.hpp"
 #include "sluice/comm/detail/other_fact.hpp"
 #include "thread.hpp"
 
@@ -25,12 +28,33 @@ constexpr Launcher launchers[] = {{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK
                                   {"PMI_SIZE", "PMI_RANK"},
                                   {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}};
 
-const Launcher* launcher() {
+/// What a variable of a launcher's says; nothing when it is unset or empty.
+std::optional<std::int64_t> number_in(const char* name, std::int64_t least, std::int64_t most) {
+  const char* const text = std::getenv(name);
+  if (text == nullptr || *text == '\0') return std::nullopt;
+  const auto number = whole_number(text);
+  if (number && *number >= least && *number <= most) return number;
+  throw Error(fmt::format(
+      "the environment's {} is {}, expected a whole number from {} to {}: it is a launcher's, as "
+      "mpirun and srun set it; unset it where there is none",
+      name, in_quotes(text), least, most));
+}
+
+/// Which process of a job of several this one is; nothing for one by itself.
+std::optional<int> rank_of_several() {
+  constexpr std::int64_t most = 10'000'000;
   for (const Launcher& each : launchers) {
-    const char* size = std::getenv(each.size);
-    if (size != nullptr && std::atoi(size) > 1) return &each;
+    const auto size = number_in(each.size, 1, most);
+    if (!size || *size == 1) continue;
+    const auto rank = number_in(each.rank, 0, *size - 1);
+    if (!rank) {
+      throw Error(fmt::format(
+          "the environment has {} without {}: a launcher, as mpirun and srun are, sets both",
+          each.size, each.rank));
+    }
+    return static_cast<int>(*rank);
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 std::string host_name() {
@@ -101,13 +125,9 @@ Communicator::Communicator() : hosts_{host_name()} {}
 
 Communicator::~Communicator() = default;
 
-bool Communicator::launched() { return launcher() != nullptr; }
+bool Communicator::launched() { return rank_of_several().has_value(); }
 
-int Communicator::launched_rank() {
-  const Launcher* by = launcher();
-  const char* rank = by == nullptr ? nullptr : std::getenv(by->rank);
-  return rank == nullptr ? 0 : std::atoi(rank);
-}
+int Communicator::launched_rank() { return rank_of_several().value_or(0); }
 
 std::unique_ptr<Communicator> Communicator::open(const Options& options) {
   auto made = std::make_unique<Communicator>();

@@ -1,6 +1,7 @@
 #include "answers.hpp"
 
 #include "sluice/base/detail/json.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice::server {
 namespace {
@@ -54,7 +55,8 @@ std::string error_body(const RequestError& error) {
   Value fields;
   fields.set("message", error.what());
   fields.set("type", status ? status->type : "server_error");
-  fields.set("param", text_or_null(error.param));
+  // A field's name may be the client's, and of any length.
+  fields.set("param", text_or_null(presentable(error.param)));
   fields.set("code", text_or_null(error.code));
   Value body;
   body.set("error", std::move(fields));

@@ -48,7 +48,12 @@ struct RequestReader::Parser {
 
   void look_at_header() {
     if (!field(http::field::transfer_encoding).empty() && !http.chunked()) {
-      fail(501, "the body's Transfer-Encoding is not served, expected chunked or none");
+      return fail(501, "the body's Transfer-Encoding is not served, expected chunked or none");
+    }
+    // RFC 9112, section 3.2. Of two, whoever passed the request on may have looked at the other.
+    const std::size_t hosts = http.get().count(http::field::host);
+    if (hosts > 1 || (hosts == 0 && http.get().version() >= 11)) {
+      fail(400, fmt::format("the request has {} Host fields, expected one", hosts));
     }
     continue_asked = boost::beast::iequals(field(http::field::expect), "100-continue");
   }

@@ -60,5 +60,34 @@ TEST(Communicator, IsLaunchedWhenALauncherSaysThereAreSeveral) {
   EXPECT_EQ(Communicator::launched_rank(), 2);
 }
 
+TEST(Communicator, WhatNoLauncherSaysIsRefused) {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "PMI_SIZE", "PMI_RANK",
+                           "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}) {
+    unsetenv(name);
+  }
+  const auto fault = [](const char* size, const char* rank) -> std::string {
+    setenv("SLURM_STEP_NUM_TASKS", size, 1);
+    rank == nullptr ? unsetenv("SLURM_PROCID") : setenv("SLURM_PROCID", rank, 1);
+    try {
+      static_cast<void>(Communicator::launched());
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(fault("4", "3"), "");
+  EXPECT_EQ(fault("", nullptr), "");
+  for (const char* size : {"99999999999999", "-1", "0", "4x", " 4", "0x10"}) {
+    EXPECT_NE(fault(size, "0").find("SLURM_STEP_NUM_TASKS is '"), std::string::npos) << size;
+  }
+  for (const char* rank : {"-5", "4", "99999999999999", "one", "1 "}) {
+    EXPECT_NE(fault("4", rank).find("SLURM_PROCID is '"), std::string::npos) << rank;
+  }
+  EXPECT_NE(fault("4", nullptr).find("SLURM_STEP_NUM_TASKS without SLURM_PROCID"),
+            std::string::npos);
+  unsetenv("SLURM_STEP_NUM_TASKS");
+  unsetenv("SLURM_PROCID");
+}
+
 }  // namespace
 }  // namespace sluice

@@ -18,13 +18,14 @@ when it does not; a model with a damaged file is refused or says what the whole 
 a link. Case N of a kind is always the same. Ends with 1 when anything was found; what was found stays in --keep."""
 
 import argparse
+import marshal
 import os
 import random
 import re
 import resource
-import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,28 @@ class Outcome:
         self.status, self.out, self.err, self.memory, self.ended = status, out, err, memory, ended
 
 
+class Spawner:
+    """A small process that starts the program: a child of this one would count this one's memory as its own."""
+
+    def __init__(self):
+        self.wire, theirs = socket.socketpair()
+        os.set_inheritable(theirs.fileno(), True)
+        code = os.path.join(os.path.dirname(os.path.abspath(__file__)), "spawner.py")
+        self.process = subprocess.Popen([sys.executable, "-I", "-S", code, str(theirs.fileno())],
+                                        pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        theirs.close()
+
+    def run(self, arguments, environment, directory, closed, seconds, files):
+        """The status as of wait4, kilobytes at most, whether it ended by itself."""
+        request = marshal.dumps((arguments, environment, directory, list(closed), seconds))
+        socket.send_fds(self.wire, [len(request).to_bytes(8, "little")], [file.fileno() for file in files])
+        self.wire.sendall(request)
+        answer = self.wire.recv(1 << 10)
+        if not answer:
+            sys.exit("the process that starts others has ended")
+        return marshal.loads(answer)
+
+
 class Attack:
     """What is attacked, and what was found."""
 
@@ -51,6 +74,7 @@ class Attack:
         self.program = os.path.abspath(options.program)
         self.options = options
         self.scratch = scratch
+        self.spawner = Spawner()
         self.found, self.commands, self.refused = 0, 0, 0
         self.known = {}
 
@@ -62,25 +86,16 @@ class Attack:
             given.write(stdin)
             given.seek(0)
             full = [open(name, "wb") if name else None for name in (out, err)]
-            process = subprocess.Popen(
-                [self.program, *arguments], stdin=given, stdout=full[0] or said, stderr=full[1] or told,
-                cwd=self.scratch, env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": self.scratch},
-                preexec_fn=(lambda: [os.close(d) for d in closed]) if closed else None)
-            watched = os.pidfd_open(process.pid)
-            ready, _, _ = select.select([watched], [], [], seconds or self.options.seconds)
-            if not ready:
-                os.kill(process.pid, signal.SIGKILL)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = 0
-            os.close(watched)
+            status, memory, ended = self.spawner.run(
+                [self.program, *arguments], {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": self.scratch}, self.scratch,
+                closed, seconds or self.options.seconds, (given, full[0] or said, full[1] or told))
             for file in full:
                 if file:
                     file.close()
             said.seek(0)
             told.seek(0)
             code = os.waitstatus_to_exitcode(status)
-            return Outcome(code if code >= 0 else 128 - code, said.read(1 << 24), told.read(1 << 20), usage.ru_maxrss,
-                           bool(ready))
+            return Outcome(code if code >= 0 else 128 - code, said.read(1 << 24), told.read(1 << 20), memory, ended)
 
     def good(self, arguments):
         """Runs a command that is to succeed."""

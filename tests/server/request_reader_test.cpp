@@ -67,6 +67,17 @@ TEST(RequestReader, ChunkedBodiesArePutTogether) {
   }
 }
 
+// RFC 9112, section 3.2.
+TEST(RequestReader, ThereIsOneHost) {
+  for (const std::size_t piece : {1U, 1000U}) {
+    EXPECT_EQ(read("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", piece).fault, 400);
+    EXPECT_EQ(read("GET / HTTP/1.1\r\nhost: a\r\nAccept: b\r\nHOST: a\r\n\r\n", piece).fault, 400);
+    EXPECT_EQ(read("GET / HTTP/1.1\r\nHost: a\r\nAccept: Host\r\n\r\n", piece).fault, 0);
+    EXPECT_EQ(read("GET / HTTP/1.1\r\nAccept: Host\r\n\r\n", piece).fault, 400);
+    EXPECT_EQ(read("GET / HTTP/1.0\r\n\r\n", piece).fault, 0);
+  }
+}
+
 TEST(RequestReader, LimitsAreKept) {
   const RequestLimits limits{.header = 200, .body = 10};
   const std::string big_header = "GET / HTTP/1.1\r\nHost: " + std::string(300, 'a') + "\r\n\r\n";

@@ -119,6 +119,14 @@ TEST(ScoreRoute, RescoringPutsTheBestFirst) {
   EXPECT_EQ(answer["best"], answer["hypotheses"][0]["text"]);
 }
 
+TEST(ScoreRoute, ALongNameComesBackShort) {
+  const Serving serving;
+  const Answer answer = serving.post("/v1/score", {{std::string(100'000, 'x'), 1}});
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_LT(answer.body.size(), 1000U);
+  EXPECT_TRUE(answer.object()["error"]["param"].get<std::string>().starts_with("xxx"));
+}
+
 TEST(ScoreRoute, FaultsAreNamed) {
   const Serving serving([](ServerOptions& options, const Models&) { options.max_prompt = 30; });
   const auto refused = [&](const std::string& route, const json& request,

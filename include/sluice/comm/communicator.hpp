@@ -84,7 +84,8 @@ class Communicator {
   Communicator& operator=(const Communicator&) = delete;
 
   /// Whether the environment says that several processes were started together, by Open MPI's or
-  /// MPICH's mpirun or by srun; and which of them this one is. Costs nothing.
+  /// MPICH's mpirun or by srun; and which of them this one is. Costs nothing. Throws Error where it
+  /// says what no launcher says.
   static bool launched();
   static int launched_rank();
   /// Joins them: loads the part of the program that is linked with MPI, and opens it. Throws Error

@@ -187,7 +187,7 @@ class MemoryFile {
 
   std::string text() const {
     std::string all;
-    std::array<char, 65536> part{};
+    std::string part(std::size_t{1} << 16, '\0');  // the stack may be smaller
     for (;;) {
       const ssize_t count =
           ::pread(descriptor_, part.data(), part.size(), static_cast<off_t>(all.size()));
