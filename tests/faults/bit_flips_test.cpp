@@ -13,6 +13,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/file.hpp"
 #include "sluice/base/random.hpp"
+#include "sluice/inference/calibration.hpp"
 #include "sluice/inference/frozen_model.hpp"
 #include "sluice/inference/score.hpp"
 
@@ -33,7 +34,7 @@ class BitFlips : public cli_test::ScratchTest {
   std::string text_;
 };
 
-/// What the model says of a few lines, to the last bit.
+/// What the model says of a few lines, and how far its classification is believed, to the last bit.
 std::vector<double> scores(const std::string& directory) {
   const LoadedFrozenModel loaded = load_frozen_model(directory, {});
   std::vector<double> all;
@@ -41,6 +42,7 @@ std::vector<double> scores(const std::string& directory) {
   for (const LineScore& score : score_lines(*loaded.model, *loaded.tokenizer, lines)) {
     all.push_back(score.log_probability);
   }
+  all.push_back(read_calibration(ModelDirectory(directory)).temperature);
   return all;
 }
 
@@ -102,6 +104,7 @@ TEST_F(BitFlips, AreRefusedOrWithoutEffect) {
     if (m < 2) arguments.insert(arguments.end(), {"--layers", "[(4,2)]*2", "--dim", "4"});
     const cli_test::Outcome trained = cli_test::run(arguments);
     ASSERT_EQ(trained.status, 0) << trained.err;
+    if (m == 0) write_calibration(ModelDirectory(model), {.temperature = 2.5, .lines = 77});
     flip(model, m);
     if (m > 0) continue;
     const std::string runtime = path("runtime");

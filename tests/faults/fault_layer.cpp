@@ -9,10 +9,14 @@
 //   SLUICE_FAULT=KIND:N+     so do all that follow
 //   SLUICE_FAULT_COUNTS=FILE gets "KIND COUNT" lines when the program ends
 //   SLUICE_FAULT_RECORD=FILE gets what changes files, see Record in recording.hpp
+//   SLUICE_FAULT_PLACE=FILE  gets where in which library an allocation was refused: lines of
+//                            "LIBRARY FUNCTION OFFSET", the innermost first
 //
-// Counting starts with main(). Allocations are those by operator new and anonymous mappings.
+// Counting starts with main(), of allocations where the command begins: most of those before are of
+// its flags. Allocations are those by operator new and anonymous mappings.
 #include <dirent.h>
 #include <dlfcn.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/file.h>
@@ -25,6 +29,7 @@
 #include <atomic>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -50,6 +55,8 @@ std::array<std::atomic<long>, kinds> counts{};
 std::atomic<long> file_count{0};
 std::array<std::atomic<bool>, most_descriptors> followed{};
 std::atomic<bool> counting{false};
+/// Whether the command has begun.
+std::atomic<bool> commanded{false};
 
 struct Settings {
   std::array<char, PATH_MAX> root{};
@@ -59,6 +66,7 @@ struct Settings {
   bool ever = false;
   const char* counts_file = nullptr;
   int record = -1;
+  int place = -1;
 };
 Settings settings;
 
@@ -133,6 +141,11 @@ void record_path(Operation operation, long file, const char* path, const char* o
 
 // ---- settings ----
 
+int made_anew(const char* file) {
+  return static_cast<int>(
+      ::syscall(SYS_openat, AT_FDCWD, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+}
+
 void read_settings() {
   if (const char* root = std::getenv("SLUICE_FAULT_ROOT")) {
     settings.root_size = std::min(std::strlen(root), settings.root.size() - 1);
@@ -153,9 +166,30 @@ void read_settings() {
     }
   }
   settings.counts_file = std::getenv("SLUICE_FAULT_COUNTS");
-  if (const char* file = std::getenv("SLUICE_FAULT_RECORD")) {
-    settings.record = static_cast<int>(
-        ::syscall(SYS_openat, AT_FDCWD, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (const char* file = std::getenv("SLUICE_FAULT_RECORD")) settings.record = made_anew(file);
+  if (const char* file = std::getenv("SLUICE_FAULT_PLACE")) settings.place = made_anew(file);
+  std::array<void*, 1> frame{};
+  ::backtrace(frame.data(), 1);  // which allocates once
+}
+
+/// What asked for the allocation that is refused. Allocates nothing.
+void tell_place() {
+  if (settings.place < 0) return;
+  std::array<void*, 64> frames{};
+  const int count = ::backtrace(frames.data(), static_cast<int>(frames.size()));
+  std::array<char, 512> line{};
+  for (int i = 0; i < count; ++i) {
+    Dl_info found{};
+    if (::dladdr(frames.at(static_cast<std::size_t>(i)), &found) == 0) continue;
+    const char* const slash = std::strrchr(found.dli_fname, '/');
+    const long offset = static_cast<const char*>(frames.at(static_cast<std::size_t>(i))) -
+                        static_cast<const char*>(found.dli_fbase);
+    const int size = std::snprintf(line.data(), line.size(), "%s %s 0x%lx\n",
+                                   slash == nullptr ? found.dli_fname : slash + 1,
+                                   found.dli_sname == nullptr ? "?" : found.dli_sname, offset);
+    const auto most = static_cast<int>(line.size()) - 1;
+    static_cast<void>(::syscall(SYS_write, settings.place, line.data(),
+                                static_cast<std::size_t>(size < most ? size : most)));
   }
 }
 
@@ -259,11 +293,13 @@ void* map_with(void* at, std::size_t size, int protection, int flags, int descri
 
 bool sluice::faults::fails(Kind kind) {
   if (!counting.load(std::memory_order_relaxed)) return false;
+  if (kind == memory && !commanded.load(std::memory_order_relaxed)) return false;
   const long number = ++counts[kind];
   const long of_files = kind < memory ? ++file_count : 0;
   if (settings.kind < 0) return false;
   const long n = settings.kind == kinds ? of_files : settings.kind == kind ? number : 0;
   if (n == 0 || (settings.ever ? n < settings.number : n != settings.number)) return false;
+  if (kind == memory && n == settings.number) tell_place();
   errno = causes[kind];
   return true;
 }
@@ -436,6 +472,13 @@ DIR* opendir(const char* path) {
   NEXT(opendir);
   if (below_root(AT_FDCWD, path) && fails(file_list)) return nullptr;
   return real(path);
+}
+
+int sigaction(int number, const struct sigaction* action, struct sigaction* before) {
+  NEXT(sigaction);
+  // The program's last preparation, see tell_of_lost_files() in cli/process.cpp.
+  if (number == SIGBUS) commanded = true;
+  return real(number, action, before);
 }
 
 void* mmap(void* at, size_t size, int protection, int flags, int descriptor, off_t offset) {

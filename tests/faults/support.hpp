@@ -6,9 +6,13 @@
 
 namespace sluice::faults {
 
-/// Which of `all` operations of a kind are to fail, from 1: every one when `every`, else a few
-/// spread over them. Of allocations, which are many, no more than some hundred.
-std::vector<long> chosen(long all, bool every, const std::string& kind);
+/// Which of `all` operations of a kind are to fail, from 1: `most`, spread over them; every one
+/// when that is 0, but of allocations, which are many, no more than some hundred.
+std::vector<long> chosen(long all, long most, const std::string& kind);
+
+/// Whether a library that is not ours is known not to survive that an allocation is refused there:
+/// `place` is what the layer tells of it (SLUICE_FAULT_PLACE).
+bool is_known_crash(const std::string& place);
 
 /// One line of at most 500 bytes.
 bool is_sentence(const std::string& said);
