@@ -6,7 +6,6 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +21,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/base/numbers.hpp"
+#include "sluice/base/value.hpp"
 #include "sluice/lab/claims/claim_plan.hpp"
 #include "sluice/lab/claims/claim_runs.hpp"
 #include "sluice/lab/claims/measures.hpp"
@@ -49,21 +49,21 @@ struct ClaimsFlags {
 };
 
 /// The object that docs/formats.md documents.
-nlohmann::ordered_json listed_json(const std::vector<Claim>& claims) {
-  auto list = nlohmann::ordered_json::array();
+Value listed_json(const std::vector<Claim>& claims) {
+  Value::List list;
   for (const Claim& claim : claims) {
     const ClaimBudget budget = claim.budget();
-    list.push_back({{"name", claim.name},
-                    {"title", claim.title},
-                    {"source", claim.source},
-                    {"design", claim.design},
-                    {"runs", budget.runs},
-                    {"at_least", budget.at_least},
-                    {"tokens", budget.tokens},
-                    {"steps", budget.steps},
-                    {"minutes", claim.minutes}});
+    list.emplace_back(Value::Object{{"name", claim.name},
+                                    {"title", claim.title},
+                                    {"source", claim.source},
+                                    {"design", claim.design},
+                                    {"runs", budget.runs},
+                                    {"at_least", budget.at_least},
+                                    {"tokens", budget.tokens},
+                                    {"steps", budget.steps},
+                                    {"minutes", claim.minutes}});
   }
-  return {{"claims", list}};
+  return Value::Object{{"claims", std::move(list)}};
 }
 
 void list_claims(const ClaimsFlags& flags) {
@@ -72,12 +72,7 @@ void list_claims(const ClaimsFlags& flags) {
   for (const auto& shipped : shipped_claims()) {
     if (flags.names.empty()) claims.push_back(find_claim(shipped.first, flags.quick));
   }
-  if (flags.json) {
-    print(
-        listed_json(claims).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
-        "\n");
-    return;
-  }
+  if (flags.json) return print_json(listed_json(claims));
   for (const Claim& claim : claims) {
     print(fmt::format("{}\n  {}\n  {}\n  {}; about {:g} minute{} on two cores\n", claim.name,
                       claim.title, claim.source, claim.budget().text(), claim.minutes,

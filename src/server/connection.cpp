@@ -50,7 +50,7 @@ class ConnectionExchange : public Exchange {
 
   ~ConnectionExchange() override {
     if (finished_) return;
-    to_connection([note = note_](Connection& connection, std::uint64_t serial) {
+    to_connection([note = std::move(note_)](Connection& connection, std::uint64_t serial) {
       connection.abandon(serial, note);
     });
   }
@@ -112,9 +112,14 @@ class ConnectionExchange : public Exchange {
  private:
   template <class Do>
   void to_connection(Do action) {
-    asio::post(executor_, [connection = connection_, serial = serial_, action = std::move(action)] {
-      action(*connection, serial);
-    });
+    try {
+      asio::post(executor_,
+                 [connection = connection_, serial = serial_, action = std::move(action)] {
+                   connection->guarded([&] { action(*connection, serial); });
+                 });
+    } catch (const std::exception&) {
+      link_->lost.store(true);
+    }
   }
 
   asio::io_context::executor_type executor_;
@@ -157,17 +162,30 @@ void Connection::drain() {
 
 void Connection::close() {
   if (phase_ == Phase::closed) return;
+  const auto self = shared_from_this();
   phase_ = Phase::closed;
   receiver_ = nullptr;
-  if (link_) link_->set_gone();  // whoever handles the request lets go of it
   count_received(-counted_);
   error_code ignored;
   socket_.close(ignored);
   hub_.counts.connections.fetch_sub(1);
-  hub_.connections.erase(shared_from_this());
+  hub_.connections.erase(self);
+  if (link_) link_->set_gone();  // whoever handles the request lets go of it
+}
+
+void Connection::give_up() noexcept {
+  try {
+    close();
+  } catch (const std::exception&) {
+    // It is closed; whoever handles its request finds that out later.
+  }
 }
 
 void Connection::check_times(Clock::time_point now) {
+  if (link_ && link_->lost.load()) {
+    close();
+    return;
+  }
   if (sending_now_ && now > write_deadline_) {
     close();
     return;
@@ -194,7 +212,7 @@ void Connection::wait_readable() {
   socket_.async_wait(asio::ip::tcp::socket::wait_read,
                      [self = shared_from_this()](const error_code& error) {
                        self->waiting_ = false;
-                       self->readable(error);
+                       self->guarded([&] { self->readable(error); });
                      });
 }
 
@@ -421,7 +439,7 @@ void Connection::send_some() {
   }
   socket_.async_write_some(asio::buffer(sending_.data() + sent_, sending_.size() - sent_),
                            [self = shared_from_this()](const error_code& error, std::size_t bytes) {
-                             self->sent(error, bytes);
+                             self->guarded([&] { self->sent(error, bytes); });
                            });
 }
 

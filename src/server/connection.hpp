@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -40,6 +41,8 @@ struct Hub {
 /// What an exchange and its connection both see.
 struct ExchangeLink {
   std::atomic<bool> gone{false};
+  /// Whether there was no memory to pass on what the exchange said: the connection closes.
+  std::atomic<bool> lost{false};
   std::mutex mutex;
   std::function<void()> then;
 
@@ -57,6 +60,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool busy() const {
     return phase_ == Phase::receiving || phase_ == Phase::handling || sending_now_;
   }
+  /// Does what a handler is to do with it. It closes when that throws, for want of memory, say: the
+  /// server goes on.
+  template <class Do>
+  void guarded(Do act) {
+    try {
+      act();
+    } catch (const std::exception&) {
+      give_up();
+    }
+  }
   /// Closes it when it has passed one of its times.
   void check_times(Clock::time_point now);
   void close();
@@ -71,6 +84,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void abandon(std::uint64_t serial, const RequestNote& note);
 
  private:
+  void give_up() noexcept;
+
   enum class Phase { idle, receiving, handling, lingering, closed };
 
   void wait_readable();

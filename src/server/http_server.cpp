@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <ctime>
+#include <exception>
 #include <future>
 #include <thread>
 
@@ -81,7 +82,12 @@ struct HttpServer::State {
         });
         return;
       }
-      take(std::move(socket));
+      try {
+        take(std::move(socket));
+      } catch (const std::exception&) {
+        // There is no memory for another: it is closed, and the next one is waited for.
+        hub.counts.refused.fetch_add(1);
+      }
       accept();
     });
   }
@@ -94,21 +100,27 @@ struct HttpServer::State {
     error_code error;
     const auto peer = socket.remote_endpoint(error);
     if (error) return;
-    hub.counts.accepted.fetch_add(1);
-    hub.counts.connections.fetch_add(1);
     auto connection =
         std::make_shared<Connection>(hub, std::move(socket), peer.address().to_string());
     hub.connections.insert(connection);
-    connection->start();
+    hub.counts.accepted.fetch_add(1);
+    hub.counts.connections.fetch_add(1);
+    connection->guarded([&] { connection->start(); });
   }
 
   void look_at_times() {
     timer.expires_after(look_every);
     timer.async_wait([this](const error_code& error) {
       if (error) return;
-      hub.date = date_now();
-      const auto now = Clock::now();
-      for (const auto& connection : all()) connection->check_times(now);
+      try {
+        hub.date = date_now();
+        const auto now = Clock::now();
+        for (const auto& connection : all()) {
+          connection->guarded([&] { connection->check_times(now); });
+        }
+      } catch (const std::exception&) {
+        // Without memory, later.
+      }
       look_at_times();
     });
   }
@@ -123,10 +135,26 @@ struct HttpServer::State {
   void on_thread(Do action) {
     std::promise<void> done;
     asio::post(hub.io, [&] {
-      action();
-      done.set_value();
+      try {
+        action();
+        done.set_value();
+      } catch (const std::exception&) {
+        done.set_exception(std::current_exception());
+      }
     });
-    done.get_future().wait();
+    done.get_future().get();
+  }
+
+  /// Until there is nothing more to do. A handler that fails for want of memory ends by itself.
+  void run() {
+    while (true) {
+      try {
+        hub.io.run();
+        return;
+      } catch (const std::exception&) {
+        continue;
+      }
+    }
   }
 
   void close_acceptor() {
@@ -148,7 +176,7 @@ HttpServer::~HttpServer() { stop(); }
 void HttpServer::start() {
   state_->accept();
   state_->look_at_times();
-  state_->thread = std::thread([state = state_.get()] { state->hub.io.run(); });
+  state_->thread = std::thread([state = state_.get()] { state->run(); });
 }
 
 int HttpServer::port() const { return state_->port; }

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <ctime>
+#include <exception>
 
 #include "sluice/base/detail/json.hpp"
 #include "sluice/base/names.hpp"
@@ -33,6 +34,14 @@ void LogWriter::write(std::string line) {
 
 void LogWriter::say(const std::string& event, const std::string& message) {
   if (format_ == LogFormat::none) return;
+  try {
+    write_event(event, message);
+  } catch (const std::exception&) {
+    dropped_.fetch_add(1);  // what is done does not fail because it cannot be told
+  }
+}
+
+void LogWriter::write_event(const std::string& event, const std::string& message) {
   if (format_ == LogFormat::text) {
     write(fmt::format("{} {}: {}", now(), event, message));
     return;
@@ -47,6 +56,15 @@ void LogWriter::say(const std::string& event, const std::string& message) {
 void LogWriter::request(const HttpRequest& request, const RequestNote& note,
                         const RequestOutcome& outcome) {
   if (format_ == LogFormat::none) return;
+  try {
+    write_request(request, note, outcome);
+  } catch (const std::exception&) {
+    dropped_.fetch_add(1);
+  }
+}
+
+void LogWriter::write_request(const HttpRequest& request, const RequestNote& note,
+                              const RequestOutcome& outcome) {
   if (format_ == LogFormat::text) {
     std::string line = fmt::format("{} {} {} {} {} {} bytes {:.3f} s", now(), request.peer,
                                    request.method.empty() ? "-" : request.method,

@@ -19,13 +19,16 @@ class LogWriter {
   void say(const std::string& event, const std::string& message);
   /// The line of a request.
   void request(const HttpRequest& request, const RequestNote& note, const RequestOutcome& outcome);
-  /// Lines that were left out because too many waited.
+  /// Lines that were left out because too many waited, or for want of memory.
   std::int64_t dropped() const { return dropped_.load(); }
   /// Returns when all lines are written.
   void finish() { thread_.finish(); }
 
  private:
   void write(std::string line);
+  void write_event(const std::string& event, const std::string& message);
+  void write_request(const HttpRequest& request, const RequestNote& note,
+                     const RequestOutcome& outcome);
 
   LogFormat format_;
   Server::Log log_;

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <condition_variable>
+#include <exception>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "dispatch.hpp"
@@ -65,17 +67,28 @@ class Server::Impl {
   bool end(double seconds) {
     if (std::exchange(ended, true)) return true;
     services.ending.store(true);
-    const bool all = http.drain(seconds);
-    // Requests first, then what they wait for; connections are gone when nobody can answer any
-    // more.
-    services.pool.stop();
-    services.models.stop();
     {
       const std::lock_guard lock(mutex);
       keeper_ends = true;
     }
     wake.notify_all();
     keeper.join();
+    // Where memory runs out nobody is waited for, and what is left ends with its owner.
+    const auto tried = [](auto&& step) {
+      try {
+        return step();
+      } catch (const std::bad_alloc&) {
+        return false;
+      }
+    };
+    const bool all = tried([&] { return http.drain(seconds); });
+    // Requests first, then what they wait for; connections are gone when nobody can answer any
+    // more.
+    services.pool.stop();
+    tried([&] {
+      services.models.stop();
+      return true;
+    });
     http.stop();
     services.log.finish();
     return all;
@@ -85,8 +98,12 @@ class Server::Impl {
     std::unique_lock lock(mutex);
     while (!wake.wait_for(lock, look_every, [this] { return keeper_ends; })) {
       lock.unlock();
-      services.models.warm_new();
-      services.models.release_unused();
+      try {
+        services.models.warm_new();
+        services.models.release_unused();
+      } catch (const std::exception&) {
+        // For want of memory: the next time, perhaps.
+      }
       lock.lock();
     }
   }

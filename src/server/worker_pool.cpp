@@ -1,5 +1,6 @@
 #include "worker_pool.hpp"
 
+#include <exception>
 #include <utility>
 
 namespace sluice::server {
@@ -21,13 +22,12 @@ bool WorkerPool::add(std::function<void()> job) {
 }
 
 void WorkerPool::stop() {
-  std::deque<std::function<void()>> dropped;
   {
     const std::lock_guard lock(mutex_);
     stopped_ = closed_ = true;
-    dropped.swap(jobs_);
   }
   join();
+  jobs_.clear();  // without the lock: what they hold may ask for it, and nobody adds any more
 }
 
 void WorkerPool::finish() {
@@ -53,7 +53,11 @@ void WorkerPool::work() {
     const std::function<void()> job = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();
-    job();
+    try {
+      job();
+    } catch (const std::exception&) {
+      // For want of memory, say: whoever waits for it is told when what the job held is let go of.
+    }
     lock.lock();
   }
 }

@@ -89,6 +89,17 @@ void release_all(Cache& c) {
   c.stats.bytes_cached = 0;
 }
 
+/// Whether there was memory to note that the buffer is free: destructors call this.
+bool keep_free(Cache& c, detail::Buffer* buffer) noexcept {
+  try {
+    c.free[buffer->capacity].push_back(buffer);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  c.stats.bytes_cached += buffer->capacity;
+  return true;
+}
+
 }  // namespace
 
 namespace detail {
@@ -137,12 +148,8 @@ void release(Buffer* buffer) {
   Cache& c = cache();
   const std::lock_guard lock(c.mutex);
   c.stats.bytes_in_use -= buffer->capacity;
-  if (kCache) {
-    c.stats.bytes_cached += buffer->capacity;
-    c.free[buffer->capacity].push_back(buffer);
-  } else {
-    system_free(buffer);
-  }
+  if (kCache && keep_free(c, buffer)) return;
+  system_free(buffer);
 }
 
 Buffer* hold(const void* data, std::shared_ptr<const void> owner) {

@@ -43,7 +43,7 @@ TEST(ProfileReport, WhatIsBesideTheStepIsNoPartOfIt) {
   profile.entries = {entry("gradients exchanged", 1.5, 0, 0), entry("step", 2, 0, 0)};
   profile.entries[0].beside = true;
   const std::string text = format_profile(profile, {});
-  const std::size_t whole = text.find("whole step             200.000  100.0%\n");
+  const std::size_t whole = text.find("whole step            200.000  100.0%\n");
   const std::size_t beside = text.find(
       "\nmeanwhile, on a thread of its own\ngradients exchanged   150.000   75.0%      2.0\n");
   EXPECT_NE(whole, std::string::npos) << text;
