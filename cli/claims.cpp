@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,6 +51,9 @@ struct ClaimsFlags {
 
 /// The object that docs/formats.md documents.
 Value listed_json(const std::vector<Claim>& claims) {
+  const auto listed = [](const std::set<std::int64_t>& numbers) {
+    return Value::List(numbers.begin(), numbers.end());
+  };
   Value::List list;
   for (const Claim& claim : claims) {
     const ClaimBudget budget = claim.budget();
@@ -59,8 +63,8 @@ Value listed_json(const std::vector<Claim>& claims) {
                                     {"design", claim.design},
                                     {"runs", budget.runs},
                                     {"at_least", budget.at_least},
-                                    {"tokens", budget.tokens},
-                                    {"steps", budget.steps},
+                                    {"tokens", listed(budget.tokens)},
+                                    {"steps", listed(budget.steps)},
                                     {"minutes", claim.minutes}});
   }
   return Value::Object{{"claims", std::move(list)}};
