@@ -114,8 +114,8 @@ Value bool_of_text(std::string_view text);
 /// What commas separate, perhaps in brackets and quotes as JSON has lists; none for "" and "none".
 std::vector<std::string> parts_of(std::string_view text);
 
-/// `read()`; an Error or a std::logic_error (std::stoi() has such) that it throws becomes a fault of
-/// `place`. What else it throws, for want of memory, say, is none of it.
+/// `read()`; an Error or a std::logic_error (std::stoi() has such) that it throws becomes a fault
+/// of `place`. What else it throws, for want of memory, say, is none of it.
 template <class Read>
 auto read_at(const FieldPlace& place, Read&& read) {
   try {
